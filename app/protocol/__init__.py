@@ -1,0 +1,1 @@
+"""The rules of a conversation, pure: frames in, actions out; no clock, no socket."""

@@ -1,0 +1,1 @@
+"""The WebSocket data phase on both legs (RFC 6455)."""
