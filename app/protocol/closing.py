@@ -50,9 +50,7 @@ UNAUTHENTICATED: Final = CloseReason(
 )
 FORBIDDEN: Final = CloseReason(4403, "forbidden", "This is not allowed here.", http=403)
 NO_SUCH_AGENT: Final = CloseReason(4404, "no_such_agent", "There is no such agent.", http=404)
-IDLE: Final = CloseReason(
-    4408, "idle", "Nothing was said for too long.", Retry.RECONNECT, 408
-)
+IDLE: Final = CloseReason(4408, "idle", "Nothing was said for too long.", Retry.RECONNECT, 408)
 RESUMED_ELSEWHERE: Final = CloseReason(
     4409, "resumed_elsewhere", "The conversation goes on in another window.", http=409
 )
@@ -83,9 +81,7 @@ OVERLOADED: Final = CloseReason(
 UPSTREAM_TIMEOUT: Final = CloseReason(
     4504, "upstream_timeout", "The agent did not answer in time.", Retry.RECONNECT, 504
 )
-TOO_SLOW: Final = CloseReason(
-    4508, "too_slow", "Messages are read too slowly.", Retry.RESUME, 508
-)
+TOO_SLOW: Final = CloseReason(4508, "too_slow", "Messages are read too slowly.", Retry.RESUME, 508)
 
 CLOSE_REASONS: Final = (
     ENDED,

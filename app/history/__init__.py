@@ -1,0 +1,1 @@
+"""What conversations leave behind: transcripts, events, tool calls, results."""

@@ -1,0 +1,1 @@
+"""What replicas share: tickets, caps, the session registry, messages to a session's owner."""

@@ -1,0 +1,115 @@
+"""The port to the shared store: memory on one replica, Redis on many.
+
+Every coroutine raises `StateLost` when the store does not answer in time. None is on a frame's
+way: a conversation whose browser sits on its owner never waits for the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One live session, as every replica may see it. No content, no credential.
+
+    `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
+    Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    """
+
+    id: str
+    replica: str
+    agent: str
+    call_type: str
+    subject: str
+    address: str
+    started_at: float
+    phase: str = "connecting"
+    browser: str = "here"
+    credential_id: str | None = None
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    tools: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many live sessions one subject and one address may hold, over all replicas."""
+
+    per_subject: int
+    per_address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of rows; `next` is the cursor of the following one, or None at the end."""
+
+    rows: tuple[SessionRow, ...]
+    next: str | None = None
+
+
+class State(Protocol):
+    """What replicas share. `run` must be running for messages and leases to work."""
+
+    async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""
+        ...
+
+    async def take_ticket(self, key: str) -> bytes | None:
+        """Redeem: return the payload once, and None to everybody after."""
+        ...
+
+    async def enter(self, row: SessionRow, caps: Caps) -> str | None:
+        """Register a session under a lease, atomically with its caps.
+
+        Returns None, or the name of the cap that is full: "subject" or "address".
+        """
+        ...
+
+    async def refresh(self, rows: Sequence[SessionRow]) -> None:
+        """Renew the leases of this replica's sessions and publish their rows, in one round trip."""
+        ...
+
+    async def leave(self, row: SessionRow) -> None:
+        """Forget a session and free its caps. Idempotent."""
+        ...
+
+    async def find(self, session_id: str) -> SessionRow | None:
+        """Look a session up; None once it has left or its lease ran out."""
+        ...
+
+    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+        """List live sessions of every replica."""
+        ...
+
+    async def revoke(self, credential_id: str, ttl: float) -> None:
+        """Mark a credential as revoked for `ttl` seconds, on every replica."""
+        ...
+
+    async def revoked(self, credential_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the given credentials that are revoked."""
+        ...
+
+    async def tell(self, replica: str, message: bytes) -> bool:
+        """Send a message to a replica; False when no such replica is alive."""
+        ...
+
+    def inbox(self) -> AsyncIterator[bytes]:
+        """Yield the messages that were told to this replica; survives the store's absence."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise `StateLost` if the store does not answer."""
+        ...
+
+    async def run(self) -> None:
+        """Keep this replica's own lease and the inbox going until cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
