@@ -21,6 +21,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     FALLBACK = "fallback"
     CANCELLED = "cancelled"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ SPOKEN: Final = {
     Outcome.CRASHED: "The tool failed.",
     Outcome.BAD_ARGS: "The arguments do not fit this tool.",
     Outcome.UNKNOWN: "There is no such tool.",
+    Outcome.BUSY: "Too many tools are running at once.",
     Outcome.CANCELLED: "The conversation ended before the tool answered.",
 }
 

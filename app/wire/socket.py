@@ -1,8 +1,8 @@
 """The port between a WebSocket's data phase and whoever owns the socket.
 
 Everything is a synchronous callback on the event loop's thread, so that a frame goes from one
-leg to the other without a task, a queue or a lock. The lane, the plain ASGI fallback, a bridge to another
-replica and the tests' memory pair all implement `Socket`.
+leg to the other without a task, a queue or a lock. The lane, the plain ASGI fallback, a bridge to
+another replica and the tests' memory pair all implement `Socket`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Receiver(Protocol):
         ...
 
     def binary_received(self, size: int) -> None:
-        """Take note of a binary message of `size` bytes; the protocol has none, so it is dropped."""
+        """Take note of a binary message of `size` bytes; the protocol has none, so dropped."""
         ...
 
     def batch_received(self) -> None:

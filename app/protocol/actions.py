@@ -1,0 +1,85 @@
+"""What the rules want done: values that the relay carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from app.protocol.closing import CloseReason
+    from app.protocol.tool import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the frame that was judged on to the other side, as the bytes it came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToUpstream:
+    """Send a frame to the vendor."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToBrowser:
+    """Send a frame to the browser, numbered and held until it is confirmed."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a registered tool beside the relay."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBrowserTool:
+    """The browser was asked to run a tool: it has the tool's time-out to answer."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitEnd:
+    """Upstream announced the end, or was asked to end: it has a moment to close its socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Frames that were held for the browser have been let go: there is room again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count a refusal or an oddity under a name from a closed set."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Hang up on both sides."""
+
+    reason: CloseReason
+    message: str | None = None
+
+
+Action = (
+    Forward
+    | ToUpstream
+    | ToBrowser
+    | RunTool
+    | AwaitBrowserTool
+    | AwaitEnd
+    | Confirmed
+    | Count
+    | End
+)
+Actions = tuple[Action, ...]
+
+FORWARD: Final[Actions] = (Forward(),)
+NOTHING: Final[Actions] = ()

@@ -1,0 +1,102 @@
+"""Bytes to frames, strictly: what cannot be judged for certain is not let through.
+
+JSON parsers disagree about duplicate keys, NaN, lone surrogates and depth, and a frame that the
+gateway reads one way and the vendor another is a hole. orjson refuses NaN, infinities, surrogates
+and bad UTF-8; the rest is checked here. What passes is forwarded as it came, never re-serialised.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import orjson
+
+MAX_DEPTH: Final = 64
+MAX_TYPE: Final = 128
+
+
+class BadFrame(Exception):  # noqa: N818 - a fact about a frame, always caught within the rules
+    """A frame cannot be judged; the message is a constant sentence for its sender."""
+
+
+def decode(payload: bytes) -> dict[str, Any]:
+    """Read one upstream frame: a JSON object with a `type`. Raises `BadFrame`."""
+    try:
+        frame = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise BadFrame("The message is not valid JSON.") from None
+    if type(frame) is not dict:
+        raise BadFrame("The message is not a JSON object.")
+    kind = frame.get("type")
+    if type(kind) is not str or not kind or len(kind) > MAX_TYPE:
+        raise BadFrame("The message has no type.")
+    return frame
+
+
+def decode_strictly(payload: bytes) -> dict[str, Any]:
+    """Read one browser frame; beyond `decode`, refuse duplicate keys and depth over 64."""
+    frame = decode(payload)
+    if payload.count(b"{") + payload.count(b"[") > MAX_DEPTH and _depth(frame) > MAX_DEPTH:
+        raise BadFrame("The message is nested too deeply.")
+    if b"\\" in payload:
+        json.loads(payload, object_pairs_hook=_object)
+    elif payload.count(b":") != _colons(frame):
+        raise BadFrame("The message names a key twice.")
+    return frame
+
+
+def _depth(value: Any) -> int:
+    """How deep a value nests, without recursion: orjson lets a thousand levels through."""
+    deepest = 0
+    waiting = [(value, 1)]
+    while waiting:
+        item, level = waiting.pop()
+        if isinstance(item, dict):
+            children: Any = item.values()
+        elif isinstance(item, list):
+            children = item
+        else:
+            continue
+        deepest = max(deepest, level)
+        waiting.extend((child, level + 1) for child in children)
+    return deepest
+
+
+def _colons(value: Any) -> int:
+    """How many colons the JSON of a value has, if it was written without an escape.
+
+    Each stands behind a key or within a string that the parser kept. A key that came twice lost
+    its first value, and leaves at least one colon over. This costs far less than a second parser.
+    """
+    count = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            count += item.count(":")
+        elif isinstance(item, dict):
+            count += len(item)
+            for key, child in item.items():
+                count += key.count(":")
+                if isinstance(child, str):
+                    count += child.count(":")
+                else:
+                    waiting.append(child)
+        elif isinstance(item, list):
+            waiting.extend(item)
+    return count
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise BadFrame("The message names a key twice.")
+    return found
+
+
+def complete(payload: bytes, missing: dict[str, Any]) -> bytes:
+    """Add members to the end of an object without touching what is there."""
+    if not missing:
+        return payload
+    return payload.rstrip()[:-1] + b"," + orjson.dumps(missing)[1:]

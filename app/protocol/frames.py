@@ -1,0 +1,125 @@
+"""The frames of the protocol: the vendor's types, and the gateway's own in the same envelope.
+
+The vendor's envelope is one JSON object in one text frame with `type` and `timestamp` (S D).
+Builders return the bytes that go over the wire.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from app.protocol.closing import CloseReason
+    from app.protocol.principal import CallType
+    from app.protocol.tool import ToolResult
+
+INITIALIZE: Final = "initialize"
+INCOMING_CHAT_MESSAGE: Final = "incomingChatMessage"
+SDP_ANSWER: Final = "sdpAnswer"
+TOOL_RESPONSE: Final = "websocketToolResponse"
+TERMINATE: Final = "terminate"
+RECEIVED: Final = "relay.received"
+
+TEXT: Final = "text"
+EVENT: Final = "event"
+SDP_INVITE: Final = "sdpInvite"
+TOOL_REQUEST: Final = "websocketToolRequest"
+TOOL_CALL: Final = "toolCall"
+TOOL_CALL_RESULT: Final = "toolCallResult"
+CONVERSATION_RESULT: Final = "conversationResult"
+ERROR: Final = "error"
+
+BROWSER_TYPES: Final = frozenset(
+    {INITIALIZE, INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE, RECEIVED}
+)
+UPSTREAM_TYPES: Final = frozenset(
+    {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
+)
+OTHER: Final = "other"
+
+OWN_PREFIX: Final = "relay."
+
+
+def timestamp(now: float) -> str:
+    """Write Unix seconds as the ISO 8601 string that the vendor's envelope demands (S D)."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def is_own(frame: dict[str, Any]) -> bool:
+    """Tell whether a frame is the gateway's own: typed or named `relay.*`, hence not counted."""
+    for key in ("type", "name"):
+        value = frame.get(key)
+        if isinstance(value, str) and value.startswith(OWN_PREFIX):
+            return True
+    return False
+
+
+def initialize(now: float, field: str, request: dict[str, Any]) -> bytes:
+    """The one `initialize`; `field` is `devRequest` on dev and `request` on webCall (D)."""
+    return orjson.dumps({"type": INITIALIZE, "timestamp": timestamp(now), field: request})
+
+
+def terminate(now: float) -> bytes:
+    """Ask the vendor to end the conversation (S D)."""
+    return orjson.dumps({"type": TERMINATE, "timestamp": timestamp(now)})
+
+
+def tool_response(now: float, result: ToolResult, channel: Any) -> bytes:
+    """Answer a tool request; `channelId` must be present, null is fine (D L)."""
+    return orjson.dumps(
+        {
+            "type": TOOL_RESPONSE,
+            "timestamp": timestamp(now),
+            "channelId": channel,
+            "content": {"id": result.id, "result": result.result},
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def _event(now: float, name: str, fields: dict[str, Any]) -> bytes:
+    return orjson.dumps({"type": EVENT, "name": name, "timestamp": timestamp(now), "data": fields})
+
+
+def session_opened(
+    now: float, session_id: str, agent: str, call_type: CallType, resume: tuple[str, float] | None
+) -> bytes:
+    """`relay.session`: the first frame of every session. `resume` is (token, window seconds)."""
+    offer = None if resume is None else {"token": resume[0], "window": resume[1]}
+    return _event(
+        now,
+        "relay.session",
+        {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer},
+    )
+
+
+def resumed(now: float, replayed: int, received: int) -> bytes:
+    """`relay.resumed`: how many frames follow again, and how many of the browser's arrived."""
+    return _event(now, "relay.resumed", {"replayed": replayed, "received": received})
+
+
+def draining(now: float, deadline: float) -> bytes:
+    """`relay.draining`: this replica goes away at `deadline`, in Unix seconds."""
+    return _event(now, "relay.draining", {"deadline": timestamp(deadline)})
+
+
+def error(
+    now: float,
+    reason: CloseReason,
+    session_id: str | None,
+    message: str | None = None,
+    retry_after: float | None = None,
+) -> bytes:
+    """The `error` frame that a page can show; it goes before every close that is not normal."""
+    fields: dict[str, Any] = {
+        "message": message or reason.message,
+        "code": reason.code,
+        "retry": reason.retry.value,
+        "sessionId": session_id,
+    }
+    if retry_after is not None:
+        fields["retryAfter"] = round(retry_after, 3)
+    return orjson.dumps({"type": ERROR, "timestamp": timestamp(now), "data": fields})

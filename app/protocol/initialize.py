@@ -1,0 +1,128 @@
+"""What `initialize` says: the operator's template, filled in with who calls and how.
+
+Precedence, later wins: the browser's allowed keys < the agent's template < what the credential
+verified. Nothing that a browser sends overrides the operator or the credential.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from app.errors import Refusal
+from app.protocol.closing import FORBIDDEN
+from app.protocol.frames import TOOL_CALL, TOOL_CALL_RESULT
+from app.protocol.principal import CallType, Principal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_PHONE_NUMBER = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What operators say of one agent.
+
+    `initialize` is the template of `request`/`devRequest`, `request_field` the name it goes under,
+    `tools` the registered tools it may call (None: all), `hide` the upstream types that a
+    browser is not shown.
+    """
+
+    name: str
+    call_types: frozenset[CallType] = frozenset(CallType)
+    default_call_type: CallType = CallType.CHAT
+    request_field: str = "devRequest"
+    initialize: Mapping[str, Any] = field(default_factory=dict)
+    client_data_keys: frozenset[str] = frozenset()
+    phone_numbers: tuple[str, ...] = ()
+    tools: frozenset[str] | None = None
+    browser_tools: frozenset[str] = frozenset()
+    hide: frozenset[str] = frozenset({TOOL_CALL, TOOL_CALL_RESULT})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a browser asks for, by its query or by an `initialize` of its own. Unverified."""
+
+    call_type: str | None = None
+    endpoint: str | None = None
+    additional_data: Mapping[str, Any] = field(default_factory=dict)
+
+    def over(self, frame: dict[str, Any] | None) -> Wish:
+        """Add what the browser's own `initialize` says where the query says nothing."""
+        own = {} if frame is None else frame.get("request", frame.get("devRequest"))
+        if not isinstance(own, dict):
+            return self
+        call_type, endpoint, extra = (
+            own.get("callType"),
+            own.get("endpoint"),
+            own.get("additionalData"),
+        )
+        return Wish(
+            self.call_type or (call_type if isinstance(call_type, str) else None),
+            self.endpoint or (endpoint if isinstance(endpoint, str) else None),
+            extra if isinstance(extra, dict) else self.additional_data,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a conversation begins: settled, allowed, and ready to be sent."""
+
+    call_type: CallType
+    endpoint: str | None
+    additional_data: Mapping[str, Any]
+    request: Mapping[str, Any]
+
+
+def settle(profile: Profile, principal: Principal, wish: Wish) -> Opening:
+    """Settle a conversation's call type, endpoint and data. Raises `Refusal` (4403)."""
+    call_type = _call_type(profile, principal, wish)
+    endpoint = _endpoint(profile, principal, wish) if call_type is CallType.ON_PHONE else None
+    request = copy.deepcopy(dict(profile.initialize))
+    template = request.get("additionalData") or {}
+    additional_data = {
+        **{k: v for k, v in wish.additional_data.items() if k in profile.client_data_keys},
+        **template,
+        **principal.additional_data,
+    }
+    request["callType"] = call_type.value
+    if endpoint is not None:
+        request["endpoint"] = endpoint
+    if additional_data:
+        request["additionalData"] = additional_data
+    return Opening(call_type, endpoint, {**template, **principal.additional_data}, request)
+
+
+def _call_type(profile: Profile, principal: Principal, wish: Wish) -> CallType:
+    asked = principal.call_type or wish.call_type or profile.default_call_type
+    try:
+        call_type = CallType(asked)
+    except ValueError:
+        raise Refusal(FORBIDDEN, "There is no such call type.") from None
+    if call_type not in profile.call_types:
+        raise Refusal(FORBIDDEN, "This call type is not allowed for this agent.")
+    return call_type
+
+
+def _endpoint(profile: Profile, principal: Principal, wish: Wish) -> str | None:
+    """The number to dial: the credential's, else the template's, else one the profile allows."""
+    if principal.endpoint is not None:
+        return principal.endpoint
+    if isinstance(templated := profile.initialize.get("endpoint"), str):
+        return templated
+    if wish.endpoint is None:
+        raise Refusal(FORBIDDEN, "A phone number is missing.")
+    if not may_dial(profile, wish.endpoint):
+        raise Refusal(FORBIDDEN, "This number may not be dialled.")
+    return wish.endpoint
+
+
+def may_dial(profile: Profile, number: str) -> bool:
+    """Tell whether one of the profile's patterns matches the whole of a number."""
+    return len(number) <= MAX_PHONE_NUMBER and any(
+        re.fullmatch(pattern, number) for pattern in profile.phone_numbers
+    )

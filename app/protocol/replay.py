@@ -1,0 +1,65 @@
+"""What a browser has not confirmed yet, kept so that a lost socket costs nothing.
+
+Frames are numbered from 1 in the order in which they were sent; those of the gateway's own
+`relay.*` kind have no number. A frame is held until the browser confirms it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class ReplayBuffer:
+    """The unconfirmed tail of the frames that were sent to one browser.
+
+    `count` is the number of the newest frame, `confirmed` of the newest that is confirmed, and
+    `size` the bytes that are held. Without `limit` (bytes) nothing is held at all.
+    """
+
+    __slots__ = ("_kept", "_limit", "confirmed", "count", "size")
+
+    def __init__(self, limit: int | None) -> None:
+        self._kept: deque[bytes] = deque()
+        self._limit = limit
+        self.count = 0
+        self.confirmed = 0
+        self.size = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether what is held has reached the limit."""
+        return self._limit is not None and self.size >= self._limit
+
+    def keep(self, payload: bytes) -> None:
+        """Number a frame, and hold it."""
+        self.count += 1
+        if self._limit is not None:
+            self._kept.append(payload)
+            self.size += len(payload)
+
+    def trim(self) -> None:
+        """Let the oldest go past the limit: a browser that is here but confirms nothing.
+
+        It can no longer resume from before them, and is told so if it tries.
+        """
+        if self._limit is not None:
+            while self.size > self._limit:
+                self.size -= len(self._kept.popleft())
+
+    def confirm(self, count: int) -> bool:
+        """Let go of everything up to frame `count`; False if no such frame was sent."""
+        if not 0 <= count <= self.count:
+            return False
+        if count > self.confirmed:
+            self.confirmed = count
+            while self._kept and self.count - len(self._kept) < count:
+                self.size -= len(self._kept.popleft())
+        return True
+
+    def since(self, received: int) -> list[bytes] | None:
+        """The frames after number `received`, or None when they are not all held any more."""
+        missing = self.count - received
+        if missing < 0 or received < 0 or missing > len(self._kept):
+            return None
+        skip = len(self._kept) - missing
+        return [payload for at, payload in enumerate(self._kept) if at >= skip]

@@ -1,0 +1,305 @@
+"""One conversation's rules: frames in, actions out.
+
+Everything is synchronous and without I/O, so that two readers and the tools share one `Session`
+without a lock. Time arrives as an argument, in Unix seconds. State changes here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from app.protocol import frames
+from app.protocol.actions import (
+    FORWARD,
+    NOTHING,
+    Actions,
+    AwaitBrowserTool,
+    AwaitEnd,
+    Confirmed,
+    Count,
+    End,
+    RunTool,
+    ToBrowser,
+    ToUpstream,
+)
+from app.protocol.calls import Ledger, Pending
+from app.protocol.closing import (
+    BAD_FRAMES,
+    ENDED,
+    FORBIDDEN,
+    TOO_MANY,
+    UPSTREAM_FAILED,
+    CloseReason,
+)
+from app.protocol.codec import BadFrame, complete, decode, decode_strictly
+from app.protocol.limits import STRIKES
+from app.protocol.phases import Event, Phase, advance
+from app.protocol.policy import Refused, judge, missing, response_id
+from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
+
+if TYPE_CHECKING:
+    from app.protocol.initialize import Profile
+    from app.protocol.limits import TokenBucket
+    from app.protocol.replay import ReplayBuffer
+    from app.protocol.tally import Tally
+
+MAX_HELD: Final = 64
+MAX_HELD_BYTES: Final = 1 << 20
+MAX_CALL_ID: Final = 256
+ENVELOPE: Final = frozenset(
+    ("type", "timestamp", "channelId", "data", "content", "result", "name", "request", "devRequest")
+)
+NORMAL_CLOSURE: Final = 1000
+
+
+class Session:
+    """The rules of one conversation.
+
+    `tools` names what the backend can run, `secrets` are the forms of the API key that no browser
+    may be shown, `received` counts the browser's frames, `outgoing` those that were sent to it.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        profile: Profile,
+        tools: frozenset[str],
+        bucket: TokenBucket,
+        outgoing: ReplayBuffer,
+        tally: Tally,
+        secrets: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.phase = Phase.WAITING
+        self.received = 0
+        self.outgoing = outgoing
+        self.calls = Ledger()
+        self.wish: dict[str, Any] | None = None
+        self._id = session_id
+        self._profile = profile
+        self._tools = tools if profile.tools is None else tools & profile.tools
+        self._bucket = bucket
+        self._from_browser_tally = tally.from_browser
+        self._from_upstream_tally = tally.from_upstream
+        self._secrets = secrets
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._refusals = 0
+        self._malformed = 0
+
+    # The browser's side
+
+    def from_browser(self, payload: bytes, now: float) -> Actions:
+        """Judge one text frame of the browser's."""
+        if self.phase is Phase.CLOSED:
+            return NOTHING
+        try:
+            frame = decode_strictly(payload)
+        except BadFrame as bad:
+            self.received += 1
+            return self._refuse(Refused(BAD_FRAMES, str(bad), "bad_json"), now)
+        kind = frame["type"]
+        self._from_browser_tally.add(kind, len(payload))
+        if kind == frames.RECEIVED:
+            return self._confirmed(frame, now)
+        if not frames.is_own(frame):
+            self.received += 1
+        if not self._bucket.allows(now):
+            return (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
+        if self.phase is Phase.FINISHED:
+            return NOTHING
+        try:
+            return self._from_browser(kind, frame, payload, now)
+        except Refused as refused:
+            return self._refuse(refused, now)
+
+    def binary_from_browser(self, now: float) -> Actions:
+        """Refuse a binary frame: they are not part of the protocol (S D)."""
+        if self.phase is Phase.CLOSED:
+            return NOTHING
+        self.received += 1
+        return self._refuse(Refused(BAD_FRAMES, "Binary messages are not known.", "binary"), now)
+
+    def _from_browser(
+        self, kind: str, frame: dict[str, Any], payload: bytes, now: float
+    ) -> Actions:
+        if kind == frames.INITIALIZE:
+            return self._wished(frame)
+        judge(frame)
+        added = missing(frame, frames.timestamp(now)) if len(frame) < len(ENVELOPE) else {}
+        if added:
+            payload = complete(payload, added)
+        if kind == frames.TOOL_RESPONSE:
+            return self._browser_answered(frame, payload)
+        if self.phase is Phase.WAITING:
+            return self._hold(kind, payload)
+        if kind == frames.TERMINATE:
+            self.phase = advance(self.phase, Event.FINISHED)
+            return (ToUpstream(payload), AwaitEnd())
+        return (ToUpstream(payload),) if added else FORWARD
+
+    def _wished(self, frame: dict[str, Any]) -> Actions:
+        """Take a browser's `initialize` as a wish, once; it never goes upstream."""
+        if self.wish is not None:
+            raise Refused(FORBIDDEN, "Multiple init messages received.", "second_initialize")
+        self.wish = frame
+        return NOTHING
+
+    def _hold(self, kind: str, payload: bytes) -> Actions:
+        """Keep an early frame until upstream is ready; `terminate` ends what has not begun."""
+        if kind == frames.TERMINATE:
+            return (End(ENDED),)
+        self._held.append(payload)
+        self._held_bytes += len(payload)
+        if len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES:
+            return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
+        return NOTHING
+
+    def _confirmed(self, frame: dict[str, Any], now: float) -> Actions:
+        """Let confirmed frames go. Progress is free of charge: the frames that it confirms paid."""
+        count, before = frame.get("count"), self.outgoing.confirmed
+        if type(count) is not int or not self.outgoing.confirm(count):
+            refused = Refused(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
+            return self._refuse(refused, now)
+        if self.outgoing.confirmed == before and not self._bucket.allows(now):
+            return (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
+        return (Confirmed(),)
+
+    def _browser_answered(self, frame: dict[str, Any], payload: bytes) -> Actions:
+        """Forward the answer of a browser's tool: once, and only if it was asked for."""
+        call_id = response_id(frame) or ""
+        if call_id in self.calls.shown:
+            self.calls.answered(call_id, payload)
+            return (ToUpstream(payload), Count("tool_ok"))
+        if self.calls.answer_to(call_id) is not None and call_id not in self.calls.running:
+            return NOTHING  # too late: the agent has its answer, and the browser could not know
+        raise Refused(FORBIDDEN, "No such tool call is waiting.", "unasked_response")
+
+    def _refuse(self, refused: Refused, now: float) -> Actions:
+        self._refusals += 1
+        if self._refusals >= STRIKES:
+            return (Count(refused.count), End(refused.reason, str(refused)))
+        frame = frames.error(now, refused.reason, self._id, str(refused))
+        return (Count(refused.count), ToBrowser(frame))
+
+    # Upstream's side
+
+    def open(self, initialize: bytes) -> Actions:
+        """Upstream is ready: send the one `initialize`, then what the browser sent early."""
+        self.phase = advance(self.phase, Event.OPENED)
+        held, self._held, self._held_bytes = self._held, [], 0
+        return (ToUpstream(initialize), *(ToUpstream(payload) for payload in held))
+
+    def from_upstream(self, payload: bytes, now: float) -> Actions:
+        """Judge one text frame of the vendor's."""
+        if self.phase is Phase.CLOSED:
+            return NOTHING
+        try:
+            frame = decode(payload)
+        except BadFrame:
+            return self.malformed_from_upstream()
+        kind = frame["type"]
+        self._from_upstream_tally.add(kind, len(payload))
+        if self.phase is Phase.OPENING:
+            if kind == frames.ERROR:
+                return (Count("upstream_refused"), End(UPSTREAM_FAILED))
+            self.phase = advance(self.phase, Event.HEARD)
+        if kind == frames.TEXT and "name" not in frame:
+            return FORWARD if frame.keys() <= ENVELOPE else (Count("unknown_field"), *FORWARD)
+        return self._from_upstream(kind, frame, payload, now)
+
+    def malformed_from_upstream(self) -> Actions:
+        """Drop what cannot be read; the third time, upstream has failed."""
+        self._malformed += 1
+        if self._malformed >= STRIKES:
+            return (Count("malformed_upstream"), End(UPSTREAM_FAILED))
+        return (Count("malformed_upstream"),)
+
+    def _from_upstream(
+        self, kind: str, frame: dict[str, Any], payload: bytes, now: float
+    ) -> Actions:
+        if frames.is_own(frame):
+            return (Count("spoofed_upstream"),)  # it would upset the browser's count
+        if kind == frames.TOOL_REQUEST:
+            return self._tool_request(frame, payload, now)
+        counts: Actions = NOTHING
+        if kind not in frames.UPSTREAM_TYPES:
+            counts = (Count("unknown_type"),)
+        elif not frame.keys() <= ENVELOPE:
+            counts = (Count("unknown_field"),)
+        if kind in self._profile.hide:
+            forward: Actions = NOTHING
+        elif any(secret in payload for secret in self._secrets):
+            told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
+            forward = (Count("secret_withheld"), ToBrowser(told))
+        else:
+            forward = FORWARD
+        if kind == frames.CONVERSATION_RESULT or (
+            kind == frames.EVENT and frame.get("name") == "closed"
+        ):
+            self.phase = advance(self.phase, Event.FINISHED)
+            return (*counts, *forward, AwaitEnd())
+        return (*counts, *forward) if counts else forward
+
+    def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
+        content = frame.get("content")
+        call_id = content.get("id") if type(content) is dict else None
+        if type(content) is not dict or type(call_id) is not str or len(call_id) > MAX_CALL_ID:
+            return self.malformed_from_upstream()
+        if (answer := self.calls.answer_to(call_id)) is not None:
+            return (Count("repeated_tool_id"), ToUpstream(answer))
+        if self.calls.knows(call_id):
+            return (Count("repeated_tool_id"),)
+        name = content.get("toolName")
+        call = ToolCall(call_id, name if type(name) is str else "", content.get("args"))
+        channel = frame.get("channelId")
+        if self.calls.full:
+            return self._answer(failure(call, Outcome.BUSY), channel, now)
+        if call.name in self._tools:
+            self.calls.running[call_id] = Pending(call, channel)
+            return (RunTool(call),)
+        if call.name in self._profile.browser_tools:
+            self.calls.shown[call_id] = Pending(call, channel, payload, self.outgoing.count + 1)
+            return (*FORWARD, AwaitBrowserTool(call))
+        return (Count("tool_unknown"), *self._answer(failure(call, Outcome.UNKNOWN), channel, now))
+
+    def upstream_lost(self, code: int) -> CloseReason:
+        """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""
+        if self.phase is Phase.FINISHED or (self.phase is Phase.LIVE and code == NORMAL_CLOSURE):
+            return ENDED
+        return UPSTREAM_FAILED
+
+    # Tools
+
+    def tool_finished(self, result: ToolResult, now: float) -> Actions:
+        """Answer the agent with a tool's result, unless it has an answer already."""
+        pending = self.calls.running.get(result.id) or self.calls.shown.get(result.id)
+        if pending is None or self.phase is Phase.CLOSED:
+            return NOTHING
+        return self._answer(result, pending.channel, now)
+
+    def _answer(self, result: ToolResult, channel: Any, now: float) -> Actions:
+        payload = frames.tool_response(now, result, channel)
+        self.calls.answered(result.id, payload)
+        return (ToUpstream(payload),)
+
+    def unanswered(self, received: int) -> tuple[bytes, ...]:
+        """Requests that a resuming browser has had, numbered up to `received`, and not answered."""
+        return tuple(
+            pending.payload
+            for pending in self.calls.shown.values()
+            if pending.payload is not None and pending.number <= received
+        )
+
+    # The end
+
+    def terminate(self, now: float) -> Actions:
+        """Ask upstream to end, unless it announced the end itself or never heard of a beginning."""
+        if self.phase not in {Phase.OPENING, Phase.LIVE}:
+            return NOTHING
+        self.phase = advance(self.phase, Event.FINISHED)
+        return (ToUpstream(frames.terminate(now)), AwaitEnd())
+
+    def close(self) -> None:
+        """Let nothing through from here on. Idempotent."""
+        if self.phase is not Phase.CLOSED:
+            self.phase = advance(self.phase, Event.CLOSED)

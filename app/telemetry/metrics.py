@@ -1,0 +1,171 @@
+"""Every metric of the gateway, defined once. No label takes its value from a client.
+
+What happens per frame is counted in plain numbers and collected when Prometheus asks; what happens
+per session or per call goes through prometheus_client as usual.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter as Tallied
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from app.protocol.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client.core import Metric
+
+FAST: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0)
+NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+
+
+class Latency:
+    """A histogram of seconds that costs a bisection: it is fed on the way of every frame."""
+
+    __slots__ = ("_counts", "total")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(FAST) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float, frames: int) -> None:
+        """Note that `frames` frames took so long from their arrival to their write."""
+        self._counts[bisect_left(FAST, seconds)] += frames
+        self.total += seconds * frames
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """The cumulative counts, as Prometheus wants them."""
+        sums, so_far = [], 0
+        for bound, count in zip((*FAST, "+Inf"), self._counts, strict=True):
+            so_far += count
+            sums.append((str(bound), float(so_far)))
+        return sums
+
+
+class Metrics:
+    """The process's metrics. `live` lists (agent, call type) of every live session when asked."""
+
+    def __init__(self, live: Callable[[], Iterable[tuple[str, str]]], limit: int) -> None:
+        self.registry = CollectorRegistry()
+        self.tally = Tally()
+        self.from_browser = Latency()
+        self.from_upstream = Latency()
+        self.outbox: Callable[[], int] = lambda: 0
+        labelled = {"registry": self.registry}
+        self.sessions_total = Counter(
+            "relay_sessions_total",
+            "Sessions that ended.",
+            ("agent", "call_type", "close_code"),
+            **labelled,
+        )
+        self.session_seconds = Histogram(
+            "relay_session_seconds", "How long sessions lasted.", buckets=LONG, **labelled
+        )
+        self.upstream_connect_seconds = Histogram(
+            "relay_upstream_connect_seconds",
+            "How long dialling the vendor took.",
+            buckets=NETWORK,
+            **labelled,
+        )
+        self.upstream_failures_total = Counter(
+            "relay_upstream_failures_total", "Failed dials.", ("kind",), **labelled
+        )
+        self.tool_calls_total = Counter(
+            "relay_tool_calls_total", "Tool calls.", ("tool", "outcome"), **labelled
+        )
+        self.tool_seconds = Histogram(
+            "relay_tool_seconds", "How long tools took.", ("tool",), buckets=NETWORK, **labelled
+        )
+        self.refusals_total = Counter(
+            "relay_refusals_total", "Refused browsers and frames.", ("reason",), **labelled
+        )
+        self.resumes_total = Counter(
+            "relay_resumes_total", "Attempts to resume.", ("outcome",), **labelled
+        )
+        self.loop_lag_seconds = Gauge(
+            "relay_loop_lag_seconds", "How late the event loop runs.", **labelled
+        )
+        self.upstream_unknown_types_total = Counter(
+            "relay_upstream_unknown_types_total",
+            "Frames from the vendor with a type or field that nobody knew.",
+            ("kind",),
+            **labelled,
+        )
+        self.state_errors_total = Counter(
+            "relay_state_errors_total",
+            "Failed calls to the shared store.",
+            ("operation",),
+            **labelled,
+        )
+        self.history_dropped_total = Counter(
+            "relay_history_dropped_total", "Records that history lost.", ("kind",), **labelled
+        )
+        self.results_total = Counter(
+            "relay_results_total", "Result webhooks.", ("outcome",), **labelled
+        )
+        self.draining = Gauge("relay_draining", "1 while this replica drains.", **labelled)
+        self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", **labelled)
+        Gauge("relay_sessions_limit", "The most sessions this replica takes.", **labelled).set(
+            limit
+        )
+        self.registry.register(_Hot(self, live))
+        for kind in ("type", "field"):
+            self.upstream_unknown_types_total.labels(kind)
+        for outcome in ("resumed", "cannot_resume", "elsewhere"):
+            self.resumes_total.labels(outcome)
+
+    def exposition(self) -> bytes:
+        """What `/metrics` answers: Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _Hot(Collector):
+    """Turns the plain numbers of the hot path into metric families."""
+
+    def __init__(self, metrics: Metrics, live: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        self._metrics = metrics
+        self._live = live
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the numbers as they stand."""
+        sessions = GaugeMetricFamily(
+            "relay_sessions", "Live sessions.", labels=("agent", "call_type")
+        )
+        for labels, count in Tallied(self._live()).items():
+            sessions.add_metric(labels, count)
+        yield sessions
+        frames = CounterMetricFamily(
+            "relay_frames", "Frames that arrived.", labels=("direction", "type")
+        )
+        size = CounterMetricFamily(
+            "relay_frame_bytes", "Bytes of the frames that arrived.", labels=("direction",)
+        )
+        latency = HistogramMetricFamily(
+            "relay_latency_seconds",
+            "From a frame's arrival to its write.",
+            labels=("direction",),
+        )
+        tally = self._metrics.tally
+        for direction, counted, observed in (
+            ("from_browser", tally.from_browser, self._metrics.from_browser),
+            ("from_upstream", tally.from_upstream, self._metrics.from_upstream),
+        ):
+            for kind, count in counted.frames.items():
+                frames.add_metric((direction, kind), count)
+            size.add_metric((direction,), counted.size)
+            latency.add_metric((direction,), observed.buckets(), observed.total)
+        yield from (frames, size, latency)
+        yield GaugeMetricFamily(
+            "relay_outbox_bytes", "Bytes that wait for slow readers.", self._metrics.outbox()
+        )
