@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from app.protocol.closing import CloseReason
-    from app.protocol.tool import ToolCall
+    from app.protocol.tool import Outcome, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,14 @@ class AwaitBrowserTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSettled:
+    """A call was answered without the backend's help: count it under its outcome."""
+
+    call: ToolCall
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitEnd:
     """Upstream announced the end, or was asked to end: it has a moment to close its socket."""
 
@@ -74,6 +82,7 @@ Action = (
     | ToBrowser
     | RunTool
     | AwaitBrowserTool
+    | ToolSettled
     | AwaitEnd
     | Confirmed
     | Count

@@ -40,17 +40,19 @@ class Ledger:
         self._answers: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
 
-    def __len__(self) -> int:
-        return len(self.running) + len(self.shown)
-
     @property
     def full(self) -> bool:
         """Whether as many calls run as one conversation may have."""
-        return len(self) >= MAX_RUNNING
+        return len(self.running) + len(self.shown) >= MAX_RUNNING
 
     def knows(self, call_id: str) -> bool:
         """Whether a call with this id runs already."""
         return call_id in self.running or call_id in self.shown
+
+    def name_of(self, call_id: str) -> str:
+        """The name of the tool that a pending call asked for."""
+        pending = self.running.get(call_id) or self.shown.get(call_id)
+        return "" if pending is None else pending.call.name
 
     def answer_to(self, call_id: str) -> bytes | None:
         """What was answered to this id before."""

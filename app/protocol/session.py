@@ -20,6 +20,7 @@ from app.protocol.actions import (
     End,
     RunTool,
     ToBrowser,
+    ToolSettled,
     ToUpstream,
 )
 from app.protocol.calls import Ledger, Pending
@@ -167,9 +168,9 @@ class Session:
     def _browser_answered(self, frame: dict[str, Any], payload: bytes) -> Actions:
         """Forward the answer of a browser's tool: once, and only if it was asked for."""
         call_id = response_id(frame) or ""
-        if call_id in self.calls.shown:
+        if (pending := self.calls.shown.get(call_id)) is not None:
             self.calls.answered(call_id, payload)
-            return (ToUpstream(payload), Count("tool_ok"))
+            return (ToUpstream(payload), ToolSettled(pending.call, Outcome.OK))
         if self.calls.answer_to(call_id) is not None and call_id not in self.calls.running:
             return NOTHING  # too late: the agent has its answer, and the browser could not know
         raise Refused(FORBIDDEN, "No such tool call is waiting.", "unasked_response")
@@ -253,14 +254,19 @@ class Session:
         call = ToolCall(call_id, name if type(name) is str else "", content.get("args"))
         channel = frame.get("channelId")
         if self.calls.full:
-            return self._answer(failure(call, Outcome.BUSY), channel, now)
+            return self._decline(call, Outcome.BUSY, channel, now)
         if call.name in self._tools:
             self.calls.running[call_id] = Pending(call, channel)
             return (RunTool(call),)
         if call.name in self._profile.browser_tools:
             self.calls.shown[call_id] = Pending(call, channel, payload, self.outgoing.count + 1)
             return (*FORWARD, AwaitBrowserTool(call))
-        return (Count("tool_unknown"), *self._answer(failure(call, Outcome.UNKNOWN), channel, now))
+        return self._decline(call, Outcome.UNKNOWN, channel, now)
+
+    def _decline(self, call: ToolCall, outcome: Outcome, channel: Any, now: float) -> Actions:
+        """Answer what is not run at all: the agent never waits in vain."""
+        answer = self._answer(failure(call, outcome), channel, now)
+        return (*answer, ToolSettled(call, outcome))
 
     def upstream_lost(self, code: int) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""

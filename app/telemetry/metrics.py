@@ -62,63 +62,76 @@ class Metrics:
         self.from_browser = Latency()
         self.from_upstream = Latency()
         self.outbox: Callable[[], int] = lambda: 0
-        labelled = {"registry": self.registry}
+        registry = self.registry
         self.sessions_total = Counter(
             "relay_sessions_total",
             "Sessions that ended.",
             ("agent", "call_type", "close_code"),
-            **labelled,
+            registry=registry,
         )
         self.session_seconds = Histogram(
-            "relay_session_seconds", "How long sessions lasted.", buckets=LONG, **labelled
+            "relay_session_seconds", "How long sessions lasted.", buckets=LONG, registry=registry
         )
         self.upstream_connect_seconds = Histogram(
             "relay_upstream_connect_seconds",
             "How long dialling the vendor took.",
             buckets=NETWORK,
-            **labelled,
+            registry=registry,
         )
         self.upstream_failures_total = Counter(
-            "relay_upstream_failures_total", "Failed dials.", ("kind",), **labelled
+            "relay_upstream_failures_total", "Failed dials.", ("kind",), registry=registry
         )
         self.tool_calls_total = Counter(
-            "relay_tool_calls_total", "Tool calls.", ("tool", "outcome"), **labelled
+            "relay_tool_calls_total", "Tool calls.", ("tool", "outcome"), registry=registry
         )
         self.tool_seconds = Histogram(
-            "relay_tool_seconds", "How long tools took.", ("tool",), buckets=NETWORK, **labelled
+            "relay_tool_seconds",
+            "How long tools took.",
+            ("tool",),
+            buckets=NETWORK,
+            registry=registry,
         )
         self.refusals_total = Counter(
-            "relay_refusals_total", "Refused browsers and frames.", ("reason",), **labelled
+            "relay_refusals_total", "Refused browsers and frames.", ("reason",), registry=registry
         )
         self.resumes_total = Counter(
-            "relay_resumes_total", "Attempts to resume.", ("outcome",), **labelled
+            "relay_resumes_total", "Attempts to resume.", ("outcome",), registry=registry
         )
         self.loop_lag_seconds = Gauge(
-            "relay_loop_lag_seconds", "How late the event loop runs.", **labelled
+            "relay_loop_lag_seconds", "How late the event loop runs.", registry=registry
         )
         self.upstream_unknown_types_total = Counter(
             "relay_upstream_unknown_types_total",
             "Frames from the vendor with a type or field that nobody knew.",
             ("kind",),
-            **labelled,
+            registry=registry,
+        )
+        self.upstream_oddities_total = Counter(
+            "relay_upstream_oddities_total",
+            "Frames from the vendor that were not relayed as they came.",
+            ("kind",),
+            registry=registry,
         )
         self.state_errors_total = Counter(
             "relay_state_errors_total",
             "Failed calls to the shared store.",
             ("operation",),
-            **labelled,
+            registry=registry,
         )
         self.history_dropped_total = Counter(
-            "relay_history_dropped_total", "Records that history lost.", ("kind",), **labelled
+            "relay_history_dropped_total",
+            "Records that history lost.",
+            ("kind",),
+            registry=registry,
         )
         self.results_total = Counter(
-            "relay_results_total", "Result webhooks.", ("outcome",), **labelled
+            "relay_results_total", "Result webhooks.", ("outcome",), registry=registry
         )
-        self.draining = Gauge("relay_draining", "1 while this replica drains.", **labelled)
-        self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", **labelled)
-        Gauge("relay_sessions_limit", "The most sessions this replica takes.", **labelled).set(
-            limit
-        )
+        self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
+        self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
+        Gauge(
+            "relay_sessions_limit", "The most sessions this replica takes.", registry=registry
+        ).set(limit)
         self.registry.register(_Hot(self, live))
         for kind in ("type", "field"):
             self.upstream_unknown_types_total.labels(kind)

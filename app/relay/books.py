@@ -1,0 +1,131 @@
+"""What one conversation leaves in metrics, logs, history and before its watchers' eyes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.history.port import ConversationStart, Direction
+from app.relay.watch import Watchers
+
+if TYPE_CHECKING:
+    from app.protocol.closing import CloseReason
+    from app.protocol.initialize import Opening
+    from app.protocol.principal import CallType
+    from app.protocol.tool import Outcome
+    from app.relay.conversation import Collaborators, Conversation
+    from app.wire.socket import Closed
+
+ODDITIES = frozenset(
+    (
+        "malformed_upstream",
+        "spoofed_upstream",
+        "upstream_refused",
+        "secret_withheld",
+        "repeated_tool_id",
+    )
+)
+
+
+class Books:
+    """Keeps the books of one conversation. Nothing here decides anything."""
+
+    def __init__(self, conversation: Conversation, helpers: Collaborators) -> None:
+        self.watchers = Watchers(set())
+        self._conversation = conversation
+        self._metrics = helpers.metrics
+        self._recorder = helpers.recorder
+        self.from_browser = helpers.metrics.from_browser
+        self.from_upstream = helpers.metrics.from_upstream
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger that puts the session's id on every line."""
+        bound: structlog.stdlib.BoundLogger = structlog.get_logger(__name__).bind(
+            session=self._conversation.id
+        )
+        return bound
+
+    def started(self, opening: Opening) -> None:
+        """The conversation was settled and is about to be dialled."""
+        conversation = self._conversation
+        call_type, subject = opening.call_type.value, conversation.principal.subject
+        agent = conversation.profile.name
+        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject)
+        if self._recorder is not None:
+            self._recorder.started(
+                ConversationStart(
+                    conversation.id,
+                    agent,
+                    call_type,
+                    subject,
+                    opening.endpoint,
+                    opening.additional_data,
+                    conversation.started_at,
+                )
+            )
+
+    def frame(self, direction: Direction, at: float, payload: bytes) -> None:
+        """A frame passed."""
+        if self._recorder is not None:
+            self._recorder.frame(self._conversation.id, direction, at, payload)
+        if self.watchers.watching:
+            self.watchers.frame(direction, at, payload)
+
+    def count(self, name: str) -> None:
+        """Count a refusal or an oddity; its one log line holds no payload."""
+        if name in {"unknown_type", "unknown_field"}:
+            kind = name.removeprefix("unknown_")
+            self._metrics.upstream_unknown_types_total.labels(kind).inc()
+        elif name in ODDITIES:
+            self._metrics.upstream_oddities_total.labels(name).inc()
+            self.log.warning(name)
+        else:
+            self._metrics.refusals_total.labels(name).inc()
+            self.log.info("refused", reason=name)
+
+    def upstream_lost(self, closed: Closed) -> None:
+        """The vendor's socket went without an announced end."""
+        self.log.warning("upstream_lost", code=closed.code, by_peer=closed.by_peer)
+
+    def browser(self, state: str, at: float) -> None:
+        """The browser came or went."""
+        if self.watchers.watching:
+            self.watchers.tell(kind="browser", at=at, state=state)
+
+    def tool(self, name: str, at: float, state: str) -> None:
+        """A tool began, or ended with an outcome."""
+        if self.watchers.watching:
+            self.watchers.tell(kind="tool", at=at, tool=name, state=state)
+
+    def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
+        """Count a call that the runner never saw; a name that nobody configured is no label."""
+        known = name if name in self._conversation.profile.browser_tools else "unknown"
+        self._metrics.tool_calls_total.labels(known, outcome.value).inc()
+        self._metrics.tool_seconds.labels(known).observe(seconds)
+
+    def resumed(self, outcome: str) -> None:
+        """A browser tried to resume."""
+        self._metrics.resumes_total.labels(outcome).inc()
+
+    def ended(
+        self, call_type: CallType, reason: CloseReason, now: float, frames: tuple[int, int]
+    ) -> None:
+        """The conversation is over on both sides. `frames` came from the browser, went to it."""
+        conversation = self._conversation
+        seconds = now - conversation.started_at
+        agent = conversation.profile.name
+        self._metrics.sessions_total.labels(agent, call_type.value, str(reason.code)).inc()
+        self._metrics.session_seconds.observe(seconds)
+        if self._recorder is not None:
+            self._recorder.ended(conversation.id, reason, now)
+        self.watchers.tell(kind="end", at=now, code=reason.code, reason=reason.name)
+        self.log.info(
+            "session_ended",
+            code=reason.code,
+            reason=reason.name,
+            seconds=round(seconds, 3),
+            frames_in=frames[0],
+            frames_out=frames[1],
+        )

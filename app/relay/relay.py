@@ -1,0 +1,390 @@
+"""One conversation, top to bottom. Read `run` first.
+
+The wire calls straight into the relay, the session judges, the relay does what was decided: no
+queue, no task and no lock lie between the two sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic, perf_counter, time
+from typing import TYPE_CHECKING
+
+from app.errors import Refusal, UpstreamError
+from app.history.port import Direction
+from app.protocol import closing, frames
+from app.protocol.actions import (
+    FORWARD,
+    NOTHING,
+    Action,
+    AwaitBrowserTool,
+    AwaitEnd,
+    Confirmed,
+    Count,
+    End,
+    Forward,
+    RunTool,
+    ToBrowser,
+    ToolSettled,
+    ToUpstream,
+)
+from app.protocol.initialize import settle
+from app.protocol.limits import TokenBucket
+from app.protocol.replay import ReplayBuffer
+from app.protocol.session import Session
+from app.relay.books import Books
+from app.relay.browser import BrowserEnd
+from app.relay.timers import Timers
+from app.relay.tools import ToolTasks
+from app.relay.upstream import UpstreamEnd
+
+if TYPE_CHECKING:
+    from app.protocol.closing import CloseReason
+    from app.protocol.initialize import Opening
+    from app.protocol.tool import ToolResult
+    from app.relay.conversation import Collaborators, Conversation, RelayLimits
+    from app.wire.socket import Closed, Socket
+
+# A browser that is away when these happen has frames to come back for.
+LINGERING = (closing.ENDED, closing.UPSTREAM_FAILED, closing.UPSTREAM_TIMEOUT)
+
+
+class Relay:
+    """One conversation's I/O: two ends, the tools beside them, and the rules between."""
+
+    def __init__(
+        self, conversation: Conversation, helpers: Collaborators, limits: RelayLimits
+    ) -> None:
+        resumable = conversation.resume_token is not None and limits.resume_window > 0
+        self.conversation = conversation
+        self.call_type = conversation.profile.default_call_type
+        self.window = limits.resume_window if resumable else 0.0
+        self.session = Session(
+            conversation.id,
+            conversation.profile,
+            helpers.tools(),
+            TokenBucket(limits.frames_per_second, limits.frame_burst),
+            ReplayBuffer(limits.resume_buffer if resumable else None),
+            helpers.metrics.tally,
+            helpers.secrets,
+        )
+        self.books = Books(conversation, helpers)
+        self.browser = BrowserEnd(self, conversation.id, limits.outbox, limits.patience)
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._upstream = UpstreamEnd(self)
+        self._tools = ToolTasks(
+            helpers.runner,
+            conversation,
+            limits.tool_concurrency,
+            helpers.recorder,
+            self._tool_finished,
+        )
+        self._timers = Timers(self, limits)
+        self._helpers = helpers
+        self._limits = limits
+        self._listening = helpers.recorder is not None
+        self._epoch = time() - monotonic()
+        self._group: asyncio.TaskGroup | None = None
+        self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
+        self._wished: asyncio.Future[CloseReason] | None = None
+        self._message: str | None = None
+        self._retry_after: float | None = None
+        self._slow_browser = False
+        self._gone = False
+
+    # From the first frame to the last
+
+    async def run(self) -> None:
+        """Relay until somebody ends it, then hang up on both sides, whoever it was."""
+        reason = closing.CRASHED
+        try:
+            reason = await self._converse()
+        finally:
+            await self._hang_up(reason)
+
+    async def _converse(self) -> CloseReason:
+        """Settle what is wished, open upstream, and let the wire call until the end."""
+        try:
+            opening = await self._settle()
+        except Refusal as refusal:
+            self._message = refusal.message
+            return refusal.reason
+        if self._ended.done():
+            return self._ended.result()
+        self._greet(opening)
+        async with asyncio.TaskGroup() as self._group:
+            dialling = self._group.create_task(self._open(opening))
+            try:
+                return await self._ended
+            finally:
+                dialling.cancel()
+                self._tools.cancel()
+
+    async def _settle(self) -> Opening:
+        """Wait, bounded, for an `initialize` of the browser's own, where one may come."""
+        conversation = self.conversation
+        if conversation.wish_wait > 0 and self.session.wish is None:
+            self._wished = asyncio.get_running_loop().create_future()
+            await asyncio.wait(
+                (self._wished, self._ended),
+                timeout=conversation.wish_wait,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            silent, self._wished = not self._wished.done(), None
+            if silent and conversation.wish_demanded:
+                raise Refusal(closing.IDLE, "Init message not received")
+        wish = conversation.wish.over(self.session.wish)
+        return settle(conversation.profile, conversation.principal, wish)
+
+    def _greet(self, opening: Opening) -> None:
+        """Tell the browser first of all which session this is."""
+        conversation = self.conversation
+        self.call_type = opening.call_type
+        token = conversation.resume_token if self.window else None
+        offer = None if token is None else (token, self.window)
+        agent = conversation.profile.name
+        self.browser.announce(
+            frames.session_opened(self.now(), conversation.id, agent, opening.call_type, offer)
+        )
+        self.books.started(opening)
+
+    async def _open(self, opening: Opening) -> None:
+        """Dial, and send the one `initialize` with whatever the browser sent early."""
+        profile = self.conversation.profile
+        try:
+            socket = await self._helpers.dial(profile)
+        except UpstreamError as failed:
+            self.end(failed.reason)
+            return
+        self._upstream.attach(socket)
+        first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
+        for action in self.session.open(first):
+            self._do(action)
+        self._check()
+        self._timers.opened()
+
+    async def _hang_up(self, reason: CloseReason) -> None:
+        """The one road out: the browser first, then upstream, then the books."""
+        now = self.now()
+        told = frames.error(now, reason, self.conversation.id, self._message, self._retry_after)
+        self.browser.say_goodbye(reason, told)
+        for action in self.session.terminate(now):
+            self._do(action)
+        self._timers.cancel()
+        try:
+            await self._upstream.hang_up(self._limits.end_grace)
+            self.session.close()
+            if self.window and not self._gone and reason in LINGERING:
+                await self.browser.heard_goodbye(self.window)
+        finally:
+            self.session.close()
+            self.browser.leave()
+            sent = self.session.outgoing.count
+            self.books.ended(self.call_type, reason, self.now(), (self.session.received, sent))
+
+    # What the gateway may ask
+
+    def now(self) -> float:
+        """Unix seconds that never jump."""
+        return self._epoch + monotonic()
+
+    @property
+    def tools_running(self) -> int:
+        """How many tool calls have no answer yet."""
+        return self._tools.running
+
+    @property
+    def idle_for(self) -> float:
+        """Seconds since anything was said."""
+        return self._timers.idle_for
+
+    def listen(self) -> None:
+        """Look anew at whether frames are watched or recorded."""
+        watched = bool(self.books.watchers.watching)
+        self._listening = watched or self._helpers.recorder is not None
+
+    def resume(self, socket: Socket, received: int) -> None:
+        """Take the browser's next socket: replay what it missed, or tell it that this is lost."""
+        if not self.browser.resume(socket, received):
+            self.books.resumed("cannot_resume")
+            if not self.browser.here:
+                self.end(closing.CANNOT_RESUME)
+            return
+        self.books.resumed("resumed")
+        self.books.browser("here", self.now())
+        self._timers.back()
+        self._slow_browser = False
+        self._regulate()
+        if self._upstream.slow:
+            self.browser.pause_reading()
+
+    def end(
+        self, reason: CloseReason, message: str | None = None, retry_after: float | None = None
+    ) -> None:
+        """End the conversation; the first reason wins."""
+        if not self._ended.done():
+            self._message, self._retry_after = message, retry_after
+            self._ended.set_result(reason)
+
+    # What the wire tells: the hot path
+
+    def from_upstream(self, payload: bytes) -> None:
+        """Judge a frame of the vendor's, and do what that leads to."""
+        now = self._epoch + self._timers.stamp()
+        actions = self.session.from_upstream(payload, now)
+        if actions is FORWARD:
+            self.bytes_out += len(payload)
+            self.browser.send(payload)
+        else:
+            for action in actions:
+                if type(action) is Forward:
+                    self.bytes_out += len(payload)
+                    self.browser.send(payload)
+                else:
+                    self._do(action)
+        if self._listening:
+            self.books.frame(Direction.FROM_UPSTREAM, now, payload)
+
+    def from_browser(self, payload: bytes) -> None:
+        """Judge a frame of the browser's, and do what that leads to."""
+        now = self._epoch + self._timers.stamp()
+        self.bytes_in += len(payload)
+        actions = self.session.from_browser(payload, now)
+        if actions is FORWARD:
+            self._upstream.send(payload)
+        else:
+            for action in actions:
+                self._do(action)
+        if self._wished is not None and not self._wished.done():
+            self._wished.set_result(closing.ENDED)
+        if self._listening and actions is not NOTHING:
+            self.books.frame(Direction.FROM_BROWSER, now, payload)
+
+    def batch_from_upstream(self, arrived: float, count: int) -> None:
+        """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
+        self._check()
+        self.books.from_upstream.observe(perf_counter() - arrived, count)
+
+    def batch_from_browser(self, arrived: float, count: int) -> None:
+        """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
+        self._check()
+        self.books.from_browser.observe(perf_counter() - arrived, count)
+
+    def binary_from_browser(self) -> None:
+        """A binary message came: refused, as the protocol has none."""
+        for action in self.session.binary_from_browser(self.now()):
+            self._do(action)
+
+    def binary_from_upstream(self) -> None:
+        """A binary message came from the vendor: dropped and counted."""
+        for action in self.session.malformed_from_upstream():
+            self._do(action)
+
+    def browser_slow(self) -> None:
+        """The browser reads slowly: upstream is read no further."""
+        self._slow_browser = True
+        self._regulate()
+
+    def browser_caught_up(self) -> None:
+        """The browser reads again, so upstream is read again."""
+        self._slow_browser = False
+        self._regulate()
+
+    def upstream_slow(self) -> None:
+        """The vendor reads slowly: the browser is read no further."""
+        self.browser.pause_reading()
+
+    def upstream_caught_up(self) -> None:
+        """The vendor reads again."""
+        self.browser.resume_reading()
+
+    def upstream_left(self, closed: Closed) -> None:
+        """The vendor's socket is gone: normal after an announced end, else a failure."""
+        reason = self.session.upstream_lost(closed.code)
+        if reason is not closing.ENDED:
+            self.books.upstream_lost(closed)
+        self.end(reason)
+
+    def browser_left(self, reason: CloseReason | None) -> None:
+        """The browser's socket is gone, for `reason` if that is known to be for good.
+
+        Otherwise it may come back within the window, if it can at all.
+        """
+        self.books.browser("away", self.now())
+        if self._ended.done():
+            return
+        if reason is not None:
+            self.end(reason)
+        elif not self.window:
+            self.end(closing.ENDED)
+        else:
+            self._slow_browser = False
+            self._timers.away()
+            self._regulate()
+
+    def browser_gone(self) -> None:
+        """The browser did not come back within its window."""
+        self._gone = True
+        self.end(closing.ENDED)
+
+    def crashed(self) -> None:
+        """A bug of ours showed while a frame was judged: this session ends, and no other."""
+        self.books.log.error("crashed")
+        self.end(closing.CRASHED)
+
+    # Doing what was decided
+
+    def _do(self, action: Action) -> None:
+        """Carry out one decision of the session's that concerns either peer."""
+        match action:
+            case ToUpstream(payload):
+                self._upstream.send(payload)
+            case ToBrowser(payload):
+                self.bytes_out += len(payload)
+                self.browser.send(payload)
+            case Count(name):
+                self.books.count(name)
+            case Confirmed():
+                self._regulate()
+            case AwaitEnd():
+                self._timers.finishing()
+            case End(reason, message):
+                self.end(reason, message)
+            case _:
+                self._do_with_tools(action)
+
+    def _do_with_tools(self, action: Action) -> None:
+        """Carry out one decision of the session's that concerns a tool."""
+        match action:
+            case RunTool(call) if self._group is not None:
+                self.books.tool(call.name, self.now(), "running")
+                self._tools.start(self._group, call)
+            case AwaitBrowserTool(call):
+                self.books.tool(call.name, self.now(), "asked")
+                self._tools.await_browser(call, self._limits.tool_timeout)
+            case ToolSettled(call, outcome):
+                self.books.tool_settled(call.name, outcome, self._tools.settled(call, outcome))
+                self.books.tool(call.name, self.now(), outcome.value)
+
+    def _tool_finished(self, result: ToolResult) -> None:
+        """Answer the agent: a tool of ours has finished, or the browser's time is up."""
+        name = self.session.calls.name_of(result.id)
+        if (shown := self.session.calls.shown.get(result.id)) is not None:
+            seconds = self._tools.settled(shown.call, result.outcome)
+            self.books.tool_settled(shown.call.name, result.outcome, seconds)
+        self.books.tool(name, self.now(), result.outcome.value)
+        self._timers.stamp()
+        for action in self.session.tool_finished(result, self.now()):
+            self._do(action)
+        self._check()
+
+    def _check(self) -> None:
+        self.browser.check()
+        if self.window and not self.browser.here and self.session.outgoing.full:
+            self._regulate()
+
+    def _regulate(self) -> None:
+        """Read upstream only while there is somewhere to put what it says."""
+        full = not self.browser.here and self.session.outgoing.full
+        self._upstream.read(not (self._slow_browser or full))

@@ -1,0 +1,51 @@
+"""Who watches one conversation as it happens.
+
+Watchers get contents; whoever passes them on decides who may see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from app.history.port import Direction
+
+Watcher = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Watchers:
+    """The watchers of one conversation; there are none nearly always, and then nothing is built."""
+
+    watching: set[Watcher]
+
+    def frame(self, direction: Direction, at: float, payload: bytes) -> None:
+        """Show a frame as it passes."""
+        frame = _read(payload)
+        self.tell(
+            kind="frame",
+            at=at,
+            direction=direction.value,
+            type=str(frame.get("type", ""))[:64],
+            name=str(frame["name"])[:64] if "name" in frame else None,
+            bytes=len(payload),
+            content=frame,
+        )
+
+    def tell(self, *, kind: str, at: float, **facts: Any) -> None:
+        """Show any other event: a phase, a tool, the browser's coming and going."""
+        event = {"at": round(at, 3), "kind": kind, **facts}
+        for watcher in tuple(self.watching):
+            watcher(event)
+
+
+def _read(payload: bytes) -> dict[str, Any]:
+    try:
+        frame = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return {}
+    return frame if isinstance(frame, dict) else {}
