@@ -1,8 +1,13 @@
 """The port between a WebSocket's data phase and whoever owns the socket.
 
 Everything is a synchronous callback on the event loop's thread, so that a frame goes from one
-leg to the other without a task, a queue or a lock. The lane, the plain ASGI fallback, a bridge to
-another replica and the tests' memory pair all implement `Socket`.
+leg to the other without a task, a queue or a lock. The lane, the plain ASGI fallback, a bridge
+to another replica and the tests' memory pair all implement `Socket`.
+
+**Corking.** What one read brings is a batch. A message that is sent while any leg delivers a
+batch is corked, and the wire itself writes every corked leg, once, after `batch_received`; so
+nobody must call `flush`, though anybody may. A message that is sent at any other time (a tool's
+result) is written at once.
 """
 
 from __future__ import annotations
@@ -18,7 +23,11 @@ NO_STATUS = 1005
 class Closed:
     """How a socket ended. `code` is the peer's, or 1005/1006 (RFC 6455 §7.1.5) where it gave none.
 
-    `by_peer` is true when the peer started it. `reason` is the peer's text: never shown or logged.
+    `by_peer` is true when the peer started it. Where the wire ended it by itself, `by_peer` is
+    false and `code` says why: 1002 broken framing, 1007 not UTF-8, 1009 too large, 4429 a flood
+    of pings, 4508 answers to pings left unread past the bound, 1006 a dead peer. After the
+    owner's own `close` it is what the peer answered. `reason` is the peer's text: never shown or
+    logged.
     """
 
     code: int = ABNORMAL
@@ -34,23 +43,26 @@ class Receiver(Protocol):
         ...
 
     def binary_received(self, size: int) -> None:
-        """Take note of a binary message of `size` bytes; the protocol has none, so dropped."""
+        """Take note of a binary message of `size` bytes; the protocol has none: it is dropped."""
         ...
 
     def batch_received(self) -> None:
-        """Everything that one read brought has been delivered: write what it led to."""
+        """Take note that all of one read has been delivered; what it led to is written next."""
         ...
 
     def writing_paused(self) -> None:
-        """The peer reads slowly: bytes wait to be written."""
+        """Take note that the peer reads slowly: bytes wait to be written."""
         ...
 
     def writing_resumed(self) -> None:
-        """The peer caught up."""
+        """Take note that the peer caught up."""
         ...
 
     def connection_lost(self, closed: Closed) -> None:
-        """The socket is gone, however it ended. Called exactly once, and last."""
+        """Take note that the socket is over, however it ended. Called exactly once, and last.
+
+        Nothing can be sent any more; the wire winds TCP up by itself, within its time-outs.
+        """
         ...
 
 
@@ -67,18 +79,21 @@ class Socket(Protocol):
         ...
 
     def send_text(self, payload: bytes) -> None:
-        """Send one text message. Within a read of this loop turn it may be corked until `flush`.
+        """Send one text message; corked until the batch ends, if one is being delivered.
 
         After a close or loss it does nothing: the owner hears of that by `connection_lost`.
         """
         ...
 
     def flush(self) -> None:
-        """Write what `send_text` corked, in one write."""
+        """Write what is corked now, in one write, rather than at the batch's end."""
         ...
 
     def pause_reading(self) -> None:
-        """Stop reading, so that TCP slows the peer down. Idempotent."""
+        """Stop reading, so that TCP slows the peer down; what was read is still delivered.
+
+        Idempotent. A peer that is not read from is not declared dead for its silence.
+        """
         ...
 
     def resume_reading(self) -> None:
@@ -86,7 +101,11 @@ class Socket(Protocol):
         ...
 
     def close(self, code: int, reason: str = "") -> None:
-        """Flush, start the closing handshake, and give it its time-out (RFC 6455 §7.1.1)."""
+        """Flush, start the closing handshake, and give it its time-out (RFC 6455 §7.1.1).
+
+        Messages that still come are dropped; `connection_lost` tells when the peer has answered
+        or its time is up.
+        """
         ...
 
     def abort(self) -> None:

@@ -1,0 +1,395 @@
+"""One WebSocket's data phase on an asyncio transport: framing, pings, closing, back-pressure."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from app.errors import PeerError
+from app.protocol.closing import TOO_MANY, TOO_SLOW
+from app.wire.framing import (
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Parser,
+    close_payload,
+    encode,
+    encode_masked,
+)
+from app.wire.socket import ABNORMAL, Closed
+from app.wire.wheel import NEVER
+
+if TYPE_CHECKING:
+    from app.wire.limits import WireLimits
+    from app.wire.socket import Receiver
+    from app.wire.wiring import Wiring
+
+OPEN: Final = 0
+CLOSING: Final = 1  # our close is out, the peer's is awaited
+OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
+LOST: Final = 3  # the transport is gone
+
+
+class Nobody:
+    """The owner before `open` and after the end: hears everything, does nothing."""
+
+    __slots__ = ()
+
+    def text_received(self, payload: bytes) -> None:
+        """Drop it."""
+
+    def binary_received(self, size: int) -> None:
+        """Drop it."""
+
+    def batch_received(self) -> None:
+        """Drop it."""
+
+    def writing_paused(self) -> None:
+        """Drop it."""
+
+    def writing_resumed(self) -> None:
+        """Drop it."""
+
+    def connection_lost(self, closed: Closed) -> None:
+        """Drop it."""
+
+
+NOBODY: Final = Nobody()
+
+
+class Connection(asyncio.Protocol):
+    """A `Socket` of either role; `BrowserConnection` and `UpstreamConnection` are the two.
+
+    Its transport must not be reading when it is made; `open` starts that. `leg` is the word for
+    logs. The life of one is OPEN → CLOSING → OVER → LOST, with any of them left out. The owner
+    hears of the end as soon as there is nothing more to deliver, before TCP is wound up.
+    """
+
+    is_server: bool
+    leg: str
+
+    __slots__ = (
+        "_closed",
+        "_controls",
+        "_controls_at",
+        "_cork",
+        "_discarded",
+        "_early",
+        "_heard",
+        "_limits",
+        "_loop",
+        "_owner",
+        "_parser",
+        "_pinged",
+        "_reading",
+        "_slot",
+        "_state",
+        "_transport",
+        "_wiring",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, limits: WireLimits, wiring: Wiring, early: bytes = b""
+    ) -> None:
+        """`early` is what came behind the handshake: delivered first, by `open`."""
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._limits = limits
+        self._wiring = wiring
+        self._early = early
+        self._owner: Receiver = NOBODY
+        self._parser = Parser(
+            self,
+            masked=self.is_server,
+            max_message=limits.max_message,
+            max_fragments=limits.max_fragments,
+        )
+        self._cork: list[bytes] = []
+        self._state = OPEN
+        self._closed: Closed | None = None
+        self._reading = False
+        self._heard = True
+        self._pinged = False
+        self._discarded = 0
+        self._controls = 0.0
+        self._controls_at = 0.0
+        self._slot = NEVER
+        transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
+        if limits.ping_interval > 0:
+            self._set_deadline(limits.ping_interval * (1 - wiring.wheel.spread() / 2))
+
+    # The socket, for its owner
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were sent and still wait to be written to the kernel, corked ones included."""
+        corked = sum(map(len, self._cork)) if self._cork else 0
+        return self._transport.get_write_buffer_size() + corked
+
+    def open(self, receiver: Receiver) -> None:
+        """Name the owner and start delivering; bytes that came before are delivered first."""
+        if self._closed is not None:
+            # The owner may still be in the making: it hears of the end in its own turn.
+            self._loop.call_soon(receiver.connection_lost, self._closed)
+            return
+        self._owner = receiver
+        self._parser.text = receiver.text_received
+        early, self._early = self._early, b""
+        self.resume_reading()
+        if early:
+            self.data_received(early)
+
+    def send_text(self, payload: bytes) -> None:
+        """Send one text message; corked until the batch ends, if one is being delivered."""
+        if self._state:
+            return
+        frame = self._encode(TEXT, payload)
+        wiring = self._wiring
+        if wiring.batching:
+            if not self._cork:
+                wiring.corked.append(self)
+            self._cork.append(frame)
+        else:
+            self._transport.write(frame)
+
+    def flush(self) -> None:
+        """Write what `send_text` corked, in one write."""
+        cork = self._cork
+        if cork:
+            data = cork[0] if len(cork) == 1 else b"".join(cork)
+            cork.clear()  # first: a full transport calls the owner, who may send
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Stop reading, so that TCP slows the peer down; what was read is still delivered."""
+        if self._reading and self._state == OPEN:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._reading and self._state != LOST and not self._transport.is_closing():
+            self._reading = True
+            self._heard = True  # silence that we asked for is not the peer's
+            self._transport.resume_reading()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Flush, start the closing handshake, and give it its time-out (RFC 6455 §7.1.1)."""
+        if self._state != OPEN:
+            return
+        self._write(CLOSE, close_payload(code, reason))
+        self._state = CLOSING
+        self._parser.text = NOBODY.text_received
+        self._set_deadline(self._limits.close_timeout)
+        self.resume_reading()  # the peer's answer must be seen
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+
+    def abort(self) -> None:
+        """Drop the connection at once; the owner hears of it in the loop's next turn."""
+        if self._state < OVER:
+            self._state = OVER
+            self._parser.stop()
+            self._transport.abort()
+
+    # The transport's calls
+
+    def data_received(self, data: bytes) -> None:
+        """Take one read: deliver it, then write what it led to, on every leg that it led to."""
+        self._heard = True
+        if self._parser.stopped:
+            self._discard(len(data))
+            return
+        wiring = self._wiring
+        wiring.batching = True
+        try:
+            self._parser.feed(data)
+            self._owner.batch_received()
+        except PeerError as fault:
+            self._fail(fault.code, str(fault))
+        finally:
+            corked = wiring.corked
+            for socket in corked:  # may grow meanwhile: a flush may make an owner send
+                socket.flush()
+            corked.clear()
+            wiring.batching = False
+
+    def eof_received(self) -> bool | None:
+        """Let the transport close itself: a half-open WebSocket is of no use."""
+        return None
+
+    def pause_writing(self) -> None:
+        """Pass on that the peer reads slowly."""
+        self._owner.writing_paused()
+
+    def resume_writing(self) -> None:
+        """Pass on that the peer caught up."""
+        self._owner.writing_resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Take note that TCP is gone, however it went."""
+        by_peer = self._state == OPEN
+        self._state = LOST
+        self._clear_deadline()
+        self._parser.stop()
+        self._cork.clear()
+        self._end(Closed(ABNORMAL, by_peer=by_peer))
+
+    # What the parser hears besides text
+
+    def text_received(self, payload: bytes) -> None:
+        """Drop a message that nobody was there to take."""
+
+    def binary_received(self, size: int) -> None:
+        """Pass it on, unless a close is out."""
+        if self._state == OPEN:
+            self._owner.binary_received(size)
+
+    def ping_received(self, payload: bytes) -> None:
+        """Answer, as long as the peer neither floods nor lets the answers pile up."""
+        self._count_control()
+        if self._state != OPEN:
+            return
+        if self.waiting > self._limits.max_waiting:
+            self._report("unread_answers", TOO_SLOW.code)
+            self._end(Closed(TOO_SLOW.code, by_peer=False))
+            self.abort()
+            return
+        self._write(PONG, payload)
+
+    def pong_received(self, payload: bytes) -> None:  # noqa: ARG002 - any byte is a sign of life
+        """Count it; that it came is all there is to know."""
+        self._count_control()
+
+    def close_received(self, code: int, reason: str) -> None:
+        """Finish the closing handshake, whoever began it (§5.5.1, §7.1.1)."""
+        by_peer = self._state == OPEN
+        if by_peer:
+            self._write(CLOSE, close_payload(code))
+        self._state = OVER
+        self._set_deadline(self._limits.close_timeout)
+        self._end(Closed(code, reason, by_peer=by_peer))
+        self.resume_reading()
+        if self.is_server:
+            # The server is the first to close TCP (§7.1.1); the other side waits for that.
+            self.flush()
+            self._transport.close()
+
+    # Deadlines
+
+    def deadline_passed(self) -> None:
+        """Ping, or give up on a peer that did not answer, or on one that did not close."""
+        self._slot = NEVER
+        limits = self._limits
+        if self._state != OPEN:
+            self._state = max(self._state, OVER)
+            self._parser.stop()
+            self._transport.abort()
+        elif not self._pinged:
+            self._pinged = True
+            self._heard = not self._reading
+            self._write(PING, b"")
+            self._set_deadline(limits.ping_timeout)
+        elif self._heard or not self._reading:
+            self._pinged = False
+            self._set_deadline(max(limits.ping_interval - limits.ping_timeout, 0))
+        else:
+            self._report("silent", ABNORMAL)
+            self._end(Closed(ABNORMAL, by_peer=False))
+            self.abort()
+
+    def _set_deadline(self, delay: float) -> None:
+        self._clear_deadline()
+        self._slot = self._wiring.wheel.add(self, delay)
+
+    def _clear_deadline(self) -> None:
+        if self._slot != NEVER:
+            self._wiring.wheel.remove(self, self._slot)
+            self._slot = NEVER
+
+    # The rest
+
+    def _encode(self, opcode: int, payload: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _write(self, opcode: int, payload: bytes) -> None:
+        """Send a control frame behind what is corked."""
+        frame = self._encode(opcode, payload)
+        if self._cork:
+            self._cork.append(frame)
+        elif self._wiring.batching:
+            self._wiring.corked.append(self)
+            self._cork.append(frame)
+        else:
+            self._transport.write(frame)
+
+    def _end(self, closed: Closed) -> None:
+        """Tell the owner, once, that nothing more will come."""
+        if self._closed is None:
+            self._closed = closed
+            owner, self._owner = self._owner, NOBODY
+            self._parser.text = NOBODY.text_received
+            owner.connection_lost(closed)
+
+    def _fail(self, code: int, fault: str) -> None:
+        """Fail the connection (§7.1.7): say why, then wait for the peer to see it.
+
+        Closing TCP with bytes unread would be a reset, which may overtake the close frame; so
+        what still comes is thrown away until the peer has gone or its time is up.
+        """
+        self._report(fault, code)
+        if self._state == OPEN:
+            self._write(CLOSE, close_payload(code))
+        self._state = OVER
+        self._parser.stop()
+        self._set_deadline(self._limits.close_timeout)
+        self.resume_reading()
+        self._end(Closed(code, by_peer=False))
+        if self.is_server:
+            self.flush()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > self._limits.max_discarded:
+            self._transport.abort()
+
+    def _count_control(self) -> None:
+        """Keep pings and pongs within their rate (a token bucket)."""
+        limits = self._limits
+        now = self._loop.time()
+        drained = (now - self._controls_at) * limits.controls_per_second
+        self._controls = max(self._controls - drained, 0) + 1
+        self._controls_at = now
+        if self._controls > limits.control_burst:
+            raise PeerError(TOO_MANY.code, "control_flood")
+
+    def _report(self, fault: str, code: int) -> None:
+        self._wiring.report(self.leg, fault, code, self._loop.time())
+
+
+class BrowserConnection(Connection):
+    """A server's side: what comes is masked, what goes is not (§5.1)."""
+
+    is_server = True
+    leg = "browser"
+
+    __slots__ = ()
+
+    def _encode(self, opcode: int, payload: bytes) -> bytes:
+        return encode(opcode, payload)
+
+
+class UpstreamConnection(Connection):
+    """A client's side: what goes is masked, what comes is not (§5.1)."""
+
+    is_server = False
+    leg = "upstream"
+
+    __slots__ = ()
+
+    def _encode(self, opcode: int, payload: bytes) -> bytes:
+        return encode_masked(opcode, payload, next(self._wiring.masks))

@@ -1,0 +1,305 @@
+"""WebSocket framing without I/O (RFC 6455 §5), for both roles: bytes in, calls out.
+
+Nothing here knows a socket, a clock or a log. A peer's mistake is a `PeerError` with the close
+code that the RFC gives it; the parser must not be fed after one.
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from typing import TYPE_CHECKING, Final, Protocol
+
+from app.errors import PeerError
+from app.wire.masking import apply_mask
+from app.wire.socket import NO_STATUS
+
+if TYPE_CHECKING:
+    from codecs import IncrementalDecoder
+
+CONT: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+FIN: Final = 0x80
+RESERVED: Final = 0x70
+MASKED: Final = 0x80
+
+PROTOCOL_ERROR: Final = 1002
+NOT_UTF8: Final = 1007
+TOO_LARGE: Final = 1009
+
+_FIN_TEXT: Final = FIN | TEXT
+_OPCODES: Final = frozenset((CONT, TEXT, BINARY, CLOSE, PING, PONG))
+_MAX_CONTROL: Final = 125
+# RFC 6455 §7.4.1 and the registry it opened (1012-1014); 3000-4999 are free (§7.4.2).
+_CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
+
+_Utf8 = getincrementaldecoder("utf-8")
+
+
+class Sink(Protocol):
+    """Who hears what a peer sent."""
+
+    def text_received(self, payload: bytes) -> None:
+        """Take a whole text message, valid UTF-8."""
+        ...
+
+    def binary_received(self, size: int) -> None:
+        """Take note of a whole binary message."""
+        ...
+
+    def ping_received(self, payload: bytes) -> None:
+        """Answer with a pong of the same payload (§5.5.3)."""
+        ...
+
+    def pong_received(self, payload: bytes) -> None:
+        """Take note of a pong, asked for or not."""
+        ...
+
+    def close_received(self, code: int, reason: str) -> None:
+        """Take the peer's close; 1005 if it gave no code. Nothing after it is parsed."""
+        ...
+
+
+class Parser:
+    """One direction of one connection.
+
+    `text` is where whole text messages go, by themselves because they are the hot path: the
+    owner's own method, without a call in between.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_fragments",
+        "_held",
+        "_masked",
+        "_max_fragments",
+        "_max_message",
+        "_need",
+        "_opcode",
+        "_parts",
+        "_size",
+        "sink",
+        "stopped",
+        "text",
+    )
+
+    def __init__(self, sink: Sink, *, masked: bool, max_message: int, max_fragments: int) -> None:
+        """`masked`: frames must come masked, so this is a server; else they must not (§5.1)."""
+        self.sink = sink
+        self.text = sink.text_received
+        self.stopped = False
+        self._masked = MASKED if masked else 0
+        self._max_message = max_message
+        self._max_fragments = max_fragments
+        self._held: bytearray | None = None
+        self._need = 0
+        self._opcode = CONT  # of the message whose fragments are arriving; CONT: there is none
+        self._parts: list[bytes] | None = None
+        self._decoder: IncrementalDecoder | None = None
+        self._fragments = 0
+        self._size = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes kept for a frame or message that is not yet whole."""
+        parts = 0 if self._parts is None else sum(map(len, self._parts))
+        return parts + (0 if self._held is None else len(self._held))
+
+    def feed(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - see below
+        """Take what one read brought, and call for everything that is whole now."""
+        held = self._held
+        if held is not None:
+            held += data
+            if len(held) < self._need:
+                return
+            data = bytes(held)
+            self._held = None
+        position = 0
+        end = len(data)
+        masked = self._masked
+        max_message = self._max_message
+        # One pass, no calls but the owner's: this loop is most of what a message costs.
+        while not self.stopped:
+            start = position + 2
+            if start > end:
+                self._hold(data, position, start)
+                return
+            head = data[position]
+            # The right mask bit becomes 0, so that the usual case is one comparison.
+            size = data[position + 1] ^ masked
+            if size > _MAX_CONTROL:
+                if size == 126:  # noqa: PLR2004 - RFC 6455 §5.2
+                    start = position + 4
+                    if start > end:
+                        self._hold(data, position, start)
+                        return
+                    size = data[position + 2] << 8 | data[position + 3]
+                elif size == 127:  # noqa: PLR2004
+                    start = position + 10
+                    if start > end:
+                        self._hold(data, position, start)
+                        return
+                    size = int.from_bytes(data[position + 2 : start], "big")
+                else:
+                    raise PeerError(PROTOCOL_ERROR, "wrong masking")
+            if head != _FIN_TEXT or self._opcode or size > max_message:
+                self._check(head, size)
+            if masked:
+                body = start + 4
+                stop = body + size
+                if stop > end:
+                    self._hold(data, position, stop)
+                    return
+                payload = apply_mask(data[body:stop], data[start:body])
+            else:
+                stop = start + size
+                if stop > end:
+                    self._hold(data, position, stop)
+                    return
+                payload = data[start:stop]
+            position = stop
+            if head == _FIN_TEXT:
+                # A scan without a copy settles most messages; the rest pay for decoding.
+                if not payload.isascii():
+                    _check_utf8(payload)
+                self.text(payload)
+            elif head & 0x08:
+                self._control(head & 0x0F, payload)
+            else:
+                self._fragment(head, payload)
+            if position == end:
+                return
+
+    def stop(self) -> None:
+        """Parse nothing more, not even what came with the same read; let go of what is held."""
+        self.stopped = True
+        self._held = self._parts = self._decoder = None
+
+    def _hold(self, data: bytes, position: int, need: int) -> None:
+        """Keep an unfinished frame; its size is known to be allowed before it is kept."""
+        if position < len(data):
+            self._held = bytearray(data[position:])
+            self._need = need - position
+
+    def _check(self, head: int, size: int) -> None:  # noqa: C901 - a list of rules
+        """Refuse a frame by its header alone, before its payload is waited for."""
+        opcode = head & 0x0F
+        if opcode not in _OPCODES:
+            raise PeerError(PROTOCOL_ERROR, "unknown opcode")
+        if opcode & 0x08:
+            if size > _MAX_CONTROL or not head & FIN:
+                raise PeerError(PROTOCOL_ERROR, "control frame too long or in fragments")
+        elif size + self._size > self._max_message:
+            raise PeerError(TOO_LARGE, "message too large")
+        if head & RESERVED:
+            raise PeerError(PROTOCOL_ERROR, "reserved bit set")
+        if opcode & 0x08:
+            return
+        if opcode == CONT:
+            if not self._opcode:
+                raise PeerError(PROTOCOL_ERROR, "continuation of nothing")
+            if self._fragments >= self._max_fragments:
+                raise PeerError(TOO_LARGE, "too many fragments")
+        elif self._opcode:
+            raise PeerError(PROTOCOL_ERROR, "message within a message")
+
+    def _fragment(self, head: int, payload: bytes) -> None:
+        """Take a fragment, or a whole binary message."""
+        opcode = head & 0x0F
+        if opcode:
+            self._opcode = opcode
+            if opcode == TEXT:
+                self._parts = []
+                self._decoder = _Utf8()
+        self._fragments += 1
+        self._size += len(payload)
+        if self._opcode == TEXT:
+            self._text_fragment(payload, final=bool(head & FIN))
+        elif head & FIN:
+            size = self._size
+            self._forget_message()
+            self.sink.binary_received(size)
+
+    def _text_fragment(self, payload: bytes, *, final: bool) -> None:
+        parts, decoder = self._parts, self._decoder
+        if parts is None or decoder is None:  # the parser was stopped within a message
+            return
+        # Fragments may part a code point: what came so far is judged at once (§8.1).
+        try:
+            decoder.decode(payload, final)
+        except UnicodeDecodeError:
+            raise PeerError(NOT_UTF8, "not UTF-8") from None
+        if payload:
+            parts.append(payload)
+        if final:
+            self._forget_message()
+            self.text(b"".join(parts))
+
+    def _forget_message(self) -> None:
+        self._opcode = CONT
+        self._parts = self._decoder = None
+        self._fragments = self._size = 0
+
+    def _control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
+            self.sink.ping_received(payload)
+        elif opcode == PONG:
+            self.sink.pong_received(payload)
+        else:
+            code, reason = parse_close(payload)
+            self.stop()
+            self.sink.close_received(code, reason)
+
+
+def encode(opcode: int, payload: bytes) -> bytes:
+    """Make one whole unmasked frame: a server's."""
+    size = len(payload)
+    if size <= _MAX_CONTROL:
+        return bytes((FIN | opcode, size)) + payload
+    if size < 0x10000:  # noqa: PLR2004 - RFC 6455 §5.2
+        return bytes((FIN | opcode, 126, size >> 8, size & 0xFF)) + payload
+    return bytes((FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+
+
+def encode_masked(opcode: int, payload: bytes, key: bytes) -> bytes:
+    """Make one whole frame masked by `key`: a client's."""
+    size = len(payload)
+    if size <= _MAX_CONTROL:
+        head = bytes((FIN | opcode, MASKED | size))
+    elif size < 0x10000:  # noqa: PLR2004
+        head = bytes((FIN | opcode, MASKED | 126, size >> 8, size & 0xFF))
+    else:
+        head = bytes((FIN | opcode, MASKED | 127)) + size.to_bytes(8, "big")
+    return head + key + apply_mask(payload, key)
+
+
+def parse_close(payload: bytes) -> tuple[int, str]:
+    """Take a close frame's code and reason apart; 1005 where it has none (§7.1.5)."""
+    if not payload:
+        return NO_STATUS, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or code not in _CLOSE_CODES:
+        raise PeerError(PROTOCOL_ERROR, "invalid close code")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        raise PeerError(NOT_UTF8, "close reason not UTF-8") from None
+
+
+def close_payload(code: int, reason: str = "") -> bytes:
+    """Make a close frame's payload; the reason is cut to what a control frame holds (§5.5)."""
+    if code == NO_STATUS:
+        return b""
+    room = _MAX_CONTROL - 2
+    text = reason.encode()[:room].decode(errors="ignore").encode()
+    return code.to_bytes(2, "big") + text
+
+
+def _check_utf8(payload: bytes) -> None:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        raise PeerError(NOT_UTF8, "not UTF-8") from None

@@ -1,0 +1,207 @@
+"""Dialling upstream: the handshake by `websockets`, then the same data phase as the browsers'."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl as tls
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from websockets.client import ClientProtocol
+from websockets.http11 import Response
+from websockets.uri import WebSocketURI
+
+from app.errors import RelayError
+from app.wire.connection import UpstreamConnection
+from app.wire.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.wire.limits import WireLimits
+
+_HEAD_END: Final = b"\r\n\r\n"
+_MAX_HEAD: Final = 16 * 1024
+_SWITCHING: Final = 101
+
+
+class DialFailure(StrEnum):
+    """Why there is no connection; the closed set behind a metric's label."""
+
+    REFUSED = "refused"
+    REDIRECTED = "redirected"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    BAD_HANDSHAKE = "bad_handshake"
+    BAD_URL = "bad_url"
+
+
+class DialError(RelayError):
+    """Upstream could not be dialled. `status` is its HTTP status where it gave one.
+
+    Neither the message nor anything chained to it holds the URL: its query is the credential.
+    """
+
+    def __init__(self, kind: DialFailure, status: int | None = None) -> None:
+        super().__init__(f"{kind.value} ({status})" if status else kind.value)
+        self.kind = kind
+        self.status = status
+
+
+async def dial(
+    url: SecretStr | str,
+    *,
+    limits: WireLimits,
+    timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
+    ssl: tls.SSLContext | None = None,
+    wiring: Wiring | None = None,
+) -> UpstreamConnection:
+    """Open a WebSocket to `url` within `timeout` seconds: TCP, TLS and handshake together.
+
+    No redirect is followed, no proxy used, no compression and no subprotocol asked for, no
+    Origin sent. TLS is verified by `ssl`, or by the system's authorities where none is given;
+    give one: to make it takes milliseconds each time. `wiring` should be the process's own.
+
+    Raises DialError.
+    """
+    uri = _parse(url.get_secret_value() if isinstance(url, SecretStr) else url)
+    if uri is None:
+        raise DialError(DialFailure.BAD_URL)
+    context = (ssl or tls.create_default_context()) if uri.secure else None
+    handshake = _Handshake(uri)
+    failure: DialFailure
+    # The error is raised outside of `except`: nothing foreign may be chained to it.
+    try:
+        async with asyncio.timeout(timeout):
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(
+                lambda: handshake,
+                uri.host,
+                uri.port,
+                ssl=context,
+                server_hostname=uri.host if context else None,
+            )
+            return await handshake.finish(
+                lambda transport, early: UpstreamConnection(
+                    transport, limits, wiring or Wiring(), early
+                )
+            )
+    except DialError:
+        raise
+    except TimeoutError:
+        failure = DialFailure.TIMEOUT
+    except tls.SSLError:
+        failure = DialFailure.TLS
+    except (OSError, UnicodeError):
+        failure = DialFailure.UNREACHABLE
+    finally:
+        handshake.abandon()
+    raise DialError(failure)
+
+
+class _Handshake(asyncio.Protocol):
+    """One opening handshake (RFC 6455 §4.1) on a transport."""
+
+    def __init__(self, uri: WebSocketURI) -> None:
+        self._websockets = ClientProtocol(uri, logger=_silent())
+        self._transport: asyncio.Transport | None = None
+        self._head = b""
+        self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # TCP gives one that both reads and writes; uvloop's is not a subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._websockets.send_request(self._websockets.connect())
+        self._transport.writelines(self._websockets.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer.done():
+            # Frames right behind the answer, in a read of their own.
+            self._head += data
+            self._pause()
+            return
+        self._head += data
+        if _HEAD_END in self._head:
+            self._pause()
+            self._answer.set_result(b"")
+        elif len(self._head) > _MAX_HEAD:
+            self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if not self._answer.done():
+            self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
+
+    async def finish(
+        self, connect: Callable[[asyncio.Transport, bytes], UpstreamConnection]
+    ) -> UpstreamConnection:
+        """Wait for the answer, judge it, and put the data phase in this one's place."""
+        await self._answer
+        transport = self._transport
+        if transport is None:
+            raise DialError(DialFailure.BAD_HANDSHAKE)
+        head, _, early = self._head.partition(_HEAD_END)
+        status = _status(head)
+        if status != _SWITCHING:
+            raise _refusal(status)
+        self._websockets.receive_data(head + _HEAD_END)
+        answers = self._websockets.events_received()
+        if self._websockets.handshake_exc is not None or not isinstance(answers[0], Response):
+            raise DialError(DialFailure.BAD_HANDSHAKE)
+        connection = connect(transport, early)
+        transport.set_protocol(connection)
+        self._transport = None
+        return connection
+
+    def abandon(self) -> None:
+        """Drop the connection, unless it has been handed over."""
+        self._answer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+
+def _status(head: bytes) -> int:
+    """Read the status line alone; `websockets` would wait for a refusal's whole body."""
+    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():  # noqa: PLR2004
+        return 0
+    return int(words[1][:4])
+
+
+def _refusal(status: int) -> DialError:
+    if 300 <= status < 400:  # noqa: PLR2004
+        return DialError(DialFailure.REDIRECTED, status)
+    if 400 <= status < 600:  # noqa: PLR2004
+        return DialError(DialFailure.REFUSED, status)
+    return DialError(DialFailure.BAD_HANDSHAKE)
+
+
+def _parse(url: str) -> WebSocketURI | None:
+    """Take a URL apart without an exception that quotes it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = parts.hostname
+    except ValueError:
+        return None
+    if parts.scheme not in ("ws", "wss") or not host or parts.fragment or not url.isascii():
+        return None
+    secure = parts.scheme == "wss"
+    return WebSocketURI(
+        secure, host, port or (443 if secure else 80), parts.path or "/", parts.query
+    )
+
+
+def _silent() -> logging.Logger:
+    """Give a logger that says nothing: `websockets` logs the request line, key and all."""
+    logger = logging.Logger("websockets.client", logging.CRITICAL + 1)  # noqa: LOG001
+    logger.disabled = True
+    return logger

@@ -1,0 +1,213 @@
+"""A server process of its own: uvicorn with the lane, and owners that echo, relay or push.
+
+    python -m tests.wire.serve [--limits JSON] [--upstream-limits JSON] [--loop asyncio]
+
+prints `ready PORT` and serves until SIGTERM. `/echo` sends every text back, `/relay?to=PORT`
+relays to a WebSocket on that port, `/push` sends without end what the peer reads, `/hold` says
+nothing, `/plain` echoes by plain ASGI; `/state` tells as JSON what the process holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+import uvicorn
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.wire.lane import take
+from app.wire.limits import WireLimits
+from app.wire.server import make_protocols
+from app.wire.socket import Closed, Socket
+from app.wire.upstream import DialError, dial
+from app.wire.wiring import Wiring
+
+
+class Echo:
+    """Sends every text back."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+
+    def text_received(self, payload: bytes) -> None:
+        self.socket.send_text(payload)
+
+    def binary_received(self, size: int) -> None:
+        self.socket.send_text(b"binary %d" % size)
+
+    def batch_received(self) -> None: ...
+
+    def writing_paused(self) -> None:
+        self.socket.pause_reading()
+
+    def writing_resumed(self) -> None:
+        self.socket.resume_reading()
+
+    def connection_lost(self, closed: Closed) -> None: ...
+
+
+class BinaryEcho(Echo):
+    """For Autobahn: answers a binary message with one, made of zeros."""
+
+
+class Hold(Echo):
+    """Says nothing, and remembers how it ended."""
+
+    ended: list[Closed] = []  # noqa: RUF012 - read by /state
+
+    def text_received(self, payload: bytes) -> None: ...
+
+    def connection_lost(self, closed: Closed) -> None:
+        self.ended.append(closed)
+
+
+class Push(Echo):
+    """Sends 4 KB texts whenever there is room, and closes a reader past the outbox: 4508."""
+
+    paused = False
+
+    def start(self) -> None:
+        while not self.paused and self.socket.waiting < (1 << 20):
+            self.socket.send_text(b"x" * 4096)
+
+    def writing_paused(self) -> None:
+        self.paused = True
+
+    def writing_resumed(self) -> None:
+        self.paused = False
+        self.start()
+
+    def text_received(self, payload: bytes) -> None:
+        self.start()
+
+
+class Leg(Echo):
+    """One leg of a relay with back-pressure and an outbox bound of 1 MiB."""
+
+    other: Leg
+
+    def text_received(self, payload: bytes) -> None:
+        self.other.socket.send_text(payload)
+        if self.other.socket.waiting > (1 << 20):
+            self.other.socket.close(4508)
+            self.socket.close(1000)
+
+    def binary_received(self, size: int) -> None: ...
+
+    def writing_paused(self) -> None:
+        self.other.socket.pause_reading()
+
+    def writing_resumed(self) -> None:
+        self.other.socket.resume_reading()
+
+    def connection_lost(self, closed: Closed) -> None:
+        self.other.socket.close(1000 if closed.code < 1000 or closed.code in (1005, 1006) else 4502)
+
+
+def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) -> Any:
+    async def websocket(scope: Any, receive: Any, send: Any) -> None:
+        ws = WebSocket(scope, receive, send)
+        path = ws.url.path
+        query = parse_qs(ws.url.query)
+        upstream = None
+        if path == "/relay":
+            url = f"ws://127.0.0.1:{query['to'][0]}{query.get('path', ['/ws'])[0]}"
+            try:
+                upstream = await dial(url, limits=upstream_limits, timeout=5, wiring=wiring)
+            except DialError:
+                await ws.close()
+                return
+        await ws.accept()
+        if path == "/plain":
+            try:
+                while True:
+                    await ws.send_text(await ws.receive_text())
+            except WebSocketDisconnect:
+                return
+        socket = take(ws, limits)
+        if upstream is not None:
+            browser_leg, upstream_leg = Leg(socket), Leg(upstream)
+            browser_leg.other, upstream_leg.other = upstream_leg, browser_leg
+            socket.open(browser_leg)
+            upstream.open(upstream_leg)
+        elif path == "/hold":
+            socket.open(Hold(socket))
+        elif path == "/push":
+            push = Push(socket)
+            socket.open(push)
+            push.start()
+        else:
+            socket.open(Echo(socket))
+        await socket.run()
+
+    async def state(send: Any) -> None:
+        gc.collect()
+        body = json.dumps(
+            {
+                "fds": len(os.listdir("/proc/self/fd")),
+                "tasks": len(asyncio.all_tasks()),
+                "deadlines": len(wiring.wheel),
+                "ended": [[c.code, c.by_peer] for c in Hold.ended],
+            }
+        ).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await websocket(scope, receive, send)
+        elif scope["path"] == "/body":
+            while (await receive()).get("more_body"):
+                pass
+            await state(send)
+        else:
+            await state(send)
+
+    return app
+
+
+class Announcing(uvicorn.Server):
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        print("ready", self.servers[0].sockets[0].getsockname()[1], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limits", default="{}")
+    parser.add_argument("--upstream-limits", default="{}")
+    parser.add_argument("--loop", default="uvloop")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    limits = WireLimits(**json.loads(arguments.limits))
+    upstream_limits = WireLimits(**json.loads(arguments.upstream_limits))
+    wiring = Wiring()
+    http, ws = make_protocols(limits, wiring)
+    config = uvicorn.Config(
+        make_app(limits, upstream_limits, wiring),
+        host=arguments.host,
+        port=arguments.port,
+        http=http,
+        ws=ws,
+        loop=arguments.loop,
+        lifespan="off",
+        access_log=False,
+        log_level="debug",
+        timeout_graceful_shutdown=5,
+    )
+    Announcing(config).run()
+
+
+if __name__ == "__main__":
+    Path("/proc/self/comm").write_text("wire-serve")
+    main()
