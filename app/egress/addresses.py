@@ -29,6 +29,11 @@ Network = IPv4Network | IPv6Network
 
 # A public address that answers only from inside Azure, with a machine's credentials.
 METADATA: Final = frozenset({ip_address("168.63.129.16")})
+# Special-purpose blocks that not every supported Python's `ipaddress` knows as such.
+SPECIAL: Final = tuple(
+    ip_network(block)
+    for block in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")
+)
 # RFC 6052 and RFC 8215: the IPv4 address sits in the last 32 bits of the first, and anywhere in
 # the second, which is therefore never public.
 NAT64: Final = ip_network("64:ff9b::/96")
@@ -53,6 +58,7 @@ def is_public(address: Address) -> bool:
         and not address.is_multicast
         and not address.is_reserved
         and address not in METADATA
+        and not any(address in block for block in SPECIAL)
     )
 
 
