@@ -1,0 +1,20 @@
+"""The one way out over HTTP to addresses that an operator names: webhooks, forward-auth, results.
+
+A URL in a configuration may lead to a private address by mistake, by a hostile DNS answer or by a
+redirect. Whoever posts there uses `guarded_client`, which looks at the address before it connects.
+"""
+
+from app.egress.addresses import AllowedHosts, EgressRefused
+from app.egress.guarded import ResponseTooLarge, guarded_client, read_bounded
+from app.egress.resolve import Resolve, checked_addresses, system_resolve
+
+__all__ = [
+    "AllowedHosts",
+    "EgressRefused",
+    "Resolve",
+    "ResponseTooLarge",
+    "checked_addresses",
+    "guarded_client",
+    "read_bounded",
+    "system_resolve",
+]

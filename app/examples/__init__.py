@@ -1,0 +1,1 @@
+"""Example modules that an operator can name, and start from."""

@@ -1,0 +1,173 @@
+"""Tools behind HTTP, in the vendor's own webhook dialect.
+
+The body is the vendor's `ToolWebHookPayload` and the JSON answer is the result; 4xx is final, 5xx
+and time-outs are retried (D). Signatures are Standard Webhooks: one id for all attempts, so that a
+handler can tell a repetition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import orjson
+import structlog
+from standardwebhooks.webhooks import Webhook
+
+from app.egress import EgressRefused, ResponseTooLarge, read_bounded
+from app.tools.port import Fallback, ToolContext, ToolFailed
+from app.tools.schema import ArgsCheck
+
+if TYPE_CHECKING:
+    from app.tools.http_spec import HttpToolSpec
+    from app.tools.port import Schema
+
+log = structlog.get_logger(__name__)
+
+MAX_ANSWER: Final = 256 * 1024
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 2.0
+
+# Writes trace headers into a carrier, as OpenTelemetry's `inject` does.
+Propagate = Callable[[MutableMapping[str, str]], None]
+
+
+class _Retriable(Exception):  # noqa: N818 - an outcome of one attempt
+    """An attempt failed in a way that another may not."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class HttpTool:
+    """One endpoint as a tool.
+
+    `timeout` (seconds) is the deadline of the whole call. As long as retries are left, an attempt
+    gets half of the time that is left, and the last one all of it: without that, a handler that
+    hangs would leave no time to ask again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: HttpToolSpec,
+        client: httpx.AsyncClient,
+        *,
+        default_timeout: float,
+        propagate: Propagate = lambda headers: None,  # noqa: ARG005
+        pause: Callable[[float], float] = lambda most: random.uniform(most / 2, most),  # noqa: S311
+    ) -> None:
+        self.name = name
+        self.description = spec.description
+        self.parameters: Schema = spec.parameters or {"type": "object"}
+        self.timeout = spec.timeout or default_timeout
+        self.fallback_result = (
+            Fallback(spec.fallback_result) if "fallback_result" in spec.model_fields_set else None
+        )
+        self.origin = spec.origin
+        self._check = ArgsCheck(self.parameters)
+        self._spec = spec
+        self._client = client
+        self._propagate = propagate
+        self._pause = pause
+
+    async def call(self, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+        """POST the call and return the JSON answer; raises BadArgs or ToolFailed."""
+        args = {} if args is None else args
+        self._check.check(args)
+        body = orjson.dumps(self._payload(args, ctx))
+        webhook_id = _webhook_id(ctx)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.timeout
+        cause = "timeout"
+        for left in range(self._spec.retries, -1, -1):
+            now = loop.time()
+            until = deadline if left == 0 else now + (deadline - now) / 2
+            try:
+                async with asyncio.timeout_at(until):
+                    return await self._attempt(webhook_id, body)
+            except TimeoutError:
+                cause = "timeout"
+            except _Retriable as failed:
+                cause = failed.cause
+            if left == 0:
+                break
+            pause = self._pause(min(FIRST_PAUSE * 2 ** (self._spec.retries - left), LONGEST_PAUSE))
+            if loop.time() + pause >= deadline:
+                break
+            log.info("tool_retried", tool=self.name, cause=cause)
+            await asyncio.sleep(pause)
+        raise ToolFailed(cause)
+
+    async def _attempt(self, webhook_id: str, body: bytes) -> Any:  # noqa: ANN401 - JSON
+        try:
+            async with self._client.stream(
+                "POST",
+                self._spec.url.get_secret_value(),
+                content=body,
+                headers=self._headers(webhook_id, body),
+            ) as response:
+                if response.is_server_error:
+                    raise _Retriable("http_5xx")
+                if not response.is_success:
+                    raise ToolFailed(f"http_{response.status_code // 100}xx")
+                answer = await read_bounded(response, MAX_ANSWER)
+        except EgressRefused:
+            raise ToolFailed("address_not_allowed") from None
+        except ResponseTooLarge:
+            raise ToolFailed("answer_too_large") from None
+        except httpx.TimeoutException:
+            raise _Retriable("timeout") from None
+        except httpx.TransportError:
+            raise _Retriable("unreachable") from None
+        if not answer.strip():
+            return None
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(answer)
+        raise ToolFailed("answer_not_json")
+
+    def _headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
+        now = datetime.now(UTC)
+        headers = {name: value.get_secret_value() for name, value in self._spec.headers.items()} | {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        if self._spec.secret is not None:
+            webhook = Webhook(self._spec.secret.get_secret_value())
+            headers["webhook-signature"] = webhook.sign(webhook_id, now, body.decode())
+        self._propagate(headers)
+        return headers
+
+    def _payload(self, args: Any, ctx: ToolContext) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        return {
+            "type": "ToolWebHookPayload",
+            "status": "Running",
+            "callId": ctx.session_id,
+            "agentId": ctx.agent,
+            # The vendor's account is not known to whoever runs the gateway's tools.
+            "orgId": "",
+            "toolName": self.name,
+            "arguments": args,
+            "callAdditionalData": dict(ctx.additional_data),
+            "agentAdditionalData": {},
+            # Beyond the vendor's: who is calling, verified and under the signature.
+            "relay": {
+                "subject": ctx.principal.subject,
+                "callType": ctx.call_type.value,
+                "requestId": ctx.call_id,
+            },
+        }
+
+
+def _webhook_id(ctx: ToolContext) -> str:
+    """Name the call itself, so that a repetition by another replica has the same id."""
+    seed = f"{ctx.session_id}\0{ctx.call_id}".encode()
+    return "msg_" + hashlib.sha256(seed).hexdigest()[:32]

@@ -1,0 +1,142 @@
+"""How an operator writes an HTTP tool (RELAY_HTTP_TOOLS)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from standardwebhooks.webhooks import Webhook
+
+from app.errors import ConfigurationError
+from app.tools.http import HttpTool
+from app.tools.port import NAME
+from app.tools.schema import ArgsCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from app.tools.http import Propagate
+
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+OURS: Final = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    }
+)
+
+
+def _url(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # Its text repeats the URL.
+        usable = False
+    if not usable:
+        raise ValueError("is no http or https URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a credential; put it into headers")
+    return value
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    try:
+        Webhook(value.get_secret_value())
+    except Exception:  # noqa: BLE001 - the library raises several, one with the secret's text
+        raise ValueError("is no Standard Webhooks secret (whsec_ and base64)") from None
+    return value
+
+
+def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, content in value.items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(
+            content.get_secret_value()
+        ):
+            raise ValueError("holds what cannot be a header")
+        if name.lower() in OURS:
+            raise ValueError(f"may not set {name.lower()}")
+    return value
+
+
+def _schema(value: dict[str, Any]) -> dict[str, Any]:
+    ArgsCheck(value)
+    return value
+
+
+class HttpToolSpec(BaseModel):
+    """One HTTP tool as written. `timeout` is in seconds, for the call with all its attempts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[SecretStr, AfterValidator(_url)]
+    secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(default_factory=dict)
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    fallback_result: Any = Field(default=None, repr=False)
+    parameters: Annotated[dict[str, Any], AfterValidator(_schema)] | None = None
+    description: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: a path or query may hold a secret."""
+        parts = urlsplit(self.url.get_secret_value())
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def http_tools(
+    written: Mapping[str, Any],
+    client: httpx.AsyncClient,
+    *,
+    timeout: float,
+    propagate: Propagate = lambda headers: None,  # noqa: ARG005
+) -> list[HttpTool]:
+    """Make the tools of RELAY_HTTP_TOOLS; `client` is a guarded one, `timeout` the default.
+
+    Raises ConfigurationError with a line for every fault, without values.
+    """
+    tools: list[HttpTool] = []
+    faults: list[str] = []
+    for name, value in written.items():
+        if not NAME.fullmatch(name):
+            faults.append(f"RELAY_HTTP_TOOLS: no tool may be called {name!r}")
+            continue
+        try:
+            spec = HttpToolSpec.model_validate(value)
+        except ValidationError as error:
+            faults.extend(f"RELAY_HTTP_TOOLS: {name}{fault}" for fault in faults_of(error))
+            continue
+        tools.append(HttpTool(name, spec, client, default_timeout=timeout, propagate=propagate))
+    if faults:
+        raise ConfigurationError(faults)
+    return tools
+
+
+def faults_of(error: ValidationError) -> list[str]:
+    """Return `.field: what is wrong` for each fault of what an operator wrote, without values."""
+    return [
+        "".join(f".{part}" for part in fault["loc"])
+        + ": "
+        + fault["msg"].removeprefix("Value error, ")
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

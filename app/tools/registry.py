@@ -1,0 +1,126 @@
+"""Which tools there are: fixed at start, beside those that MCP servers bring later."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from app.errors import ConfigurationError
+from app.tools.declare import DeclaredTool, FunctionTool
+
+if TYPE_CHECKING:
+    from app.tools.port import Schema, Tool
+    from app.tools.threads import Threads
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """One line of `tools list`."""
+
+    name: str
+    origin: str
+    description: str
+    timeout: float | None
+    parameters: Schema
+
+
+class Source(Protocol):
+    """Tools that come and go while the process runs."""
+
+    def tools(self) -> Mapping[str, Tool]:
+        """Return the tools there are now, by name."""
+        ...
+
+
+class Registry(Mapping[str, "Tool"]):
+    """Every tool by its name. What was given at start comes before what a source brings."""
+
+    def __init__(self, tools: Iterable[Tool] = (), sources: Sequence[Source] = ()) -> None:
+        """Take the tools; raises ConfigurationError naming both origins of each name used twice."""
+        own: dict[str, Tool] = {}
+        faults: list[str] = []
+        for tool in tools:
+            first = own.setdefault(tool.name, tool)
+            if first is not tool:
+                faults.append(
+                    f"two tools are called {tool.name!r}: {first.origin} and {tool.origin}"
+                )
+        if faults:
+            raise ConfigurationError(faults)
+        self._own = own
+        self._sources = tuple(sources)
+
+    def __getitem__(self, name: str) -> Tool:
+        if name in self._own:
+            return self._own[name]
+        for source in self._sources:
+            if (tool := source.tools().get(name)) is not None:
+                return tool
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys(self._own)
+        for source in self._sources:
+            names.update(dict.fromkeys(source.tools()))
+        return iter(names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def describe(self) -> list[ToolRow]:
+        """Return a row for each tool, by name."""
+        return [
+            ToolRow(tool.name, tool.origin, tool.description, tool.timeout, tool.parameters)
+            for _, tool in sorted(self.items())
+        ]
+
+
+def load(paths: Iterable[str], threads: Threads) -> list[FunctionTool]:
+    """Import modules and return their `@tool` functions, each once, in the order of definition.
+
+    A path is a module, or `module:name` for one tool of it. The working directory is importable.
+    Raises ConfigurationError with one line for every path that fails.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found: dict[int, FunctionTool] = {}
+    faults: list[str] = []
+    for path in filter(None, (raw.strip() for raw in paths)):
+        try:
+            for declared in _declared(path):
+                found.setdefault(id(declared), FunctionTool(declared, threads))
+        except ConfigurationError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return list(found.values())
+
+
+def _declared(path: str) -> list[DeclaredTool[..., object]]:
+    module_name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an operator's module is foreign code
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+        message = f"RELAY_TOOLS: {path} cannot be imported ({place})"
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            message = f"RELAY_TOOLS: {path} cannot be imported: no module named {error.name!r}"
+        raise ConfigurationError([message]) from None
+    if attribute:
+        declared = getattr(module, attribute, None)
+        if not isinstance(declared, DeclaredTool):
+            raise ConfigurationError([f"RELAY_TOOLS: {path} is no function with @tool"])
+        return [declared]
+    every = [value for value in vars(module).values() if isinstance(value, DeclaredTool)]
+    if not every:
+        raise ConfigurationError([f"RELAY_TOOLS: {path} has no function with @tool"])
+    return every

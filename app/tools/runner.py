@@ -1,0 +1,111 @@
+"""Exactly one result for every call, however the tool behaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
+from app.tools.port import NAME, BadArgs, ToolFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from app.tools.port import Tool, ToolContext
+
+log = structlog.get_logger(__name__)
+
+# The metric's label for names that nobody registered: theirs come from the agent.
+UNREGISTERED: Final = "unregistered"
+DEFAULT_MAX_RESULT: Final = 256 * 1024
+
+
+def _nobody(name: str, outcome: Outcome, seconds: float) -> None:
+    """Hear of a finished call and do nothing."""
+
+
+class Runner:
+    """Runs calls of registered tools.
+
+    `timeout` (seconds) holds for tools without one of their own, `max_result` (bytes) for the
+    result as JSON. `on_finished` hears the name, outcome and seconds of every call; the name is
+    "unregistered" for names that are not ours.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        *,
+        timeout: float = 20.0,
+        max_result: int = DEFAULT_MAX_RESULT,
+        on_finished: Callable[[str, Outcome, float], None] = _nobody,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tools = tools
+        self._timeout = timeout
+        self._max_result = max_result
+        self._on_finished = on_finished
+        self._clock = clock
+
+    async def run(self, call: ToolCall, ctx: ToolContext) -> ToolResult:
+        """Run one call to its one result. Raises nothing but CancelledError."""
+        started = self._clock()
+        tool = self._tools.get(call.name)
+        if tool is None:
+            log.warning("tool_unknown", tool=call.name if NAME.fullmatch(call.name) else None)
+            return self._told(UNREGISTERED, failure(call, Outcome.UNKNOWN), started)
+        try:
+            result = await self._result(tool, call, ctx)
+        except asyncio.CancelledError:
+            self._on_finished(tool.name, Outcome.CANCELLED, self._clock() - started)
+            raise
+        return self._told(tool.name, result, started)
+
+    def _told(self, name: str, result: ToolResult, started: float) -> ToolResult:
+        self._on_finished(name, result.outcome, self._clock() - started)
+        return result
+
+    async def _result(self, tool: Tool, call: ToolCall, ctx: ToolContext) -> ToolResult:
+        seconds = self._timeout if tool.timeout is None else tool.timeout
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                answer = await tool.call(call.args, ctx)
+            return ToolResult(call.id, self._jsonable(answer), Outcome.OK)
+        except BadArgs as error:
+            message = f"The arguments do not fit this tool: {error.fault}"
+            return self._failed(tool, failure(call, Outcome.BAD_ARGS, message), "BadArgs")
+        except ToolFailed as error:
+            outcome = Outcome.TIMEOUT if error.cause == "timeout" else Outcome.CRASHED
+            return self._failed(tool, failure(call, outcome), error.cause)
+        except TimeoutError as error:
+            # A TimeoutError of the tool's own making is a crash, not our deadline.
+            outcome = Outcome.TIMEOUT if deadline.expired() else Outcome.CRASHED
+            return self._failed(tool, failure(call, outcome), type(error).__name__)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return self._failed(tool, failure(call, Outcome.CRASHED), "CancelledError")
+        except (Exception, SystemExit, GeneratorExit, BaseExceptionGroup) as error:  # noqa: BLE001
+            return self._failed(tool, failure(call, Outcome.CRASHED), type(error).__name__)
+
+    def _failed(self, tool: Tool, result: ToolResult, cause: str) -> ToolResult:
+        log.warning("tool_failed", tool=tool.name, outcome=result.outcome.value, cause=cause)
+        if tool.fallback_result is None:
+            return result
+        return ToolResult(result.id, tool.fallback_result.result, Outcome.FALLBACK)
+
+    def _jsonable(self, answer: Any) -> Any:  # noqa: ANN401 - JSON
+        try:
+            plain = to_jsonable_python(answer, inf_nan_mode="null")
+            size = len(orjson.dumps(plain))
+        except (PydanticSerializationError, TypeError, ValueError, RecursionError):
+            raise ToolFailed("result_not_json") from None
+        if size > self._max_result:
+            raise ToolFailed("result_too_large")
+        return plain
