@@ -1,0 +1,24 @@
+"""The echo: for tests of order and completeness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.emulator.call import Call
+
+
+async def echo(call: Call) -> None:
+    """Repeats every text verbatim, with its number in `content.number`; ends on `bye`.
+
+    Settings: `echoUser` (the vendor's own echo of user texts, on), `pieces` (1), `greeting`.
+    """
+    greeting = call.setting("greeting", "")
+    if greeting:
+        await call.say(greeting)
+    number, text = 0, ""
+    while text != "bye":
+        text = await call.hear()
+        number += 1
+        await call.say(text, number=number)
+    call.result["messages"] = number
