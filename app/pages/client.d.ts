@@ -1,0 +1,300 @@
+/** Blackbox Relay, the browser client. See client.js. */
+
+export const PROTOCOL: 'blackbox-relay.v1';
+
+/** What to do after a close: nothing, begin a fresh conversation, or resume this one. */
+export type Retry = 'no' | 'reconnect' | 'resume';
+
+/** Names of closes; the last three are the client's own. */
+export type CloseName =
+  | 'ended' | 'draining' | 'connection_lost' | 'not_utf8' | 'frame_too_large' | 'internal_error'
+  | 'bad_frames' | 'unauthenticated' | 'forbidden' | 'no_such_agent' | 'idle' | 'resumed_elsewhere'
+  | 'cannot_resume' | 'too_many' | 'max_duration' | 'upstream_failed' | 'overloaded'
+  | 'upstream_timeout' | 'too_slow' | 'outbox_full' | 'agent_error';
+
+/** Every close code, its name, a sentence that a page may show, and whether to try again. */
+export const CLOSE_CODES: Readonly<
+  Record<number, Readonly<{ name: CloseName; message: string; retry: Retry }>>
+>;
+
+/** Why something was refused or ended. `message` may be shown to people. */
+export class RelayError extends Error {
+  constructor(
+    code: number,
+    more?: {
+      name?: string;
+      message?: string;
+      retry?: Retry;
+      retryAfter?: number;
+      sessionId?: string;
+      cause?: unknown;
+    },
+  );
+  /** The WebSocket close code; 0 for errors that closed nothing. */
+  readonly code: number;
+  /** One of CloseName. */
+  readonly name: string;
+  readonly retry: Retry;
+  /** Seconds to wait before the next attempt, when the gateway said so. */
+  readonly retryAfter: number | null;
+  readonly sessionId: string | null;
+}
+
+export type CallProblemKind =
+  | 'not-a-call' | 'no-microphone' | 'no-offer' | 'bad-offer' | 'no-candidates' | 'host-only'
+  | 'relay-blocked' | 'no-answer' | 'dtls-failed' | 'connection-lost' | 'no-dtmf';
+
+/** Why a call did not connect (or was lost), and what to do about it. Holds no network address. */
+export class CallProblem extends Error {
+  constructor(
+    kind: CallProblemKind,
+    more?: { message?: string; advice?: string; cause?: unknown },
+  );
+  readonly name: 'CallProblem';
+  readonly kind: CallProblemKind;
+  readonly advice: string;
+}
+
+/** Thrown by a browser tool: the agent gets the code, and a sentence that it can speak. */
+export class ToolError extends Error {
+  constructor(code: string, message: string);
+  readonly code: string;
+}
+
+/** The vendor's envelope. Unknown types and fields pass through both ways. */
+export interface Frame {
+  type: string;
+  timestamp?: string;
+  channelId?: string | null;
+  name?: string;
+  content?: unknown;
+  data?: unknown;
+  request?: unknown;
+  result?: unknown;
+  [field: string]: unknown;
+}
+
+export interface BackoffOptions {
+  /** Seconds before the first attempt, at most. Default 1. */
+  first?: number;
+  /** Seconds between attempts, at most. Default 30. */
+  most?: number;
+  /** Seconds that the gateway asked for. */
+  retryAfter?: number;
+  random?: () => number;
+}
+/** Seconds before attempt `n` (from 0): doubling, the upper half jittered, never before `retryAfter`. */
+export function backoff(n: number, options?: BackoffOptions): number;
+
+/** The part of JSON Schema that a tool's arguments are checked against. */
+export interface ToolSchema {
+  type?: 'object';
+  properties?: Record<string, { type?: string | string[]; enum?: unknown[]; [rule: string]: unknown }>;
+  required?: string[];
+  [rule: string]: unknown;
+}
+
+export interface ToolContext {
+  id: string;
+  name: string;
+  /** Aborts when the tool takes too long or the conversation ends. */
+  signal: AbortSignal;
+  chat: RelayClient;
+}
+
+/** A browser tool: what it returns (any JSON) is the result that the agent gets. */
+export type Tool<Args = any> = (args: Args, context: ToolContext) => unknown | Promise<unknown>;
+
+/** A ticket or JWT. A callback is asked for each fresh connection; for a resume it may give none. */
+export type Credential =
+  | string
+  | null
+  | ((why: { resume: boolean }) => string | null | undefined | Promise<string | null | undefined>);
+
+export interface CallOptions {
+  /** A device's id, constraints, a stream of one's own, or false to listen only. */
+  microphone?: string | boolean | MediaTrackConstraints | MediaStream;
+  /** A speaker's device id. */
+  speaker?: string;
+  iceServers?: RTCIceServer[];
+  /** Seconds for candidates to be gathered (3), the agent's offer to come (20), audio to connect (15). */
+  gatherTimeout?: number;
+  inviteTimeout?: number;
+  callTimeout?: number;
+}
+
+export interface RelayOptions extends CallOptions {
+  /** The gateway, e.g. 'wss://relay.example.com/ws'; http(s) and paths are understood. Default: /ws of this page's host. */
+  url?: string | URL;
+  /** Left out where the gateway's authentication is open. */
+  credential?: Credential;
+  callType?: 'chat' | 'webCall' | 'onPhone';
+  agent?: string;
+  /** Only the keys that the agent's profile lets browsers set are taken. */
+  additionalData?: Record<string, unknown>;
+  /** The phone number of an onPhone conversation. */
+  endpoint?: string;
+  tools?: Record<string, Tool | { schema?: ToolSchema; run: Tool }>;
+  /** Begin a fresh conversation by itself when one is lost that cannot be resumed. Default false. */
+  renew?: boolean;
+  /** Attempts to connect at first, before the promise rejects. Default 5. */
+  attempts?: number;
+  /** Seconds for one attempt. Default 10. */
+  connectTimeout?: number;
+  backoff?: Pick<BackoffOptions, 'first' | 'most' | 'random'>;
+  /** Seconds of silence that end an agent's turn. Default 1. */
+  turnGap?: number;
+  /** Seconds for a browser tool. Default 15. */
+  toolTimeout?: number;
+  /** Bytes of one frame. Default 64 KiB, as the gateway's RELAY_MAX_FRAME. */
+  maxFrame?: number;
+  /** Bytes that may wait to be sent, or be kept to be sent again. Default 1 MiB. */
+  maxWaiting?: number;
+  /** What is sent more quickly than this waits, so that the gateway's rate limit is never met. 15 and 40. */
+  framesPerSecond?: number;
+  frameBurst?: number;
+  /** Aborting it hangs up. */
+  signal?: AbortSignal;
+  /** Another WebSocket class, for tests and for places without one. */
+  WebSocket?: unknown;
+}
+
+export interface Session {
+  sessionId: string;
+  agent: string;
+  callType: string;
+  resume: { token: string; window: number } | null;
+}
+
+export interface Turn {
+  id: number;
+  source: 'assistant' | 'user' | (string & {});
+  text: string;
+  pieces: string[];
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  endedAt: number | null;
+}
+
+export type State = 'connecting' | 'live' | 'resuming' | 'ended';
+
+export interface StateChange {
+  state: State;
+  /** Why it resumes or has ended; `reason.retry` says whether trying again makes sense. */
+  reason: RelayError | null;
+  /** Which attempt is next (from 1), and in how many seconds. */
+  attempt: number;
+  delay: number;
+}
+
+export interface ToolActivity {
+  id: string;
+  name: string;
+  args: unknown;
+  phase: 'called' | 'answered' | 'failed';
+  result?: unknown;
+  ms?: number;
+}
+
+export type CallState = 'starting' | 'connecting' | 'connected' | 'interrupted' | 'ended';
+
+export interface Call {
+  readonly state: CallState;
+  readonly muted: boolean;
+  /** The agent's audio. */
+  readonly stream: MediaStream | null;
+  readonly audio: HTMLAudioElement;
+  /** For statistics. */
+  readonly peer: RTCPeerConnection | null;
+}
+
+export interface RelayEvents {
+  state: StateChange;
+  /** The conversation has ended; code 1000 when all was well. */
+  ended: RelayError;
+  session: Session;
+  /** After a resume: frames that came again, frames sent again, how long the connection was gone. */
+  resumed: { replayed: number; resent: number; seconds: number };
+  /** The server will be replaced; the conversation may go on until the deadline. */
+  draining: { deadline: string | number };
+  /** A whole turn. */
+  turn: Turn;
+  /** A piece of a turn; `turn.text` is what was said so far. */
+  text: { source: string; text: string; turn: Turn; frame: Frame };
+  /** The vendor's event frames: connection, opened, closed and others. */
+  event: { name: string; data: any };
+  result: unknown;
+  tool: ToolActivity;
+  /** An error frame that may or may not be followed by the end. */
+  error: RelayError;
+  invite: Frame;
+  call: { state: CallState; problem: CallProblem | null };
+  /** Every frame that came, and every frame that went, as it is. */
+  frame: Frame;
+  sent: Frame;
+}
+
+/** A conversation with an agent, through the gateway. */
+export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
+  constructor(options?: RelayOptions);
+  /** Resolves when the conversation is live, rejects with a RelayError. */
+  static connect(options?: RelayOptions): Promise<RelayClient>;
+  /** Ask for the microphone, connect with callType 'webCall' and take the agent's call. */
+  static call(options?: RelayOptions): Promise<RelayClient>;
+  /** The microphones and speakers; they have labels once the microphone was allowed. */
+  static devices(): Promise<{ microphones: MediaDeviceInfo[]; speakers: MediaDeviceInfo[] }>;
+
+  readonly state: State;
+  /** Why it resumes or has ended. */
+  readonly reason: RelayError | null;
+  readonly session: Session | null;
+  /** The agent's result, once it has come. */
+  readonly result: unknown;
+  /** The latest 1000 whole turns. */
+  readonly turns: readonly Turn[];
+  readonly call: Call | null;
+  /** Bytes that wait to be written, here and in the socket. */
+  readonly waiting: number;
+  /** Resolves with what ended the conversation; never rejects. */
+  readonly closed: Promise<RelayError>;
+
+  /** Open the connection, once; for those who add listeners before it is open. */
+  open(): Promise<RelayClient>;
+  /** Listen; call what it returns to stop. */
+  on<K extends keyof RelayEvents>(type: K, listener: (detail: RelayEvents[K]) => void): () => void;
+  addEventListener<K extends keyof RelayEvents>(
+    type: K,
+    listener: (event: CustomEvent<RelayEvents[K]>) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Whole turns from the conversation's start; throws the RelayError of an end that was not normal. */
+  [Symbol.asyncIterator](): AsyncIterator<Turn>;
+
+  /** Say something. While the conversation resumes it waits; throws a RelayError when too much waits. */
+  send(text: string): void;
+  /** Send any frame of the vendor's; a timestamp is added where there is none. */
+  sendFrame(frame: Frame): void;
+  /** Serve a browser tool; call what it returns to take it away. */
+  tool<Args = any>(name: string, run: Tool<Args>): () => void;
+  tool<Args = any>(name: string, schema: ToolSchema | null, run: Tool<Args>): () => void;
+
+  /** Take the agent's call; resolves when audio is connected, rejects with a CallProblem. */
+  startCall(options?: CallOptions): Promise<Call>;
+  mute(): void;
+  unmute(): void;
+  /** Press keys: 0-9, *, #, A-D, and a comma for a pause of two seconds. Durations in milliseconds. */
+  dtmf(keys: string, options?: { duration?: number; gap?: number }): void;
+  setMicrophone(microphone: CallOptions['microphone']): Promise<void>;
+  /** A no-op in browsers that cannot choose. */
+  setSpeaker(deviceId: string): Promise<void>;
+  /** How loud it is, from 0 to 1; ask once per animation frame. */
+  levels(): { microphone: number; speaker: number };
+
+  /** End the conversation and its call; resolves when it has ended. */
+  hangUp(): Promise<RelayError>;
+}
