@@ -1,0 +1,196 @@
+"""One conversation on its way into history: records in, rows out; pure.
+
+Pieces become turns here, numbers are given out here, and a row once built never changes its key:
+writing it twice is writing it once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from app.history.frames import Happening, Piece, Result, read
+from app.history.text import as_json, bounded, clean
+
+if TYPE_CHECKING:
+    from app.history.message import Message
+    from app.history.port import ConversationStart, Direction
+    from app.history.transcript import Transcript
+    from app.protocol.closing import CloseReason
+
+Row: TypeAlias = dict[str, Any]
+"""Column names and values, as the database takes them."""
+
+LONGEST_TURN: Final = 256 * 1024
+"""Characters after which a turn that never ends is cut in two: every piece rewrites its row."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one side said until the other did."""
+
+    number: int
+    source: str
+    text: str
+    pieces: int
+    started_at: float
+    ended_at: float
+
+    def add(self, piece: Piece, at: float) -> None:
+        """Append a piece of the same source."""
+        self.text = join(self.text, piece.text)
+        self.pieces += 1
+        self.ended_at = at
+
+
+@dataclass(slots=True)
+class Part:
+    """What one batch holds of one conversation, as rows; `fed` counts the records in it."""
+
+    conversation: Conversation
+    turns: dict[int, Row] = field(default_factory=dict)
+    events: list[Row] = field(default_factory=list)
+    tools: list[Row] = field(default_factory=list)
+    result: Row | None = None
+    end: Row | None = None
+    message: Message | None = None
+    fed: Counter[str] = field(default_factory=Counter)
+    size: int = 0
+
+
+class Conversation:
+    """What is known of a conversation from its start until its last row is written.
+
+    `stored` says that its row was committed, `erased` that nothing more of it may be.
+    `lost` counts records that were dropped.
+    """
+
+    __slots__ = (
+        "_content",
+        "_events",
+        "_tools",
+        "_turn",
+        "erased",
+        "lost",
+        "result",
+        "start",
+        "stored",
+        "transcript",
+    )
+
+    def __init__(
+        self, start: ConversationStart, *, content: bool, transcript: Transcript | None
+    ) -> None:
+        self.start = start
+        self.stored = False
+        self.erased = False
+        self.lost = 0
+        self.result: Result | None = None
+        self.transcript = transcript
+        self._content = content
+        self._turn: Turn | None = None
+        self._events = 0
+        self._tools = 0
+
+    def frame(self, part: Part, direction: Direction, at: float, payload: bytes) -> bool:
+        """Read a frame into rows. Returns whether it left any."""
+        match read(direction, payload):
+            case Piece() as piece:
+                self._spoken(part, piece, at)
+            case Happening() as happening:
+                self._happened(part, happening, direction, at)
+            case Result() as result:
+                self._concluded(part, result, at)
+            case None:
+                return False
+        return True
+
+    def tool(self, part: Part, row: Row) -> None:
+        """Take a finished tool call."""
+        part.tools.append({**self._key(self._tools), **row})
+        self._tools += 1
+
+    def ended(self, part: Part, reason: CloseReason, at: float) -> None:
+        """Take the end."""
+        part.end = {
+            "ended_at": at,
+            "close_code": reason.code,
+            "close_name": reason.name,
+            "lost": self.lost,
+        }
+
+    def erase(self) -> None:
+        """Forget what is held in memory; nothing more of it may be written."""
+        self.erased = True
+        self._turn = self.result = None
+        if self.transcript is not None:
+            self.transcript.release()
+
+    def row(self) -> Row:
+        """Build the conversation's own row."""
+        start = self.start
+        return {
+            "id": start.id,
+            "agent": clean(start.agent),
+            "call_type": clean(start.call_type),
+            "subject": clean(start.subject),
+            "endpoint": clean(start.endpoint) if self._content and start.endpoint else None,
+            "additional_data": as_json(dict(start.additional_data)) if self._content else None,
+            "started_at": start.started_at,
+            "lost": 0,
+        }
+
+    def _spoken(self, part: Part, piece: Piece, at: float) -> None:
+        turn = self._turn
+        if turn is not None and turn.source == piece.source and len(turn.text) < LONGEST_TURN:
+            turn.add(piece, at)
+        else:
+            number = 0 if turn is None else turn.number + 1
+            turn = self._turn = Turn(number, piece.source, piece.text, 1, at, at)
+        if self.transcript is not None:
+            self.transcript.hear(turn)
+        part.turns[turn.number] = {
+            **self._key(turn.number),
+            "source": clean(turn.source),
+            "text": clean(turn.text) if self._content else None,
+            "pieces": turn.pieces,
+            "started_at": turn.started_at,
+            "ended_at": turn.ended_at,
+        }
+
+    def _happened(self, part: Part, seen: Happening, direction: Direction, at: float) -> None:
+        data = seen.data if self._content else None
+        part.events.append(
+            {
+                **self._key(self._events),
+                "at": at,
+                "direction": direction.value,
+                "type": clean(seen.type),
+                "name": None if seen.name is None else clean(seen.name),
+                "data": None if data is None else bounded(data),
+            }
+        )
+        self._events += 1
+
+    def _concluded(self, part: Part, result: Result, at: float) -> None:
+        self.result = result
+        keep = self._content
+        part.result = {
+            "conversation_id": self.start.id,
+            "at": at,
+            "status": None if result.status is None else clean(result.status),
+            "finish_reason": clean(result.finish_reason) if keep and result.finish_reason else None,
+            "error_message": clean(result.error_message) if keep and result.error_message else None,
+            "body": result.body.decode() if keep else None,
+        }
+
+    def _key(self, number: int) -> Row:
+        return {"conversation_id": self.start.id, "number": number}
+
+
+def join(said: str, more: str) -> str:
+    """Join two pieces of a turn: as they are, but for a space between two glued sentences."""
+    if said[-1:] in {".", "!", "?", "…"} and more[:1].isupper():
+        return f"{said} {more}"
+    return said + more

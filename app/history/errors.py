@@ -1,0 +1,17 @@
+"""What can go wrong with history; none of it ever holds a URL, a statement or a text."""
+
+from __future__ import annotations
+
+from app.errors import RelayError
+
+
+class HistoryLost(RelayError):  # noqa: N818 - in line with StateLost
+    """The database is gone, full, locked or too slow: the same work may succeed later."""
+
+
+class Unstorable(RelayError):  # noqa: N818
+    """The database refuses this very content and always will."""
+
+
+class InvalidCursor(RelayError):  # noqa: N818
+    """A page was asked for by a cursor that this gateway never gave out."""

@@ -1,0 +1,128 @@
+"""What a relayed frame means to history: a piece of a turn, an event, a result, or nothing.
+
+Frames are judged elsewhere; here they are only read, as liberally as possible: the vendor adds
+fields and types, and documents them late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from app.history.port import Direction
+
+WORD: Final = 64
+"""Characters kept of a type, a name, a status: these are words, never texts."""
+
+SPEAKERS: Final = {
+    "assistant": "assistant",
+    "agent": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "user": "user",
+    "human": "user",
+    "customer": "user",
+}
+"""Known words for the two who talk, and what history calls them; others stay as they are."""
+
+CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
+TOLD_ELSEWHERE: Final = frozenset({"websocketToolRequest", "websocketToolResponse", "initialize"})
+"""Tool calls are reported with their outcome, `initialize` by the conversation's start."""
+
+MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
+"""Session descriptions hold addresses and keys, and say nothing about the conversation."""
+
+FROM_BROWSER: Final = frozenset({"sdpAnswer", "terminate"})
+"""What is noted of a browser's frames; its chat messages come back as echoes (S D L)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Part of what somebody said."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Anything else worth a line; `data` is JSON text, or None."""
+
+    type: str
+    name: str | None
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The vendor's `conversationResult` (S D L)."""
+
+    status: str | None
+    finish_reason: str | None
+    error_message: str | None
+    body: bytes
+
+
+def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | None:
+    """Read one frame; None when it is nothing to remember, or cannot be read at all."""
+    try:
+        frame = orjson.loads(payload)
+    except ValueError:
+        return None
+    kind = word(frame.get("type")) if isinstance(frame, dict) else None
+    if kind is None or not _noted(kind, direction):
+        return None
+    if kind == "text":
+        return _piece(frame)
+    if kind == "conversationResult":
+        return _result(frame)
+    if kind in MEDIA:
+        return Happening(kind, None, None)
+    return Happening(kind, word(frame.get("name")), _rest(frame))
+
+
+def _noted(kind: str, direction: Direction) -> bool:
+    if direction is Direction.FROM_BROWSER:
+        return kind in FROM_BROWSER
+    return kind not in TOLD_ELSEWHERE
+
+
+def word(value: object) -> str | None:
+    """Cut a short string down to a word's length; None when it is no string or empty."""
+    return value[:WORD] if isinstance(value, str) and value else None
+
+
+def _piece(frame: dict[str, Any]) -> Piece | None:
+    content = frame.get("content", frame.get("data"))
+    holder = content if isinstance(content, dict) else frame
+    text = holder.get("text") if isinstance(content, dict) else content
+    if text is None:
+        text = frame.get("text")
+    if not isinstance(text, str) or not text:
+        return None
+    spoken = holder.get("source") or holder.get("speaker") or holder.get("role")
+    source = word(spoken) or "assistant"
+    return Piece(SPEAKERS.get(source.lower(), source), text)
+
+
+def _result(frame: dict[str, Any]) -> Result:
+    found = frame.get("result")
+    if not isinstance(found, dict):
+        found = frame.get("data")
+    result: dict[str, Any] = found if isinstance(found, dict) else {}
+    message = result.get("errorMessage")
+    return Result(
+        word(result.get("status")),
+        word(result.get("finishReason")),
+        message if isinstance(message, str) and message else None,
+        orjson.dumps(result),
+    )
+
+
+def _rest(frame: dict[str, Any]) -> bytes | None:
+    rest = {key: value for key, value in frame.items() if key not in CARRIED}
+    if not rest:
+        return None
+    return orjson.dumps(rest["data"] if rest.keys() == {"data"} else rest)

@@ -1,0 +1,102 @@
+"""What history answers: conversations, turns, events and tool calls, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page; `next` is the cursor of the following one, or None at the end."""
+
+    items: tuple[Item, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """One conversation. Times are Unix seconds.
+
+    `ended_at` is None while it lives, and for good when its gateway died. `lost` counts the
+    records that did not make it here. `endpoint` and `additional_data` are content.
+    """
+
+    id: str
+    agent: str
+    call_type: str
+    subject: str
+    endpoint: str | None
+    additional_data: Any
+    started_at: float
+    ended_at: float | None
+    close_code: int | None
+    close_name: str | None
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """What one side said in one go; `text` is None where content is not kept."""
+
+    number: int
+    source: str
+    text: str | None
+    pieces: int
+    started_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """Anything else that went over the wire; `data` is JSON, or None."""
+
+    number: int
+    at: float
+    direction: str
+    type: str
+    name: str | None
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToolCall:
+    """One tool call; `arguments` and `result` are JSON, or None where content is not kept."""
+
+    number: int
+    call_id: str
+    name: str
+    outcome: str
+    at: float
+    seconds: float
+    arguments: Any
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """What the vendor concluded, and how far its delivery to the webhook is.
+
+    `delivery` is "waiting", "delivered", "given_up", or None where there is no webhook.
+    """
+
+    at: float | None
+    status: str | None
+    finish_reason: str | None
+    error_message: str | None
+    body: Any
+    delivery: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which conversations; None is any. `since` is included, `until` is not."""
+
+    agent: str | None = None
+    subject: str | None = None
+    call_type: str | None = None
+    since: float | None = None
+    until: float | None = None

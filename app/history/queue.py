@@ -1,0 +1,145 @@
+"""The bounded queue between the hot path and history: the oldest goes first, and is counted."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.history.conversation import Conversation
+
+OVERHEAD: Final = 256
+"""Bytes that a record takes beside its payload, roughly."""
+
+
+class Kind(StrEnum):
+    """What a record reports; also the label under which losses are counted."""
+
+    STARTED = "started"
+    FRAME = "frame"
+    TOOL = "tool"
+    ENDED = "ended"
+
+
+Record: TypeAlias = "tuple[Kind, Conversation, int, Any]"
+"""Kind, conversation, size in bytes, and what that kind carries. A tuple: one is made per frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait, and how it is written.
+
+    `bytes` and `count` bound everything not yet committed, the batch in flight included. A batch
+    is written after `interval` seconds, or once `batch` records wait. `slice` seconds of work are
+    done at a time, then `rest` seconds are left to the conversations.
+    """
+
+    bytes: int = 64 * 1024 * 1024
+    count: int = 100_000
+    batch: int = 500
+    batch_bytes: int = 2 * 1024 * 1024
+    interval: float = 0.25
+    slice: float = 0.001
+    rest: float = 0.002
+    slowest_retry: float = 2.0
+
+
+class RecordQueue:
+    """Records in their order. `dropped` counts what had to go, by kind.
+
+    An end is never pushed out by frames: without it, a conversation would have no result. It is
+    set aside instead, until as many ends wait as records may.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_bytes",
+        "_ends",
+        "_held",
+        "_held_bytes",
+        "_limit",
+        "_on_batch",
+        "_queue",
+        "_size",
+        "dropped",
+    )
+
+    def __init__(self, bounds: Bounds, on_batch: Callable[[], None]) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._batch = bounds.batch
+        self._on_batch = on_batch
+        self._limit = bounds.bytes
+        self._size = bounds.count
+        self._queue: deque[Record] = deque()
+        self._ends: deque[Record] = deque()
+        self._bytes = 0
+        self._held = 0
+        self._held_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._ends)
+
+    @property
+    def bytes(self) -> int:
+        """What waits and what is held, in bytes."""
+        return self._bytes + self._held_bytes
+
+    def put(self, kind: Kind, conversation: Conversation, size: int, carried: object) -> None:
+        """Append a record; make room where there is none."""
+        self._queue.append((kind, conversation, size, carried))
+        self._bytes += size
+        waiting = len(self._queue)
+        if self._bytes + self._held_bytes > self._limit or waiting + self._held > self._size:
+            self._make_room()
+        elif waiting == self._batch:
+            self._on_batch()
+
+    def take(self) -> Record:
+        """Remove the oldest record; it goes on counting until it is let go."""
+        record = (self._ends or self._queue).popleft()
+        self._bytes -= record[2]
+        self._held += 1
+        self._held_bytes += record[2]
+        return record
+
+    def let_go(self, count: int, size: int) -> None:
+        """Stop counting records that were taken: they are committed, or lost."""
+        self._held -= count
+        self._held_bytes -= size
+
+    def conversations(self) -> Iterator[Conversation]:
+        """Yield the conversation of every record that waits."""
+        for queue in (self._ends, self._queue):
+            for record in queue:
+                yield record[1]
+
+    def lose(self, kind: str, conversation: Conversation, count: int = 1) -> None:
+        """Count records as dropped."""
+        self.dropped[kind] += count
+        conversation.lost += count
+
+    def drop_all(self) -> None:
+        """Give up everything that waits."""
+        while self:
+            kind, conversation, size, _ = self.take()
+            self.let_go(1, size)
+            self.lose(kind, conversation)
+
+    def _make_room(self) -> None:
+        while self._queue and (
+            self._bytes + self._held_bytes > self._limit
+            or len(self._queue) + self._held > self._size
+        ):
+            record = self._queue.popleft()
+            kind, conversation, size, _ = record
+            if kind is Kind.ENDED:
+                self._ends.append(record)
+                if len(self._ends) <= self._size:
+                    continue
+                kind, conversation, size, _ = self._ends.popleft()
+            self._bytes -= size
+            self.lose(kind, conversation)

@@ -1,0 +1,116 @@
+"""The recorder: what a conversation reports goes into a bounded queue, at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from app.history.conversation import Conversation
+from app.history.queue import OVERHEAD, Bounds, Kind, RecordQueue
+from app.history.text import as_json, clean
+from app.history.transcript import Budget, Transcript
+from app.history.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.history.message import Composer
+    from app.history.port import ConversationStart, Direction
+    from app.history.writer import Counts, Sink
+    from app.protocol.closing import CloseReason
+    from app.protocol.tool import ToolCall, ToolResult
+
+
+class QueueRecorder:
+    """Implements the port `Recorder`; `run` belongs into the application's TaskGroup.
+
+    `clock` is monotonic, in seconds. `content` says whether what was said may be stored. With a
+    `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
+    with the number of records lost since the last call.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        clock: Callable[[], float],
+        sink: Sink,
+        *,
+        content: bool = True,
+        composer: Composer | None = None,
+        budget: Budget | None = None,
+        on_dropped: Callable[[int], None] | None = None,
+    ) -> None:
+        self._content = content
+        self._composer = composer
+        self._budget = budget or Budget()
+        self._live: dict[str, Conversation] = {}
+        due = asyncio.Event()
+        self._queue = RecordQueue(bounds, due.set)
+        self._writer = Writer(self._queue, bounds, clock, sink, due, composer, on_dropped)
+
+    def started(self, start: ConversationStart) -> None:
+        """Note that a conversation began. A second start of the same id is no news."""
+        if start.id in self._live:
+            return
+        transcript = Transcript(self._budget) if self._composer is not None else None
+        conversation = Conversation(start, content=self._content, transcript=transcript)
+        self._live[start.id] = conversation
+        self._queue.put(Kind.STARTED, conversation, OVERHEAD, ())
+
+    def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
+        """Note one relayed frame."""
+        conversation = self._live.get(session_id)
+        if conversation is not None:
+            carried = (direction, at, payload)
+            self._queue.put(Kind.FRAME, conversation, OVERHEAD + len(payload), carried)
+
+    def tool(
+        self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
+    ) -> None:
+        """Note a finished tool call, as it is now: both values may change later."""
+        conversation = self._live.get(session_id)
+        if conversation is None:
+            return
+        arguments = as_json(call.args) if self._content else None
+        answer = as_json(result.result) if self._content else None
+        row = {
+            "call_id": clean(str(call.id)),
+            "name": clean(call.name),
+            "outcome": result.outcome.value,
+            "at": at,
+            "seconds": seconds,
+            "arguments": arguments,
+            "result": answer,
+        }
+        size = OVERHEAD + len(arguments or "") + len(answer or "")
+        self._queue.put(Kind.TOOL, conversation, size, (row,))
+
+    def ended(self, session_id: str, reason: CloseReason, at: float) -> None:
+        """Note that a conversation ended; what is reported of it later goes nowhere."""
+        conversation = self._live.pop(session_id, None)
+        if conversation is not None:
+            self._queue.put(Kind.ENDED, conversation, OVERHEAD, (reason, at))
+
+    async def run(self) -> None:
+        """Write batches until cancelled; never raises. What is left then is for `flush`."""
+        await self._writer.run()
+
+    async def flush(self, seconds: float) -> None:
+        """Write what is left, for about that long; what then remains is dropped and counted."""
+        await self._writer.flush(seconds)
+
+    async def forget(self, subject: str) -> frozenset[str]:
+        """Let nothing more of a subject's conversations be written. Returns their ids.
+
+        When this returns, no write that began before is still under way.
+        """
+        found = {c for c in self._live.values() if c.start.subject == subject}
+        found |= {c for c in self._writer.conversations() if c.start.subject == subject}
+        for conversation in found:
+            conversation.erase()
+        await self._writer.still.wait()
+        return frozenset(c.start.id for c in found)
+
+    def counts(self) -> Counts:
+        """Return the numbers; at any time, all that was reported is in exactly one of them."""
+        return self._writer.counts()

@@ -1,0 +1,90 @@
+"""Forgetting what is old: in small bites, by one replica at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from sqlalchemy import delete, func, select, text
+
+from app.history.errors import HistoryLost, Unstorable
+from app.history.schema import conversations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.history.database import Database
+
+log = structlog.get_logger(__name__)
+
+DAY: Final = 86_400.0
+LOCK: Final = 0x_B1ACB0C6
+"""The advisory lock of the replica that deletes; SQLite has one writer anyway."""
+
+
+class Retention:
+    """Deletes conversations that ended more than `days` ago.
+
+    `clock` is in Unix seconds. `every` is the time between two rounds, `bite` how many
+    conversations one transaction deletes, `rest` the pause between two bites, in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        days: float,
+        clock: Callable[[], float],
+        *,
+        every: float = 3600.0,
+        bite: int = 200,
+        rest: float = 0.2,
+    ) -> None:
+        self._database = database
+        self._days = days
+        self._clock = clock
+        self._every = every
+        self._bite = bite
+        self._rest = rest
+
+    async def run(self) -> None:
+        """Delete again and again until cancelled; never raises."""
+        while True:
+            await asyncio.sleep(self._every * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            try:
+                deleted = await self.once()
+            except (HistoryLost, Unstorable) as error:
+                log.warning("history_retention_failed", error=str(error))
+            else:
+                if deleted:
+                    log.info("history_retention", conversations=deleted)
+
+    async def once(self) -> int:
+        """Delete all that is too old; return how many conversations. Raises `HistoryLost`.
+
+        A replica that finds another one at it leaves the work to that one.
+        """
+        before = self._clock() - self._days * DAY
+        deleted = 0
+        while (bitten := await self._take_a_bite(before)) > 0:
+            deleted += bitten
+            await asyncio.sleep(self._rest)
+        return deleted
+
+    async def _take_a_bite(self, before: float) -> int:
+        last = func.coalesce(conversations.c.ended_at, conversations.c.started_at)
+        # An end comes after its start, so the index by start finds all that can be meant.
+        old = (
+            select(conversations.c.id)
+            .where(conversations.c.started_at < before, last < before)
+            .order_by(conversations.c.started_at)
+            .limit(self._bite)
+        )
+        async with self._database.transaction(write=True) as connection:
+            if self._database.is_postgresql:
+                lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
+                if not (await connection.execute(lock, {"lock": LOCK})).scalar():
+                    return 0
+            statement = delete(conversations).where(conversations.c.id.in_(old))
+            return (await connection.execute(statement)).rowcount

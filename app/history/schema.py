@@ -1,0 +1,120 @@
+"""The tables of history. JSON is kept as text: as it was said, in either database.
+
+Every table but `conversations` falls with its conversation, so that retention and erasure are
+one statement each. Times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+
+def _conversation(*, primary_key: bool = True) -> Column[str]:
+    return Column(
+        "conversation_id",
+        Text,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        primary_key=primary_key,
+        nullable=False,
+    )
+
+
+conversations: Final = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("call_type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("endpoint", Text),
+    Column("additional_data", Text),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("close_code", Integer),
+    Column("close_name", Text),
+    Column("lost", Integer, nullable=False),
+    Index("conversations_by_time", "started_at", "id"),
+    Index("conversations_by_agent", "agent", "started_at", "id"),
+    Index("conversations_by_subject", "subject", "started_at", "id"),
+)
+
+turns: Final = Table(
+    "turns",
+    metadata,
+    _conversation(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("text", Text),
+    Column("pieces", Integer, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double, nullable=False),
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    _conversation(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("name", Text),
+    Column("data", Text),
+)
+
+tool_calls: Final = Table(
+    "tool_calls",
+    metadata,
+    _conversation(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("call_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("arguments", Text),
+    Column("result", Text),
+)
+
+results: Final = Table(
+    "results",
+    metadata,
+    _conversation(),
+    Column("at", Double, nullable=False),
+    Column("status", Text),
+    Column("finish_reason", Text),
+    Column("error_message", Text),
+    Column("body", Text),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation(primary_key=False),
+    Column("state", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("sealed", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", Text),
+    Index("outbox_by_conversation", "conversation_id"),
+    Index("outbox_waiting", "state", "next_at"),
+)

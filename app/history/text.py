@@ -1,0 +1,38 @@
+"""Text that every database takes, and JSON of whatever a tool or an agent said."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+import orjson
+
+LARGEST_VALUE: Final = 256 * 1024
+"""Bytes of JSON kept of one event, or of one tool's arguments or result."""
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Replace what no database takes: NUL and lone surrogates."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+
+
+def as_json(value: object, largest: int | None = LARGEST_VALUE) -> str:
+    """Encode a value, bounded. What JSON does not know becomes its string."""
+    try:
+        encoded = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # surrogates, integers beyond 64 bits, too deep
+        try:
+            encoded = json.dumps(value, default=str, skipkeys=True).encode()
+        except (ValueError, TypeError, RecursionError):
+            return "null"
+    return encoded.decode() if largest is None else bounded(encoded, largest)
+
+
+def bounded(encoded: bytes, largest: int = LARGEST_VALUE) -> str:
+    """Decode JSON, or say how large it was where it is too large to be kept."""
+    if len(encoded) > largest:
+        return f'{{"tooLarge":{len(encoded)}}}'
+    return encoded.decode()

@@ -1,0 +1,279 @@
+"""Off the hot path: records become batches, and batches are written until the sink takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from app.history.conversation import Part
+from app.history.errors import HistoryLost, Unstorable
+from app.history.queue import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from app.history.conversation import Conversation
+    from app.history.message import Composer
+    from app.history.queue import Bounds, Record, RecordQueue
+
+log = structlog.get_logger(__name__)
+
+REPORT_EVERY: Final = 10.0
+"""Seconds between two log lines about the same trouble."""
+
+FIRST_RETRY: Final = 0.1
+
+
+class Sink(Protocol):
+    """Where batches go. Writing the same batch twice is writing it once."""
+
+    async def open(self) -> None:
+        """Make ready. Raises `HistoryLost` when that may work later."""
+        ...
+
+    async def write(self, parts: Sequence[Part]) -> Collection[str]:
+        """Write all parts or none. Returns the ids of conversations that were erased meanwhile.
+
+        Raises `HistoryLost` when it may work later, `Unstorable` when it never will.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many records were written, left no trace, were erased or dropped, and wait; exact."""
+
+    written: Counter[str]
+    skipped: int
+    erased: int
+    dropped: Counter[str]
+    waiting: int
+    bytes: int
+
+
+class Writer:
+    """Takes records from the queue in slices of time, and writes them with patience.
+
+    `still` is set while no write is under way.
+    """
+
+    def __init__(
+        self,
+        queue: RecordQueue,
+        bounds: Bounds,
+        clock: Callable[[], float],
+        sink: Sink,
+        due: asyncio.Event,
+        composer: Composer | None,
+        on_dropped: Callable[[int], None] | None,
+    ) -> None:
+        self.still = asyncio.Event()
+        self.still.set()
+        self._queue = queue
+        self._bounds = bounds
+        self._clock = clock
+        self._sink = sink
+        self._due = due
+        self._composer = composer
+        self._on_dropped = on_dropped
+        self._batch: dict[str, Part] = {}
+        self._opened = False
+        self._written: Counter[str] = Counter()
+        self._skipped = 0
+        self._erased = 0
+        self._told = 0
+        self._untold = 0
+        self._logged: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Write until cancelled; never raises."""
+        failures = 0
+        while True:
+            await self._wait(failures)
+            failures = 0 if await self._cycle() else failures + 1
+            self._report()
+
+    async def flush(self, seconds: float) -> None:
+        """Write what is left; drop and count what is left after that."""
+        failures = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while self._queue or self._batch:
+                    failures = 0 if await self._cycle() else failures + 1
+                    if failures:
+                        await asyncio.sleep(self._pause(failures))
+        except TimeoutError:
+            self._abandon()
+        self._logged.clear()
+        self._report()
+
+    def conversations(self) -> Iterator[Conversation]:
+        """Yield every conversation of which something is not yet written."""
+        yield from self._queue.conversations()
+        for part in self._batch.values():
+            yield part.conversation
+
+    def counts(self) -> Counts:
+        """Return the numbers as they are now."""
+        held = sum(part.fed.total() for part in self._batch.values())
+        return Counts(
+            Counter(self._written),
+            self._skipped,
+            self._erased,
+            Counter(self._queue.dropped),
+            len(self._queue) + held,
+            self._queue.bytes,
+        )
+
+    async def _wait(self, failures: int) -> None:
+        if failures:
+            await asyncio.sleep(self._pause(failures))
+        elif len(self._queue) >= self._bounds.batch:
+            await asyncio.sleep(self._bounds.rest)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._bounds.interval):
+                    await self._due.wait()
+        self._due.clear()
+
+    def _pause(self, failures: int) -> float:
+        longest: float = min(self._bounds.slowest_retry, FIRST_RETRY * 2 ** min(failures, 16))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+    async def _cycle(self) -> bool:
+        """Make one batch and write it. Returns False when it must be tried again."""
+        try:
+            if not self._opened:
+                await self._sink.open()
+                self._opened = True
+            if not self._batch:
+                await self._gather()
+            if self._batch:
+                await self._commit()
+        except HistoryLost as error:
+            self._log("history_lost", error=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - outermost door: history must not end a process
+            self._log("history_failed", error=type(error).__name__)
+            return False
+        return True
+
+    async def _gather(self) -> None:
+        taken = size = 0
+        began = perf_counter()
+        while self._queue and taken < self._bounds.batch and size < self._bounds.batch_bytes:
+            record = self._queue.take()
+            self._digest(record)
+            taken += 1
+            size += record[2]
+            if perf_counter() - began > self._bounds.slice:
+                await asyncio.sleep(self._bounds.rest)
+                began = perf_counter()
+
+    def _digest(self, record: Record) -> None:
+        """Turn a record into rows, without an await: it is always in one place alone."""
+        kind, conversation, size, carried = record
+        part = self._batch.get(conversation.start.id) or Part(conversation)
+        try:
+            left = not conversation.erased and self._enter(part, kind, carried)
+        except Exception as error:  # noqa: BLE001 - outermost door: one record must not stop all
+            self._log("history_record_failed", error=type(error).__name__, kind=kind.value)
+            self._queue.let_go(1, size)
+            self._queue.lose(kind, conversation)
+            return
+        if left:
+            part.fed[kind.value] += 1
+            part.size += size
+            self._batch[conversation.start.id] = part
+            return
+        self._queue.let_go(1, size)
+        if conversation.erased:
+            self._erased += 1
+        else:
+            self._skipped += 1
+
+    def _enter(self, part: Part, kind: Kind, carried: tuple[Any, ...]) -> bool:
+        conversation = part.conversation
+        match kind:
+            case Kind.FRAME:
+                return conversation.frame(part, *carried)
+            case Kind.TOOL:
+                conversation.tool(part, *carried)
+            case Kind.ENDED:
+                conversation.ended(part, *carried)
+                if self._composer is not None:
+                    part.message = self._composer.compose(conversation, *carried)
+                    if conversation.transcript is not None:
+                        conversation.transcript.release()
+            case Kind.STARTED:
+                pass
+        return True
+
+    async def _commit(self) -> None:
+        parts = list(self._batch.values())
+        try:
+            await self._write(parts)
+        except Unstorable:
+            for part in parts:  # one of them is to blame: the others shall not fall with it
+                try:
+                    await self._write([part])
+                except Unstorable as error:
+                    self._log("history_refused", error=str(error))
+                    self._lose(part)
+
+    async def _write(self, parts: Sequence[Part]) -> None:
+        wanted = [part for part in parts if not part.conversation.erased]
+        self.still.clear()
+        try:
+            gone = await self._sink.write(wanted) if wanted else ()
+        finally:
+            self.still.set()
+        for part in parts:
+            conversation = part.conversation
+            if conversation.start.id in gone:
+                conversation.erase()
+            if conversation.erased:
+                self._erased += part.fed.total()
+            else:
+                conversation.stored = True
+                self._written += part.fed
+            self._settle(part)
+
+    def _settle(self, part: Part) -> None:
+        self._queue.let_go(part.fed.total(), part.size)
+        del self._batch[part.conversation.start.id]
+
+    def _lose(self, part: Part) -> None:
+        for kind, count in part.fed.items():
+            self._queue.lose(kind, part.conversation, count)
+        self._settle(part)
+
+    def _abandon(self) -> None:
+        for part in list(self._batch.values()):
+            self._lose(part)
+        self._queue.drop_all()
+
+    def _report(self) -> None:
+        dropped = self._queue.dropped.total()
+        if dropped > self._told and self._on_dropped is not None:
+            self._on_dropped(dropped - self._told)
+        self._told = dropped
+        if dropped > self._untold and self._log(
+            "history_dropped", records=dropped - self._untold, total=dropped
+        ):
+            self._untold = dropped
+
+    def _log(self, event: str, **fields: object) -> bool:
+        now = self._clock()
+        if now - self._logged.get(event, -REPORT_EVERY) < REPORT_EVERY:
+            return False
+        self._logged[event] = now
+        log.warning(event, **fields)
+        return True
