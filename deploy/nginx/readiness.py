@@ -13,6 +13,7 @@ tells a browser more than nginx's 502.
 
 Runs until SIGTERM. Exits 1 if the two files do not name the same number of replicas.
 """
+# ruff: noqa: T201 - a script speaks by printing
 
 from __future__ import annotations
 
