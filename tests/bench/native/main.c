@@ -1,0 +1,137 @@
+/* Echo upstream and load generator in one process on one core, told what to do on its stdin.
+ *
+ *     listen COUNT                                 -> ok port=P port=P …
+ *     target PORT PATH PROTOCOL BEARER DEFLATE CONFIRM   ("-" for none)
+ *     open COUNT ABREAST DEADLINE_MS               -> ok open=N ns=T
+ *     saturate SIZE ANSWERS DURATION_MS DEADLINE_MS -> ok asked=N answered=N ns=T
+ *     pace SIZE COUNT HERTZ DURATION_MS DEADLINE_MS -> ok count= late= p50= p90= p99= max=
+ *     close KEEP DEADLINE_MS                       -> ok dropped=N
+ *     upstreams COUNT DEADLINE_MS                  -> ok open=N    (waits until there are COUNT)
+ *
+ * What goes wrong is told on stderr, and the order's answer is then `failed`. End of input ends it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "browser.h"
+#include "inflate.h"
+#include "loop.h"
+#include "speech.h"
+#include "vendor.h"
+
+#define MS 1000000u
+
+static struct target target;
+static bool input_ended;
+static int upstreams_wanted;
+
+static bool upstreams_right(void)
+{
+    return vendor_sessions() == upstreams_wanted;
+}
+
+static uint64_t in_ms(unsigned long ms)
+{
+    return now_ns() + (uint64_t)ms * MS;
+}
+
+static void verdict(bool fine)
+{
+    fputs(fine && !complaints() ? "ok" : "failed", stdout);
+}
+
+static bool use_target(const char *line)
+{
+    char protocol[2048], bearer[2048];
+    int deflate, confirm;
+    unsigned port;
+    if (sscanf(line, "target %u %127s %2047s %2047s %d %d", &port, target.path, protocol, bearer,
+               &deflate, &confirm) != 6)
+        return false;
+    target.port = (uint16_t)port;
+    target.deflate = deflate;
+    target.confirm = confirm;
+    strcpy(target.protocol, strcmp(protocol, "-") ? protocol : "");
+    for (char *c = target.protocol; *c; c++)
+        if (*c == '|') /* stands for the blank after a comma, so that words stay words */
+            *c = ' ';
+    strcpy(target.bearer, strcmp(bearer, "-") ? bearer : "");
+    if (deflate && !inflate_available())
+        complain("built without zlib's headers (Debian: zlib1g-dev): no compression");
+    browsers_use(&target);
+    return true;
+}
+
+static void run(const char *line)
+{
+    unsigned long size, count, ms, hertz, deadline;
+    uint64_t start = now_ns();
+    if (sscanf(line, "listen %lu", &count) == 1) {
+        fputs("ok", stdout);
+        while (count--)
+            printf(" port=%u", vendor_listen());
+    } else if (use_target(line)) {
+        verdict(true);
+    } else if (sscanf(line, "open %lu %lu %lu", &count, &hertz, &deadline) == 3) {
+        verdict(browsers_add((int)count, (int)hertz, in_ms(deadline)));
+        printf(" open=%d ns=%llu", browsers_open(), (unsigned long long)(now_ns() - start));
+    } else if (sscanf(line, "saturate %lu %lu %lu %lu", &size, &count, &ms, &deadline) == 4 &&
+               size >= SHORTEST_MESSAGE && size <= LONGEST_MESSAGE) {
+        struct tally tally = {0};
+        verdict(browsers_saturate(size, (unsigned)count, ms * MS, in_ms(deadline), &tally));
+        printf(" asked=%llu answered=%llu ns=%llu", (unsigned long long)tally.asked,
+               (unsigned long long)tally.answered, (unsigned long long)tally.elapsed_ns);
+    } else if (sscanf(line, "pace %lu %lu %lu %lu %lu", &size, &count, &hertz, &ms, &deadline) ==
+                   5 &&
+               size >= SHORTEST_MESSAGE && size <= LONGEST_MESSAGE && count && hertz) {
+        struct delays d = {0};
+        verdict(browsers_pace(size, (int)count, (int)hertz, ms * MS, in_ms(deadline), &d));
+        printf(" count=%llu late=%llu p50=%llu p90=%llu p99=%llu max=%llu",
+               (unsigned long long)d.count, (unsigned long long)d.late, (unsigned long long)d.p50,
+               (unsigned long long)d.p90, (unsigned long long)d.p99, (unsigned long long)d.most);
+    } else if (sscanf(line, "close %lu %lu", &count, &deadline) == 2) {
+        int dropped = browsers_close((int)count, in_ms(deadline));
+        verdict(true);
+        printf(" dropped=%d", dropped);
+    } else if (sscanf(line, "upstreams %lu %lu", &count, &deadline) == 2) {
+        upstreams_wanted = (int)count;
+        verdict(loop_until(upstreams_right, in_ms(deadline)));
+        printf(" open=%d", vendor_sessions());
+    } else {
+        fputs("failed", stdout);
+        complain("unknown command: %.60s", line);
+    }
+    putchar('\n');
+    fflush(stdout);
+}
+
+void command_ready(struct conn *conn)
+{
+    char line[8192];
+    ssize_t length = read(conn->fd, line, sizeof line - 1); /* one command at a time is sent */
+    if (length <= 0) {
+        input_ended = true;
+        return;
+    }
+    line[length] = 0;
+    loop_mute(conn);
+    forgive();
+    run(line);
+    loop_hear(conn);
+}
+
+static bool ended(void)
+{
+    return input_ended;
+}
+
+int main(void)
+{
+    _Static_assert(FILLING >= 2, "a message must have room for how many answers it asks for");
+    speech_start();
+    loop_start();
+    loop_add(COMMANDS, STDIN_FILENO, false);
+    loop_until(ended, 0);
+    return 0;
+}

@@ -1,0 +1,163 @@
+/* What the browsers are told to do, one order at a time. */
+#include "work.h"
+
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "loop.h"
+#include "speech.h"
+#include "wire.h"
+
+static uint64_t stop_at, ticks_left, late;
+static uint64_t *samples, sample_count, sample_room;
+static int known, keeping, paced, turn;
+static uint32_t next_id;
+
+int browsers_open(void)
+{
+    return work.opened;
+}
+
+void browsers_use(const struct target *chosen)
+{
+    work.target = chosen;
+}
+
+void work_sampled(const struct conn *conn)
+{
+    if (sample_count == sample_room)
+        samples = realloc(samples, (sample_room += 65536) * sizeof *samples);
+    samples[sample_count++] = now_ns() - conn->sent_at;
+}
+
+
+static bool all_opened(void)
+{
+    return complaints() || (!work.pending && !work.to_open);
+}
+
+bool browsers_add(int count, int abreast, uint64_t deadline)
+{
+    int before = known;
+    work.to_open = count;
+    if (known + count > MOST_BROWSERS) {
+        complain("browser: more than %d sessions", MOST_BROWSERS);
+        return false;
+    }
+    dial_start(work.browsers, &known, &next_id, work.target, abreast);
+    dial_more(&work.to_open, &work.pending);
+    bool done = loop_until(all_opened, deadline);
+    return done && known == before + count && work.opened == known;
+}
+
+static bool drained(void)
+{
+    if (work.asking && now_ns() >= stop_at)
+        work.asking = false;
+    return complaints() || (!work.asking && !work.outstanding);
+}
+
+bool browsers_saturate(size_t size, unsigned replies, uint64_t duration, uint64_t deadline,
+                       struct tally *tally)
+{
+    uint64_t start = now_ns();
+    work.message_size = size;
+    work.answers_asked = replies;
+    work.asked = work.answered = work.outstanding = 0;
+    stop_at = start + duration;
+    work.asking = duration > 0;
+    for (int i = 0; i < known; i++)
+        if (work.browsers[i])
+            browser_ask(work.browsers[i]);
+    bool done = loop_until(drained, deadline);
+    work.asking = false;
+    *tally = (struct tally){work.asked, work.answered, now_ns() - start};
+    return done && work.answered == work.asked * replies;
+}
+
+void clock_ticked(struct conn *conn)
+{
+    uint64_t due = 0;
+    if (read(conn->fd, &due, sizeof due) != sizeof due)
+        return;
+    for (; due && ticks_left; due--, ticks_left--) {
+        struct conn *next = work.browsers[turn++ % paced];
+        if (next && next->awaited > 0)
+            late++;
+        else if (next)
+            browser_ask(next);
+    }
+}
+
+static bool paced_out(void)
+{
+    return complaints() || (!ticks_left && !work.outstanding);
+}
+
+static int ascending(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+bool browsers_pace(size_t size, int count, int hertz, uint64_t duration, uint64_t deadline,
+                   struct delays *delays)
+{
+    uint64_t period = 1000000000u / ((uint64_t)count * (uint64_t)hertz);
+    struct itimerspec every = {.it_interval.tv_nsec = (long)period,
+                               .it_value.tv_nsec = (long)period};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct conn *ticker = loop_add(CLOCK, fd, false);
+    if (count > known)
+        count = known;
+    work.message_size = size;
+    work.answers_asked = 1;
+    work.asked = work.answered = work.outstanding = late = sample_count = 0;
+    ticks_left = duration / period;
+    paced = count;
+    turn = 0;
+    work.pacing = true;
+    timerfd_settime(fd, 0, &every, NULL);
+    bool done = loop_until(paced_out, deadline);
+    work.pacing = false;
+    loop_forget(ticker);
+    qsort(samples, sample_count, sizeof *samples, ascending);
+    if (sample_count)
+        *delays = (struct delays){sample_count,
+                                  late,
+                                  samples[sample_count / 2],
+                                  samples[sample_count * 9 / 10],
+                                  samples[sample_count * 99 / 100],
+                                  samples[sample_count - 1]};
+    return done && sample_count;
+}
+
+static bool down_to_keep(void)
+{
+    return work.opened <= keeping;
+}
+
+int browsers_close(int keep, uint64_t deadline)
+{
+    int dropped = 0;
+    work.to_open = 0;
+    keeping = keep;
+    for (int i = keep; i < known; i++) {
+        struct conn *conn = work.browsers[i];
+        if (conn && conn->state == OPEN) {
+            conn->state = CLOSING;
+            browser_say(conn, OP_TEXT, (const unsigned char *)TERMINATE, LENGTH(TERMINATE));
+            browser_say(conn, OP_CLOSE, (const unsigned char *)"\x03\xe8", 2);
+        }
+    }
+    loop_until(down_to_keep, deadline);
+    for (int i = keep; i < known; i++)
+        if (work.browsers[i]) {
+            browser_gone(work.browsers[i]);
+            dropped++;
+        }
+    known = keep < known ? keep : known;
+    return dropped;
+}

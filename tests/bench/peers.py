@@ -1,0 +1,210 @@
+"""Who is measured: how each relay is started, and how browsers speak to it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from tests.bench.machine import find
+from tests.bench.process import Fault
+
+HERE: Final = Path(__file__).parent
+RELAYS: Final = HERE / "relays"
+ROOT: Final = HERE.parents[1]
+VENDOR_PATH: Final = "/api/v1/ws/dev?authorization=bench-key"
+JWT_SECRET: Final = "a-secret-of-the-benchmark-and-nothing-else"
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """How browsers speak to a relay: what they offer, and whether they confirm (resume)."""
+
+    path: str = "/ws/bench"
+    protocol: str = ""
+    bearer: str = ""
+    deflate: bool = False
+    confirm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Where a relay listens, what it dials, where it may leave files."""
+
+    port: int
+    upstream: int
+    tls: bool
+    room: Path
+    certificate: Path
+
+    @property
+    def url(self) -> str:
+        """The upstream's base URL."""
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.upstream}"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command line and what is added to its environment."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One row. `rounds`: CPU per message and latency; `most`: sessions held in the growth stage."""
+
+    name: str
+    title: str
+    launch: Callable[[Wiring], Launch]
+    browser: Browser = Browser()
+    tls: bool = False
+    rounds: bool = True
+    most: int = 4_000
+
+
+def nginx(wiring: Wiring) -> Launch:
+    config = _fill("nginx.conf", wiring)
+    return Launch([find("nginx"), "-c", str(config), "-p", str(wiring.room), "-e", "stderr"])
+
+
+def haproxy(wiring: Wiring) -> Launch:
+    return Launch([find("haproxy"), "-db", "-f", str(_fill("haproxy.cfg", wiring))])
+
+
+def terminator(wiring: Wiring) -> Launch:
+    """Not a peer: TLS in front of the echo upstream."""
+    return Launch([find("haproxy"), "-db", "-f", str(_fill("terminator.cfg", wiring))])
+
+
+def node_ws(wiring: Wiring) -> Launch:
+    if not (HERE / "node_modules" / "ws").exists():
+        done = subprocess.run(
+            [find("npm"), "ci", "--no-audit", "--no-fund"],
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode:
+            raise Fault(f"npm ci: {done.stderr.strip()[-400:]}")
+    script = str(RELAYS / "ws_relay.mjs")
+    return Launch([find("node"), script, str(wiring.port), wiring.url + VENDOR_PATH])
+
+
+def aiohttp(loop: str) -> Callable[[Wiring], Launch]:
+    def launch(wiring: Wiring) -> Launch:
+        script = str(RELAYS / "aiohttp_relay.py")
+        argv = [sys.executable, script, str(wiring.port), wiring.url + VENDOR_PATH, loop]
+        return Launch(argv, _trust(wiring))
+
+    return launch
+
+
+def fastapi(wiring: Wiring) -> Launch:
+    argv = [sys.executable, "-m", "uvicorn", "--app-dir", str(RELAYS), "fastapi_relay:app"]
+    argv += ["--host", "127.0.0.1", "--port", str(wiring.port), "--no-access-log"]
+    return Launch(argv, {"UPSTREAM": wiring.url + VENDOR_PATH, **_trust(wiring)})
+
+
+def gateway(**extra: str) -> Callable[[Wiring], Launch]:
+    """Ours, as an operator starts it: every check on, the limits that one machine would hit up."""
+
+    def launch(wiring: Wiring) -> Launch:
+        env = {
+            "RELAY_HOST": "127.0.0.1",
+            "RELAY_PORT": str(wiring.port),
+            "RELAY_BLACKBOX_URL": wiring.url,
+            "RELAY_BLACKBOX_API_KEY": "bench-key",
+            "RELAY_AUTH": "jwt,open",
+            "RELAY_ALLOW_OPEN": "true",
+            "RELAY_JWT_SECRET": JWT_SECRET,
+            "RELAY_JWT_ALGORITHMS": "HS256",
+            "RELAY_AGENTS": json.dumps({"bench": {"call_types": ["chat"]}}),
+            "RELAY_MAX_SESSIONS": "10000",
+            "RELAY_MAX_SESSIONS_PER_SUBJECT": "10000",
+            "RELAY_MAX_SESSIONS_PER_IP": "10000",
+            "RELAY_FRAMES_PER_SECOND": "1000000",
+            "RELAY_FRAME_BURST": "1000000",
+            "RELAY_DRAIN_DELAY": "0",
+            "RELAY_DRAIN_TIMEOUT": "2",
+            "PYTHONPATH": str(ROOT),
+            **_trust(wiring),
+            **extra,
+        }
+        return Launch([sys.executable, "-m", "app", "serve"], env)
+
+    return launch
+
+
+def all_peers() -> tuple[Peer, ...]:
+    """Everybody, in the table's order."""
+    jwt = _jwt()
+    plain = Browser(bearer=jwt)
+    resuming = Browser(protocol=f"blackbox-relay.v1, bearer.{jwt}", confirm=True)
+    ours = Peer("gateway", "Blackbox Relay", gateway(), plain)
+    with_compression = Browser(deflate=True)
+    return (
+        Peer("nginx", "nginx", nginx),
+        Peer("haproxy", "HAProxy", haproxy),
+        ours,
+        replace(ours, name="gateway-resume", title="– with resume", browser=resuming),
+        Peer("node", "Node ws", node_ws),
+        Peer("aiohttp-uvloop", "aiohttp, uvloop", aiohttp("uvloop")),
+        Peer("aiohttp", "aiohttp, asyncio", aiohttp("asyncio")),
+        Peer("fastapi", "FastAPI + websockets", fastapi),
+        Peer("fastapi-deflate", "– with compression", fastapi, with_compression),
+        Peer("nginx-wss", "nginx", nginx, tls=True, most=1_000),
+        replace(ours, name="gateway-wss", tls=True, most=1_000),
+        Peer(
+            "aiohttp-wss", "aiohttp, uvloop", aiohttp("uvloop"), tls=True, rounds=False, most=1_000
+        ),
+        Peer("fastapi-wss", "FastAPI + websockets", fastapi, tls=True, rounds=False, most=1_000),
+    )
+
+
+def extras(name: str, **env: str) -> Peer:
+    """Build one more row of ours, with something switched on."""
+    return Peer(f"gateway-{name}", f"– with {name}", gateway(**env), Browser(bearer=_jwt()))
+
+
+def _jwt() -> str:
+    """Sign one HS256 token for all sessions; it is verified for each (RFC 7519)."""
+
+    def part(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    now = int(time.time())
+    claims = {"sub": "bench", "iat": now, "exp": now + 3600, "agent": "bench"}
+    head = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
+    return f"{head}.{part(hmac.digest(JWT_SECRET.encode(), head.encode(), hashlib.sha256))}"
+
+
+def _trust(wiring: Wiring) -> dict[str, str]:
+    return {"SSL_CERT_FILE": str(wiring.certificate)} if wiring.tls else {}
+
+
+def _fill(template: str, wiring: Wiring) -> Path:
+    text = (RELAYS / template).read_text()
+    values = {
+        "PORT": wiring.port,
+        "UPSTREAM": wiring.upstream,
+        "ROOM": wiring.room,
+        "CERTIFICATE": wiring.certificate,
+        "SCHEME": "https" if wiring.tls else "http",
+    }
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    config = wiring.room / template
+    config.write_text(text)
+    return config

@@ -1,0 +1,150 @@
+"""A program that is measured: pinned to a core, watched through /proc, ended by its id."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+PR_SET_PDEATHSIG = 1
+
+
+class Fault(Exception):  # noqa: N818 - a measurement's word
+    """Something measured did not do what it must; its figures would mean nothing."""
+
+
+class Process:
+    """One started program with its children. Use as a context: leaving it ends them."""
+
+    def __init__(
+        self, argv: Sequence[str], *, core: int, log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,  # Ctrl-C is ours to hand on
+                preexec_fn=pinned(core),  # noqa: PLW1509 - this process has one thread
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def cpu_ns(self) -> int:
+        """CPU time of all its threads and children. Exact while they sleep."""
+        total = 0
+        for pid in self._pids():
+            for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                try:
+                    total += int(stat.read_text().split()[0])
+                except (OSError, IndexError):
+                    continue
+        return total
+
+    def pss_kib(self) -> int:
+        """Proportional set size: its own pages, and its share of shared ones."""
+        total = 0
+        for pid in self._pids():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        return total
+
+    def wait_listening(self, port: int, timeout: float = 30) -> None:
+        """Wait until it accepts connections."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            self.check_alive()
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise Fault(f"does not listen after {timeout:.0f} s: {self.tail()}")
+
+    def settle(self, timeout: float = 10) -> None:
+        """Wait until it does next to nothing: under 2 % of its core."""
+        deadline = time.monotonic() + timeout
+        before = self.cpu_ns()
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            now = self.cpu_ns()
+            if now - before < 2_000_000:
+                return
+            before = now
+
+    def check_alive(self) -> None:
+        """Raise Fault if it has ended by itself."""
+        if self._popen.poll() is not None:
+            raise Fault(f"ended with status {self._popen.returncode}: {self.tail()}")
+
+    def tail(self) -> str:
+        """Return the last lines that it wrote."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return "\n".join(lines[-8:]) or "it wrote nothing"
+
+    def end(self, timeout: float = 8) -> None:
+        """Ask it to stop; what is still there afterwards is killed, by its id."""
+        pids = list(self._pids())
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            try:
+                self._popen.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._popen.kill()
+                self._popen.wait()
+        for pid in pids[1:]:
+            if _session(pid) == pids[0]:  # still the child that it was
+                os.kill(pid, signal.SIGKILL)
+
+    def _pids(self) -> Iterator[int]:
+        waiting = [self._popen.pid]
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            try:
+                for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                    waiting += map(int, children.read_text().split())
+            except OSError:
+                continue
+
+
+def pinned(core: int) -> Callable[[], None]:
+    """Return what a child does before it becomes its program: pin itself, and die with us."""
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, {core})
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+    return prepare
+
+
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None

@@ -1,0 +1,211 @@
+"""One run: who is started when, in which order they take turns, what happens on a fault."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.bench import peers as peers_
+from tests.bench import stages
+from tests.bench.load import Load
+from tests.bench.machine import Busy, Cores
+from tests.bench.peers import Browser, Launch, Peer, Wiring
+from tests.bench.process import Fault, Process, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.bench.stages import Plan
+
+DIRECT = "direct"
+
+Samples = dict[str, dict[str, list[float]]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came out: samples by peer and figure, faults by peer, how quiet the machine was."""
+
+    samples: Samples = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    faults: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0
+    busy_elsewhere: float = 0
+
+    def add(self, peer: str, figures: dict[str, float]) -> None:
+        """Take one turn's figures."""
+        for name, value in figures.items():
+            self.samples[peer][name].append(value)
+
+
+class Run:
+    """Starts everything, lets the relays take turns, and ends everything."""
+
+    def __init__(self, cores: Cores, peers: Sequence[Peer], plan: Plan) -> None:
+        self._cores = cores
+        self._peers = list(peers)
+        self._plan = plan
+        self._outcome = Outcome()
+        self._stack = ExitStack()
+        self._ports: dict[str, int] = {}
+        self._cpu_ended = 0.0
+
+    def run(self) -> Outcome:
+        """Do all of it. Faults end a peer's part, not the run."""
+        started, before = time.monotonic(), Busy.now()
+        with self._stack:
+            self._prepare()
+            self._rounds()
+            for turn in range(self._plan.growth_rounds):
+                for peer in self._turns(turn, self._peers):
+                    self._guarded(peer, f"growth {turn + 1}", self._growth)
+        after = Busy.now()
+        self._outcome.seconds = time.monotonic() - started
+        stolen = after.stolen - before.stolen
+        self._outcome.busy_elsewhere = stolen / self._outcome.seconds
+        return self._outcome
+
+    def _prepare(self) -> None:
+        self._room = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        self._room.chmod(0o755)  # a server that gives up root must find its files
+        self._certificate = certificate(self._room)
+        self._load = self._stack.enter_context(Load(self._cores.load))
+        names = [DIRECT, *(peer.name for peer in self._peers)]
+        plain = dict(zip(names, self._load.listen(len(names)), strict=True))
+        for peer in self._peers:
+            self._ports[peer.name] = plain[peer.name]
+            if peer.tls:
+                self._ports[peer.name] = self._terminate(peer.name, plain[peer.name])
+        self._ports[DIRECT] = plain[DIRECT]
+
+    def _terminate(self, name: str, upstream: int) -> int:
+        port = free_port()
+        room = self._room / f"tls-{name}"
+        room.mkdir()
+        pem = self._certificate.with_suffix(".both.pem")
+        launch = peers_.terminator(Wiring(port, upstream, tls=True, room=room, certificate=pem))
+        process = self._start(launch, room / "log", self._cores.load, self._stack)
+        process.wait_listening(port)
+        return port
+
+    def _rounds(self) -> None:
+        """Everybody is started once and idles while others have their turn."""
+        with ExitStack() as stack:
+            entered: dict[str, tuple[Process, int]] = {}
+            for peer in [peer for peer in self._peers if peer.rounds]:
+                self._guarded(peer, "start", lambda p: self._enter(p, stack, entered))
+            for turn in range(self._plan.rounds):
+                self._load.target(self._ports[DIRECT], Browser())
+                self._load.open(stages.PACED)
+                direct = stages.pace(self._load, self._plan)
+                self._load.close()
+                self._outcome.add(DIRECT, direct)
+                for peer in self._turns(turn, [p for p in self._peers if p.name in entered]):
+                    self._guarded(
+                        peer, f"round {turn + 1}", lambda p: self._turn(p, entered, direct)
+                    )
+
+    def _enter(
+        self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]
+    ) -> None:
+        entered[peer.name] = self._launch(peer, stack)
+
+    def _turn(
+        self, peer: Peer, entered: dict[str, tuple[Process, int]], direct: dict[str, float]
+    ) -> None:
+        process, port = entered[peer.name]
+        process.check_alive()
+        self._load.target(port, peer.browser)
+        self._load.open(stages.SESSIONS)
+        figures = stages.saturate(self._load, process, self._plan)
+        paced = stages.pace(self._load, self._plan)
+        self._load.close()
+        process.settle()
+        figures["p50_added"] = paced["p50"] - direct["p50"]
+        figures["p99_added"] = paced["p99"] - direct["p99"]
+        self._outcome.add(peer.name, figures | paced)
+
+    def _growth(self, peer: Peer) -> None:
+        with ExitStack() as stack:
+            process, port = self._launch(peer, stack)
+            self._load.target(port, peer.browser)
+            most = min(peer.most, self._plan.most)
+            self._outcome.add(peer.name, stages.grow(self._load, process, self._plan, most))
+
+    def _launch(self, peer: Peer, stack: ExitStack) -> tuple[Process, int]:
+        port = free_port()
+        room = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=self._room))
+        room.chmod(0o755)
+        wiring = Wiring(port, self._ports[peer.name], peer.tls, room, self._certificate)
+        process = self._start(peer.launch(wiring), room / "log", self._cores.relay, stack)
+        process.wait_listening(port)
+        return process, port
+
+    @staticmethod
+    def _start(launch: Launch, log: Path, core: int, stack: ExitStack) -> Process:
+        return stack.enter_context(Process(launch.argv, core=core, log=log, env=launch.env))
+
+    def _guarded(self, peer: Peer, what: str, step: Callable[[Peer], None]) -> None:
+        if peer.name in self._outcome.faults:
+            return
+        print(f"\r{what}: {peer.name:<24}", end="", file=sys.stderr, flush=True)
+        try:
+            step(peer)
+        except Fault as fault:
+            self._outcome.faults[peer.name] = f"{what}: {fault}"
+            print(f"\n{peer.name} is out, {what}: {fault}", file=sys.stderr)
+            with contextlib.suppress(Fault):
+                self._load.drop()
+
+    @staticmethod
+    def _turns(turn: int, peers: list[Peer]) -> list[Peer]:
+        """Each round begins with another one, so that nobody always follows the same."""
+        first = turn * 3 % len(peers) if peers else 0
+        return peers[first:] + peers[:first]
+
+
+def certificate(room: Path) -> Path:
+    """Write a certificate for loopback that lives a day; with its key beside it for the server."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    loopback = ipaddress.ip_address("127.0.0.1")
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(loopback)]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = room / "upstream.pem"
+    public = signed.public_bytes(serialization.Encoding.PEM)
+    path.write_bytes(public)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    both = path.with_suffix(".both.pem")
+    both.write_bytes(public + secret)
+    return path
