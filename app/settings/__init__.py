@@ -1,0 +1,10 @@
+"""The operator's configuration: environment variables named `RELAY_*`, and nothing else.
+
+`load` reads them once, reports every fault at once, and hands on a frozen value. Only `main` and
+`cli` import this package; everybody else is given small values made from it.
+"""
+
+from app.settings.load import load
+from app.settings.model import AgentSettings, Settings
+
+__all__ = ["AgentSettings", "Settings", "load"]

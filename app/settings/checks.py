@@ -1,0 +1,156 @@
+"""What is wrong with values that are right one by one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from app.settings.model import AgentSettings, Settings, said
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Return a line for every contradiction: the variables and what to do."""
+    faults = _agents(settings) + _authentication(settings) + _addresses(settings)
+    if settings.ping_timeout > settings.idle_timeout:
+        faults.append("RELAY_PING_TIMEOUT must not exceed RELAY_IDLE_TIMEOUT")
+    if settings.outbox < settings.max_upstream_frame:
+        faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
+    if settings.result_webhook_secret and not settings.result_webhook_url:
+        faults.append("RELAY_RESULT_WEBHOOK_SECRET is set without RELAY_RESULT_WEBHOOK_URL")
+    known = {token.get_secret_value() for token in settings.service_tokens}
+    if any(token.get_secret_value() not in known for token in settings.content_tokens):
+        faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
+    if not re.match(r"(memory|redis|rediss|unix)://", settings.state_url.get_secret_value()):
+        faults.append("RELAY_STATE_URL must begin with memory://, redis://, rediss:// or unix://")
+    return faults
+
+
+def _agents(settings: Settings) -> list[str]:
+    faults: list[str] = []
+    if not settings.agents:
+        return ["RELAY_AGENTS must name at least one agent"]
+    for name, profile in settings.agents.items():
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(name)):
+            faults.append("RELAY_AGENTS: a name must be 1 to 64 of A-Z a-z 0-9 _ . -")
+            continue
+        try:
+            agent = AgentSettings.model_validate(profile or {})
+        except ValidationError as invalid:
+            faults += [
+                f"RELAY_AGENTS: {name}.{'.'.join(str(part) for part in error['loc'])}: "
+                + said(error["msg"])
+                for error in invalid.errors(include_input=False, include_url=False)
+            ]
+            continue
+        faults += _agent(settings, name, agent)
+    return faults
+
+
+def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
+    faults: list[str] = []
+    if agent.default_call_type and agent.default_call_type not in agent.call_types:
+        faults.append(f"RELAY_AGENTS: {name}.default_call_type is not among its call_types")
+    for pattern in agent.phone_numbers:
+        try:
+            re.compile(pattern)
+        except re.error:
+            faults.append(f"RELAY_AGENTS: {name}.phone_numbers holds what is no pattern")
+    where = f"RELAY_AGENTS: {name}.blackbox_url" if agent.blackbox_url else "RELAY_BLACKBOX_URL"
+    faults += _upstream_url(where, agent.blackbox_url or settings.blackbox_url, settings)
+    key = agent.blackbox_api_key or settings.blackbox_api_key
+    if (agent.upstream or settings.upstream) == "dev":
+        if key is None:
+            faults.append("RELAY_BLACKBOX_API_KEY is missing")
+    else:
+        token = agent.web_integration_token or settings.web_integration_token
+        integration = agent.web_integration_id or settings.web_integration_id
+        if token is None and (integration is None or key is None):
+            faults.append(
+                "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
+                "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
+            )
+    return list(dict.fromkeys(faults))
+
+
+def _upstream_url(where: str, url: str, settings: Settings) -> list[str]:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return [f"{where} is no URL"]
+    if parts.scheme not in {"ws", "wss"} or not host or parts.query or parts.fragment:
+        return [f"{where} must be a ws:// or wss:// URL without a query"]
+    if parts.scheme == "ws" and not is_loopback(host) and not settings.allow_insecure_upstream:
+        return [
+            (
+                f"{where} would send the key unencrypted; use wss://, or set "
+                "RELAY_ALLOW_INSECURE_UPSTREAM=true"
+            )
+        ]
+    return []
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address stays on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _authentication(settings: Settings) -> list[str]:
+    faults: list[str] = []
+    unknown = set(settings.auth) - {"ticket", "jwt", "forward", "open"}
+    if unknown or not settings.auth:
+        faults.append("RELAY_AUTH must be a comma list of ticket, jwt, forward, open")
+    if "jwt" in settings.auth and not (
+        settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url
+    ):
+        faults.append(
+            "RELAY_AUTH=jwt needs RELAY_JWT_SECRET, RELAY_JWT_PUBLIC_KEY or RELAY_JWT_JWKS_URL"
+        )
+    if "forward" in settings.auth and not settings.forward_auth_url:
+        faults.append("RELAY_AUTH=forward needs RELAY_FORWARD_AUTH_URL")
+    if "open" in settings.auth and not settings.allow_open and _reaches_out(settings):
+        faults.append(
+            "RELAY_AUTH=open would let anybody talk at your expense; "
+            "set RELAY_ALLOW_OPEN=true if you mean it"
+        )
+    return faults
+
+
+def _reaches_out(settings: Settings) -> bool:
+    """Whether some agent's upstream is beyond this machine, so that its key is a real one."""
+    urls = [settings.blackbox_url]
+    urls += [
+        str(profile["blackbox_url"])
+        for profile in settings.agents.values()
+        if isinstance(profile, dict) and profile.get("blackbox_url")
+    ]
+    return any(not is_loopback(urlsplit(url).hostname or "") for url in urls)
+
+
+def _addresses(settings: Settings) -> list[str]:
+    faults: list[str] = []
+    for cidr in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(cidr, strict=False)
+        except ValueError:
+            faults.append("RELAY_TRUSTED_PROXIES must be a comma list of addresses or CIDRs")
+            break
+    for origin in settings.allowed_origins:
+        if origin != "*" and not re.fullmatch(
+            r"https?://(\*\.)?[A-Za-z0-9.\-\[\]:]+", origin.rstrip("/")
+        ):
+            faults.append(
+                "RELAY_ALLOWED_ORIGINS must hold origins such as https://app.example.com, "
+                "https://*.example.com or *"
+            )
+            break
+    return faults

@@ -1,0 +1,82 @@
+"""From an environment to settings, with every fault at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from app.errors import ConfigurationError
+from app.settings.checks import contradictions
+from app.settings.model import PREFIX, Settings, said
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FROM_FILE: Final = "_FILE"
+MAX_FILE: Final = 1 << 20
+
+
+def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Settings:
+    """Read the environment, then `.env` where the environment says nothing.
+
+    Raises ConfigurationError with a line for every fault: the variable and what to do, never its
+    value.
+    """
+    given = {
+        name: value
+        for name, value in (dotenv_values(dotenv) if dotenv and dotenv.is_file() else {}).items()
+        if value
+    }
+    given |= dict((os.environ if environ is None else environ).items())
+    ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value}
+    fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    faults: list[str] = []
+    values: dict[str, str] = {}
+    for name, value in sorted(ours.items()):
+        if name in fields:
+            values[fields[name]] = value
+        elif name.endswith(FROM_FILE) and name.removesuffix(FROM_FILE) in fields:
+            faults += _read(name, value, fields[name.removesuffix(FROM_FILE)], values, ours)
+        else:
+            close = difflib.get_close_matches(name, fields, n=1)
+            faults.append(f"{name} is unknown" + (f"; did you mean {close[0]}?" if close else ""))
+    settings = _validated(values, faults)
+    faults += contradictions(settings)
+    if faults:
+        raise ConfigurationError(faults)
+    return settings
+
+
+def _validated(values: dict[str, str], faults: list[str]) -> Settings:
+    """Validate; a variable that is wrong gets its default, so that the rest is looked at too."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as invalid:
+        for error in invalid.errors(include_input=False, include_url=False):
+            field = str(error["loc"][0])
+            values.pop(field, None)
+            where = ".".join(str(part) for part in error["loc"])
+            faults.append(f"{PREFIX}{where.upper()}: {said(error['msg'])}")
+        return Settings.model_validate(values)
+
+
+def _read(
+    name: str, path: str, field: str, values: dict[str, str], ours: Mapping[str, str]
+) -> list[str]:
+    plain = name.removesuffix(FROM_FILE)
+    if plain in ours:
+        return [f"{name} and {plain} are both set; keep one"]
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            values[field] = file.read(MAX_FILE).strip()
+    except (OSError, UnicodeDecodeError, ValueError) as unreadable:
+        return [f"{name}: the file cannot be read ({type(unreadable).__name__})"]
+    if not values[field]:
+        del values[field]
+        return [f"{name}: the file is empty"]
+    return []

@@ -1,0 +1,204 @@
+"""Every variable, its type, its default and its one line of meaning."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.protocol.principal import CallType
+
+PREFIX: Final = "RELAY_"
+
+
+def _items(value: object) -> object:
+    """A comma list as a tuple; blanks around and empty items are dropped."""
+    if isinstance(value, str):
+        return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+    return value
+
+
+def _mapping(value: object) -> object:
+    """A JSON or YAML text as a mapping."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError("is neither JSON nor YAML") from None
+        if not isinstance(value, dict):
+            raise ValueError("must be a JSON object of name to definition")  # noqa: TRY004
+    return value
+
+
+Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_items)]
+Mapped = Annotated[dict[str, Any], NoDecode, BeforeValidator(_mapping)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Size = Annotated[ByteSize, Field(ge=1024, le=1 << 30)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Upstream = Literal["dev", "webcall"]
+
+
+class AgentSettings(BaseModel):
+    """One agent's profile, as an operator writes it. Absent overrides fall back to `RELAY_*`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    call_types: frozenset[CallType] = frozenset(CallType)
+    default_call_type: CallType | None = None
+    initialize: dict[str, Any] = {}
+    client_data_keys: frozenset[str] = frozenset()
+    phone_numbers: tuple[str, ...] = ()
+    tools: frozenset[str] | None = None
+    browser_tools: frozenset[str] = frozenset()
+    hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
+    blackbox_api_key: SecretStr | None = None
+    blackbox_url: str | None = None
+    upstream: Upstream | None = None
+    web_integration_token: SecretStr | None = None
+    web_integration_id: str | None = None
+
+
+def _about(text: str, default: Any = None, **more: Any) -> Any:
+    """A variable with its default and its one line of meaning."""
+    return Field(default=default, description=text, **more)
+
+
+class Settings(BaseSettings):
+    """Every `RELAY_*` variable. Durations are seconds, sizes bytes (or `64KiB`, `1MiB`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    blackbox_api_key: SecretStr | None = _about(
+        "The account's key. Never leaves the process but in the upstream handshake"
+    )
+    blackbox_url: str = _about("Where the vendor answers", "wss://blackbox.dasha.ai")
+    allow_insecure_upstream: bool = _about("Allow `ws://` to other hosts than loopback", False)
+    upstream: Upstream = _about(
+        "`dev` (API key) or `webcall` (a web integration's token) as the vendor's endpoint", "dev"
+    )
+    web_integration_token: SecretStr | None = _about("For `webcall`: a token that is given")
+    web_integration_id: str | None = _about(
+        "For `webcall`: mint tokens by REST for this integration, with the API key"
+    )
+    agents: Mapped = _about(
+        "JSON or YAML: agent's name to profile", {"default": {}}, validate_default=False
+    )
+    host: str = _about("Where browsers come in", "0.0.0.0")  # noqa: S104 - a container's default
+    port: Port = _about("Its port", 8000)
+    internal_port: Port | None = _about("If set, `/metrics` and `/v1/*` answer there only")
+    auth: Items = _about("Comma list of `ticket`, `jwt`, `forward`, `open`", ("ticket",))
+    allow_open: bool = _about("Let `open` stand beside a real API key", False)
+    service_tokens: Secrets = _about("Comma list of backends' bearers for `/v1/*`", ())
+    content_tokens: Secrets = _about(
+        "Those service tokens that may see what was said, in the console and `watch`", ()
+    )
+    jwt_secret: SecretStr | None = _about("`jwt`: the shared secret")
+    jwt_public_key: SecretStr | None = _about("`jwt`: a public key in PEM")
+    jwt_jwks_url: str | None = _about("`jwt`: where keys are published")
+    jwt_algorithms: Items = _about(
+        "`jwt`: accepted algorithms; default HS256 with a secret, RS256 and ES256 with keys", ()
+    )
+    jwt_issuer: str | None = _about("`jwt`: required `iss`")
+    jwt_audience: str | None = _about("`jwt`: required `aud`")
+    forward_auth_url: str | None = _about("`forward`: who is asked with the browser's cookies")
+    allowed_origins: Items = _about(
+        "Comma list of origins; `https://*.example.com` and `*` allowed; empty: same host", ()
+    )
+    trusted_proxies: Items = _about("CIDRs whose `X-Forwarded-*` are believed", ())
+    tools: Items = _about("Comma list of import paths whose `@tool` functions are registered", ())
+    http_tools: Mapped = _about("JSON: tool's name to `{url, …}`", {}, validate_default=False)
+    webhook_allowed_hosts: Items = _about(
+        "Hosts and CIDRs that webhooks may reach although they are private or loopback", ()
+    )
+    mcp_servers: Mapped = _about("JSON: MCP server's name to `{url}` or `{command}`", {})
+    tool_timeout: Positive = _about("How long a tool may take", 20.0)
+    tool_concurrency: Count = _about("How many tools of one session run at once", 8)
+    state_url: SecretStr = _about(
+        "`memory://`, or `redis://…` for many replicas", SecretStr("memory://")
+    )
+    history_url: SecretStr | None = _about(
+        "`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`: transcripts, events, results"
+    )
+    history_days: Annotated[float, Field(gt=0, le=36_500)] = _about("How long history stays", 30.0)
+    history_content: bool = _about("Whether what was said is stored", True)
+    result_webhook_url: str | None = _about("POST of each conversation's result")
+    result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
+    resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
+    max_sessions: Count = _about("Live sessions of this replica", 5000)
+    max_sessions_per_subject: Count = _about("Live sessions of one subject", 5)
+    max_sessions_per_ip: Count = _about("Live sessions of one address", 50)
+    max_frame: Size = _about("The largest frame from a browser", ByteSize(64 << 10))
+    max_upstream_frame: Size = _about("The largest frame from upstream", ByteSize(1 << 20))
+    outbox: Size = _about("What may wait for one slow reader", ByteSize(1 << 20))
+    frames_per_second: Annotated[float, Field(gt=0, le=1e6)] = _about(
+        "Frames a second from one browser", 20.0
+    )
+    frame_burst: Count = _about("Frames at once from one browser", 60)
+    handshake_timeout: Positive = _about("For a request to arrive", 5.0)
+    connect_timeout: Positive = _about("For dialling upstream", 10.0)
+    initialize_timeout: Positive = _about(
+        "For a vendor-style browser's `initialize`, and for upstream's first frame", 10.0
+    )
+    idle_timeout: Positive = _about("Silence on both sides before a session ends", 300.0)
+    max_session: Positive = _about("The longest session", 3600.0)
+    ping_interval: Positive = _about("Between pings on both legs", 15.0)
+    ping_timeout: Positive = _about("For a pong", 10.0)
+    drain_delay: Seconds = _about("After SIGTERM: keep taking sessions that long", 5.0)
+    drain_timeout: Seconds = _about("Then let live sessions end that long", 300.0)
+    demo: bool = _about("Serve the demo page", False)
+    log_level: Literal["debug", "info", "warning", "error"] = _about("How much is logged", "info")
+    log_format: Literal["json", "console"] = _about("`console` is for people", "json")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret of this configuration, for redaction."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            found += [item.get_secret_value() for item in values if isinstance(item, SecretStr)]
+        for agent in self.agent_settings.values():
+            for secret in (agent.blackbox_api_key, agent.web_integration_token):
+                if secret is not None:
+                    found.append(secret.get_secret_value())
+        for tool in self.http_tools.values():
+            if isinstance(tool, dict):
+                found += [str(tool["secret"])] if tool.get("secret") else []
+                headers = tool.get("headers")
+                found += [str(v) for v in headers.values()] if isinstance(headers, dict) else []
+        plain = {"memory://"}
+        return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
+
+    @property
+    def agent_settings(self) -> dict[str, AgentSettings]:
+        """The agents' profiles. Raises pydantic's ValidationError; `load` has checked them."""
+        return {
+            name: AgentSettings.model_validate(profile or {})
+            for name, profile in self.agents.items()
+        }
+
+
+def said(message: str) -> str:
+    """A validator's sentence without the validator's own beginning."""
+    return re.sub(r"^(Value error, |Input )", "", message)
