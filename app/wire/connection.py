@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from app.errors import PeerError
 from app.protocol.closing import TOO_MANY, TOO_SLOW
 from app.wire.framing import (
+    BINARY,
     CLOSE,
     PING,
     PONG,
@@ -21,6 +22,8 @@ from app.wire.socket import ABNORMAL, Closed
 from app.wire.wheel import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.wire.limits import WireLimits
     from app.wire.socket import Receiver
     from app.wire.wiring import Wiring
@@ -87,6 +90,7 @@ class Connection(asyncio.Protocol):
         "_state",
         "_transport",
         "_wiring",
+        "on_binary",
     )
 
     def __init__(
@@ -115,6 +119,7 @@ class Connection(asyncio.Protocol):
         self._controls = 0.0
         self._controls_at = 0.0
         self._slot = NEVER
+        self.on_binary: Callable[[bytes], None] | None = None
         transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
         if limits.ping_interval > 0:
             self._set_deadline(limits.ping_interval * (1 - wiring.wheel.spread() / 2))
@@ -152,6 +157,11 @@ class Connection(asyncio.Protocol):
             self._cork.append(frame)
         else:
             self._transport.write(frame)
+
+    def send_binary(self, payload: bytes) -> None:
+        """Send one binary message; `on_binary` takes those that come, where it is set."""
+        if self._state == OPEN:
+            self._write(BINARY, payload)
 
     def flush(self) -> None:
         """Write what `send_text` corked, in one write."""
@@ -242,10 +252,14 @@ class Connection(asyncio.Protocol):
     def text_received(self, payload: bytes) -> None:
         """Drop a message that nobody was there to take."""
 
-    def binary_received(self, size: int) -> None:
+    def binary_received(self, payload: bytes) -> None:
         """Pass it on, unless a close is out."""
-        if self._state == OPEN:
-            self._owner.binary_received(size)
+        if self._state != OPEN:
+            return
+        if self.on_binary is not None:
+            self.on_binary(payload)
+        else:
+            self._owner.binary_received(len(payload))
 
     def ping_received(self, payload: bytes) -> None:
         """Answer, as long as the peer neither floods nor lets the answers pile up."""
@@ -315,7 +329,7 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def _write(self, opcode: int, payload: bytes) -> None:
-        """Send a control frame behind what is corked."""
+        """Send a frame behind what is corked."""
         frame = self._encode(opcode, payload)
         if self._cork:
             self._cork.append(frame)
@@ -329,6 +343,7 @@ class Connection(asyncio.Protocol):
         """Tell the owner, once, that nothing more will come."""
         if self._closed is None:
             self._closed = closed
+            self.on_binary = None
             owner, self._owner = self._owner, NOBODY
             self._parser.text = NOBODY.text_received
             owner.connection_lost(closed)

@@ -122,7 +122,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     _taken = False
     _plain: PlainAsgi | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's to change
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _discreet()
         # Compression is never negotiated: a bomb has nothing to explode in.
