@@ -15,9 +15,9 @@ from app.wire.framing import (
     TEXT,
     Parser,
     close_payload,
-    encode,
-    encode_masked,
 )
+from app.wire.nobody import NOBODY
+from app.wire.rate import TokenBucket
 from app.wire.socket import ABNORMAL, Closed
 from app.wire.wheel import NEVER
 
@@ -34,35 +34,8 @@ OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
 LOST: Final = 3  # the transport is gone
 
 
-class Nobody:
-    """The owner before `open` and after the end: hears everything, does nothing."""
-
-    __slots__ = ()
-
-    def text_received(self, payload: bytes) -> None:
-        """Drop it."""
-
-    def binary_received(self, size: int) -> None:
-        """Drop it."""
-
-    def batch_received(self) -> None:
-        """Drop it."""
-
-    def writing_paused(self) -> None:
-        """Drop it."""
-
-    def writing_resumed(self) -> None:
-        """Drop it."""
-
-    def connection_lost(self, closed: Closed) -> None:
-        """Drop it."""
-
-
-NOBODY: Final = Nobody()
-
-
 class Connection(asyncio.Protocol):
-    """A `Socket` of either role; `BrowserConnection` and `UpstreamConnection` are the two.
+    """A `Socket` of either role; a subclass says which, and what its frames look like.
 
     Its transport must not be reading when it is made; `open` starts that. `leg` is the word for
     logs. The life of one is OPEN → CLOSING → OVER → LOST, with any of them left out. The owner
@@ -75,7 +48,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_closed",
         "_controls",
-        "_controls_at",
         "_cork",
         "_discarded",
         "_early",
@@ -116,8 +88,7 @@ class Connection(asyncio.Protocol):
         self._heard = True
         self._pinged = False
         self._discarded = 0
-        self._controls = 0.0
-        self._controls_at = 0.0
+        self._controls: TokenBucket | None = None
         self._slot = NEVER
         self.on_binary: Callable[[bytes], None] | None = None
         transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
@@ -373,38 +344,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _count_control(self) -> None:
-        """Keep pings and pongs within their rate (a token bucket)."""
-        limits = self._limits
-        now = self._loop.time()
-        drained = (now - self._controls_at) * limits.controls_per_second
-        self._controls = max(self._controls - drained, 0) + 1
-        self._controls_at = now
-        if self._controls > limits.control_burst:
-            raise PeerError(TOO_MANY.code, "control_flood")
+        """Keep pings and pongs within their rate."""
+        if self._controls is None:
+            limits = self._limits
+            self._controls = TokenBucket(limits.controls_per_second, limits.control_burst)
+        if not self._controls.take(self._loop.time()):
+            raise PeerError(TOO_MANY.code, "flood of control frames")
 
     def _report(self, fault: str, code: int) -> None:
         self._wiring.report(self.leg, fault, code, self._loop.time())
-
-
-class BrowserConnection(Connection):
-    """A server's side: what comes is masked, what goes is not (§5.1)."""
-
-    is_server = True
-    leg = "browser"
-
-    __slots__ = ()
-
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode(opcode, payload)
-
-
-class UpstreamConnection(Connection):
-    """A client's side: what goes is masked, what comes is not (§5.1)."""
-
-    is_server = False
-    leg = "upstream"
-
-    __slots__ = ()
-
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode_masked(opcode, payload, next(self._wiring.masks))

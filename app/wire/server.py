@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.server import ServerProtocol
 
-from app.wire.connection import BrowserConnection
+from app.wire.connection import Connection
+from app.wire.framing import encode
 from app.wire.lane import EXTENSION
 from app.wire.plain import PlainAsgi
 from app.wire.wheel import NEVER
@@ -192,8 +193,11 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         return self._plain
 
 
-class BrowserSocket(BrowserConnection):
-    """A browser's connection in the lane, as its server's shutdown sees it."""
+class BrowserSocket(Connection):
+    """A browser's connection in the lane: what comes is masked, what goes is not (§5.1)."""
+
+    is_server = True
+    leg = "browser"
 
     __slots__ = ("_connections",)
 
@@ -212,6 +216,9 @@ class BrowserSocket(BrowserConnection):
 
     async def run(self) -> None:
         """Return at once: this socket needs no task."""
+
+    def _encode(self, opcode: int, payload: bytes) -> bytes:
+        return encode(opcode, payload)
 
 
 class _Lane:

@@ -15,7 +15,8 @@ from websockets.http11 import Response
 from websockets.uri import WebSocketURI
 
 from app.errors import RelayError
-from app.wire.connection import UpstreamConnection
+from app.wire.connection import Connection
+from app.wire.framing import encode_masked
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ async def dial(
     timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
     ssl: tls.SSLContext | None = None,
     wiring: Wiring | None = None,
-) -> UpstreamConnection:
+) -> UpstreamSocket:
     """Open a WebSocket to `url` within `timeout` seconds: TCP, TLS and handshake together.
 
     No redirect is followed, no proxy used, no compression and no subprotocol asked for, no
@@ -86,7 +87,7 @@ async def dial(
                 server_hostname=uri.host if context else None,
             )
             return await handshake.finish(
-                lambda transport, early: UpstreamConnection(
+                lambda transport, early: UpstreamSocket(
                     transport, limits, wiring or Wiring(), early
                 )
             )
@@ -101,6 +102,18 @@ async def dial(
     finally:
         handshake.abandon()
     raise DialError(failure)
+
+
+class UpstreamSocket(Connection):
+    """A connection to upstream: what goes is masked, what comes is not (RFC 6455 §5.1)."""
+
+    is_server = False
+    leg = "upstream"
+
+    __slots__ = ()
+
+    def _encode(self, opcode: int, payload: bytes) -> bytes:
+        return encode_masked(opcode, payload, next(self._wiring.masks))
 
 
 class _Handshake(asyncio.Protocol):
@@ -136,8 +149,8 @@ class _Handshake(asyncio.Protocol):
             self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
 
     async def finish(
-        self, connect: Callable[[asyncio.Transport, bytes], UpstreamConnection]
-    ) -> UpstreamConnection:
+        self, connect: Callable[[asyncio.Transport, bytes], UpstreamSocket]
+    ) -> UpstreamSocket:
         """Wait for the answer, judge it, and put the data phase in this one's place."""
         await self._answer
         transport = self._transport
