@@ -120,14 +120,15 @@ class Connection(asyncio.Protocol):
         """Send one text message; corked until the batch ends, if one is being delivered."""
         if self._state:
             return
-        frame = self._encode(TEXT, payload)
         wiring = self._wiring
         if wiring.batching:
-            if not self._cork:
+            # Pieces are joined when the cork is pulled: a payload is copied once.
+            cork = self._cork
+            if not cork:
                 wiring.corked.append(self)
-            self._cork.append(frame)
+            cork += self._frame(TEXT, payload)
         else:
-            self._transport.write(frame)
+            self._transport.write(b"".join(self._frame(TEXT, payload)))
 
     def send_binary(self, payload: bytes) -> None:
         """Send one binary message; `on_binary` takes those that come, where it is set."""
@@ -138,7 +139,7 @@ class Connection(asyncio.Protocol):
         """Write what `send_text` corked, in one write."""
         cork = self._cork
         if cork:
-            data = cork[0] if len(cork) == 1 else b"".join(cork)
+            data = b"".join(cork)
             cork.clear()  # first: a full transport calls the owner, who may send
             self._transport.write(data)
 
@@ -296,19 +297,19 @@ class Connection(asyncio.Protocol):
 
     # The rest
 
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        """Make the pieces of a whole frame of this role."""
         raise NotImplementedError
 
     def _write(self, opcode: int, payload: bytes) -> None:
         """Send a frame behind what is corked."""
-        frame = self._encode(opcode, payload)
-        if self._cork:
-            self._cork.append(frame)
-        elif self._wiring.batching:
-            self._wiring.corked.append(self)
-            self._cork.append(frame)
+        wiring = self._wiring
+        if wiring.batching:
+            if not self._cork:
+                wiring.corked.append(self)
+            self._cork += self._frame(opcode, payload)
         else:
-            self._transport.write(frame)
+            self._transport.write(b"".join(self._frame(opcode, payload)))
 
     def _end(self, closed: Closed) -> None:
         """Tell the owner, once, that nothing more will come."""

@@ -7,6 +7,7 @@ code that the RFC gives it; the parser must not be fed after one.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.errors import PeerError
@@ -35,6 +36,18 @@ _OPCODES: Final = frozenset((CONT, TEXT, BINARY, CLOSE, PING, PONG))
 _MAX_CONTROL: Final = 125
 # RFC 6455 §7.4.1 and the registry it opened (1012-1014); 3000-4999 are free (§7.4.2).
 _CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
+
+# Headers (§5.2), the short ones ready-made: they are on the hot path.
+_MAX_16: Final = 0xFFFF
+_LONG: Final = Struct(">BBH").pack
+_LONGEST: Final = Struct(">BBQ").pack
+_SHORT: Final = tuple(
+    tuple(bytes((FIN | opcode, size)) for size in range(_MAX_CONTROL + 1)) for opcode in range(16)
+)
+_SHORT_MASKED: Final = tuple(
+    tuple(bytes((FIN | opcode, MASKED | size)) for size in range(_MAX_CONTROL + 1))
+    for opcode in range(16)
+)
 
 _Utf8 = getincrementaldecoder("utf-8")
 
@@ -248,26 +261,22 @@ class Parser:
             self.sink.close_received(code, reason)
 
 
-def encode(opcode: int, payload: bytes) -> bytes:
-    """Make one whole unmasked frame: a server's."""
-    size = len(payload)
+def header(opcode: int, size: int) -> bytes:
+    """Make the header of a whole unmasked frame: a server's."""
     if size <= _MAX_CONTROL:
-        return bytes((FIN | opcode, size)) + payload
-    if size < 0x10000:  # noqa: PLR2004 - RFC 6455 §5.2
-        return bytes((FIN | opcode, 126, size >> 8, size & 0xFF)) + payload
-    return bytes((FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return _SHORT[opcode][size]
+    if size <= _MAX_16:
+        return _LONG(FIN | opcode, 126, size)
+    return _LONGEST(FIN | opcode, 127, size)
 
 
-def encode_masked(opcode: int, payload: bytes, key: bytes) -> bytes:
-    """Make one whole frame masked by `key`: a client's."""
-    size = len(payload)
+def masked_header(opcode: int, size: int) -> bytes:
+    """Make the header of a whole masked frame, up to the key: a client's."""
     if size <= _MAX_CONTROL:
-        head = bytes((FIN | opcode, MASKED | size))
-    elif size < 0x10000:  # noqa: PLR2004
-        head = bytes((FIN | opcode, MASKED | 126, size >> 8, size & 0xFF))
-    else:
-        head = bytes((FIN | opcode, MASKED | 127)) + size.to_bytes(8, "big")
-    return head + key + apply_mask(payload, key)
+        return _SHORT_MASKED[opcode][size]
+    if size <= _MAX_16:
+        return _LONG(FIN | opcode, MASKED | 126, size)
+    return _LONGEST(FIN | opcode, MASKED | 127, size)
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:

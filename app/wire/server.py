@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.server import ServerProtocol
 
 from app.wire.connection import Connection
-from app.wire.framing import encode
+from app.wire.framing import header
 from app.wire.lane import EXTENSION
 from app.wire.plain import PlainAsgi
 from app.wire.wheel import NEVER
@@ -217,8 +217,8 @@ class BrowserSocket(Connection):
     async def run(self) -> None:
         """Return at once: this socket needs no task."""
 
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode(opcode, payload)
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        return header(opcode, len(payload)), payload
 
 
 class _Lane:

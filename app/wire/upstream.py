@@ -16,7 +16,8 @@ from websockets.uri import WebSocketURI
 
 from app.errors import RelayError
 from app.wire.connection import Connection
-from app.wire.framing import encode_masked
+from app.wire.framing import masked_header
+from app.wire.masking import apply_mask
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ class UpstreamSocket(Connection):
 
     __slots__ = ()
 
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode_masked(opcode, payload, next(self._wiring.masks))
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        key = next(self._wiring.masks)
+        return masked_header(opcode, len(payload)), key, apply_mask(payload, key)
 
 
 class _Handshake(asyncio.Protocol):
