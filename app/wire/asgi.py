@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocketDisconnect
 
-from app.wire.connection import NOBODY
 from app.wire.framing import TOO_LARGE
+from app.wire.nobody import NOBODY
 from app.wire.socket import ABNORMAL, Closed
 
 if TYPE_CHECKING:

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Final
 from app.errors import PeerError
 from app.protocol.closing import TOO_MANY, TOO_SLOW
 from app.wire.framing import (
+    BINARY,
     CLOSE,
     PING,
     PONG,
     TEXT,
     Parser,
     close_payload,
-    encode,
-    encode_masked,
 )
+from app.wire.nobody import NOBODY
+from app.wire.rate import TokenBucket
 from app.wire.socket import ABNORMAL, Closed
 from app.wire.wheel import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.wire.limits import WireLimits
     from app.wire.socket import Receiver
     from app.wire.wiring import Wiring
@@ -31,35 +34,8 @@ OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
 LOST: Final = 3  # the transport is gone
 
 
-class Nobody:
-    """The owner before `open` and after the end: hears everything, does nothing."""
-
-    __slots__ = ()
-
-    def text_received(self, payload: bytes) -> None:
-        """Drop it."""
-
-    def binary_received(self, size: int) -> None:
-        """Drop it."""
-
-    def batch_received(self) -> None:
-        """Drop it."""
-
-    def writing_paused(self) -> None:
-        """Drop it."""
-
-    def writing_resumed(self) -> None:
-        """Drop it."""
-
-    def connection_lost(self, closed: Closed) -> None:
-        """Drop it."""
-
-
-NOBODY: Final = Nobody()
-
-
 class Connection(asyncio.Protocol):
-    """A `Socket` of either role; `BrowserConnection` and `UpstreamConnection` are the two.
+    """A `Socket` of either role; a subclass says which, and what its frames look like.
 
     Its transport must not be reading when it is made; `open` starts that. `leg` is the word for
     logs. The life of one is OPEN → CLOSING → OVER → LOST, with any of them left out. The owner
@@ -72,7 +48,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_closed",
         "_controls",
-        "_controls_at",
         "_cork",
         "_discarded",
         "_early",
@@ -87,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_state",
         "_transport",
         "_wiring",
+        "on_binary",
     )
 
     def __init__(
@@ -112,9 +88,9 @@ class Connection(asyncio.Protocol):
         self._heard = True
         self._pinged = False
         self._discarded = 0
-        self._controls = 0.0
-        self._controls_at = 0.0
+        self._controls: TokenBucket | None = None
         self._slot = NEVER
+        self.on_binary: Callable[[bytes], None] | None = None
         transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
         if limits.ping_interval > 0:
             self._set_deadline(limits.ping_interval * (1 - wiring.wheel.spread() / 2))
@@ -144,20 +120,26 @@ class Connection(asyncio.Protocol):
         """Send one text message; corked until the batch ends, if one is being delivered."""
         if self._state:
             return
-        frame = self._encode(TEXT, payload)
         wiring = self._wiring
         if wiring.batching:
-            if not self._cork:
+            # Pieces are joined when the cork is pulled: a payload is copied once.
+            cork = self._cork
+            if not cork:
                 wiring.corked.append(self)
-            self._cork.append(frame)
+            cork += self._frame(TEXT, payload)
         else:
-            self._transport.write(frame)
+            self._transport.write(b"".join(self._frame(TEXT, payload)))
+
+    def send_binary(self, payload: bytes) -> None:
+        """Send one binary message; `on_binary` takes those that come, where it is set."""
+        if self._state == OPEN:
+            self._write(BINARY, payload)
 
     def flush(self) -> None:
         """Write what `send_text` corked, in one write."""
         cork = self._cork
         if cork:
-            data = cork[0] if len(cork) == 1 else b"".join(cork)
+            data = b"".join(cork)
             cork.clear()  # first: a full transport calls the owner, who may send
             self._transport.write(data)
 
@@ -242,10 +224,14 @@ class Connection(asyncio.Protocol):
     def text_received(self, payload: bytes) -> None:
         """Drop a message that nobody was there to take."""
 
-    def binary_received(self, size: int) -> None:
+    def binary_received(self, payload: bytes) -> None:
         """Pass it on, unless a close is out."""
-        if self._state == OPEN:
-            self._owner.binary_received(size)
+        if self._state != OPEN:
+            return
+        if self.on_binary is not None:
+            self.on_binary(payload)
+        else:
+            self._owner.binary_received(len(payload))
 
     def ping_received(self, payload: bytes) -> None:
         """Answer, as long as the peer neither floods nor lets the answers pile up."""
@@ -311,24 +297,25 @@ class Connection(asyncio.Protocol):
 
     # The rest
 
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        """Make the pieces of a whole frame of this role."""
         raise NotImplementedError
 
     def _write(self, opcode: int, payload: bytes) -> None:
-        """Send a control frame behind what is corked."""
-        frame = self._encode(opcode, payload)
-        if self._cork:
-            self._cork.append(frame)
-        elif self._wiring.batching:
-            self._wiring.corked.append(self)
-            self._cork.append(frame)
+        """Send a frame behind what is corked."""
+        wiring = self._wiring
+        if wiring.batching:
+            if not self._cork:
+                wiring.corked.append(self)
+            self._cork += self._frame(opcode, payload)
         else:
-            self._transport.write(frame)
+            self._transport.write(b"".join(self._frame(opcode, payload)))
 
     def _end(self, closed: Closed) -> None:
         """Tell the owner, once, that nothing more will come."""
         if self._closed is None:
             self._closed = closed
+            self.on_binary = None
             owner, self._owner = self._owner, NOBODY
             self._parser.text = NOBODY.text_received
             owner.connection_lost(closed)
@@ -358,38 +345,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _count_control(self) -> None:
-        """Keep pings and pongs within their rate (a token bucket)."""
-        limits = self._limits
-        now = self._loop.time()
-        drained = (now - self._controls_at) * limits.controls_per_second
-        self._controls = max(self._controls - drained, 0) + 1
-        self._controls_at = now
-        if self._controls > limits.control_burst:
-            raise PeerError(TOO_MANY.code, "control_flood")
+        """Keep pings and pongs within their rate."""
+        if self._controls is None:
+            limits = self._limits
+            self._controls = TokenBucket(limits.controls_per_second, limits.control_burst)
+        if not self._controls.take(self._loop.time()):
+            raise PeerError(TOO_MANY.code, "flood of control frames")
 
     def _report(self, fault: str, code: int) -> None:
         self._wiring.report(self.leg, fault, code, self._loop.time())
-
-
-class BrowserConnection(Connection):
-    """A server's side: what comes is masked, what goes is not (§5.1)."""
-
-    is_server = True
-    leg = "browser"
-
-    __slots__ = ()
-
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode(opcode, payload)
-
-
-class UpstreamConnection(Connection):
-    """A client's side: what goes is masked, what comes is not (§5.1)."""
-
-    is_server = False
-    leg = "upstream"
-
-    __slots__ = ()
-
-    def _encode(self, opcode: int, payload: bytes) -> bytes:
-        return encode_masked(opcode, payload, next(self._wiring.masks))

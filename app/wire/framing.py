@@ -7,6 +7,7 @@ code that the RFC gives it; the parser must not be fed after one.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.errors import PeerError
@@ -36,6 +37,18 @@ _MAX_CONTROL: Final = 125
 # RFC 6455 §7.4.1 and the registry it opened (1012-1014); 3000-4999 are free (§7.4.2).
 _CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
 
+# Headers (§5.2), the short ones ready-made: they are on the hot path.
+_MAX_16: Final = 0xFFFF
+_LONG: Final = Struct(">BBH").pack
+_LONGEST: Final = Struct(">BBQ").pack
+_SHORT: Final = tuple(
+    tuple(bytes((FIN | opcode, size)) for size in range(_MAX_CONTROL + 1)) for opcode in range(16)
+)
+_SHORT_MASKED: Final = tuple(
+    tuple(bytes((FIN | opcode, MASKED | size)) for size in range(_MAX_CONTROL + 1))
+    for opcode in range(16)
+)
+
 _Utf8 = getincrementaldecoder("utf-8")
 
 
@@ -46,8 +59,8 @@ class Sink(Protocol):
         """Take a whole text message, valid UTF-8."""
         ...
 
-    def binary_received(self, size: int) -> None:
-        """Take note of a whole binary message."""
+    def binary_received(self, payload: bytes) -> None:
+        """Take a whole binary message."""
         ...
 
     def ping_received(self, payload: bytes) -> None:
@@ -108,7 +121,7 @@ class Parser:
         parts = 0 if self._parts is None else sum(map(len, self._parts))
         return parts + (0 if self._held is None else len(self._held))
 
-    def feed(self, data: bytes) -> None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - see below
+    def feed(self, data: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
         """Take what one read brought, and call for everything that is whole now."""
         held = self._held
         if held is not None:
@@ -165,7 +178,8 @@ class Parser:
                 # A scan without a copy settles most messages; the rest pay for decoding.
                 if not payload.isascii():
                     _check_utf8(payload)
-                self.text(payload)
+                text = self.text  # of its own line, which the interpreter makes quick
+                text(payload)
             elif head & 0x08:
                 self._control(head & 0x0F, payload)
             else:
@@ -208,35 +222,28 @@ class Parser:
 
     def _fragment(self, head: int, payload: bytes) -> None:
         """Take a fragment, or a whole binary message."""
+        final = bool(head & FIN)
         opcode = head & 0x0F
         if opcode:
             self._opcode = opcode
-            if opcode == TEXT:
-                self._parts = []
-                self._decoder = _Utf8()
+            self._parts = []
+            self._decoder = _Utf8() if opcode == TEXT else None
+        opcode, parts, decoder = self._opcode, self._parts, self._decoder
+        if parts is None:  # the parser was stopped
+            return
+        if decoder is not None:
+            # Fragments may part a code point: what came so far is judged at once (§8.1).
+            try:
+                decoder.decode(payload, final)
+            except UnicodeDecodeError:
+                raise PeerError(NOT_UTF8, "not UTF-8") from None
         self._fragments += 1
         self._size += len(payload)
-        if self._opcode == TEXT:
-            self._text_fragment(payload, final=bool(head & FIN))
-        elif head & FIN:
-            size = self._size
-            self._forget_message()
-            self.sink.binary_received(size)
-
-    def _text_fragment(self, payload: bytes, *, final: bool) -> None:
-        parts, decoder = self._parts, self._decoder
-        if parts is None or decoder is None:  # the parser was stopped within a message
-            return
-        # Fragments may part a code point: what came so far is judged at once (§8.1).
-        try:
-            decoder.decode(payload, final)
-        except UnicodeDecodeError:
-            raise PeerError(NOT_UTF8, "not UTF-8") from None
         if payload:
             parts.append(payload)
         if final:
             self._forget_message()
-            self.text(b"".join(parts))
+            (self.text if opcode == TEXT else self.sink.binary_received)(b"".join(parts))
 
     def _forget_message(self) -> None:
         self._opcode = CONT
@@ -254,26 +261,22 @@ class Parser:
             self.sink.close_received(code, reason)
 
 
-def encode(opcode: int, payload: bytes) -> bytes:
-    """Make one whole unmasked frame: a server's."""
-    size = len(payload)
+def header(opcode: int, size: int) -> bytes:
+    """Make the header of a whole unmasked frame: a server's."""
     if size <= _MAX_CONTROL:
-        return bytes((FIN | opcode, size)) + payload
-    if size < 0x10000:  # noqa: PLR2004 - RFC 6455 §5.2
-        return bytes((FIN | opcode, 126, size >> 8, size & 0xFF)) + payload
-    return bytes((FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return _SHORT[opcode][size]
+    if size <= _MAX_16:
+        return _LONG(FIN | opcode, 126, size)
+    return _LONGEST(FIN | opcode, 127, size)
 
 
-def encode_masked(opcode: int, payload: bytes, key: bytes) -> bytes:
-    """Make one whole frame masked by `key`: a client's."""
-    size = len(payload)
+def masked_header(opcode: int, size: int) -> bytes:
+    """Make the header of a whole masked frame, up to the key: a client's."""
     if size <= _MAX_CONTROL:
-        head = bytes((FIN | opcode, MASKED | size))
-    elif size < 0x10000:  # noqa: PLR2004
-        head = bytes((FIN | opcode, MASKED | 126, size >> 8, size & 0xFF))
-    else:
-        head = bytes((FIN | opcode, MASKED | 127)) + size.to_bytes(8, "big")
-    return head + key + apply_mask(payload, key)
+        return _SHORT_MASKED[opcode][size]
+    if size <= _MAX_16:
+        return _LONG(FIN | opcode, MASKED | 126, size)
+    return _LONGEST(FIN | opcode, MASKED | 127, size)
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:

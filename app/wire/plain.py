@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.utils import ClientDisconnected
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
-    from app.wire.socket import Closed, Socket
-
-UNSUPPORTED: Final = 1003
+    from app.wire.connection import Connection
+    from app.wire.socket import Closed
 
 
 class PlainAsgi:
-    """The receive and send of one ASGI WebSocket, text only; the bounds are the lane's."""
+    """The receive and send of one ASGI WebSocket; the bounds are the lane's."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._arrived: deque[ASGIReceiveEvent] = deque()
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed = False
+        socket.on_binary = self._binary_received
         socket.open(self)
 
     async def receive(self) -> ASGIReceiveEvent:
@@ -39,16 +39,18 @@ class PlainAsgi:
         return self._arrived.popleft()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send text or a close, once the peer reads."""
+        """Send a message or a close, once the peer reads."""
         await self._writable.wait()
         if self._closed:
             raise ClientDisconnected
         if message["type"] == "websocket.close":
             self._socket.close(message.get("code") or 1000, message.get("reason") or "")
-        elif message["type"] == "websocket.send" and message.get("text") is not None:
-            self._socket.send_text((message.get("text") or "").encode())
+        elif message["type"] != "websocket.send":
+            raise RuntimeError(f"cannot send {message['type']!r} on an accepted WebSocket")
+        elif (text := message.get("text")) is not None:
+            self._socket.send_text(text.encode())
         else:
-            raise RuntimeError(f"cannot send {message['type']!r} here: this server speaks text")
+            self._socket.send_binary(message.get("bytes") or b"")
 
     def app_returned(self) -> None:
         """Close what the application left open."""
@@ -59,9 +61,8 @@ class PlainAsgi:
         self._put({"type": "websocket.receive", "text": payload.decode()})
         self._socket.pause_reading()
 
-    def binary_received(self, size: int) -> None:  # noqa: ARG002 - the port's signature
-        """Refuse it: the payload is not kept."""
-        self._socket.close(UNSUPPORTED)
+    def binary_received(self, size: int) -> None:
+        """Do nothing: the payload comes another way."""
 
     def batch_received(self) -> None:
         """Do nothing: every message was queued on its own."""
@@ -81,6 +82,10 @@ class PlainAsgi:
             {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason or None}
         )
         self._writable.set()
+
+    def _binary_received(self, payload: bytes) -> None:
+        self._put({"type": "websocket.receive", "bytes": payload})
+        self._socket.pause_reading()
 
     def _put(self, message: ASGIReceiveEvent) -> None:
         self._arrived.append(message)

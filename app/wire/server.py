@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.server import ServerProtocol
 
-from app.wire.connection import BrowserConnection
+from app.wire.connection import Connection
+from app.wire.framing import header
 from app.wire.lane import EXTENSION
 from app.wire.plain import PlainAsgi
 from app.wire.wheel import NEVER
@@ -122,7 +123,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     _taken = False
     _plain: PlainAsgi | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's to change
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _discreet()
         # Compression is never negotiated: a bomb has nothing to explode in.
@@ -192,8 +193,11 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         return self._plain
 
 
-class BrowserSocket(BrowserConnection):
-    """A browser's connection in the lane, as its server's shutdown sees it."""
+class BrowserSocket(Connection):
+    """A browser's connection in the lane: what comes is masked, what goes is not (§5.1)."""
+
+    is_server = True
+    leg = "browser"
 
     __slots__ = ("_connections",)
 
@@ -212,6 +216,9 @@ class BrowserSocket(BrowserConnection):
 
     async def run(self) -> None:
         """Return at once: this socket needs no task."""
+
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        return header(opcode, len(payload)), payload
 
 
 class _Lane:

@@ -15,7 +15,9 @@ from websockets.http11 import Response
 from websockets.uri import WebSocketURI
 
 from app.errors import RelayError
-from app.wire.connection import UpstreamConnection
+from app.wire.connection import Connection
+from app.wire.framing import masked_header
+from app.wire.masking import apply_mask
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ async def dial(
     timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
     ssl: tls.SSLContext | None = None,
     wiring: Wiring | None = None,
-) -> UpstreamConnection:
+) -> UpstreamSocket:
     """Open a WebSocket to `url` within `timeout` seconds: TCP, TLS and handshake together.
 
     No redirect is followed, no proxy used, no compression and no subprotocol asked for, no
@@ -86,7 +88,7 @@ async def dial(
                 server_hostname=uri.host if context else None,
             )
             return await handshake.finish(
-                lambda transport, early: UpstreamConnection(
+                lambda transport, early: UpstreamSocket(
                     transport, limits, wiring or Wiring(), early
                 )
             )
@@ -101,6 +103,19 @@ async def dial(
     finally:
         handshake.abandon()
     raise DialError(failure)
+
+
+class UpstreamSocket(Connection):
+    """A connection to upstream: what goes is masked, what comes is not (RFC 6455 §5.1)."""
+
+    is_server = False
+    leg = "upstream"
+
+    __slots__ = ()
+
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        key = next(self._wiring.masks)
+        return masked_header(opcode, len(payload)), key, apply_mask(payload, key)
 
 
 class _Handshake(asyncio.Protocol):
@@ -136,8 +151,8 @@ class _Handshake(asyncio.Protocol):
             self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
 
     async def finish(
-        self, connect: Callable[[asyncio.Transport, bytes], UpstreamConnection]
-    ) -> UpstreamConnection:
+        self, connect: Callable[[asyncio.Transport, bytes], UpstreamSocket]
+    ) -> UpstreamSocket:
         """Wait for the answer, judge it, and put the data phase in this one's place."""
         await self._answer
         transport = self._transport

@@ -23,6 +23,7 @@ import structlog
 import uvicorn
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.wire.connection import Connection
 from app.wire.lane import take
 from app.wire.limits import WireLimits
 from app.wire.server import make_protocols
@@ -52,10 +53,6 @@ class Echo:
         self.socket.resume_reading()
 
     def connection_lost(self, closed: Closed) -> None: ...
-
-
-class BinaryEcho(Echo):
-    """For Autobahn: answers a binary message with one, made of zeros."""
 
 
 class Hold(Echo):
@@ -145,6 +142,8 @@ def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) ->
             socket.open(push)
             push.start()
         else:
+            if isinstance(socket, Connection):
+                socket.on_binary = socket.send_binary
             socket.open(Echo(socket))
         await socket.run()
 
