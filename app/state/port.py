@@ -6,9 +6,11 @@ way: a conversation whose browser sits on its owner never waits for the store.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Sequence
 
 
 @dataclass(frozen=True, slots=True)
