@@ -1,0 +1,65 @@
+"""The names of everything that the gateway keeps in Redis.
+
+All of them share one hash tag, so that scripts and pipelines stay on one slot of a Redis
+Cluster (cluster specification, "Hash tags"). That does not spread the load: the traffic is
+small, and two gateways on one cluster use two prefixes.
+
+Subjects, addresses and credentials are hashed in key names: they may be long, and they are
+personal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+
+class Keys:
+    """Key names under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._tag = f"{{{prefix}}}:"
+
+    def ticket(self, key: str) -> str:
+        """Name a ticket's payload, by the hash of the ticket."""
+        return f"{self._tag}ticket:{key}"
+
+    def row(self, session_id: str) -> str:
+        """Name a session's row: its expiry is the session's lease."""
+        return f"{self._tag}session:{session_id}"
+
+    @property
+    def index(self) -> str:
+        """Name the sorted set of all session ids, stale ones included; all scores are 0."""
+        return f"{self._tag}sessions"
+
+    def subject(self, subject: str) -> str:
+        """Name the sorted set of one subject's sessions, by the end of their leases."""
+        return f"{self._tag}subject:{_hashed(subject)}"
+
+    def address(self, address: str) -> str:
+        """Name the sorted set of one address's sessions, by the end of their leases."""
+        return f"{self._tag}address:{_hashed(address)}"
+
+    def revoked(self, credential_id: str) -> str:
+        """Name the mark of a revoked credential."""
+        return f"{self._tag}revoked:{_hashed(credential_id)}"
+
+    def replica(self, replica: str) -> str:
+        """Name what is there while the replica lives."""
+        return f"{self._tag}replica:{replica}"
+
+    def marker(self, replica: str) -> str:
+        """Name what outlives short outages: its absence says that the store has lost its memory."""
+        return f"{self._tag}marker:{replica}"
+
+    def inbox(self, replica: str) -> str:
+        """Name the stream of messages to a replica."""
+        return f"{self._tag}inbox:{replica}"
+
+    def stream(self, name: str) -> str:
+        """Name a stream of a bridge or a watch, by its own unguessable name."""
+        return f"{self._tag}stream:{name}"
+
+
+def _hashed(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]

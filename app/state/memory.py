@@ -1,0 +1,186 @@
+"""The port on one process: nothing is shared, nothing survives, nothing can be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from app.errors import StateLost
+from app.state.port import Caps, Page, SessionRow, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+
+MAX_TICKETS: Final = 100_000
+MAX_REVOKED: Final = 100_000
+MAX_MESSAGES: Final = 1_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class MemoryState(State):
+    """What one process needs of the port, with the same leases and answers as `RedisState`.
+
+    `replica` is this process's name; `lease` is in seconds; `clock` gives seconds that only
+    grow. There is nobody else, so `tell` reaches this process alone.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        lease: float = 15.0,
+    ) -> None:
+        self._replica = replica
+        self._lease = lease
+        self._tickets: _Expiring[str, bytes] = _Expiring(clock)
+        self._revoked: _Expiring[str, None] = _Expiring(clock)
+        self._sessions: _Expiring[str, SessionRow] = _Expiring(clock)
+        self._by_subject: dict[str, set[str]] = {}
+        self._by_address: dict[str, set[str]] = {}
+        self._messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
+        self._told = asyncio.Event()
+
+    async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a ticket; raise `StateLost` when `MAX_TICKETS` wait to be redeemed."""
+        if len(self._tickets) >= MAX_TICKETS:
+            self._tickets.prune()
+            if len(self._tickets) >= MAX_TICKETS:
+                raise StateLost("too many tickets wait to be redeemed")
+        self._tickets.put(key, payload, ttl)
+
+    async def take_ticket(self, key: str) -> bytes | None:
+        """Redeem a ticket once."""
+        return self._tickets.pop(key)
+
+    async def enter(self, row: SessionRow, caps: Caps) -> str | None:
+        """Register a session unless a cap is full."""
+        if self._others(self._by_subject, row.subject, row.id) >= caps.per_subject:
+            return "subject"
+        if self._others(self._by_address, row.address, row.id) >= caps.per_address:
+            return "address"
+        self._register(row)
+        return None
+
+    async def refresh(self, rows: Sequence[SessionRow]) -> None:
+        """Renew leases; a session whose lease had run out is registered again."""
+        for row in rows:
+            self._register(row)
+
+    async def leave(self, row: SessionRow) -> None:
+        """Forget a session."""
+        self._sessions.pop(row.id)
+        _discard(self._by_subject, row.subject, row.id)
+        _discard(self._by_address, row.address, row.id)
+
+    async def find(self, session_id: str) -> SessionRow | None:
+        """Look a session up."""
+        return self._sessions.get(session_id)
+
+    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+        """List live sessions, ordered by id."""
+        ids = sorted(key for key in self._sessions if cursor is None or key > cursor)
+        chosen = ids[: max(1, limit)]
+        rows = tuple(row for key in chosen if (row := self._sessions.get(key)) is not None)
+        return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
+
+    async def revoke(self, credential_id: str, ttl: float) -> None:
+        """Mark a credential; raise `StateLost` rather than forget one of `MAX_REVOKED`."""
+        if len(self._revoked) >= MAX_REVOKED:
+            self._revoked.prune()
+            if len(self._revoked) >= MAX_REVOKED:
+                raise StateLost("too many revoked credentials are remembered")
+        self._revoked.put(credential_id, None, ttl)
+
+    async def revoked(self, credential_ids: Collection[str]) -> frozenset[str]:
+        """Say which of these credentials are revoked."""
+        return frozenset(key for key in credential_ids if key in self._revoked)
+
+    async def tell(self, replica: str, message: bytes) -> bool:
+        """Put a message into this process's own inbox; the oldest of `MAX_MESSAGES` gives way."""
+        if replica != self._replica:
+            return False
+        self._messages.append(message)
+        self._told.set()
+        return True
+
+    async def inbox(self) -> AsyncIterator[bytes]:
+        """Yield the messages that were told to this process. One reader at a time."""
+        while True:
+            while self._messages:
+                yield self._messages.popleft()
+            self._told.clear()
+            await self._told.wait()
+
+    async def ping(self) -> None:
+        """Memory always answers."""
+
+    async def run(self) -> None:
+        """Wait to be cancelled; there is nothing to keep going."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _register(self, row: SessionRow) -> None:
+        self._sessions.put(row.id, row, self._lease)
+        self._by_subject.setdefault(row.subject, set()).add(row.id)
+        self._by_address.setdefault(row.address, set()).add(row.id)
+
+    def _others(self, groups: dict[str, set[str]], name: str, session_id: str) -> int:
+        """Count the group's live sessions but this one, and forget those that ran out."""
+        members = groups.get(name, set())
+        for gone in [member for member in members if member not in self._sessions]:
+            _discard(groups, name, gone)
+        return len(members - {session_id})
+
+
+class _Expiring(Generic[Key, Value]):
+    """A dictionary whose entries run out; what ran out is dropped as the dictionary grows."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._entries: dict[Key, tuple[float, Value]] = {}
+        self._prune_at = 64
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: Key) -> bool:
+        entry = self._entries.get(key)
+        return entry is not None and entry[0] > self._clock()
+
+    def __iter__(self) -> Iterator[Key]:
+        now = self._clock()
+        return (key for key, (expiry, _) in self._entries.items() if expiry > now)
+
+    def put(self, key: Key, value: Value, ttl: float) -> None:
+        self._entries[key] = (self._clock() + ttl, value)
+        if len(self._entries) > self._prune_at:
+            self.prune()
+
+    def get(self, key: Key) -> Value | None:
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and entry[0] > self._clock() else None
+
+    def pop(self, key: Key) -> Value | None:
+        value = self.get(key)
+        self._entries.pop(key, None)
+        return value
+
+    def prune(self) -> None:
+        now = self._clock()
+        self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now}
+        self._prune_at = max(64, 2 * len(self._entries))
+
+
+def _discard(groups: dict[str, set[str]], name: str, session_id: str) -> None:
+    members = groups.get(name)
+    if members is not None:
+        members.discard(session_id)
+        if not members:
+            del groups[name]

@@ -1,0 +1,298 @@
+"""The port on Redis (6.2 or later) or Valkey: what replicas share survives any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from app.errors import StateLost
+from app.state.inbox import Inbox
+from app.state.keys import Keys
+from app.state.port import Caps, Page, SessionRow, State
+from app.state.rows import decode_row, encode_row
+from app.state.scripts import ENTER, PAGE, REFRESH, TELL
+from app.state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+log = structlog.get_logger(__name__)
+
+ROWS_PER_SCRIPT: Final = 100
+ROWS_PER_TRIP: Final = 1_000
+KEYS_PER_TRIP: Final = 1_000
+MAX_PAGE: Final = 1_000
+MAX_INBOX: Final = 1_000
+_INBOX_EXPIRY: Final = 60.0
+_MARKER_EXPIRY: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long things take, in seconds.
+
+    `timeout` bounds a call. A session that its owner has not
+    refreshed for `lease` is gone. A replica that has not beaten for `alive` is dead; it beats
+    every third of that. `refill` is how long after an outage a missing row proves nothing:
+    longer than owners take to refresh theirs.
+    """
+
+    timeout: float = 0.4
+    lease: float = 15.0
+    alive: float = 1.5
+    refill: float = 7.0
+
+
+class RedisState(State):
+    """What replicas share, in Redis.
+
+    `url` is `redis://`, `rediss://` (TLS) or `unix://`; `replica` is this process's name, unique
+    among those alive. Every key begins with `{prefix}:`. Caps, leases and tickets are decided
+    in Redis, each in one atomic step and by its clock. All keys share a hash tag, so that a
+    Redis Cluster keeps them on one slot; dial that slot's node, or a proxy: redirections are
+    not followed.
+
+    After a restart of Redis without its data, live sessions and their caps come back by their
+    owners' next `refresh`; until then a cap may be exceeded, and `find` raises `StateLost`
+    instead of calling a session dead. Tickets and revocations that were not on disk are lost:
+    tickets fail closed, revocations do not, so run Redis with `appendonly yes`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        replica: str,
+        *,
+        prefix: str = "relay",
+        timings: Timings | None = None,
+        connections: int = 32,
+        on_error: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._replica = replica
+        self._timings = timings or Timings()
+        self._keys = Keys(prefix)
+        self._clock = clock
+        self._store = Store(
+            url, timeout=self._timings.timeout, connections=connections, on_error=on_error
+        )
+        self._inbox = Inbox(
+            url, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
+        )
+        self._beaten = False
+        self._refilled_at = 0.0
+        self._refreshing = 0
+        self._left: set[str] = set()
+
+    async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a ticket."""
+        await self._store.call(
+            "put_ticket", "SET", self._keys.ticket(key), payload, "PX", _milliseconds(ttl)
+        )
+
+    async def take_ticket(self, key: str) -> bytes | None:
+        """Redeem a ticket once. After `StateLost` it may be used up, but never twice."""
+        payload: bytes | None = await self._store.call(
+            "take_ticket", "GETDEL", self._keys.ticket(key)
+        )
+        return payload
+
+    async def enter(self, row: SessionRow, caps: Caps) -> str | None:
+        """Register a session unless a cap is full."""
+        reply: bytes | None = await self._store.script(
+            "enter",
+            ENTER,
+            self._session_keys(row),
+            (
+                row.id,
+                encode_row(row),
+                _milliseconds(self._timings.lease),
+                caps.per_subject,
+                caps.per_address,
+            ),
+        )
+        return None if reply is None else reply.decode()
+
+    async def refresh(self, rows: Sequence[SessionRow]) -> None:
+        """Renew leases, `ROWS_PER_TRIP` in a round trip; what Redis forgot is registered again."""
+        self._refreshing += 1
+        try:
+            for start in range(0, len(rows), ROWS_PER_TRIP):
+                await self._refresh(
+                    [r for r in rows[start : start + ROWS_PER_TRIP] if r.id not in self._left]
+                )
+        finally:
+            self._refreshing -= 1
+            if not self._refreshing:
+                self._left.clear()
+
+    async def leave(self, row: SessionRow) -> None:
+        """Forget a session. If this fails, its lease frees the caps."""
+        if self._refreshing:
+            self._left.add(row.id)
+        key, index, subject, address = self._session_keys(row)
+        await self._store.batch(
+            "leave",
+            [
+                ("DEL", key),
+                ("ZREM", index, row.id),
+                ("ZREM", subject, row.id),
+                ("ZREM", address, row.id),
+            ],
+        )
+
+    async def find(self, session_id: str) -> SessionRow | None:
+        """Look a session up. Raise `StateLost` while owners may not have registered theirs again.
+
+        That is so for `Timings.refill` after an outage, or after Redis has lost its data.
+        """
+        payload, marker = await self._store.call(
+            "find", "MGET", self._keys.row(session_id), self._keys.marker(self._replica)
+        )
+        if payload is None and self._doubtful(marker):
+            raise StateLost("find: the registry is being filled again")
+        return None if payload is None else decode_row(payload)
+
+    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+        """List live sessions of every replica, ordered by id, at most `MAX_PAGE` at a time.
+
+        A page may hold fewer rows than `limit` although another follows.
+        """
+        following, payloads = await self._store.script(
+            "sessions",
+            PAGE,
+            (self._keys.index,),
+            (cursor or "", min(max(1, limit), MAX_PAGE), self._keys.row("")),
+        )
+        rows = (decode_row(payload) for payload in payloads)
+        return Page(tuple(row for row in rows if row is not None), following.decode() or None)
+
+    async def revoke(self, credential_id: str, ttl: float) -> None:
+        """Mark a credential."""
+        await self._store.call(
+            "revoke", "SET", self._keys.revoked(credential_id), b"1", "PX", _milliseconds(ttl)
+        )
+
+    async def revoked(self, credential_ids: Collection[str]) -> frozenset[str]:
+        """Say which of these credentials are revoked, `KEYS_PER_TRIP` in a round trip."""
+        names = list(dict.fromkeys(credential_ids))
+        found: set[str] = set()
+        for start in range(0, len(names), KEYS_PER_TRIP):
+            some = names[start : start + KEYS_PER_TRIP]
+            marks = await self._store.call("revoked", "MGET", *map(self._keys.revoked, some))
+            found.update(name for name, mark in zip(some, marks, strict=True) if mark)
+        return frozenset(found)
+
+    async def tell(self, replica: str, message: bytes) -> bool:
+        """Append to the replica's inbox, if it is alive; `MAX_INBOX` unread ones are kept."""
+        reply: int = await self._store.script(
+            "tell",
+            TELL,
+            (self._keys.replica(replica), self._keys.inbox(replica)),
+            (MAX_INBOX, _milliseconds(_INBOX_EXPIRY), message),
+        )
+        return bool(reply)
+
+    def inbox(self) -> AsyncIterator[bytes]:
+        """Yield the messages that were told to this replica. One reader at a time."""
+        return self._inbox.messages()
+
+    async def alive(self, replica: str) -> bool:
+        """Say whether a replica beats; raise `StateLost` while nobody can know."""
+        beat, marker = await self._store.call(
+            "alive", "MGET", self._keys.replica(replica), self._keys.marker(self._replica)
+        )
+        if beat is None and self._doubtful(marker):
+            raise StateLost("alive: replicas have not reported again")
+        return beat is not None
+
+    async def ping(self) -> None:
+        """Raise `StateLost` if Redis does not answer."""
+        await self._store.call("ping", "PING")
+
+    async def run(self) -> None:
+        """Beat until cancelled, and sweep the index of sessions whose owner has died."""
+        cursor: str | None = None
+        swept = self._clock()
+        while True:
+            lost = not await self._beat()
+            if not lost and self._clock() - swept > self._timings.lease:
+                swept = self._clock()
+                cursor = await self._sweep(cursor)
+            await asyncio.sleep(self._timings.alive / 3)
+
+    async def close(self) -> None:
+        """Sign off, so that nobody waits for this replica, and close every connection."""
+        if self._beaten:
+            try:
+                await self._store.call("close", "DEL", self._keys.replica(self._replica))
+            except StateLost:
+                log.info("state_lost_at_close")
+        await self._inbox.close()
+        await self._store.close()
+
+    async def _refresh(self, rows: Sequence[SessionRow]) -> None:
+        calls = []
+        for start in range(0, len(rows), ROWS_PER_SCRIPT):
+            keys: list[str] = [self._keys.index]
+            args: list[str | bytes | int] = [_milliseconds(self._timings.lease)]
+            for row in rows[start : start + ROWS_PER_SCRIPT]:
+                key, _, subject, address = self._session_keys(row)
+                keys += (key, subject, address)
+                args += (row.id, encode_row(row))
+            calls.append((keys, args))
+        if not calls:
+            return
+        await self._store.scripts("refresh", REFRESH, calls)
+        # A session that left while its refresh was on the way must not come back by it.
+        for row in rows:
+            if row.id in self._left:
+                await self.leave(row)
+
+    async def _beat(self) -> bool:
+        """Show that this replica lives; notice when the store had been away or lost its data."""
+        alive = _milliseconds(self._timings.alive)
+        remembered = _milliseconds(_MARKER_EXPIRY)
+        try:
+            _, marker = await self._store.batch(
+                "beat",
+                [
+                    ("SET", self._keys.replica(self._replica), b"1", "PX", alive),
+                    ("SET", self._keys.marker(self._replica), b"1", "PX", remembered, "GET"),
+                ],
+            )
+        except StateLost:
+            if self._clock() >= self._refilled_at:
+                log.warning("state_lost")
+            self._refilled_at = self._clock() + self._timings.refill
+            return False
+        if self._beaten and marker is None:
+            log.warning("state_forgotten")
+            self._refilled_at = self._clock() + self._timings.refill
+        self._beaten = True
+        return True
+
+    async def _sweep(self, cursor: str | None) -> str | None:
+        try:
+            return (await self.sessions(cursor, MAX_PAGE)).next
+        except StateLost:
+            return cursor
+
+    def _doubtful(self, marker: bytes | None) -> bool:
+        return self._beaten and (marker is None or self._clock() < self._refilled_at)
+
+    def _session_keys(self, row: SessionRow) -> tuple[str, str, str, str]:
+        return (
+            self._keys.row(row.id),
+            self._keys.index,
+            self._keys.subject(row.subject),
+            self._keys.address(row.address),
+        )
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

@@ -1,0 +1,92 @@
+"""What must happen in Redis at once, as Lua. Leases end by the clock of Redis alone.
+
+Effects are replicated, so that `TIME` may be read before a write (Redis 5 and later).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text and the name under which Redis remembers it."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest)
+
+
+_REGISTER: Final = """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function register(row, index, subject, address, id, json, lease)
+  redis.call('SET', row, json, 'PX', lease)
+  redis.call('ZADD', index, 0, id)
+  for _, group in ipairs({subject, address}) do
+    redis.call('ZADD', group, now + lease, id)
+    redis.call('PEXPIRE', group, lease)
+  end
+end
+"""
+
+# KEYS: row, index, subject, address. ARGV: id, json, lease in ms, cap of subject, cap of address.
+ENTER: Final = Script(
+    _REGISTER
+    + """
+for i, name in ipairs({'subject', 'address'}) do
+  local group = KEYS[2 + i]
+  redis.call('ZREMRANGEBYSCORE', group, '-inf', now)
+  local others = redis.call('ZCARD', group)
+  if redis.call('ZSCORE', group, ARGV[1]) then others = others - 1 end
+  if others >= tonumber(ARGV[3 + i]) then return name end
+end
+register(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], tonumber(ARGV[3]))
+return false
+"""
+)
+
+# KEYS: index, then row, subject, address of each session. ARGV: lease in ms, then id, json of each.
+REFRESH: Final = Script(
+    _REGISTER
+    + """
+local lease = tonumber(ARGV[1])
+for i = 0, (#KEYS - 1) / 3 - 1 do
+  local k = 2 + 3 * i
+  register(KEYS[k], KEYS[1], KEYS[k + 1], KEYS[k + 2], ARGV[2 + 2 * i], ARGV[3 + 2 * i], lease)
+end
+return true
+"""
+)
+
+# KEYS: index. ARGV: cursor or '', limit, the prefix of rows. Forgets ids whose lease has run out.
+PAGE: Final = Script(
+    """
+local from = '-'
+if ARGV[1] ~= '' then from = '(' .. ARGV[1] end
+local ids = redis.call('ZRANGEBYLEX', KEYS[1], from, '+', 'LIMIT', 0, ARGV[2] + 1)
+local more = #ids > tonumber(ARGV[2])
+if more then table.remove(ids) end
+local rows = {}
+for _, id in ipairs(ids) do
+  local row = redis.call('GET', ARGV[3] .. id)
+  if row then rows[#rows + 1] = row else redis.call('ZREM', KEYS[1], id) end
+end
+return {more and ids[#ids] or '', rows}
+"""
+)
+
+# KEYS: the replica's mark of life, its inbox. ARGV: longest inbox, its expiry in ms, message.
+TELL: Final = Script(
+    """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'm', ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+)

@@ -1,0 +1,138 @@
+"""The one door to redis-py: every call has a deadline, every failure is `StateLost`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from app.errors import StateLost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from app.state.scripts import Script
+
+Command = tuple[Any, ...]
+
+
+class Store:
+    """A bounded pool of connections to one Redis.
+
+    `timeout` is in seconds and bounds a whole call: waiting for a free connection, dialling,
+    writing and reading. Nothing is tried twice: the caller can say no sooner than a second
+    attempt could succeed. `patience` is how
+    long, in seconds, the commands themselves may block (`XREAD BLOCK`). `on_error` is called
+    with the operation's name, from a closed set, before `StateLost` is raised.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        connections: int,
+        patience: float = 0.0,
+        on_error: Callable[[str], None],
+    ) -> None:
+        self._timeout = timeout
+        self._deadline = timeout + patience
+        self._on_error = on_error
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            # RESP2 needs no greeting; the name is for whoever reads CLIENT LIST.
+            protocol=2,
+            client_name="blackbox-relay",
+            driver_info=None,
+        )
+        # Even if the URL says otherwise: redis-py's own time-out writes through
+        # asyncio.wait_for, which can swallow a cancellation before Python 3.12 (gh-86296).
+        pool.update_connection_kwargs(socket_timeout=None)
+        self._redis = Redis.from_pool(pool)
+        # redis-py leaves this one untyped.
+        self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
+        # One raw shape, whatever redis-py makes of streams in its next version.
+        for command in ("XREAD", "XRANGE", "XREVRANGE"):
+            self._redis.set_response_callback(command, _raw)
+
+    async def call(self, operation: str, *command: Any) -> Any:  # noqa: ANN401
+        """Run one command."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await self._execute(*command)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._lost(operation, error) from error
+
+    async def script(
+        self,
+        operation: str,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | bytes | int],
+    ) -> Any:  # noqa: ANN401
+        """Run one script."""
+        return (await self.scripts(operation, script, [(keys, args)]))[0]
+
+    async def scripts(
+        self,
+        operation: str,
+        script: Script,
+        calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]],
+    ) -> list[Any]:
+        """Run a script several times in one round trip (two where Redis did not know it yet)."""
+        tails = [(len(keys), *keys, *args) for keys, args in calls]
+        replies = await self._pipeline(
+            operation, [("EVALSHA", script.sha, *tail) for tail in tails], unknown_scripts=True
+        )
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            return await self._pipeline(operation, [("EVAL", script.text, *tail) for tail in tails])
+        return replies
+
+    async def batch(self, operation: str, commands: Sequence[Command]) -> list[Any]:
+        """Run commands in one round trip, in order, not as a transaction."""
+        return await self._pipeline(operation, commands)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._redis.aclose(close_connection_pool=True)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._lost("close", error)
+
+    async def _pipeline(
+        self, operation: str, commands: Sequence[Command], *, unknown_scripts: bool = False
+    ) -> list[Any]:
+        try:
+            async with (
+                asyncio.timeout(self._deadline),
+                self._redis.pipeline(transaction=False) as pipeline,
+            ):
+                for command in commands:
+                    pipeline.execute_command(*command)
+                replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._lost(operation, error) from error
+        for reply in replies:
+            if isinstance(reply, RedisError) and not (
+                unknown_scripts and isinstance(reply, NoScriptError)
+            ):
+                raise self._lost(operation, reply) from reply
+        return replies
+
+    def _lost(self, operation: str, error: Exception) -> StateLost:
+        """Name the fault by its class alone: the text may hold a host or a key."""
+        self._on_error(operation)
+        return StateLost(f"{operation}: {type(error).__name__}")
+
+
+def _raw(response: Any, **_: Any) -> Any:  # noqa: ANN401
+    return response

