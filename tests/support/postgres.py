@@ -1,0 +1,199 @@
+"""A real PostgreSQL of a test's own: on a free port, without rights, gone when the test is."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+import asyncpg
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOBODY = 65534
+USER = "relay"
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "fsync": "off",
+    "logging_collector": "off",
+}
+
+
+class Postgres:
+    """One server. It refuses to be root, so root hands it to `nobody`.
+
+    `directory`, if given, is where its data goes (a small disk, say); else a fresh one.
+    """
+
+    def __init__(self, directory: Path | None = None, **options: str) -> None:
+        self._own = directory is None
+        self._home = Path(tempfile.mkdtemp(prefix="relay-postgres-", dir=directory))
+        self._home.chmod(0o755)
+        self._data = self._home / "data"
+        self._log = self._home / "log"
+        self._data.mkdir()
+        self._binaries = _reachable(_binaries())
+        self._options = OPTIONS | options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        if _is_root():
+            os.chown(self._data, NOBODY, NOBODY)
+        arguments = ["-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C"]
+        _run([self._binaries / "initdb", *arguments, "--no-sync"])
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start, on the port it had before if there was one, and wait until it takes queries."""
+        self.port = self.port or _free_port()
+        options = [f"-c{name}={value}" for name, value in self._options.items()]
+        command = [self._binaries / "postgres", "-D", self._data, f"-p{self.port}", *options]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self._home, env=_environment(), **_nobody()
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        """Stop, politely first."""
+        if self._process is None:
+            return
+        self.resume()
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill the server and all its children at once, as a power cut would."""
+        assert self._process is not None
+        family = self._family()
+        for member in family:
+            member.kill()
+        self._process.wait(10)
+        psutil.wait_procs(family, timeout=10)
+        self._process = None
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Freeze the server and all its children: sockets stay open, nothing answers."""
+        for member in self._family():
+            member.suspend()
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        for member in self._family():
+            member.resume()
+
+    async def database(self) -> str:
+        """Create an empty database; return its SQLAlchemy URL."""
+        name = f"test_{uuid4().hex}"
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=USER, database="postgres"
+        )
+        try:
+            await connection.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await connection.close()
+        return f"postgresql+asyncpg://{USER}:not-asked-for@127.0.0.1:{self.port}/{name}"
+
+    def log(self) -> str:
+        """Return what the server has said so far."""
+        return self._log.read_text(errors="replace")
+
+    def _family(self) -> list[psutil.Process]:
+        if self._process is None or self._process.poll() is not None:
+            return []
+        parent = psutil.Process(self._process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        ready = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
+        give_up = time.monotonic() + 30
+        while time.monotonic() < give_up:
+            if self._process.poll() is not None:
+                raise AssertionError(f"PostgreSQL did not start:\n{self.log()}")
+            if subprocess.run(ready, capture_output=True, env=_environment()).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"PostgreSQL did not answer within 30 s:\n{self.log()}")
+
+
+def _binaries() -> Path:
+    found = importlib.util.find_spec("pgserver")
+    if found is not None and found.origin is not None:
+        carried = Path(found.origin).parent / "pginstall" / "bin"
+        if (carried / "postgres").exists():
+            return carried
+    for installed in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
+        if (installed / "postgres").exists():
+            return installed
+    raise AssertionError(
+        "These tests need a PostgreSQL server: `pip install pgserver`, or Debian's `postgresql`."
+    )
+
+
+def _reachable(binaries: Path) -> Path:
+    """Return the binaries, or a copy of them where `nobody` may run them."""
+    if not _is_root():
+        return binaries
+    try:
+        _run([binaries / "postgres", "--version"])
+    except (PermissionError, AssertionError):
+        copy = Path(tempfile.gettempdir()) / f"relay-pginstall-{os.stat(binaries).st_ino}"
+        if not copy.exists():
+            half = Path(tempfile.mkdtemp(prefix="relay-pginstall-"))
+            half.chmod(0o755)
+            shutil.copytree(binaries.parent, half / "it")
+            (half / "it").rename(copy)
+            half.rmdir()
+        return copy / "bin"
+    return binaries
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(
+        command, capture_output=True, cwd="/", env=_environment(), check=False, **_nobody()
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"{command[0]} failed:\n{done.stderr.decode(errors='replace')}")
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _nobody() -> dict[str, object]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
