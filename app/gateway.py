@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import uniform
 from time import time
@@ -35,17 +36,19 @@ from app.relay.relay import Relay
 from app.state.port import Caps, SessionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from app.protocol.initialize import Profile, Wish
     from app.protocol.principal import Principal
     from app.relay.conversation import Collaborators, RelayLimits
     from app.relay.dialling import Circuit
+    from app.relay.watch import Watcher
     from app.state.port import State
     from app.wire.socket import Socket
 
 log = structlog.get_logger(__name__)
 
+END: Final = b"end "
 HEARTBEAT: Final = 2.0
 LAG_TICK: Final = 0.25
 WISH_GRACE: Final = 1.0
@@ -248,7 +251,7 @@ class Gateway:
             return
         relay.resume(socket, received)
         if self.draining:
-            relay.browser.announce(frames.draining(time(), self._deadline()))
+            self._tell_draining(relay)
 
     def rows(self) -> list[SessionRow]:
         """What this replica publishes of its sessions."""
@@ -275,6 +278,31 @@ class Gateway:
             return False
         relay.end(reason)
         return True
+
+    async def end_elsewhere(self, row: SessionRow) -> None:
+        """Ask the replica that has a session to end it."""
+        await self._state.tell(row.replica, END + row.id.encode())
+
+    def fresh(self, row: SessionRow) -> SessionRow:
+        """A row as it is now, if the session is this replica's."""
+        relay = self._live.get(row.id)
+        return row if relay is None else self._row(row, relay)
+
+    @asynccontextmanager
+    async def watching(self, session_id: str, watcher: Watcher) -> AsyncIterator[None]:
+        """Let a watcher hear of everything that happens in one session."""
+        relay = self._live.get(session_id)
+        if relay is None:
+            watcher({"at": round(time(), 3), "kind": "end"})
+            yield
+            return
+        relay.books.watchers.watching.add(watcher)
+        relay.listen()
+        try:
+            yield
+        finally:
+            relay.books.watchers.watching.discard(watcher)
+            relay.listen()
 
     # Beside the sessions
 
@@ -314,11 +342,15 @@ class Gateway:
         self.draining = True
         self._helpers.metrics.draining.set(1)
         log.info("draining", sessions=len(self._live), delay=self._limits.drain_delay)
+        self._drain_until = time() + self._limits.drain_delay + self._limits.drain_timeout
+        told = frozenset(self._live)
+        for relay in self._live.values():
+            self._tell_draining(relay)
         await self._pause(self._limits.drain_delay)
         self._closed = True
-        self._drain_until = time() + self._limits.drain_timeout
-        for relay in self._live.values():
-            relay.browser.announce(frames.draining(time(), self._drain_until))
+        for session_id, relay in self._live.items():
+            if session_id not in told:
+                self._tell_draining(relay)
         if self._live:
             self._empty.clear()
             await self._pause(self._limits.drain_timeout / 2, until_empty=True)
@@ -331,8 +363,8 @@ class Gateway:
             await self._pause(3 * self._relay_limits.end_grace, until_empty=True)
         log.info("drained", sessions=len(self._live))
 
-    def _deadline(self) -> float:
-        return self._drain_until or time() + self._limits.drain_timeout
+    def _tell_draining(self, relay: Relay) -> None:
+        relay.browser.announce(frames.draining(time(), self._drain_until))
 
     def _end_idle(self) -> None:
         """Halfway through: chats in which nobody is saying anything can start anew elsewhere."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.protocol.principal import Principal
     from app.protocol.tool import ToolCall, ToolResult
     from app.telemetry.metrics import Metrics
+    from app.tools.port import ToolContext
     from app.wire.socket import Socket
 
 
@@ -56,7 +57,7 @@ class RelayLimits:
 class Runner(Protocol):
     """Runs one tool for one conversation; whatever happens, the answer is a result."""
 
-    async def run(self, call: ToolCall, conversation: Conversation) -> ToolResult:
+    async def run(self, call: ToolCall, ctx: ToolContext) -> ToolResult:
         """Run a registered tool within its time-out. Raises nothing but cancellation."""
         ...
 

@@ -37,8 +37,12 @@ from app.relay.browser import BrowserEnd
 from app.relay.timers import Timers
 from app.relay.tools import ToolTasks
 from app.relay.upstream import UpstreamEnd
+from app.tools.port import ToolContext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from app.protocol.closing import CloseReason
     from app.protocol.initialize import Opening
     from app.protocol.tool import ToolResult
@@ -75,9 +79,10 @@ class Relay:
         self._upstream = UpstreamEnd(self)
         self._tools = ToolTasks(
             helpers.runner,
-            conversation,
+            conversation.id,
             limits.tool_concurrency,
             helpers.recorder,
+            self._context,
             self._tool_finished,
         )
         self._timers = Timers(self, limits)
@@ -90,6 +95,7 @@ class Relay:
         self._wished: asyncio.Future[CloseReason] | None = None
         self._message: str | None = None
         self._retry_after: float | None = None
+        self._verified: Mapping[str, Any] = {}
         self._slow_browser = False
         self._gone = False
 
@@ -141,6 +147,7 @@ class Relay:
         """Tell the browser first of all which session this is."""
         conversation = self.conversation
         self.call_type = opening.call_type
+        self._verified = opening.additional_data
         token = conversation.resume_token if self.window else None
         offer = None if token is None else (token, self.window)
         agent = conversation.profile.name
@@ -366,6 +373,18 @@ class Relay:
             case ToolSettled(call, outcome):
                 self.books.tool_settled(call.name, outcome, self._tools.settled(call, outcome))
                 self.books.tool(call.name, self.now(), outcome.value)
+
+    def _context(self, call_id: str) -> ToolContext:
+        """For whom a tool runs: verified, whatever the agent or the browser say."""
+        conversation = self.conversation
+        return ToolContext(
+            conversation.id,
+            conversation.profile.name,
+            self.call_type,
+            conversation.principal,
+            self._verified,
+            call_id,
+        )
 
     def _tool_finished(self, result: ToolResult) -> None:
         """Answer the agent: a tool of ours has finished, or the browser's time is up."""

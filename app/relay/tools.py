@@ -12,25 +12,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.history.port import Recorder
-    from app.relay.conversation import Conversation, Runner
+    from app.relay.conversation import Runner
+    from app.tools.port import ToolContext
 
 
 class ToolTasks:
     """Runs at most `concurrency` tools at once; the rest wait their turn.
 
-    `finished` hears of every result, exactly once for each call.
+    `context` says for whom a call runs, `finished` hears of every result, once for each call.
     """
 
     def __init__(
         self,
         runner: Runner,
-        conversation: Conversation,
+        session_id: str,
         concurrency: int,
         recorder: Recorder | None,
+        context: Callable[[str], ToolContext],
         finished: Callable[[ToolResult], None],
     ) -> None:
         self._runner = runner
-        self._conversation = conversation
+        self._session_id = session_id
+        self._context = context
         self._free = concurrency
         self._recorder = recorder
         self._finished = finished
@@ -53,7 +56,7 @@ class ToolTasks:
 
     async def _run(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         begun = monotonic()
-        result = await self._runner.run(call, self._conversation)
+        result = await self._runner.run(call, self._context(call.id))
         self._record(call, result, monotonic() - begun)
         del self._tasks[call.id]
         self._free += 1
@@ -82,7 +85,7 @@ class ToolTasks:
 
     def _record(self, call: ToolCall, result: ToolResult, seconds: float) -> None:
         if self._recorder is not None:
-            self._recorder.tool(self._conversation.id, call, result, time(), seconds)
+            self._recorder.tool(self._session_id, call, result, time(), seconds)
 
     def cancel(self) -> None:
         """The conversation is over: nobody waits for an answer any more."""

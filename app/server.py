@@ -1,0 +1,75 @@
+"""uvicorn, taught to drain before it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from app.wire.server import make_protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+    from app.main import House
+
+BACKLOG: Final = 2048
+GRACE: Final = 10
+
+
+class Server(uvicorn.Server):
+    """A server whose signals are somebody else's: uvicorn would close every socket at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(house: House, host: str, port: int, internal_port: int | None) -> None:
+    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens the drain."""
+    servers = [Server(_config(house, house.app, host, port))]
+    if house.internal is not None and internal_port is not None:
+        servers.append(Server(_config(house, house.internal, host, internal_port)))
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            house.gateway.hurry()
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for signal in (SIGTERM, SIGINT):
+        loop.add_signal_handler(signal, on_signal)
+    async with asyncio.TaskGroup() as tasks:
+        serving = [tasks.create_task(server.serve()) for server in servers]
+        waiting = tasks.create_task(stopping.wait())
+        await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.is_set():
+            await house.gateway.drain()
+        waiting.cancel()
+        for server in servers:
+            server.should_exit = True
+
+
+def _config(house: House, app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    http, websocket = make_protocols(house.browser_limits, house.wiring)
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=http,
+        ws=websocket,
+        lifespan="on" if app is house.app else "off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE,
+    )

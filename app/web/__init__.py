@@ -1,0 +1,1 @@
+"""What HTTP and browsers see: the socket, the routes of backends and operators, the pages."""

@@ -1,0 +1,167 @@
+"""How a browser comes in: origin → authenticate → admit → relay."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+from fastapi import APIRouter, Path, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from app.auth.connecting import Connecting
+from app.auth.proxies import bucket
+from app.errors import Refusal
+from app.gateway import Arrival
+from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT
+from app.protocol.initialize import Wish, settle
+from app.relay.browser import refuse
+from app.web.problems import Problem, refused
+from app.wire.lane import take
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.auth.authenticator import Authenticator
+    from app.auth.origin import AllowedOrigins
+    from app.auth.proxies import TrustedProxies
+    from app.gateway import Admission, Gateway
+    from app.protocol.initialize import Profile
+    from app.protocol.principal import Principal
+    from app.telemetry.metrics import Metrics
+    from app.wire.lane import Taken
+    from app.wire.limits import WireLimits
+
+log = structlog.get_logger(__name__)
+
+SUBPROTOCOL: Final = "blackbox-relay.v1"
+VENDOR_PATH: Final = "/api/v1/ws/webCall"
+DEFAULT_AGENT: Final = "default"
+MAX_RECEIVED_DIGITS: Final = 15
+
+
+class Doorkeeper:
+    """Lets browsers in, or tells them why not."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        origins: AllowedOrigins,
+        proxies: TrustedProxies,
+        profiles: Mapping[str, Profile],
+        limits: WireLimits,
+        metrics: Metrics,
+    ) -> None:
+        self._gateway = gateway
+        self._authenticator = authenticator
+        self._origins = origins
+        self._proxies = proxies
+        self._profiles = profiles
+        self._limits = limits
+        self._metrics = metrics
+
+    async def welcome(self, websocket: WebSocket, agent: str | None) -> None:
+        """Serve one WebSocket request to its end, or until the wire has taken it over."""
+        request = self._read(websocket, agent)
+        if not self._origins.allows(request.origin, request.host):
+            self._count("origin")
+            problem = Problem(403, "forbidden", "This origin is not allowed.")
+            await websocket.send_denial_response(problem)
+            return
+        if "resume" in request.query:
+            await self._resume(websocket, request)
+            return
+        try:
+            admission = await self._admit(request)
+        except Refusal as refusal:
+            await self._refuse(websocket, request, refusal)
+            return
+        try:
+            socket = await self._accept(websocket, request)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            await self._gateway.withdraw(admission)
+            return
+        self._gateway.start(admission, socket)
+        await socket.run()
+
+    def _read(self, websocket: WebSocket, agent: str | None) -> Connecting:
+        headers = {name.lower(): value for name, value in websocket.headers.items()}
+        address = websocket.client.host if websocket.client else ""
+        scheme = "https" if websocket.url.scheme == "wss" else "http"
+        return Connecting.read(
+            websocket.headers.raw,
+            websocket.scope.get("query_string", b""),
+            path=websocket.url.path,
+            agent=agent,
+            peer=self._proxies.peer(address, scheme, headers),
+        )
+
+    async def _admit(self, request: Connecting) -> Admission:
+        principal = await self._authenticator.authenticate(request)
+        profile = self._profile(request, principal)
+        arrival = Arrival(
+            address=bucket(request.address),
+            wish=Wish(request.query.get("call_type"), request.query.get("endpoint")),
+            native=SUBPROTOCOL in request.subprotocols,
+            vendor_path=request.path == VENDOR_PATH,
+        )
+        if arrival.wish.call_type is not None or principal.call_type is not None:
+            settle(profile, principal, arrival.wish)  # refuse before the upgrade what can be
+        return await self._gateway.admit(profile, principal, arrival)
+
+    def _profile(self, request: Connecting, principal: Principal) -> Profile:
+        name = principal.agent or request.agent or request.query.get("agent")
+        if name is None:
+            name = DEFAULT_AGENT if DEFAULT_AGENT in self._profiles else next(iter(self._profiles))
+        profile = self._profiles.get(name)
+        if profile is None:
+            raise Refusal(NO_SUCH_AGENT)
+        return profile
+
+    async def _resume(self, websocket: WebSocket, request: Connecting) -> None:
+        if SUBPROTOCOL not in request.subprotocols:
+            refusal = Refusal(FORBIDDEN, f"Resuming needs the subprotocol {SUBPROTOCOL}.")
+            await self._refuse(websocket, request, refusal)
+            return
+        received = request.query.get("received", "")
+        if not (received.isdecimal() and received.isascii() and len(received) <= MAX_RECEIVED_DIGITS):
+            await self._refuse(websocket, request, Refusal(CANNOT_RESUME, "received is missing."))
+            return
+        socket = await self._accept(websocket, request)
+        await self._gateway.resume(request.query["resume"], int(received), socket)
+        await socket.run()
+
+    async def _refuse(self, websocket: WebSocket, request: Connecting, refusal: Refusal) -> None:
+        """Tell a browser by frame and code, which it can read, and others by HTTP."""
+        self._count(refusal.reason.name)
+        log.info("browser_refused", code=refusal.reason.code, address=request.address)
+        if not request.is_browser:
+            await websocket.send_denial_response(refused(refusal))
+            return
+        socket = await self._accept(websocket, request)
+        refuse(socket, time(), refusal.reason, None, refusal.message, refusal.retry_after)
+        await socket.run()
+
+    async def _accept(self, websocket: WebSocket, request: Connecting) -> Taken:
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None)
+        return take(websocket, self._limits)
+
+    def _count(self, reason: str) -> None:
+        self._metrics.refusals_total.labels(reason).inc()
+
+
+def routes(doorkeeper: Doorkeeper) -> APIRouter:
+    """The paths by which browsers come in."""
+    router = APIRouter()
+
+    @router.websocket("/ws")
+    @router.websocket(VENDOR_PATH)
+    async def connect(websocket: WebSocket) -> None:
+        await doorkeeper.welcome(websocket, None)
+
+    @router.websocket("/ws/{agent}")
+    async def connect_to(websocket: WebSocket, agent: Annotated[str, Path(max_length=64)]) -> None:
+        await doorkeeper.welcome(websocket, agent)
+
+    return router

@@ -1,0 +1,78 @@
+"""The pages and the browser client, served from files in the package under a strict policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HERE: Final = Path(__file__).parent.parent / "pages"
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
+    "img-src 'self' data:; media-src 'self' blob: mediastream:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "cache-control": "no-cache",
+}
+KINDS: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".ts": "text/plain; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+# A page on another origin may import the client; the other files serve our own pages alone.
+PUBLIC: Final = ("client.js", "client.d.ts", "widget.js")
+
+
+def client_routes() -> APIRouter:
+    """`/client.js`, its types, and the widget."""
+    router = APIRouter(tags=["pages"])
+    for name in PUBLIC:
+        router.add_api_route(
+            f"/{name}", _server(name, {"access-control-allow-origin": "*"}), include_in_schema=False
+        )
+    return router
+
+
+def page_routes(page: str, config: Mapping[str, Any] | None = None) -> APIRouter:
+    """One page at `/{page}`, with its own files below that."""
+    router = APIRouter(tags=["pages"])
+    router.add_api_route(f"/{page}", _server(f"{page}.html"), include_in_schema=False)
+    if config is not None:
+
+        @router.get(f"/{page}/config.json", include_in_schema=False)
+        async def configuration() -> dict[str, Any]:
+            return dict(config)
+
+    @router.get(f"/{page}/{{name}}", include_in_schema=False)
+    async def part(name: str) -> FileResponse:
+        path = HERE / name
+        if not name.startswith(page) or path.parent != HERE or not path.is_file():
+            raise HTTPException(404, "There is no such file.")
+        return _file(path, {})
+
+    return router
+
+
+def _server(name: str, more: Mapping[str, str] | None = None) -> Any:
+    async def serve() -> FileResponse:
+        return _file(HERE / name, more or {})
+
+    return serve
+
+
+def _file(path: Path, more: Mapping[str, str]) -> FileResponse:
+    kind = KINDS.get(path.suffix, "application/octet-stream")
+    return FileResponse(path, media_type=kind, headers={**HEADERS, **more})

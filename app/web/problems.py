@@ -1,0 +1,82 @@
+"""Refusals over HTTP: `application/problem+json` (RFC 9457), never a traceback or an echo."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.errors import Refusal, StateLost
+from app.protocol.closing import OVERLOADED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+
+log = structlog.get_logger(__name__)
+RETRY_AFTER = 5.0
+
+
+class Problem(JSONResponse):
+    """One problem: `title` names its kind, `detail` is a sentence for whoever asked."""
+
+    media_type = "application/problem+json"
+
+    def __init__(
+        self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+        super().__init__(content, status, headers={"cache-control": "no-store", **(headers or {})})
+
+
+def refused(refusal: Refusal) -> Problem:
+    """The problem that a refusal is to a client which is no browser."""
+    reason, wait = refusal.reason, refusal.retry_after
+    if wait is None and reason.retry_after:
+        wait = RETRY_AFTER
+    headers = {} if wait is None else {"retry-after": str(math.ceil(wait))}
+    if reason.http == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return Problem(
+        reason.http, reason.name, refusal.message, headers, code=reason.code, retry=reason.retry.value
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an application with a problem."""
+
+    async def on_http(_: Request, error: HTTPException) -> Problem:
+        phrase = HTTPStatus(error.status_code).phrase
+        return Problem(error.status_code, phrase, str(error.detail), error.headers)
+
+    async def on_invalid(_: Request, error: RequestValidationError) -> Problem:
+        faults = [
+            {"at": ".".join(str(part) for part in fault["loc"]), "fault": fault["msg"]}
+            for fault in error.errors()
+        ]
+        return Problem(422, "invalid", "The request does not fit its schema.", faults=faults)
+
+    async def on_refusal(_: Request, error: Refusal) -> Problem:
+        return refused(error)
+
+    async def on_state_lost(_: Request, __: StateLost) -> Problem:
+        return refused(Refusal(OVERLOADED, "The state store does not answer.", retry_after=RETRY_AFTER))
+
+    async def on_bug(_: Request, error: Exception) -> Problem:
+        log.error("request_crashed", exc_info=error)
+        return Problem(500, "internal_error", "Something went wrong on our side.")
+
+    for kind, handler in (
+        (HTTPException, on_http),
+        (RequestValidationError, on_invalid),
+        (Refusal, on_refusal),
+        (StateLost, on_state_lost),
+        (Exception, on_bug),
+    ):
+        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
