@@ -1,0 +1,124 @@
+"""A request to connect, as authentication sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from app.auth.proxies import Peer
+
+BEARER: Final = "bearer."
+# No credential is longer; what is costs nothing to refuse.
+MAX_CREDENTIAL: Final = 16 * 1024
+MAX_FIELDS: Final = 64
+
+
+class Place(StrEnum):
+    """Where a credential was presented."""
+
+    SUBPROTOCOL = "subprotocol"
+    QUERY = "query"
+    HEADER = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What was presented, and where."""
+
+    value: SecretStr
+    place: Place
+
+    @property
+    def is_jwt(self) -> bool:
+        """Tell a JWT (RFC 7519: two dots) from a ticket, which has none."""
+        return self.value.get_secret_value().count(".") >= 2  # noqa: PLR2004
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """One request for a WebSocket.
+
+    `headers` have lower-case names, those repeated are joined by ", ". `address` is the client's as
+    far as proxies are trusted, `scheme` and `host` are what it asked for. `agent` is the path's.
+    """
+
+    headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, str] = field(repr=False)
+    path: str
+    agent: str | None
+    origin: str | None
+    address: str
+    scheme: str
+    host: str
+
+    @classmethod
+    def read(
+        cls,
+        headers: Iterable[tuple[bytes, bytes]],
+        query: bytes,
+        *,
+        path: str,
+        agent: str | None,
+        peer: Peer,
+    ) -> Connecting:
+        """Read an ASGI scope's raw headers and query; a query field's first value counts."""
+        joined: dict[str, str] = {}
+        for raw_name, raw_value in headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            separator = "; " if name == "cookie" else ", "
+            joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
+        return cls(
+            headers=joined,
+            query=_fields(query),
+            path=path,
+            agent=agent,
+            origin=joined.get("origin"),
+            address=peer.address,
+            scheme=peer.scheme,
+            host=peer.host or joined.get("host", ""),
+        )
+
+    @property
+    def is_browser(self) -> bool:
+        """Tell whether a browser asks: it sends an Origin (RFC 6455 §4.1)."""
+        return self.origin is not None
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The offered subprotocols; one of them may hold a credential."""
+        offered = self.headers.get("sec-websocket-protocol", "").split(",")
+        return tuple(filter(None, (name.strip() for name in offered)))
+
+    @property
+    def credential(self) -> Credential | None:
+        """The first credential there is: subprotocol, `?ticket=`, `?token=`, `Authorization`."""
+        for name in self.subprotocols:
+            if name.startswith(BEARER) and len(name) > len(BEARER):
+                return Credential(SecretStr(name.removeprefix(BEARER)), Place.SUBPROTOCOL)
+        for field_name in ("ticket", "token"):
+            if value := self.query.get(field_name):
+                return Credential(SecretStr(value), Place.QUERY)
+        scheme, _, value = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and value.strip():
+            return Credential(SecretStr(value.strip()), Place.HEADER)
+        return None
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS
+        )
+    except ValueError:
+        return {}
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found

@@ -1,0 +1,162 @@
+"""JSON Web Tokens: the algorithm is the operator's choice, never the token's (RFC 8725 §3.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+import structlog
+from jwt.algorithms import get_default_algorithms
+
+from app.auth.claims import Unreadable, principal_from
+from app.errors import ConfigurationError, Refusal
+from app.protocol.closing import UNAUTHENTICATED
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from app.auth.connecting import Connecting, Credential
+    from app.auth.jwks import Jwks
+    from app.protocol.principal import Principal
+
+log = structlog.get_logger(__name__)
+
+SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
+ASYMMETRIC: Final = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
+    }
+)
+LEEWAY: Final = 5.0
+# RFC 7518 §3.2: a key is at least as long as the hash.
+SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class JwtKeys:
+    """How tokens are verified: by a shared secret, a public key (PEM) or a set of keys at a URL.
+
+    Without `algorithms`, HS256 goes with a secret, and RS256, ES256 and EdDSA with keys.
+    """
+
+    secret: SecretStr | None = None
+    public_key: str | None = None
+    jwks_url: str | None = None
+    algorithms: tuple[str, ...] = ()
+    issuer: str | None = None
+    audience: tuple[str, ...] = ()
+
+    def allowed(self) -> frozenset[str]:
+        """Return the algorithms that are accepted; raises ConfigurationError with every fault."""
+        has_keys = self.public_key is not None or self.jwks_url is not None
+        faults: list[str] = []
+        if self.secret is None and not has_keys:
+            faults.append(
+                "RELAY_AUTH: jwt needs RELAY_JWT_SECRET, RELAY_JWT_PUBLIC_KEY or RELAY_JWT_JWKS_URL"
+            )
+        if self.public_key is not None and self.jwks_url is not None:
+            faults.append("RELAY_JWT_PUBLIC_KEY: only one of this and RELAY_JWT_JWKS_URL")
+        for name in self.algorithms:
+            if name in SYMMETRIC:
+                missing = None if self.secret is not None else "RELAY_JWT_SECRET"
+            elif name in ASYMMETRIC:
+                missing = None if has_keys else "RELAY_JWT_PUBLIC_KEY or RELAY_JWT_JWKS_URL"
+            else:
+                faults.append(f"RELAY_JWT_ALGORITHMS: {name[:16]!r} is not supported")
+                continue
+            if missing is not None:
+                faults.append(f"RELAY_JWT_ALGORITHMS: {name} needs {missing}")
+        if faults:
+            raise ConfigurationError(faults)
+        return frozenset(self.algorithms) or frozenset(
+            (["HS256"] if self.secret is not None else [])
+            + (["RS256", "ES256", "EdDSA"] if has_keys else [])
+        )
+
+
+class Jwt:
+    """The `jwt` method. Give `jwks` when the keys are at a URL. Raises ConfigurationError."""
+
+    ambient = False
+
+    def __init__(self, keys: JwtKeys, jwks: Jwks | None = None) -> None:
+        self._algorithms = keys.allowed()
+        if (keys.jwks_url is None) != (jwks is None):
+            raise ConfigurationError(["RELAY_JWT_JWKS_URL: a set of keys goes with its URL"])
+        self._keys = keys
+        self._jwks = jwks
+        self._public = _public_keys(keys.public_key, self._algorithms)
+        if keys.secret and len(keys.secret.get_secret_value().encode()) < SECRET_BYTES:
+            log.warning("jwt_secret_is_short", least_bytes=SECRET_BYTES)
+
+    def handles(self, credential: Credential | None) -> bool:
+        """Take JWTs."""
+        return credential is not None and credential.is_jwt
+
+    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:  # noqa: ARG002
+        """Verify the token; raises Refusal. The session enforces `expires_at`."""
+        if credential is None:
+            raise Refusal(UNAUTHENTICATED)
+        token = credential.value.get_secret_value()
+        try:
+            claims = await self._verified(token)
+            digest = hashlib.sha256(token.encode()).hexdigest()
+            return principal_from(claims, "jwt", credential_id=digest)
+        except Unreadable as error:
+            log.info("jwt_refused", cause="Unreadable", claim=error.claim)
+            raise Refusal(
+                UNAUTHENTICATED, f"The claim {error.claim} of the credential cannot be read."
+            ) from None
+        # Beyond the library's own errors: numbers and nesting that its JSON parser lets through.
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            log.info("jwt_refused", cause=type(error).__name__)
+            raise Refusal(UNAUTHENTICATED) from None
+
+    async def _verified(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
+            raise jwt.InvalidAlgorithmError
+        return jwt.decode(
+            token,
+            await self._key(algorithm, header.get("kid")),
+            algorithms=[algorithm],
+            audience=self._keys.audience or None,
+            issuer=self._keys.issuer,
+            leeway=LEEWAY,
+            options={
+                "require": ["exp", "sub"],
+                "verify_aud": bool(self._keys.audience),
+                "verify_iss": self._keys.issuer is not None,
+            },
+        )
+
+    async def _key(self, algorithm: str, kid: str | None) -> Any:  # noqa: ANN401 - the library's keys
+        """Choose by the kind of algorithm, so that a public key is never taken for a secret."""
+        if algorithm in SYMMETRIC and self._keys.secret is not None:
+            return self._keys.secret.get_secret_value()
+        if self._jwks is not None:
+            return await self._jwks.key(algorithm, kid)
+        if algorithm in self._public:
+            return self._public[algorithm]
+        raise jwt.InvalidKeyError
+
+
+def _public_keys(pem: str | None, algorithms: frozenset[str]) -> dict[str, Any]:
+    if pem is None:
+        return {}
+    known = get_default_algorithms()
+    keys: dict[str, Any] = {}
+    for name in algorithms & ASYMMETRIC:
+        try:
+            keys[name] = known[name].prepare_key(pem.replace("\\n", "\n"))
+        except (jwt.PyJWTError, ValueError, TypeError):
+            continue
+    if not keys:
+        raise ConfigurationError(
+            ["RELAY_JWT_PUBLIC_KEY: is no public key in PEM for the allowed algorithms"]
+        )
+    return keys

@@ -1,0 +1,161 @@
+"""Tickets: a backend mints one for its user, who redeems it once, soon, and from one place."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+from pydantic import SecretStr
+
+from app.auth.claims import Unreadable, principal_from
+from app.auth.origin import normal_origin
+from app.errors import Refusal
+from app.protocol.closing import UNAUTHENTICATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from app.auth.connecting import Connecting, Credential
+    from app.protocol.principal import CallType, Principal
+
+DEFAULT_TTL: Final = 60.0
+MAX_TTL: Final = 300.0
+MAX_PAYLOAD: Final = 16 * 1024
+# Two prefixes, so that one look-up is enough: the second kind is bound to an origin.
+PLAIN: Final = "bbt_"
+PINNED: Final = "bbo_"
+RANDOM_BYTES: Final = 32
+TICKET: Final = re.compile(rf"(?:{PLAIN}|{PINNED})[A-Za-z0-9_-]{{43}}")
+
+
+class TicketStore(Protocol):
+    """The part of the shared store that tickets need; both raise StateLost."""
+
+    async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a payload for `ttl` seconds."""
+        ...
+
+    async def take_ticket(self, key: str) -> bytes | None:
+        """Return the payload once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRequest:
+    """What a backend asks for. `ttl` is in seconds. Raises ValueError, fit to be shown."""
+
+    subject: str
+    agent: str | None = None
+    call_type: CallType | None = None
+    endpoint: str | None = None
+    additional_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    origin: str | None = None
+    ttl: float = DEFAULT_TTL
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say."""
+        if not 0 < self.ttl <= MAX_TTL:
+            raise ValueError(f"ttl is more than 0 and at most {MAX_TTL:.0f} seconds")
+        if self.origin is not None and normal_origin(self.origin) is None:
+            raise ValueError("origin is one such as https://app.example.com")
+        try:
+            principal_from(self.claims(), "ticket", credential_id=None)
+        except Unreadable as error:
+            raise ValueError(f"{error.claim} cannot be used") from None
+
+    def claims(self) -> dict[str, Any]:
+        """Return what the store keeps."""
+        return {
+            "subject": self.subject,
+            "agent": self.agent,
+            "call_type": self.call_type,
+            "endpoint": self.endpoint,
+            "additional_data": dict(self.additional_data),
+            "origin": self.origin,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A minted ticket; `expires_at` is in Unix seconds."""
+
+    ticket: SecretStr
+    expires_at: float
+
+
+class Tickets:
+    """Mints and redeems tickets: 256 random bits, of which the store sees only a SHA-256.
+
+    For a ticket that is pinned to an origin the hash covers the origin too. So one that is tried
+    from elsewhere is simply not found: it is refused, and not burnt for its owner.
+    """
+
+    def __init__(
+        self,
+        store: TicketStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+
+    async def mint(self, request: TicketRequest) -> Ticket:
+        """Mint a ticket; raises StateLost, and ValueError if its data is too large or no JSON."""
+        origin = None if request.origin is None else normal_origin(request.origin)
+        text = urlsafe_b64encode(self._random(RANDOM_BYTES)).rstrip(b"=").decode()
+        ticket = (PLAIN if origin is None else PINNED) + text
+        expires_at = self._clock() + request.ttl
+        try:
+            payload = orjson.dumps({**request.claims(), "until": expires_at})
+        except TypeError:
+            raise ValueError("additional_data is no JSON") from None
+        if len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"additional_data is larger than {MAX_PAYLOAD} bytes")
+        await self._store.put_ticket(_key(ticket, origin), payload, request.ttl)
+        return Ticket(SecretStr(ticket), expires_at)
+
+    async def redeem(self, ticket: SecretStr, origin: str | None) -> Principal:
+        """Redeem a ticket, once; raises Refusal and StateLost."""
+        text = ticket.get_secret_value()
+        if not TICKET.fullmatch(text):
+            raise Refusal(UNAUTHENTICATED)
+        key = _key(text, (origin or "") if text.startswith(PINNED) else None)
+        payload = await self._store.take_ticket(key)
+        if payload is None:
+            raise Refusal(UNAUTHENTICATED)
+        claims = orjson.loads(payload)
+        if self._clock() >= claims["until"]:
+            raise Refusal(UNAUTHENTICATED)
+        return principal_from(claims, "ticket", credential_id=key)
+
+
+class TicketAuth:
+    """The `ticket` method."""
+
+    ambient = False
+
+    def __init__(self, tickets: Tickets) -> None:
+        self._tickets = tickets
+
+    def handles(self, credential: Credential | None) -> bool:
+        """Take whatever is no JWT."""
+        return credential is not None and not credential.is_jwt
+
+    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:
+        """Redeem the ticket for the page that asks."""
+        if credential is None:
+            raise Refusal(UNAUTHENTICATED)
+        return await self._tickets.redeem(credential.value, request.origin)
+
+
+def _key(ticket: str, origin: str | None) -> str:
+    text = ticket if origin is None else f"{ticket}\n{origin}"
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+import structlog
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from pydantic import SecretStr
+
+from app.auth import Credential, Jwks, Jwt, JwtKeys
+from app.auth.connecting import Place
+from app.egress import AllowedHosts, guarded_client
+from app.errors import ConfigurationError, Refusal
+from app.protocol.closing import OVERLOADED, UNAUTHENTICATED
+from app.protocol.principal import CallType, Principal
+from tests.auth.asking import asking
+from tests.egress.server import Answer, Server, answer, closed_port, hang, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+SECRET = "canary-secret-that-is-long-enough-for-hs256"
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+ED_KEY = ed25519.Ed25519PrivateKey.generate()
+
+
+def pem(key: Any) -> str:
+    raw: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return raw.decode()
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"sub": "customer-7", "exp": int(time.time()) + 600, **more}
+
+
+def signed(key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **more: Any) -> str:
+    headers = None if kid is None else {"kid": kid}
+    return jwt.encode(claims(**more), key, algorithm, headers=headers)
+
+
+def raw(header: Any, payload: Any, signature: bytes = b"") -> str:
+    parts = [json.dumps(header).encode(), json.dumps(payload).encode(), signature]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+async def verify(method: Jwt, token: str) -> Principal:
+    return await method.authenticate(asking(), Credential(SecretStr(token), Place.HEADER))
+
+
+async def refused(method: Jwt, token: str) -> Refusal:
+    with structlog.testing.capture_logs() as logs, pytest.raises(Refusal) as caught:
+        await verify(method, token)
+    assert token not in str(logs)
+    assert token not in caught.value.message
+    return caught.value
+
+
+BY_SECRET = JwtKeys(secret=SecretStr(SECRET))
+
+
+async def test_claims_become_the_principal() -> None:
+    until = int(time.time()) + 600
+    token = signed(
+        exp=until,
+        agent="support",
+        call_type="webCall",
+        endpoint="+4930123",
+        additional_data={"plan": "gold"},
+        jti="credential-1",
+        origin="https://app.example.com",
+    )
+    assert await verify(Jwt(BY_SECRET), token) == Principal(
+        "customer-7",
+        "jwt",
+        agent="support",
+        call_type=CallType.WEB_CALL,
+        endpoint="+4930123",
+        additional_data={"plan": "gold"},
+        origin="https://app.example.com",
+        expires_at=until,
+        credential_id="credential-1",
+    )
+
+
+async def test_a_token_without_a_jti_is_known_by_its_hash() -> None:
+    token = signed()
+    principal = await verify(Jwt(BY_SECRET), token)
+    assert principal.credential_id is not None
+    assert len(principal.credential_id) == 64
+    assert principal.expires_at is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"), [(RSA_KEY, "RS256"), (EC_KEY, "ES256"), (ED_KEY, "EdDSA")]
+)
+async def test_a_public_key_verifies_what_its_private_key_signed(key: Any, algorithm: str) -> None:
+    method = Jwt(JwtKeys(public_key=pem(key)))
+    assert await verify(method, signed(key, algorithm))
+    escaped = Jwt(JwtKeys(public_key=pem(key).replace("\n", "\\n")))
+    assert await verify(escaped, signed(key, algorithm))
+
+
+async def test_alg_none_is_refused_in_every_spelling() -> None:
+    for method in (Jwt(BY_SECRET), Jwt(JwtKeys(public_key=pem(RSA_KEY)))):
+        for name in ("none", "None", "NONE", "nOnE", "", None, 5, ["HS256"], {}):
+            assert (await refused(method, raw({"alg": name}, claims()))).reason is UNAUTHENTICATED
+        assert (await refused(method, raw({}, claims()))).reason is UNAUTHENTICATED
+
+
+async def test_a_public_key_is_never_taken_for_a_secret() -> None:
+    """The classic confusion: HS256 with the PEM, which everybody knows, as the secret."""
+    public = pem(RSA_KEY)
+    unsigned = raw({"alg": "HS256", "typ": "JWT"}, claims()).rsplit(".", 1)[0]
+    forged = hmac.new(public.encode(), unsigned.encode(), hashlib.sha256).digest()
+    token = unsigned + "." + base64.urlsafe_b64encode(forged).rstrip(b"=").decode()
+    both = JwtKeys(public_key=public, secret=SecretStr(SECRET))
+    for keys in (JwtKeys(public_key=public), both):
+        assert (await refused(Jwt(keys), token)).reason is UNAUTHENTICATED
+    assert await verify(Jwt(both), signed())
+    assert await verify(Jwt(both), signed(RSA_KEY, "RS256"))
+
+
+async def test_an_algorithm_that_was_not_allowed_is_refused() -> None:
+    pinned = Jwt(JwtKeys(public_key=pem(RSA_KEY), algorithms=("RS512",)))
+    assert await verify(pinned, signed(RSA_KEY, "RS512"))
+    await refused(pinned, signed(RSA_KEY, "RS256"))
+    await refused(Jwt(BY_SECRET), signed(algorithm="HS512", key=SECRET * 2))
+
+
+BAD = {
+    "forged": lambda: signed("another-secret-that-is-long-enough-for-hs256"),
+    "expired": lambda: signed(exp=int(time.time()) - 30),
+    "not yet": lambda: signed(nbf=int(time.time()) + 60),
+    "no exp": lambda: jwt.encode({"sub": "a"}, SECRET),
+    "no sub": lambda: jwt.encode({"exp": int(time.time()) + 60}, SECRET),
+    "sub is no text": lambda: signed(sub=7),
+    "sub is empty": lambda: signed(sub=""),
+    "exp is endless": lambda: signed(exp=float("inf")),
+    "exp is no number": lambda: signed(exp=float("nan")),
+    "exp is huge": lambda: signed(exp=10**30),
+    "call type is unknown": lambda: signed(call_type="fax"),
+    "agent is no text": lambda: signed(agent=["a"]),
+    "data is no object": lambda: signed(additional_data="x"),
+    "origin is none": lambda: signed(origin="nowhere"),
+    "payload is a list": lambda: jwt.PyJWS().encode(b"[1]", SECRET),
+    "payload is deep": lambda: jwt.PyJWS().encode(b'{"a":' + b"[" * 9000, SECRET),
+    "crit": lambda: jwt.encode(claims(), SECRET, headers={"crit": ["x"]}),
+    "kid is no text": lambda: raw({"alg": "HS256", "kid": {"a": 1}}, claims()),
+    "header is deep": lambda: (
+        base64.urlsafe_b64encode(b'{"a":' + b"[" * 9000).rstrip(b"=").decode() + ".e30.e30"
+    ),
+    "empty": lambda: "..",
+    "four dots": lambda: "a.b.c.d.e",
+    "not ascii": lambda: "é.ü.ö",
+    "surrogate": lambda: "\ud800.a.b",
+    "no base64": lambda: "!!.!!.!!",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_a_bad_token_is_refused(name: str) -> None:
+    refusal = await refused(Jwt(BY_SECRET), BAD[name]())
+    assert refusal.reason is UNAUTHENTICATED
+
+
+async def test_an_unreadable_claim_is_named() -> None:
+    refusal = await refused(Jwt(BY_SECRET), signed(call_type="canary"))
+    assert refusal.message == "The claim call_type of the credential cannot be read."
+
+
+async def test_issuer_and_audience_are_held_to_the_configuration() -> None:
+    method = Jwt(replace(BY_SECRET, issuer="https://id.example.com", audience=("relay", "other")))
+    good = {"iss": "https://id.example.com", "aud": ["x", "relay"]}
+    assert await verify(method, signed(**good))
+    for bad in ({"iss": "https://evil"}, {"aud": "x"}, {"aud": []}):
+        await refused(method, signed(**{**good, **bad}))
+    await refused(method, signed())
+    assert await verify(Jwt(BY_SECRET), signed(iss="any", aud="any"))
+
+
+def test_every_fault_of_the_configuration_is_told() -> None:
+    keys = JwtKeys(secret=SecretStr(SECRET), algorithms=("none", "RS256", "HS257", "HS256"))
+    with pytest.raises(ConfigurationError) as caught:
+        keys.allowed()
+    assert caught.value.faults == (
+        "RELAY_JWT_ALGORITHMS: 'none' is not supported",
+        "RELAY_JWT_ALGORITHMS: RS256 needs RELAY_JWT_PUBLIC_KEY or RELAY_JWT_JWKS_URL",
+        "RELAY_JWT_ALGORITHMS: 'HS257' is not supported",
+    )
+    for wrong in (
+        JwtKeys(),
+        JwtKeys(public_key=pem(RSA_KEY), jwks_url="https://x"),
+        JwtKeys(public_key=pem(RSA_KEY), algorithms=("HS256",)),
+        JwtKeys(public_key="canary"),
+        JwtKeys(public_key=pem(RSA_KEY), algorithms=("ES256",)),
+        JwtKeys(jwks_url="https://x"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            Jwt(wrong)
+        assert "canary" not in str(caught.value)
+
+
+def test_no_secret_shows() -> None:
+    assert SECRET not in repr(BY_SECRET)
+    assert SECRET not in repr(Jwt(BY_SECRET))
+
+
+def test_a_short_secret_is_warned_of() -> None:
+    with structlog.testing.capture_logs() as logs:
+        Jwt(JwtKeys(secret=SecretStr("short")))
+    assert [entry["event"] for entry in logs] == ["jwt_secret_is_short"]
+
+
+# Keys at a URL
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def jwk(key: Any, **more: Any) -> dict[str, Any]:
+    algorithm = {
+        rsa.RSAPrivateKey: jwt.algorithms.RSAAlgorithm,
+        ec.EllipticCurvePrivateKey: jwt.algorithms.ECAlgorithm,
+    }
+    made = next(made for kind, made in algorithm.items() if isinstance(key, kind))
+    return {**made.to_jwk(key.public_key(), as_dict=True), **more}
+
+
+def key_set(*keys: Any) -> bytes:
+    return answer(200, {"keys": list(keys)})
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with guarded_client(AllowedHosts().trusting("127.0.0.1"), timeout=10) as made:
+        yield made
+
+
+class Url:
+    """A `jwt` method whose keys a real server serves."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, server: Server, timeout: float = 10, **options: Any
+    ) -> None:
+        self.clock = Clock()
+        self.server = server
+        keys = JwtKeys(jwks_url=f"{server.url}/keys", **options)
+        jwks = Jwks(f"{server.url}/keys", client, keys.allowed(), clock=self.clock, timeout=timeout)
+        self.method = Jwt(keys, jwks)
+
+
+async def test_keys_are_fetched_once_and_kept(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a"), jwk(EC_KEY, kid="b"))) as server:
+        url = Url(client, server)
+        assert await verify(url.method, signed(RSA_KEY, "RS256", "a"))
+        assert await verify(url.method, signed(EC_KEY, "ES256", "b"))
+        await refused(url.method, signed(OTHER_RSA, "RS256", "a"))
+        await refused(url.method, signed(RSA_KEY, "RS256", "b"))
+        assert len(server.seen) == 1
+        assert server.seen[0].path == "/keys"
+
+
+async def test_a_storm_of_callers_makes_one_fetch(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a"))) as server:
+        url = Url(client, server)
+        token = signed(RSA_KEY, "RS256", "a")
+        await asyncio.gather(*(verify(url.method, token) for _ in range(50)))
+        assert len(server.seen) == 1
+
+
+async def test_a_storm_of_unknown_kids_refreshes_once_in_30_s(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a"))) as server:
+        url = Url(client, server)
+        assert await verify(url.method, signed(RSA_KEY, "RS256", "a"))
+        for number in range(30):
+            url.clock.now += 0.9
+            refusal = await refused(url.method, signed(OTHER_RSA, "RS256", f"made-up-{number}"))
+            assert refusal.reason is UNAUTHENTICATED
+        assert len(server.seen) == 1
+        url.clock.now += 3.1
+        for number in range(30):
+            await refused(url.method, signed(OTHER_RSA, "RS256", f"more-{number}"))
+        assert len(server.seen) == 2
+
+
+async def test_a_rotated_key_is_found_and_an_old_one_forgotten(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a")), key_set(jwk(OTHER_RSA, kid="b"))) as server:
+        url = Url(client, server)
+        assert await verify(url.method, signed(RSA_KEY, "RS256", "a"))
+        url.clock.now += 30
+        assert await verify(url.method, signed(OTHER_RSA, "RS256", "b"))
+        await refused(url.method, signed(RSA_KEY, "RS256", "a"))
+
+
+async def test_a_withdrawn_key_is_forgotten_within_five_minutes(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a")), key_set(jwk(EC_KEY, kid="b"))) as server:
+        url = Url(client, server)
+        token = signed(RSA_KEY, "RS256", "a")
+        assert await verify(url.method, token)
+        url.clock.now += 300
+        await refused(url.method, token)
+
+
+DOWN: dict[str, bytes | Answer] = {
+    "5xx": answer(500),
+    "redirect": answer(302, b"", location="http://127.0.0.1:1/"),
+    "no JSON": answer(200, b"<html>"),
+    "no set": answer(200, ["x"]),
+    "no keys": answer(200, {"keys": []}),
+    "odd keys": key_set(5, {}, {"kty": "RSA", "n": 5, "e": []}, {"kid": 1, "kty": "EC"}),
+    "only symmetric": key_set({"kty": "oct", "k": "YWJj", "kid": "a"}),
+    "too large": answer(200, b" " * 300_000),
+    "closed": b"",
+    "silent": hang,
+}
+
+
+@pytest.mark.parametrize("name", DOWN)
+async def test_old_keys_stay_good_while_the_url_is_down(
+    name: str, client: httpx.AsyncClient
+) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a")), DOWN[name]) as server:
+        url = Url(client, server, timeout=2 if name == "silent" else 10)
+        token = signed(RSA_KEY, "RS256", "a")
+        assert await verify(url.method, token)
+        url.clock.now += 300
+        assert await verify(url.method, token)
+        assert await verify(url.method, token)
+        assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("name", DOWN)
+async def test_without_any_keys_nobody_can_tell_and_failures_are_not_repeated(
+    name: str, client: httpx.AsyncClient
+) -> None:
+    async with serving(DOWN[name], key_set(jwk(RSA_KEY, kid="a"))) as server:
+        url = Url(client, server, timeout=0.5 if name == "silent" else 10)
+        token = signed(RSA_KEY, "RS256", "a")
+        for _ in range(3):
+            refusal = await refused(url.method, token)
+            assert refusal.reason is OVERLOADED
+            assert refusal.retry_after is not None
+        assert len(server.seen) == 1
+        url.clock.now += 30
+        if name != "silent":
+            assert await verify(url.method, token)
+
+
+async def test_an_unreachable_url_is_a_failure_like_others(client: httpx.AsyncClient) -> None:
+    server = Server()
+    server.port = await closed_port()
+    refusal = await refused(Url(client, server).method, signed(RSA_KEY, "RS256", "a"))
+    assert refusal.reason is OVERLOADED
+
+
+async def test_a_caller_that_leaves_does_not_spoil_the_fetch(client: httpx.AsyncClient) -> None:
+    gate = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def slow(_seen: Any) -> bytes:
+        asked.set()
+        await gate.wait()
+        return key_set(jwk(RSA_KEY, kid="a"))
+
+    async with serving(slow) as server:
+        url = Url(client, server)
+        token = signed(RSA_KEY, "RS256", "a")
+        first = asyncio.ensure_future(verify(url.method, token))
+        await asyncio.wait_for(asked.wait(), 10)
+        second = asyncio.ensure_future(verify(url.method, token))
+        third = asyncio.ensure_future(verify(url.method, token))
+        await asyncio.sleep(0)
+        second.cancel()
+        gate.set()
+        assert await first
+        assert await third
+        with pytest.raises(asyncio.CancelledError):
+            await second
+
+
+async def test_a_token_without_a_kid_needs_a_single_key(client: httpx.AsyncClient) -> None:
+    one, two = jwk(RSA_KEY, kid="a"), jwk(OTHER_RSA, kid="b")
+    async with serving(key_set(one, jwk(EC_KEY, kid="c"))) as server:
+        assert await verify(Url(client, server).method, signed(RSA_KEY, "RS256"))
+    async with serving(key_set(one, two)) as server:
+        await refused(Url(client, server).method, signed(RSA_KEY, "RS256"))
+
+
+async def test_a_key_is_used_as_it_says_alone(client: httpx.AsyncClient) -> None:
+    keys = key_set(
+        jwk(RSA_KEY, kid="pinned", alg="PS256"),
+        jwk(RSA_KEY, kid="enc", use="enc"),
+        jwk(RSA_KEY, kid="free"),
+        {"kty": "oct", "kid": "sym", "k": base64.urlsafe_b64encode(SECRET.encode()).decode()},
+    )
+    async with serving(keys) as server:
+        method = Url(client, server, algorithms=("RS256", "PS256")).method
+        assert await verify(method, signed(RSA_KEY, "PS256", "pinned"))
+        assert await verify(method, signed(RSA_KEY, "PS256", "free"))
+        assert await verify(method, signed(RSA_KEY, "RS256", "free"))
+        await refused(method, signed(RSA_KEY, "RS256", "pinned"))
+        await refused(method, signed(RSA_KEY, "RS256", "enc"))
+        await refused(method, signed(SECRET, "HS256", "sym"))
