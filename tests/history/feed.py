@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from app.history.port import ConversationStart, Direction
 from app.history.queue import Bounds
-from app.history.recorder import QueueRecorder
 from app.protocol.closing import ENDED
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from app.history.recorder import QueueRecorder
     from app.protocol.closing import CloseReason
 
 UP, DOWN = Direction.FROM_BROWSER, Direction.FROM_UPSTREAM
 QUICK = Bounds(interval=0.01, slowest_retry=0.2)
 NOW = 1_790_000_000.0
-WORDS = "Привет hello naïve 你好 order 17 «quoted» \"double\" back\\slash 🙂 line\nbreak a".split(" ")
+WORDS = [
+    *("Привет", "hello", "naïve", "你好", "order", "17", "«quoted»", '"double"', "a"),
+    *("back\\slash", "🙂", "line\nbreak"),
+]
 
 
 def start(conversation_id: str, subject: str = "ann", **more: Any) -> ConversationStart:
@@ -72,7 +75,7 @@ def converse(
     recorder: QueueRecorder, name: str, seed: int, turns: int = 6, reason: CloseReason = ENDED
 ) -> Said:
     """Feed a whole conversation at once; its turns come in random pieces."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - no secret
     said = Said(name)
     recorder.started(start(name, subject=f"subject-{seed % 10}"))
     recorder.frame(name, DOWN, NOW, event("connection", {"recordId": name}))

@@ -13,6 +13,7 @@ from app.history.model import Filters
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
 from app.protocol.closing import ENDED, IDLE
+from app.protocol.tool import Outcome, ToolCall, ToolResult
 from tests.history.feed import DOWN, NOW, QUICK, UP, converse, event, running, start, text, until
 
 if TYPE_CHECKING:
@@ -136,8 +137,6 @@ async def test_with_content_off_nothing_of_what_was_said_is_stored(database: Dat
         frame = {"type": "conversationResult", "result": {"status": "Completed"}}
         frame["result"] |= {"finishReason": "SECRET", "errorMessage": "SECRET", "x": "SECRET"}
         recorder.frame("c1", DOWN, NOW, json.dumps(frame).encode())
-        from app.protocol.tool import Outcome, ToolCall, ToolResult
-
         recorder.tool(
             "c1",
             ToolCall("1", "look", {"q": "SECRET"}),

@@ -135,7 +135,8 @@ class Postgres:
         while time.monotonic() < give_up:
             if self._process.poll() is not None:
                 raise AssertionError(f"PostgreSQL did not start:\n{self.log()}")
-            if subprocess.run(ready, capture_output=True, env=_environment()).returncode == 0:
+            asked = subprocess.run(ready, check=False, capture_output=True, env=_environment())
+            if asked.returncode == 0:
                 return
             time.sleep(0.05)
         raise AssertionError(f"PostgreSQL did not answer within 30 s:\n{self.log()}")
@@ -162,7 +163,7 @@ def _reachable(binaries: Path) -> Path:
     try:
         _run([binaries / "postgres", "--version"])
     except (PermissionError, AssertionError):
-        copy = Path(tempfile.gettempdir()) / f"relay-pginstall-{os.stat(binaries).st_ino}"
+        copy = Path(tempfile.gettempdir()) / f"relay-pginstall-{binaries.stat().st_ino}"
         if not copy.exists():
             half = Path(tempfile.mkdtemp(prefix="relay-pginstall-"))
             half.chmod(0o755)

@@ -1,0 +1,113 @@
+"""The bag that is a table: results survive restarts, and any replica may carry them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from sqlalchemy import select, update
+
+from app.history.courier import Backoff, Letter
+from app.history.schema import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import RowMapping
+
+    from app.history.database import Database
+    from app.history.seal import Seal
+
+log = structlog.get_logger(__name__)
+
+WAITING: Final = "waiting"
+DELIVERED: Final = "delivered"
+GIVEN_UP: Final = "given_up"
+
+
+class Outbox:
+    """Implements the port `Bag`.
+
+    `clock` is in Unix seconds, `replica` this process's own name. A claim holds for `lease`
+    seconds, longer than a try may take; a replica that dies with it loses it then. Letters past
+    their deadline are given up, and their bodies deleted; `on_given_up` hears how many.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        replica: str,
+        *,
+        seal: Seal | None = None,
+        backoff: Backoff | None = None,
+        lease: float = 60.0,
+        on_given_up: Callable[[int], None] | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._replica = replica
+        self._seal = seal
+        self._backoff = backoff or Backoff()
+        self._lease = lease
+        self._on_given_up = on_given_up
+
+    async def claim(self, most: int) -> Sequence[Letter]:
+        """Take due letters, each from under every other replica's eyes."""
+        now = self._clock()
+        due = (
+            select(outbox.c.id)
+            .where(outbox.c.state == WAITING, outbox.c.next_at <= now, outbox.c.deadline > now)
+            .order_by(outbox.c.next_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        take = (
+            update(outbox)
+            .where(outbox.c.id.in_(select(due.c.id)))
+            .values(
+                next_at=now + self._lease,
+                attempts=outbox.c.attempts + 1,
+                claimed_by=self._replica,
+            )
+            .returning(*outbox.columns)
+        )
+        expire = (
+            update(outbox)
+            .where(outbox.c.state == WAITING, outbox.c.deadline <= now)
+            .values(state=GIVEN_UP, body=None)
+        )
+        async with self._database.transaction(write=True) as connection:
+            expired = (await connection.execute(expire)).rowcount
+            rows = (await connection.execute(take)).mappings().all()
+        if expired:
+            log.error("results_given_up", results=expired)
+            if self._on_given_up is not None:
+                self._on_given_up(expired)
+        return [letter for row in rows if (letter := self._letter(row)) is not None]
+
+    async def delivered(self, letter: Letter) -> None:
+        """Note that it arrived, whoever carried it; its body is needed no more."""
+        statement = update(outbox).where(outbox.c.id == letter.id)
+        async with self._database.transaction(write=True) as connection:
+            await connection.execute(statement.values(state=DELIVERED, body=None))
+
+    async def failed(self, letter: Letter) -> bool:
+        """Keep it for later; the deadline is judged when that comes."""
+        mine = (outbox.c.state == WAITING, outbox.c.claimed_by == self._replica)
+        statement = update(outbox).where(outbox.c.id == letter.id, *mine)
+        next_at = self._clock() + self._backoff.after(letter.attempts)
+        async with self._database.transaction(write=True) as connection:
+            await connection.execute(statement.values(next_at=next_at, claimed_by=None))
+        return True
+
+    def _letter(self, row: RowMapping) -> Letter | None:
+        body: bytes | None = row["body"]
+        if body is not None and row["sealed"]:
+            body = self._seal.open(body, row["id"]) if self._seal is not None else None
+        if body is None:
+            # Another replica may hold the secret that this was sealed under: the lease runs out.
+            log.error("result_cannot_be_opened", message=row["id"])
+            return None
+        return Letter(row["id"], body, row["deadline"], row["attempts"])

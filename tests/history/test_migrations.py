@@ -1,0 +1,88 @@
+"""The schema: what models say is what migrations make, however many replicas start."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
+from sqlalchemy import inspect, text
+
+from app.history.database import Database
+from app.history.errors import HistoryLost
+from app.history.migrate import migrate
+from app.history.schema import metadata
+from app.history.store import Store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ROOT = Path(__file__).parents[2]
+
+
+def differences(connection: Connection) -> list[object]:
+    options = {"compare_type": True}
+    context = MigrationContext.configure(connection, opts=options)
+    found = compare_metadata(context, metadata)
+    looked_at = inspect(connection)
+    for table in metadata.tables.values():  # what autogenerate does not compare
+        keys = looked_at.get_pk_constraint(table.name)["constrained_columns"]
+        if keys != [column.name for column in table.primary_key.columns]:
+            found.append((table.name, keys))
+        for foreign in looked_at.get_foreign_keys(table.name):
+            if foreign["options"] != {"ondelete": "CASCADE"}:
+                found.append((table.name, foreign))
+    return found
+
+
+async def test_models_and_migrations_agree(database: Database) -> None:
+    await migrate(database)
+    async with database.transaction() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_replicas_that_start_together_migrate_once(
+    url: SecretStr, database: Database
+) -> None:
+    replicas = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.history.migrator",
+            url.get_secret_value(),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]
+    for replica in replicas:
+        out, err = await asyncio.wait_for(replica.communicate(), 60)
+        assert (replica.returncode, out) == (0, b"migrated\n"), err.decode()
+    async with database.transaction() as connection:
+        versions = await connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert len(versions.all()) == 1
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_schema_from_the_future_is_left_alone_and_used(database: Database) -> None:
+    await migrate(database)
+    async with database.transaction(write=True) as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store = Store(database)
+    await store.open()
+    assert await store.write([]) == frozenset()
+
+
+async def test_no_password_is_shown_when_the_database_is_not_there() -> None:
+    database = Database(SecretStr("postgresql+asyncpg://relay:hunter2@127.0.0.1:1/none"))
+    assert "hunter2" not in repr(database)
+    with pytest.raises(HistoryLost) as caught:
+        await migrate(database)
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
+    await database.close()

@@ -1,0 +1,216 @@
+"""Every result arrives at least once, signed, in the vendor's shape, and never too late."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text as sql
+
+from app.errors import ConfigurationError
+from app.history.archive import Archive
+from app.history.courier import Backoff, Courier
+from app.history.memory import MemoryBag
+from app.history.message import Composer
+from app.history.outbox import Outbox
+from app.history.recorder import QueueRecorder
+from app.history.seal import Seal
+from app.history.sender import Sender
+from app.history.store import Store
+from app.protocol.closing import ENDED, UPSTREAM_FAILED
+from tests.history.feed import DOWN, NOW, QUICK, converse, result, running, start, text, until
+from tests.history.receiver import SECRET, Receiver, receiving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from app.history.courier import Bag, Delivery
+    from app.history.database import Database
+
+SOON = Backoff(0.01, 0.1)
+
+
+@asynccontextmanager
+async def carrying(
+    bag: Bag,
+    receiver: Receiver,
+    *,
+    clock: Any = time.time,
+    patience: float = 0.5,
+    on_delivery: Any = None,
+) -> AsyncIterator[Courier]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        sender = Sender(SecretStr(receiver.url), SecretStr(SECRET), http, clock, timeout=patience)
+        courier = Courier(bag, sender, poll=0.02, on_delivery=on_delivery)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(courier.run())
+            yield courier
+            task.cancel()
+
+
+def test_a_secret_that_is_no_key_is_refused_by_its_name() -> None:
+    for bad in ("", "my secret", "whsec_", "whsec_c2hvcnQ=", "schlüssel"):
+        with pytest.raises(ConfigurationError, match="RELAY_RESULT_WEBHOOK_SECRET"):
+            Sender(SecretStr("http://x"), SecretStr(bad), httpx.AsyncClient(), time.time)
+
+
+async def test_results_arrive_once_at_least_however_the_receiver_behaves(
+    database: Database,
+) -> None:
+    chance = random.Random(7)  # noqa: S311 - no secret
+    moods = ["ok", "ok", "500", "503", "301", "redirect", "404", "hang", "cut", "endless"]
+    receiver = Receiver(lambda _: chance.choice(moods))
+    store = Store(database)
+    recorder = QueueRecorder(QUICK, time.monotonic, store, composer=Composer(lifetime=1e12))
+    async with receiving(receiver):
+        boxes = [Outbox(database, time.time, f"r{n}", backoff=SOON, lease=1.5) for n in range(2)]
+        async with (
+            carrying(boxes[0], receiver, patience=0.3),
+            carrying(boxes[1], receiver, patience=0.3),
+            running(recorder),
+        ):
+            said = {f"msg_c{n}": converse(recorder, f"c{n}", n) for n in range(60)}
+            await until(lambda: receiver.taken.keys() == said.keys(), 100)
+    assert receiver.elsewhere == 0
+    for name, bodies in receiver.bodies.items():
+        assert len(bodies) == 1, name
+    for name, (body, *_) in receiver.taken.items():
+        assert body["type"] == "CompletedWebHookPayload"
+        spoken = [(t["speaker"], t["text"]) for t in body["transcription"]]
+        assert spoken == [(source, words) for source, words, _ in said[name].turns]
+
+
+async def test_a_steady_receiver_gets_each_result_once_from_many_replicas(
+    database: Database,
+) -> None:
+    receiver = Receiver()
+    marked: list[object] = []
+    recorder = QueueRecorder(
+        QUICK, time.monotonic, Store(database), composer=Composer(lifetime=1e12)
+    )
+    async with running(recorder):
+        for number in range(80):
+            converse(recorder, f"c{number}", number, turns=1)
+    async with receiving(receiver):
+        boxes = [Outbox(database, time.time, f"r{n}", backoff=SOON) for n in range(3)]
+        async with (
+            carrying(boxes[0], receiver, patience=20, on_delivery=marked.append),
+            carrying(boxes[1], receiver, patience=20, on_delivery=marked.append),
+            carrying(boxes[2], receiver, patience=20, on_delivery=marked.append),
+        ):
+            await until(lambda: len(marked) == 80)
+    assert set(receiver.tries.values()) == {1}
+    assert len(receiver.taken) == 80
+    kept = await Archive(database, recorder.forget).result("c7")
+    assert kept is not None
+    assert (kept.delivery, kept.attempts, kept.status) == ("delivered", 1, "Completed")
+
+
+async def test_nothing_is_sent_after_the_deadline(database: Database) -> None:
+    now = NOW
+    lost: list[int] = []
+    receiver = Receiver(lambda _: "500", verify=False)
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database), composer=Composer())
+    async with running(recorder):
+        recorder.started(start("c1"))
+        recorder.ended("c1", ENDED, NOW)
+    outbox = Outbox(database, lambda: now, "r", backoff=SOON, on_given_up=lost.append)
+    tries: list[Delivery] = []
+    async with (
+        receiving(receiver),
+        carrying(outbox, receiver, clock=lambda: now, on_delivery=tries.append),
+    ):
+        await until(lambda: len(tries) == 1)
+        now = NOW + 86_399.0  # the last second
+        await until(lambda: len(tries) == 2)
+        now = NOW + 86_400.0
+        await until(lambda: lost == [1])
+    assert receiver.tries == {"msg_c1": 2}
+    kept = await Archive(database, recorder.forget).result("c1")
+    assert kept is not None
+    assert (kept.delivery, kept.attempts) == ("given_up", 2)
+
+
+async def test_a_replica_that_dies_with_a_result_loses_it_to_another(database: Database) -> None:
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database), composer=Composer())
+    async with running(recorder):
+        recorder.started(start("c1"))
+        recorder.ended("c1", ENDED, NOW)
+    now = NOW
+    dead, alive = (Outbox(database, lambda: now, name, lease=60) for name in ("dead", "alive"))
+    (claimed,) = await dead.claim(8)
+    assert await alive.claim(8) == []
+    now = NOW + 61
+    (again,) = await alive.claim(8)
+    assert (again.id, again.body, again.attempts) == (claimed.id, claimed.body, 2)
+
+
+async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
+    database: Database,
+) -> None:
+    seal = Seal(SecretStr(SECRET))
+    composer = Composer(lifetime=1e12, seal=seal)
+    recorder = QueueRecorder(
+        QUICK, time.monotonic, Store(database), content=False, composer=composer
+    )
+    async with running(recorder):
+        recorder.started(start("c1", additional_data={"k": "PLAIN"}))
+        recorder.frame("c1", DOWN, NOW, text("user", "PLAIN"))
+        recorder.ended("c1", ENDED, NOW + 2)
+    async with database.transaction() as connection:
+        for table in ("conversations", "turns", "events", "results", "outbox"):
+            rows = (await connection.execute(sql(f"SELECT * FROM {table}"))).all()  # noqa: S608
+            assert "PLAIN" not in repr(rows)
+    receiver = Receiver()
+    async with receiving(receiver):
+        outbox = Outbox(database, time.time, "r", seal=seal)
+        async with carrying(outbox, receiver):
+            await until(lambda: receiver.taken)
+    (body,) = receiver.taken["msg_c1"]
+    assert body["transcription"][0]["text"] == "PLAIN"
+    assert body["callAdditionalData"] == {"k": "PLAIN"}
+    assert body["durationSeconds"] == 2.0
+
+
+async def test_without_history_results_are_tried_a_few_times_and_then_given_up() -> None:
+    refusals = iter(["503", "cut"])
+    receiver = Receiver(lambda name: "500" if name == "msg_never" else next(refusals, "ok"))
+    bag = MemoryBag(time.time, tries=3, backoff=SOON)
+    composer = Composer(lifetime=1e12)
+    recorder = QueueRecorder(QUICK, time.monotonic, bag, content=False, composer=composer)
+    async with receiving(receiver), carrying(bag, receiver) as courier:
+        bag.on_message = courier.wake
+        async with running(recorder):
+            recorder.started(start("late"))
+            recorder.frame("late", DOWN, NOW, text("assistant", "Hello."))
+            recorder.frame("late", DOWN, NOW, text("assistant", "How are you?"))
+            recorder.frame("late", DOWN, NOW, result(status="Completed", summary="fine"))
+            recorder.ended("late", ENDED, NOW + 1)
+            await until(lambda: "msg_late" in receiver.taken)
+            recorder.started(start("never"))
+            recorder.ended("never", UPSTREAM_FAILED, NOW + 1)
+            await until(lambda: receiver.tries.get("msg_never") == 3 and len(bag) == 0)
+    (body,) = receiver.taken["msg_late"]
+    assert body["transcription"][0]["text"] == "Hello. How are you?"
+    assert body["result"]["summary"] == "fine"
+    assert receiver.tries == {"msg_late": 3, "msg_never": 3}
+
+
+async def test_without_history_what_exceeds_the_bound_is_counted() -> None:
+    lost: list[int] = []
+    bag = MemoryBag(time.time, most=3, on_dropped=lost.append)
+    recorder = QueueRecorder(QUICK, time.monotonic, bag, composer=Composer(lifetime=1e12))
+    async with running(recorder):
+        for number in range(5):
+            recorder.started(start(f"c{number}"))
+            recorder.ended(f"c{number}", ENDED, NOW)
+    assert len(bag) + sum(lost) == 5
+    assert len(bag) == 3
+    bag.abandon()
+    assert sum(lost) == 5
