@@ -39,7 +39,11 @@ def ask(port: int, path: str) -> Answer:
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.headers), answer.read().decode())
+        return Answer(
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read().decode(),
+        )
     finally:
         connection.close()
 

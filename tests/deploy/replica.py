@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-NAME = "X-Replica"
+NAME = "x-replica"
 PROTOCOL = Subprotocol("blackbox-relay.v1")
 
 

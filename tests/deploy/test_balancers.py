@@ -157,7 +157,7 @@ async def test_replica_that_is_not_ready_gets_no_new_session_and_keeps_its_own(
     kind: str, tmp_path: Path
 ) -> None:
     async with balanced(kind, tmp_path) as (balancer, one, two), browser(balancer) as socket:
-        leaving, staying = (one, two) if one.seen else (two, one)
+        leaving = one if one.seen else two
         leaving.ready = False
 
         async def left() -> bool:
