@@ -241,6 +241,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   static connect(options?: RelayOptions): Promise<RelayClient>;
   /** Ask for the microphone, connect with callType 'webCall' and take the agent's call. */
   static call(options?: RelayOptions): Promise<RelayClient>;
+  /** Ask for the microphone, before anything else; rejects with a CallProblem. */
+  static microphone(wanted?: CallOptions['microphone']): Promise<MediaStream | null>;
   /** The microphones and speakers; they have labels once the microphone was allowed. */
   static devices(): Promise<{ microphones: MediaDeviceInfo[]; speakers: MediaDeviceInfo[] }>;
 

@@ -119,6 +119,11 @@ export class RelayClient extends EventTarget {
     }
   }
 
+  /** Ask for the microphone, before anything else: a MediaStream, or a CallProblem. */
+  static microphone(wanted) {
+    return openMicrophone(wanted);
+  }
+
   /** Labelled once the microphone was allowed. */
   static async devices() {
     const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];

@@ -1,0 +1,347 @@
+"""A gateway for tests of the pages: it speaks the browser's WebSocket, and nothing stands behind it.
+
+Each conversation is a script, chosen by the agent's name; the count of frames, the confirmations
+and the resume are those of the outer contract, written down a second time here so that the client
+is tested against the contract and not against the gateway's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+PAGES = Path(__file__).parents[2] / "app" / "pages"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "
+    "img-src 'self' data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+ROUTES = {
+    "/client.js": "client.js",
+    "/client.d.ts": "client.d.ts",
+    "/widget.js": "widget.js",
+    "/demo": "demo.html",
+    "/demo/demo.js": "demo.js",
+    "/demo/demo.css": "demo.css",
+    "/console": "console.html",
+    "/console/console.js": "console.js",
+    "/console/console.css": "console.css",
+}
+DEMO_CONFIG = {
+    "agents": [
+        {
+            "name": "support",
+            "callTypes": ["chat"],
+            "default": True,
+            "browserTools": ["show_order"],
+        },
+        {"name": "echo", "callTypes": ["chat"], "default": False, "browserTools": []},
+        {"name": "voice", "callTypes": ["webCall"], "default": False, "browserTools": []},
+        {"name": "refuse-4404", "callTypes": ["chat"], "default": False, "browserTools": []},
+    ],
+    "auth": ["open"],
+    "ticketed": False,
+}
+
+
+def stamp() -> str:
+    return "2026-01-02T03:04:05.678Z"
+
+
+def is_own(frame: dict[str, Any]) -> bool:
+    return any(str(frame.get(key, "")).startswith("relay.") for key in ("type", "name"))
+
+
+@dataclass
+class Conversation:
+    """One conversation's memory: what was sent, what is confirmed, what arrived."""
+
+    id: str
+    token: str
+    agent: str
+    query: dict[str, str]
+    credential: str | None
+    arrived: list[dict[str, Any]] = field(default_factory=list)
+    confirmations: list[int] = field(default_factory=list)
+    sent: int = 0
+    kept: list[tuple[int, str]] = field(default_factory=list)
+    socket: web.WebSocketResponse | None = None
+    inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    ended: bool = False
+    resumes: int = 0
+
+    async def say(self, frame: dict[str, Any]) -> None:
+        """Number a frame, keep it, and send it if somebody is there."""
+        text = json.dumps({"timestamp": stamp(), **frame})
+        if not is_own(frame):
+            self.sent += 1
+            self.kept.append((self.sent, text))
+        if self.socket is not None and not self.socket.closed:
+            with contextlib.suppress(ConnectionError):
+                await self.socket.send_str(text)
+
+    async def text(self, text: str, source: str = "assistant") -> None:
+        await self.say({"type": "text", "content": {"source": source, "text": text}})
+
+    async def next_message(self) -> dict[str, Any]:
+        """The next frame that is no `initialize`."""
+        while (frame := await self.inbox.get())["type"] == "initialize":
+            pass
+        return frame
+
+
+Script = "Callable[[Conversation], Awaitable[None]]"
+
+
+async def echo(talk: Conversation) -> None:
+    await talk.text("Hello! I repeat what you say.")
+    while (frame := await talk.next_message())["type"] != "terminate":
+        if frame["type"] == "incomingChatMessage":
+            await talk.text(frame["content"], "user")
+            await talk.text(frame["content"])
+
+
+async def support(talk: Conversation) -> None:
+    await talk.say({"type": "event", "name": "connection", "data": {"jobId": "job-1"}})
+    await talk.text("Hello, this is Ada from support.")
+    await talk.text("Which order is it about?")
+    asked = await talk.next_message()
+    if asked["type"] == "terminate":
+        return
+    await talk.text(asked["content"], "user")
+    args = {"order_number": "A-1001", "status": "shipped", "eta": "Thursday"}
+    content = {"id": "call-1", "toolName": "show_order", "args": args}
+    await talk.say({"type": "websocketToolRequest", "channelId": "c1", "content": content})
+    while (await talk.next_message())["type"] != "websocketToolResponse":
+        pass
+    await talk.text("It left our warehouse yesterday,")
+    await talk.text("and arrives on Thursday.")
+    while (await talk.next_message())["type"] != "terminate":
+        pass
+    await talk.say({"type": "conversationResult", "result": {"status": "Completed"}})
+
+
+async def count(talk: Conversation) -> None:
+    """Numbered frames of many sizes, as quickly as asked, until the browser says enough."""
+    query = talk.query
+    frames, pause = int(query.get("frames", "1000")), float(query.get("pause", "0.001"))
+    for number in range(1, frames + 1):
+        await talk.text(f"{number}:" + "x" * (number * 37 % 900), "user")
+        if number % 7 == 0:
+            await asyncio.sleep(pause)
+    while (await talk.next_message())["type"] != "terminate":
+        pass
+
+
+async def tools(talk: Conversation) -> None:
+    """Asks for the tool that a message names; twice under one id where the message says so."""
+    number = 0
+    while (frame := await talk.next_message())["type"] != "terminate":
+        if frame["type"] != "incomingChatMessage":
+            continue
+        number += 1
+        wanted = json.loads(frame["content"])
+        content = {"id": f"t{number}", "toolName": wanted["tool"], "args": wanted.get("args", {})}
+        for _ in range(wanted.get("times", 1)):
+            await talk.say({"type": "websocketToolRequest", "content": content})
+
+
+async def silent(talk: Conversation) -> None:
+    while (await talk.next_message())["type"] != "terminate":
+        pass
+
+
+SCRIPTS: dict[str, Callable[[Conversation], Awaitable[None]]] = {
+    "support": support,
+    "echo": echo,
+    "count": count,
+    "tools": tools,
+    "silent": silent,
+}
+
+
+class StubGateway:
+    """Serves the pages and the browser's WebSocket on a free port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.conversations: list[Conversation] = []
+        self.by_token: dict[str, Conversation] = {}
+        self.dials: list[dict[str, Any]] = []
+        self.refusals: list[dict[str, Any]] = []  # each refuses one connection, the first first
+        self.offer_resume = True
+        self.window = 30.0
+        self.demo_config: dict[str, Any] = DEMO_CONFIG
+        self.app = web.Application()
+        self.app.on_response_prepare.append(self._harden)
+        self.app.router.add_get("/ws", self._socket)
+        self.app.router.add_get("/ws/{agent}", self._socket)
+        self.app.router.add_get("/demo/config.json", self._config)
+        self.app.router.add_get("/blank", self._blank)
+        for path, name in ROUTES.items():
+            self.app.router.add_get(path, self._page(PAGES / name))
+        self.port = 0
+        self._scripts: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[StubGateway]:
+        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        try:
+            yield self
+        finally:
+            for task in self._scripts:
+                task.cancel()
+            await asyncio.gather(*self._scripts, return_exceptions=True)
+            await runner.cleanup()
+
+    async def _harden(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Content-Security-Policy"] = CSP
+        response.headers["Cache-Control"] = "no-store"
+
+    def _page(self, path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(_: web.Request) -> web.StreamResponse:
+            kind = {".js": "text/javascript", ".html": "text/html", ".css": "text/css"}
+            return web.Response(
+                body=path.read_bytes(),  # noqa: ASYNC240 - a small local file, in a test
+                content_type=kind.get(path.suffix, "text/plain"),
+                charset="utf-8",
+            )
+
+        return serve
+
+    async def _blank(self, _: web.Request) -> web.Response:
+        text = "<!doctype html><html lang=en><title>blank</title><body></body></html>"
+        return web.Response(text=text, content_type="text/html")
+
+    async def _config(self, _: web.Request) -> web.Response:
+        return web.json_response(self.demo_config)
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        offered = request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
+        bearer = next((one[7:] for one in offered if one.startswith("bearer.")), None)
+        agent = request.match_info.get("agent", "echo")
+        query = dict(request.query)
+        self.dials.append({"agent": agent, "credential": bearer, **query})
+        ws = web.WebSocketResponse(protocols=("blackbox-relay.v1",), compress=False, timeout=0.1)
+        await ws.prepare(request)
+        if self.refusals:
+            refusal = self.refusals.pop(0)
+            await self._refuse(request, ws, refusal)
+        elif agent.startswith("refuse-"):
+            await self._refuse(request, ws, {"code": int(agent[7:]), "message": "Refused by name."})
+        elif "resume" in query:
+            talk = self.by_token.get(query["resume"])
+            await self._resume(ws, talk, int(query.get("received", "0")))
+        else:
+            resumable = self.offer_resume and "blackbox-relay.v1" in offered
+            await self._begin(ws, agent, query, bearer, resumable)
+        return ws
+
+    async def _refuse(
+        self, request: web.Request, ws: web.WebSocketResponse, refusal: dict[str, Any]
+    ) -> None:
+        if refusal.get("abort"):
+            assert request.transport is not None
+            request.transport.abort()
+            return
+        retry = refusal.get("retry", "no")
+        await ws.send_json(
+            {"type": "error", "timestamp": stamp(), "data": {**refusal, "retry": retry}}
+        )
+        await ws.close(code=refusal["code"])
+
+    async def _begin(
+        self,
+        ws: web.WebSocketResponse,
+        agent: str,
+        query: dict[str, str],
+        bearer: str | None,
+        resumable: bool,
+    ) -> None:
+        talk = Conversation(secrets.token_hex(4), secrets.token_hex(8), agent, query, bearer)
+        self.conversations.append(talk)
+        talk.socket = ws
+        resume = {"token": talk.token, "window": self.window} if resumable else None
+        if resumable:
+            self.by_token[talk.token] = talk
+        data = {
+            "sessionId": talk.id,
+            "agent": agent,
+            "callType": query.get("call_type", "chat"),
+            "resume": resume,
+        }
+        await talk.say({"type": "event", "name": "relay.session", "data": data})
+        task = asyncio.create_task(self._run(talk))
+        self._scripts.add(task)
+        task.add_done_callback(self._scripts.discard)
+        await self._read(ws, talk)
+
+    async def _run(self, talk: Conversation) -> None:
+        await SCRIPTS.get(talk.agent, echo)(talk)
+        talk.ended = True
+        if talk.socket is not None:
+            await talk.socket.close(code=WSCloseCode.OK)
+
+    async def _resume(
+        self, ws: web.WebSocketResponse, talk: Conversation | None, received: int
+    ) -> None:
+        if talk is None or talk.ended:
+            code = 1000 if talk else 4410
+            if code != WSCloseCode.OK:
+                data = {"code": 4410, "message": "Cannot resume.", "retry": "reconnect"}
+                await ws.send_json({"type": "error", "timestamp": stamp(), "data": data})
+            await ws.close(code=code)
+            return
+        talk.resumes += 1
+        missing = [text for number, text in talk.kept if number > received]
+        assert len(missing) == talk.sent - received, "what was confirmed is asked for again"
+        older, talk.socket = talk.socket, None
+        arrived = len(talk.arrived)
+        data = {"replayed": len(missing), "received": arrived}
+        with contextlib.suppress(ConnectionError):
+            await ws.send_json(
+                {"type": "event", "name": "relay.resumed", "timestamp": stamp(), "data": data}
+            )
+            known = talk.sent
+            for text in missing:
+                await ws.send_str(text)
+            while talk.sent > known:  # what was said while we caught up
+                late = [text for number, text in talk.kept if number > known]
+                known = talk.sent
+                for text in late:
+                    await ws.send_str(text)
+        talk.socket = ws
+        if older is not None and not older.closed:
+            asyncio.get_running_loop().create_task(older.close(code=4409))
+        await self._read(ws, talk)
+
+    async def _read(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
+        async for message in ws:
+            if message.type is not WSMsgType.TEXT or talk.socket is not ws:
+                break
+            frame = json.loads(message.data)
+            if frame["type"] == "relay.received":
+                talk.confirmations.append(frame["count"])
+                talk.kept = [one for one in talk.kept if one[0] > frame["count"]]
+            else:
+                talk.arrived.append(frame)
+                await talk.inbox.put(frame)
+        if talk.socket is ws:
+            talk.socket = None
