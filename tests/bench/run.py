@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import sys
 import tempfile
@@ -11,6 +10,7 @@ import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class Outcome:
     samples: Samples = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     faults: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
-    busy_elsewhere: float = 0
+    elsewhere: float = 0
 
     def add(self, peer: str, figures: dict[str, float]) -> None:
         """Take one turn's figures."""
@@ -61,7 +61,6 @@ class Run:
         self._outcome = Outcome()
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
-        self._cpu_ended = 0.0
 
     def run(self) -> Outcome:
         """Do all of it. Faults end a peer's part, not the run."""
@@ -72,10 +71,8 @@ class Run:
             for turn in range(self._plan.growth_rounds):
                 for peer in self._turns(turn, self._peers):
                     self._guarded(peer, f"growth {turn + 1}", self._growth)
-        after = Busy.now()
         self._outcome.seconds = time.monotonic() - started
-        stolen = after.stolen - before.stolen
-        self._outcome.busy_elsewhere = stolen / self._outcome.seconds
+        self._outcome.elsewhere = before.elsewhere(Busy.now(), self._outcome.seconds)
         return self._outcome
 
     def _prepare(self) -> None:
@@ -114,14 +111,16 @@ class Run:
                 self._load.close()
                 self._outcome.add(DIRECT, direct)
                 for peer in self._turns(turn, [p for p in self._peers if p.name in entered]):
-                    self._guarded(
-                        peer, f"round {turn + 1}", lambda p: self._turn(p, entered, direct)
-                    )
+                    step = partial(self._turn, entered=entered, direct=direct)
+                    self._guarded(peer, f"round {turn + 1}", step)
 
-    def _enter(
-        self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]
-    ) -> None:
-        entered[peer.name] = self._launch(peer, stack)
+    def _enter(self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]) -> None:
+        process, port = self._launch(peer, stack)
+        self._load.target(port, peer.browser)
+        self._load.open(stages.SESSIONS)
+        stages.heat(self._load, self._plan)
+        self._load.close()
+        entered[peer.name] = process, port
 
     def _turn(
         self, peer: Peer, entered: dict[str, tuple[Process, int]], direct: dict[str, float]
@@ -167,8 +166,7 @@ class Run:
         except Fault as fault:
             self._outcome.faults[peer.name] = f"{what}: {fault}"
             print(f"\n{peer.name} is out, {what}: {fault}", file=sys.stderr)
-            with contextlib.suppress(Fault):
-                self._load.drop()
+            self._load.drop()
 
     @staticmethod
     def _turns(turn: int, peers: list[Peer]) -> list[Peer]:
@@ -181,7 +179,7 @@ def certificate(room: Path) -> Path:
     """Write a certificate for loopback that lives a day; with its key beside it for the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     loopback = ipaddress.ip_address("127.0.0.1")
     signed = (
         x509.CertificateBuilder()
@@ -189,8 +187,8 @@ def certificate(room: Path) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(loopback)]),
             critical=False,
