@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
-from tests.bench.table import versions
+from tests.bench.table import rounds_of, versions
 
 if TYPE_CHECKING:
     from tests.bench.figures import Report
@@ -104,7 +104,7 @@ def draw(report: Report) -> str:
 
 def _subtitle(report: Report) -> str:
     return (
-        f"Shorter is better. Medians of {report.plan['rounds']:g} interleaved rounds, the line is "
+        f"Shorter is better. Medians of {rounds_of(report)}, the line is "
         "lowest to highest. One core for the relay; nginx and HAProxy look at no message."
     )
 

@@ -76,6 +76,12 @@ def versions(report: Report) -> list[str]:
     ]
 
 
+def rounds_of(report: Report) -> str:
+    """Say how often it was measured."""
+    rounds = report.plan["rounds"]
+    return "one round" if rounds == 1 else f"{rounds:g} interleaved rounds"
+
+
 def _head(report: Report) -> str:
     rounds = (
         f"{report.plan['rounds']:g} rounds, interleaved; median (lowest {TO} highest) {TIMES} nginx"
