@@ -27,7 +27,7 @@ from tests.bench.peers import Browser, Launch, Peer, Wiring
 from tests.bench.process import Fault, Process, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.stages import Plan
 
@@ -61,14 +61,15 @@ class Run:
         self._outcome = Outcome()
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
+        self._started = time.monotonic()
 
     def run(self) -> Outcome:
         """Do all of it. Faults end a peer's part, not the run."""
-        started, before = time.monotonic(), Busy.now()
+        started, before = self._started, Busy.now()
         with self._stack:
             self._prepare()
             self._rounds()
-            for turn in range(self._plan.growth_rounds):
+            for turn in self._while_time(self._plan.growth_rounds, self._plan.limit):
                 for peer in self._turns(turn, self._peers):
                     self._guarded(peer, f"growth {turn + 1}", self._growth)
         self._outcome.seconds = time.monotonic() - started
@@ -104,7 +105,7 @@ class Run:
             entered: dict[str, tuple[Process, int]] = {}
             for peer in [peer for peer in self._peers if peer.rounds]:
                 self._guarded(peer, "start", lambda p: self._enter(p, stack, entered))
-            for turn in range(self._plan.rounds):
+            for turn in self._while_time(self._plan.rounds, self._plan.limit * 0.6):
                 self._load.target(self._ports[DIRECT], Browser())
                 self._load.open(stages.PACED)
                 direct = stages.pace(self._load, self._plan)
@@ -167,6 +168,16 @@ class Run:
             self._outcome.faults[peer.name] = f"{what}: {fault}"
             print(f"\n{peer.name} is out, {what}: {fault}", file=sys.stderr)
             self._load.drop()
+
+    def _while_time(self, turns: int, limit: float) -> Iterator[int]:
+        """Count turns: at least one, and no further one that would end past the limit."""
+        began = time.monotonic()
+        for turn in range(turns):
+            now = time.monotonic()
+            if turn and now - self._started + (now - began) / turn > limit:
+                print(f"\nno time for more than {turn} of {turns} rounds", file=sys.stderr)
+                return
+            yield turn
 
     @staticmethod
     def _turns(turn: int, peers: list[Peer]) -> list[Peer]:
