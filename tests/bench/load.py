@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import select
 import subprocess
@@ -88,9 +89,7 @@ class Load:
         """Open that many sessions more, each up to the vendor's greeting. Returns ns."""
         return self._answer(f"open {count} {ABREAST} {_ms(timeout)}", timeout)["ns"]
 
-    def saturate(
-        self, size: int, answers: int, duration: float, timeout: float = 20
-    ) -> Saturated:
+    def saturate(self, size: int, answers: int, duration: float, timeout: float = 20) -> Saturated:
         """Every session keeps one message outstanding. A duration of 0: one message each."""
         limit = duration + timeout
         order = f"saturate {size} {answers} {_ms(duration)} {_ms(limit)}"
@@ -112,7 +111,8 @@ class Load:
 
     def drop(self) -> None:
         """End sessions however they end; for after a fault."""
-        self._order("close 0 1000")
+        with contextlib.suppress(Fault):
+            self._order("close 0 1000")
 
     def _answer(self, order: str, timeout: float) -> dict[str, int]:
         words = self._order(order, timeout + 5).split()
@@ -130,7 +130,7 @@ class Load:
         if not answer.startswith("ok"):
             self._errors.seek(told)
             why = self._errors.read().decode(errors="replace").strip()
-            raise Fault(f"{order.split()[0]}: {answer or 'no answer'}; {why}")
+            raise Fault(f"{order.split(maxsplit=1)[0]}: {answer or 'no answer'}; {why}")
         return answer
 
 

@@ -43,7 +43,9 @@ def find(program: str) -> str:
     """Return the path of a program. Debian keeps servers in sbin, which is not on every PATH."""
     path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if path is None:
-        raise Missing(f"{program} is missing: {INSTALL[program]} (Debian), or leave it out by --only")
+        raise Missing(
+            f"{program} is missing: {INSTALL[program]} (Debian), or leave it out by --only"
+        )
     return path
 
 
@@ -88,17 +90,27 @@ def describe() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """CPU seconds that the whole machine has spent since it started."""
+    """CPU seconds since their start: of the whole machine, steal included, and of this run."""
 
-    worked: float
-    stolen: float
+    machine: float
+    own: float
 
     @staticmethod
     def now() -> Busy:
-        """Read /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal."""
+        """Read both clocks. Children count once they have ended."""
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
-        return Busy(sum(ticks[:3]) + ticks[5] + ticks[6], ticks[7])
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+        ticks = user + nice + system + irq + softirq + steal
+        own = 0.0
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+            usage = resource.getrusage(who)
+            own += usage.ru_utime + usage.ru_stime
+        return Busy(ticks / os.sysconf("SC_CLK_TCK"), own)
+
+    def elsewhere(self, later: Busy, seconds: float) -> float:
+        """Return the share of the machine that was not this run's since then."""
+        others = later.machine - self.machine - (later.own - self.own)
+        return max(0.0, others / seconds / (os.cpu_count() or 1))
 
 
 _PACKAGES: Final = ("uvicorn", "uvloop", "fastapi", "websockets", "aiohttp", "orjson")
@@ -138,7 +150,7 @@ def _ws_version() -> str:
 
 def _commit() -> str:
     said = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],  # noqa: S607
+        ["git", "describe", "--always", "--dirty"],
         capture_output=True,
         text=True,
         timeout=10,

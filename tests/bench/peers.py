@@ -9,13 +9,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.bench.machine import find
 from tests.bench.process import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 HERE: Final = Path(__file__).parent
 RELAYS: Final = HERE / "relays"
@@ -126,8 +128,7 @@ def gateway(**extra: str) -> Callable[[Wiring], Launch]:
             "RELAY_PORT": str(wiring.port),
             "RELAY_BLACKBOX_URL": wiring.url,
             "RELAY_BLACKBOX_API_KEY": "bench-key",
-            "RELAY_AUTH": "jwt,open",
-            "RELAY_ALLOW_OPEN": "true",
+            "RELAY_AUTH": "jwt",
             "RELAY_JWT_SECRET": JWT_SECRET,
             "RELAY_JWT_ALGORITHMS": "HS256",
             "RELAY_AGENTS": json.dumps({"bench": {"call_types": ["chat"]}}),
@@ -158,12 +159,12 @@ def all_peers() -> tuple[Peer, ...]:
         Peer("nginx", "nginx", nginx),
         Peer("haproxy", "HAProxy", haproxy),
         ours,
-        replace(ours, name="gateway-resume", title="– with resume", browser=resuming),
+        replace(ours, name="gateway-resume", title="Blackbox Relay, resume", browser=resuming),
         Peer("node", "Node ws", node_ws),
         Peer("aiohttp-uvloop", "aiohttp, uvloop", aiohttp("uvloop")),
         Peer("aiohttp", "aiohttp, asyncio", aiohttp("asyncio")),
         Peer("fastapi", "FastAPI + websockets", fastapi),
-        Peer("fastapi-deflate", "– with compression", fastapi, with_compression),
+        Peer("fastapi-deflate", "FastAPI, compression", fastapi, with_compression),
         Peer("nginx-wss", "nginx", nginx, tls=True, most=1_000),
         replace(ours, name="gateway-wss", tls=True, most=1_000),
         Peer(
@@ -173,9 +174,10 @@ def all_peers() -> tuple[Peer, ...]:
     )
 
 
-def extras(name: str, **env: str) -> Peer:
+def with_extra(name: str, **env: str) -> Peer:
     """Build one more row of ours, with something switched on."""
-    return Peer(f"gateway-{name}", f"– with {name}", gateway(**env), Browser(bearer=_jwt()))
+    title = f"Blackbox Relay, {name}"
+    return Peer(f"gateway-{name}", title, gateway(**env), Browser(bearer=_jwt()))
 
 
 def _jwt() -> str:

@@ -108,9 +108,12 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()
-        for pid in pids[1:]:
-            if _session(pid) == pids[0]:  # still the child that it was
-                os.kill(pid, signal.SIGKILL)
+        left = [pid for pid in pids[1:] if _alive_in(pid, pids[0])]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + timeout
+        while any(_alive_in(pid, pids[0]) for pid in left) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _pids(self) -> Iterator[int]:
         waiting = [self._popen.pid]
@@ -143,8 +146,10 @@ def free_port() -> int:
         return port
 
 
-def _session(pid: int) -> int | None:
+def _alive_in(pid: int, session: int) -> bool:
+    """Whether it still is the child that it was, and no zombie."""
     try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return int(fields[3]) == session and fields[0] != "Z"

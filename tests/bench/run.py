@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import sys
 import tempfile
@@ -11,6 +10,7 @@ import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from tests.bench.peers import Browser, Launch, Peer, Wiring
 from tests.bench.process import Fault, Process, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.stages import Plan
 
@@ -43,7 +43,7 @@ class Outcome:
     samples: Samples = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     faults: dict[str, str] = field(default_factory=dict)
     seconds: float = 0
-    busy_elsewhere: float = 0
+    elsewhere: float = 0
 
     def add(self, peer: str, figures: dict[str, float]) -> None:
         """Take one turn's figures."""
@@ -61,21 +61,19 @@ class Run:
         self._outcome = Outcome()
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
-        self._cpu_ended = 0.0
+        self._started = time.monotonic()
 
     def run(self) -> Outcome:
         """Do all of it. Faults end a peer's part, not the run."""
-        started, before = time.monotonic(), Busy.now()
+        started, before = self._started, Busy.now()
         with self._stack:
             self._prepare()
             self._rounds()
-            for turn in range(self._plan.growth_rounds):
+            for turn in self._while_time(self._plan.growth_rounds, self._plan.limit):
                 for peer in self._turns(turn, self._peers):
                     self._guarded(peer, f"growth {turn + 1}", self._growth)
-        after = Busy.now()
         self._outcome.seconds = time.monotonic() - started
-        stolen = after.stolen - before.stolen
-        self._outcome.busy_elsewhere = stolen / self._outcome.seconds
+        self._outcome.elsewhere = before.elsewhere(Busy.now(), self._outcome.seconds)
         return self._outcome
 
     def _prepare(self) -> None:
@@ -107,21 +105,23 @@ class Run:
             entered: dict[str, tuple[Process, int]] = {}
             for peer in [peer for peer in self._peers if peer.rounds]:
                 self._guarded(peer, "start", lambda p: self._enter(p, stack, entered))
-            for turn in range(self._plan.rounds):
+            for turn in self._while_time(self._plan.rounds, self._plan.limit * 0.6):
                 self._load.target(self._ports[DIRECT], Browser())
                 self._load.open(stages.PACED)
                 direct = stages.pace(self._load, self._plan)
                 self._load.close()
                 self._outcome.add(DIRECT, direct)
                 for peer in self._turns(turn, [p for p in self._peers if p.name in entered]):
-                    self._guarded(
-                        peer, f"round {turn + 1}", lambda p: self._turn(p, entered, direct)
-                    )
+                    step = partial(self._turn, entered=entered, direct=direct)
+                    self._guarded(peer, f"round {turn + 1}", step)
 
-    def _enter(
-        self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]
-    ) -> None:
-        entered[peer.name] = self._launch(peer, stack)
+    def _enter(self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]) -> None:
+        process, port = self._launch(peer, stack)
+        self._load.target(port, peer.browser)
+        self._load.open(stages.SESSIONS)
+        stages.heat(self._load, self._plan)
+        self._load.close()
+        entered[peer.name] = process, port
 
     def _turn(
         self, peer: Peer, entered: dict[str, tuple[Process, int]], direct: dict[str, float]
@@ -167,8 +167,17 @@ class Run:
         except Fault as fault:
             self._outcome.faults[peer.name] = f"{what}: {fault}"
             print(f"\n{peer.name} is out, {what}: {fault}", file=sys.stderr)
-            with contextlib.suppress(Fault):
-                self._load.drop()
+            self._load.drop()
+
+    def _while_time(self, turns: int, limit: float) -> Iterator[int]:
+        """Count turns: at least one, and no further one that would end past the limit."""
+        began = time.monotonic()
+        for turn in range(turns):
+            now = time.monotonic()
+            if turn and now - self._started + (now - began) / turn > limit:
+                print(f"\nno time for more than {turn} of {turns} rounds", file=sys.stderr)
+                return
+            yield turn
 
     @staticmethod
     def _turns(turn: int, peers: list[Peer]) -> list[Peer]:
@@ -181,7 +190,7 @@ def certificate(room: Path) -> Path:
     """Write a certificate for loopback that lives a day; with its key beside it for the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     loopback = ipaddress.ip_address("127.0.0.1")
     signed = (
         x509.CertificateBuilder()
@@ -189,8 +198,8 @@ def certificate(room: Path) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(loopback)]),
             critical=False,

@@ -25,17 +25,27 @@ class Plan:
 
     rounds: int = 5
     growth_rounds: int = 3
+    heat: float = 1.0
     warm: float = 0.15
     work: float = 0.7
     pace: float = 2.0
     crowd_work: float = 1.2
+    limit: float = 700
     middle: int = 1_000
     most: int = 4_000
 
     @staticmethod
     def quick() -> Plan:
         """A proof that everything turns; its figures say little."""
-        return Plan(1, 1, warm=0.05, work=0.2, pace=0.4, crowd_work=0.3, middle=100, most=200)
+        return Plan(
+            1, 1, heat=0.1, warm=0.05, work=0.2, pace=0.4, crowd_work=0.3, middle=100, most=200
+        )
+
+
+def heat(load: Load, plan: Plan) -> None:
+    """Work a fresh process: a compiler may sit in it that has to see what is hot."""
+    for _, size, answers in WORKS:
+        load.saturate(size, answers, plan.heat)
 
 
 def saturate(load: Load, relay: Process, plan: Plan) -> dict[str, float]:
@@ -63,7 +73,7 @@ def grow(load: Load, relay: Process, plan: Plan, most: int) -> dict[str, float]:
     every process needs once are counted as a session's. The run at 64 is in the same process.
     """
     load.open(SESSIONS)
-    load.saturate(SMALL, 1, plan.warm)
+    heat(load, plan)
     few, _ = _work(load, relay, SMALL, 1, plan.crowd_work)
     base = _rest(relay)
     cpu = relay.cpu_ns()

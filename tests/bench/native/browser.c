@@ -11,7 +11,10 @@
 #include "wire.h"
 #include "work.h"
 
-#define CONFIRM_EVERY 32
+/* When client.js confirms: after so many frames, so many bytes, or so long. */
+#define CONFIRM_FRAMES 16
+#define CONFIRM_BYTES (32 * 1024)
+#define CONFIRM_AFTER 500000000u
 
 struct work work;
 
@@ -53,12 +56,18 @@ void browser_ask(struct conn *conn)
     browser_say(conn, OP_TEXT, text, work.message_size);
 }
 
-static void confirm(struct conn *conn)
+void browser_confirm(struct conn *conn, bool at_once)
 {
+    uint64_t open = conn->received - conn->confirmed, now = now_ns();
+    if (!open || (!at_once && open < CONFIRM_FRAMES &&
+                  open * work.message_size < CONFIRM_BYTES &&
+                  now - conn->confirmed_at < CONFIRM_AFTER))
+        return;
     char text[64];
     int length = snprintf(text, sizeof text, "{\"type\":\"relay.received\",\"count\":%llu}",
                           (unsigned long long)conn->received);
     conn->confirmed = conn->received;
+    conn->confirmed_at = now;
     browser_say(conn, OP_TEXT, (unsigned char *)text, (size_t)length);
 }
 
@@ -101,8 +110,8 @@ static void hear(struct conn *conn, const unsigned char *text, size_t length)
         if (--conn->awaited)
             return;
         work.outstanding--;
-        if (work.target->confirm && conn->received - conn->confirmed >= CONFIRM_EVERY)
-            confirm(conn);
+        if (work.target->confirm)
+            browser_confirm(conn, false);
         if (work.pacing)
             work_sampled(conn);
         else if (work.asking)

@@ -24,6 +24,7 @@
 
 static struct target target;
 static bool input_ended;
+static char order[8192];
 static int upstreams_wanted;
 
 static bool upstreams_right(void)
@@ -108,22 +109,14 @@ static void run(const char *line)
 
 void command_ready(struct conn *conn)
 {
-    char line[8192];
-    ssize_t length = read(conn->fd, line, sizeof line - 1); /* one command at a time is sent */
-    if (length <= 0) {
-        input_ended = true;
-        return;
-    }
-    line[length] = 0;
-    loop_mute(conn);
-    forgive();
-    run(line);
-    loop_hear(conn);
+    ssize_t length = read(conn->fd, order, sizeof order - 1); /* they come one at a time */
+    input_ended = length <= 0;
+    order[input_ended ? 0 : length] = 0;
 }
 
-static bool ended(void)
+static bool spoken_to(void)
 {
-    return input_ended;
+    return input_ended || *order;
 }
 
 int main(void)
@@ -131,7 +124,13 @@ int main(void)
     _Static_assert(FILLING >= 2, "a message must have room for how many answers it asks for");
     speech_start();
     loop_start();
-    loop_add(COMMANDS, STDIN_FILENO, false);
-    loop_until(ended, 0);
+    struct conn *orders = loop_add(COMMANDS, STDIN_FILENO, false);
+    while (loop_until(spoken_to, 0) && !input_ended) {
+        loop_mute(orders); /* the next one waits until this one is done */
+        forgive();
+        run(order);
+        *order = 0;
+        loop_hear(orders);
+    }
     return 0;
 }

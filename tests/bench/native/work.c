@@ -74,6 +74,9 @@ bool browsers_saturate(size_t size, unsigned replies, uint64_t duration, uint64_
     bool done = loop_until(drained, deadline);
     work.asking = false;
     *tally = (struct tally){work.asked, work.answered, now_ns() - start};
+    for (int i = 0; i < known && work.target->confirm; i++)
+        if (work.browsers[i]) /* as client.js does once it has been quiet for a while */
+            browser_confirm(work.browsers[i], true);
     return done && work.answered == work.asked * replies;
 }
 

@@ -22,6 +22,7 @@ struct work {
 extern struct work work;
 
 void browser_ask(struct conn *conn);
+void browser_confirm(struct conn *conn, bool at_once);
 void browser_say(struct conn *conn, int opcode, const unsigned char *payload, size_t length);
 void work_sampled(const struct conn *conn);
 

@@ -37,7 +37,4 @@ async def down(browser: WebSocket, upstream: ClientConnection) -> None:
 async def relay(browser: WebSocket) -> None:
     await browser.accept()
     async with connect(UPSTREAM) as upstream:
-        await asyncio.gather(
-            up(browser, upstream), down(browser, upstream), return_exceptions=True
-        )
-
+        await asyncio.gather(up(browser, upstream), down(browser, upstream), return_exceptions=True)

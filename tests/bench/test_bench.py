@@ -1,0 +1,188 @@
+"""The benchmark's plumbing. Speed is not judged here: a busy machine would fail it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.bench.figures import TIMES, Report, Spread
+from tests.bench.goals import judge
+from tests.bench.load import Load
+from tests.bench.machine import Missing, choose_cores, find
+from tests.bench.peers import Browser, all_peers
+from tests.bench.picture import draw
+from tests.bench.process import Fault, Process, free_port
+from tests.bench.stages import BURST, LARGE, SMALL
+from tests.bench.table import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    with Load(choose_cores().load) as load:
+        yield load
+
+
+def test_quick_run_measures_nginx_and_the_gateway(tmp_path: Path) -> None:
+    kept, picture = tmp_path / "run.json", tmp_path / "run.svg"
+    argv = [sys.executable, "-m", "tests.bench", "--quick", "--only", "nginx,gateway"]
+    done = subprocess.run(
+        [*argv, "--json", str(kept), "--picture", str(picture)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = Report.read(kept)
+    assert not report.faults
+    for peer in ("nginx", "gateway"):
+        for figure in ("us_250", "us_4096", "us_burst", "p50_added", "kib_most", "setup_ms"):
+            assert report.get(peer, figure) is not None, (peer, figure)
+    assert "CPU per relayed message" in done.stdout
+    assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+
+
+def test_browsers_and_vendor_understand_each_other_without_a_relay(load: Load) -> None:
+    (port,) = load.listen(1)
+    load.target(port, Browser())
+    load.open(100)
+    for size, answers in ((SMALL, 1), (LARGE, 1), (SMALL, BURST), (65_000, 1)):
+        done = load.saturate(size, answers, 0.05)
+        assert done.answered == done.asked * answers >= 100 * answers
+    paced = load.pace(SMALL, 50, 10, 0.2)
+    assert paced.count + paced.late == 100
+    assert 0 < paced.p50 <= paced.p99 <= paced.max
+    load.close()
+
+
+@pytest.mark.parametrize("fault", ["other-bytes", "twice"])
+def test_a_relay_that_changes_a_message_is_found_out(
+    load: Load, fault: str, tmp_path: Path
+) -> None:
+    (vendor,) = load.listen(1)
+    relay, port = _liar(vendor, fault, tmp_path)
+    with relay:
+        load.target(port, Browser())
+        load.open(1)
+        with pytest.raises(Fault, match="not the answer to message"):
+            load.saturate(SMALL, 1, 10)
+        load.drop()
+
+
+def test_a_relay_that_is_not_there_is_a_fault(load: Load) -> None:
+    load.target(free_port(), Browser())
+    with pytest.raises(Fault, match="refused"):
+        load.open(1)
+
+
+def test_a_process_is_counted_and_ended_with_its_children(tmp_path: Path) -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'while True: pass'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    log = tmp_path / "log"
+    with Process([sys.executable, "-c", script], core=choose_cores().load, log=log) as process:
+        while not log.read_text().strip() or process.cpu_ns() < 200_000_000:
+            process.check_alive()
+        child = int(log.read_text())
+        assert os.sched_getaffinity(child) == {choose_cores().load}
+        assert process.pss_kib() > 1_000
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists():  # until init has reaped it
+        assert time.monotonic() < deadline
+
+
+def test_a_missing_program_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(Missing, match="apt-get install haproxy"):
+        find("haproxy")
+
+
+def test_goals_are_judged_by_medians_within_the_run() -> None:
+    report = _report(gateway={"us_250": 6.9, "setup_ms": 0.7}, nginx={"us_250": 3.4})
+    verdicts = {verdict.what: verdict for verdict in judge(report)}
+    assert verdicts["CPU per message, 250 B, against nginx"].met is False
+    assert verdicts["CPU per message, 250 B, against nginx"].measured == f"2.03{TIMES}"
+    assert verdicts["CPU per session set-up"].met is False
+    assert verdicts["memory per idle session"].met is None
+
+
+def test_table_and_picture_show_whoever_was_measured() -> None:
+    every = {peer.name: {"us_250": 5.0, "kib_most": 20.0} for peer in all_peers()}
+    report = _report(**every)
+    table, picture = render(report), draw(report)
+    for peer in all_peers():
+        assert peer.title in table
+    assert "Blackbox Relay" in picture
+    assert "prefers-color-scheme: dark" in picture
+    ET.fromstring(picture)  # noqa: S314 - our own text
+
+
+def test_a_report_survives_being_kept(tmp_path: Path) -> None:
+    report = _report(nginx={"us_250": 3.4})
+    report.write(tmp_path / "kept.json")
+    assert Report.read(tmp_path / "kept.json") == report
+    assert json.loads((tmp_path / "kept.json").read_text())["machine"]["nginx"] == "1"
+
+
+def _report(**figures: dict[str, float]) -> Report:
+    programs = "commit cpu cores memory kernel nginx haproxy node ws python uvloop aiohttp fastapi"
+    return Report(
+        date="2026-01-01 00:00 UTC",
+        machine=dict.fromkeys([*programs.split(), "uvicorn", "websockets"], "1"),
+        plan={"rounds": 1, "middle": 1000, "most": 4000},
+        titles={peer.name: peer.title for peer in all_peers()},
+        figures={
+            peer: {name: Spread.of([value]) for name, value in values.items()}
+            for peer, values in figures.items()
+        },
+    )
+
+
+def _liar(vendor: int, fault: str, room: Path) -> tuple[Any, int]:
+    """Start a TCP relay that changes one byte of a late answer, or sends a late answer twice."""
+    script = room / "liar.py"
+    script.write_text(
+        "import asyncio, sys\n"
+        "port, vendor, fault = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]\n"
+        "async def pump(reader, writer, lie):\n"
+        "    seen = 0\n"
+        "    while data := await reader.read(65536):\n"
+        "        seen += len(data)\n"
+        "        if lie and seen > 2000:\n"
+        "            if fault == 'twice':\n"
+        "                data += data\n"
+        "            else:\n"
+        "                data = data[:-9] + b'#' + data[-8:]\n"
+        "        writer.write(data)\n"
+        "    writer.close()\n"
+        "async def serve(reader, writer):\n"
+        "    up_reader, up_writer = await asyncio.open_connection('127.0.0.1', vendor)\n"
+        "    up = asyncio.create_task(pump(reader, up_writer, False))\n"
+        "    await asyncio.gather(up, pump(up_reader, writer, True), return_exceptions=True)\n"
+        "async def main():\n"
+        "    server = await asyncio.start_server(serve, '127.0.0.1', port)\n"
+        "    await server.serve_forever()\n"
+        "asyncio.run(main())\n"
+    )
+    port = free_port()
+    argv = [sys.executable, str(script), str(port), str(vendor), fault]
+    process = Process(argv, core=choose_cores().relay, log=room / "liar.log")
+    process.wait_listening(port)
+    return process, port
