@@ -65,7 +65,9 @@ class House:
     app: FastAPI
     internal: FastAPI | None
     gateway: Gateway
+    state: State
     metrics: Metrics
+    egress: httpx.AsyncClient
     wiring: Wiring
     browser_limits: WireLimits
 
@@ -79,13 +81,12 @@ def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     wiring = Wiring()
     browser_limits = _browser_limits(settings)
-    profiles = _profiles(settings)
     allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
     egress = guarded_client(allowed, timeout=settings.tool_timeout)
     registry = _registry(settings, egress)
     circuit = Circuit()
-    metrics = Metrics(lambda: gateway.labels(), settings.max_sessions)
-    metrics.outbox = lambda: gateway.waiting()
+    metrics = Metrics(gateway.labels, settings.max_sessions)
+    metrics.outbox = gateway.waiting
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     state = open_state(
         settings.state_url.get_secret_value(),
@@ -116,6 +117,7 @@ def house(settings: Settings) -> House:
     gateway = Gateway(
         replica, state, helpers, _gateway_limits(settings), _relay_limits(settings), circuit
     )
+    metrics.look_at(gateway.labels, gateway.waiting)
     app = FastAPI(
         title="Blackbox Relay", version=__version__, lifespan=_lifespan(gateway, state, egress)
     )
@@ -124,7 +126,9 @@ def house(settings: Settings) -> House:
     if settings.internal_port is not None:
         internal = FastAPI(title="Blackbox Relay, internal", version=__version__)
         problems.install(internal)
-    _route(app, internal or app, settings, gateway, state, metrics, profiles, browser_limits, egress)
+    _route(
+        app, internal or app, settings, gateway, state, metrics, profiles, browser_limits, egress
+    )
     return House(app, internal, gateway, metrics, wiring, browser_limits)
 
 
@@ -147,37 +151,30 @@ def _lifespan(gateway: Gateway, state: State, egress: httpx.AsyncClient) -> Any:
     return lifespan
 
 
-def _route(
-    app: FastAPI,
-    internal: FastAPI,
-    settings: Settings,
-    gateway: Gateway,
-    state: State,
-    metrics: Metrics,
-    profiles: dict[str, Profile],
-    limits: WireLimits,
-    egress: httpx.AsyncClient,
-) -> None:
+def _route(built: House, settings: Settings, profiles: dict[str, Profile]) -> None:
+    """Give each route its parts, and a place on the public or the internal port."""
+    gateway, state, metrics = built.gateway, built.state, built.metrics
+    public, internal = built.app, built.internal or built.app
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     minted = Tickets(state)
     doorkeeper = connect.Doorkeeper(
         gateway,
-        Authenticator(_methods(settings, minted, egress)),
+        Authenticator(_methods(settings, minted, built.egress)),
         AllowedOrigins.parse(settings.allowed_origins),
         proxies,
         profiles,
-        limits,
+        built.browser_limits,
         metrics,
     )
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
     guarded = [Depends(tokens)]
-    app.include_router(connect.routes(doorkeeper))
-    app.include_router(health.health_routes(gateway, state, metrics))
-    app.include_router(pages.client_routes())
-    app.include_router(pages.page_routes("console"))
+    public.include_router(connect.routes(doorkeeper))
+    public.include_router(health.health_routes(gateway, state, metrics))
+    public.include_router(pages.client_routes())
+    public.include_router(pages.page_routes("console"))
     if settings.demo:
-        app.include_router(pages.page_routes("demo", _demo(settings, profiles)))
-    if internal is not app:
+        public.include_router(pages.page_routes("demo", _demo(settings, profiles)))
+    if built.internal is not None:
         internal.include_router(health.health_routes(gateway, state, metrics))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
@@ -231,6 +228,14 @@ def _jwt(settings: Settings, egress: httpx.AsyncClient) -> Jwt:
 def _registry(settings: Settings, egress: httpx.AsyncClient) -> Registry:
     called = http_tools(settings.http_tools, egress, timeout=settings.tool_timeout)
     return Registry([*load_tools(settings.tools, Threads()), *called])
+
+
+@asynccontextmanager
+async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
+    """The registered tools alone, for the shell."""
+    allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
+    async with guarded_client(allowed, timeout=settings.tool_timeout) as egress:
+        yield _registry(settings, egress)
 
 
 def _profiles(settings: Settings) -> dict[str, Profile]:

@@ -54,14 +54,15 @@ class Latency:
 
 
 class Metrics:
-    """The process's metrics. `live` lists (agent, call type) of every live session when asked."""
+    """The process's metrics. `limit` is how many sessions it takes."""
 
-    def __init__(self, live: Callable[[], Iterable[tuple[str, str]]], limit: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.registry = CollectorRegistry()
         self.tally = Tally()
         self.from_browser = Latency()
         self.from_upstream = Latency()
-        self.outbox: Callable[[], int] = lambda: 0
+        self.live: Callable[[], Iterable[tuple[str, str]]] = tuple
+        self.outbox: Callable[[], int] = int
         registry = self.registry
         self.sessions_total = Counter(
             "relay_sessions_total",
@@ -132,11 +133,17 @@ class Metrics:
         Gauge(
             "relay_sessions_limit", "The most sessions this replica takes.", registry=registry
         ).set(limit)
-        self.registry.register(_Hot(self, live))
+        self.registry.register(_Hot(self))
         for kind in ("type", "field"):
             self.upstream_unknown_types_total.labels(kind)
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)
+
+    def look_at(
+        self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]
+    ) -> None:
+        """Say where to look when asked: (agent, call type) of live sessions, bytes that wait."""
+        self.live, self.outbox = live, outbox
 
     def exposition(self) -> bytes:
         """What `/metrics` answers: Prometheus' text format."""
@@ -146,16 +153,15 @@ class Metrics:
 class _Hot(Collector):
     """Turns the plain numbers of the hot path into metric families."""
 
-    def __init__(self, metrics: Metrics, live: Callable[[], Iterable[tuple[str, str]]]) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._live = live
 
     def collect(self) -> Iterator[Metric]:
         """Read the numbers as they stand."""
         sessions = GaugeMetricFamily(
             "relay_sessions", "Live sessions.", labels=("agent", "call_type")
         )
-        for labels, count in Tallied(self._live()).items():
+        for labels, count in Tallied(self._metrics.live()).items():
             sessions.add_metric(labels, count)
         yield sessions
         frames = CounterMetricFamily(

@@ -6,12 +6,11 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastapi import Request
-
 from app.errors import Refusal
 from app.protocol.closing import UNAUTHENTICATED
 
 if TYPE_CHECKING:
+    from fastapi import Request
     from pydantic import SecretStr
 
 

@@ -125,7 +125,9 @@ class Doorkeeper:
             await self._refuse(websocket, request, refusal)
             return
         received = request.query.get("received", "")
-        if not (received.isdecimal() and received.isascii() and len(received) <= MAX_RECEIVED_DIGITS):
+        if not (
+            received.isdecimal() and received.isascii() and len(received) <= MAX_RECEIVED_DIGITS
+        ):
             await self._refuse(websocket, request, Refusal(CANNOT_RESUME, "received is missing."))
             return
         socket = await self._accept(websocket, request)

@@ -1,4 +1,4 @@
-"""For balancers and Prometheus: is this process alive, does it take sessions, what does it count."""
+"""For balancers and Prometheus: is this process alive, does it take sessions, what it counts."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
         }
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
-        return JSONResponse(
-            content, 503 if reasons else 200, headers={"cache-control": "no-store"}
-        )
+        return JSONResponse(content, 503 if reasons else 200, headers={"cache-control": "no-store"})
 
     return router
 

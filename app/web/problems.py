@@ -29,9 +29,20 @@ class Problem(JSONResponse):
     media_type = "application/problem+json"
 
     def __init__(
-        self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
-        content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+        content = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            **more,
+        }
         super().__init__(content, status, headers={"cache-control": "no-store", **(headers or {})})
 
 
@@ -44,7 +55,12 @@ def refused(refusal: Refusal) -> Problem:
     if reason.http == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return Problem(
-        reason.http, reason.name, refusal.message, headers, code=reason.code, retry=reason.retry.value
+        reason.http,
+        reason.name,
+        refusal.message,
+        headers,
+        code=reason.code,
+        retry=reason.retry.value,
     )
 
 
@@ -66,7 +82,9 @@ def install(app: FastAPI) -> None:
         return refused(error)
 
     async def on_state_lost(_: Request, __: StateLost) -> Problem:
-        return refused(Refusal(OVERLOADED, "The state store does not answer.", retry_after=RETRY_AFTER))
+        return refused(
+            Refusal(OVERLOADED, "The state store does not answer.", retry_after=RETRY_AFTER)
+        )
 
     async def on_bug(_: Request, error: Exception) -> Problem:
         log.error("request_crashed", exc_info=error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,8 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from app.gateway import Gateway
     from app.state.port import SessionRow, State
     from app.web.backends import ServiceTokens

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.auth.ticket import DEFAULT_TTL, MAX_TTL, TicketRequest
 from app.errors import Refusal
 from app.protocol.closing import NO_SUCH_AGENT
-from app.protocol.principal import CallType
 from app.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from app.auth.proxies import TrustedProxies
     from app.auth.ticket import Tickets
+    from app.protocol.principal import CallType
 
 
 class TicketBody(BaseModel):

@@ -1,0 +1,215 @@
+"""The `blackbox-relay` command: serve, check, doctor, tools, emulator, ticket; run for newcomers.
+
+Exit status: 0 fine, 2 bad configuration (one line per fault), 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import uvloop
+
+from app import __version__
+from app.errors import ConfigurationError
+from app.newcomer import demo_environment, free_port, welcome
+from app.settings import Settings, load
+from app.tables import table
+from app.telemetry.logs import Redactor, configure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DOTENV: Final = Path(".env")
+FINE, FAILED, MISCONFIGURED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        return MISCONFIGURED
+    except KeyboardInterrupt:
+        return FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="blackbox-relay", description="The gateway between browsers and Dasha BlackBox agents."
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=run)
+        return added
+
+    command("serve", _serve, "serve browsers, configured by RELAY_* variables and .env")
+    command("run", _run, "serve; without an API key, with the emulator and the demo page")
+    command("check", _check, "validate the configuration and print it, secrets masked")
+    doctor = command("doctor", _doctor, "dial upstream and the gateway; measure; explain")
+    doctor.add_argument("--url", help="the gateway's public URL, as browsers use it")
+    tools = command("tools", _tools, "list the registered tools, or call one")
+    actions = tools.add_subparsers(required=True, dest="action", metavar="ACTION")
+    actions.add_parser("list", help="list them")
+    call = actions.add_parser("call", help="call one")
+    call.add_argument("name")
+    call.add_argument("--args", default="{}", help="its arguments as JSON")
+    emulator = command("emulator", _emulator, "run the fake vendor alone")
+    emulator.add_argument("rest", nargs=argparse.REMAINDER, help="--host, --port, …")
+    ticket = command("ticket", _ticket, "mint a ticket at a running gateway, for a shell test")
+    ticket.add_argument("--url", help="the gateway's address; default: this configuration's")
+    ticket.add_argument("--subject", default="shell")
+    ticket.add_argument("--agent")
+    ticket.add_argument("--call-type")
+    ticket.add_argument("--ttl", type=float, default=60.0)
+    return parser
+
+
+def _serve(_: argparse.Namespace) -> int:
+    return serve(load(dotenv=DOTENV))
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal, drain, and return the exit status."""
+    from app.main import house  # noqa: PLC0415 - the other commands need not wait for it
+    from app.server import serve as run  # noqa: PLC0415
+
+    configure(settings.log_level, settings.log_format, Redactor(settings.secrets))
+    if settings.allowed_origins and "*" in settings.allowed_origins:
+        print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
+
+    async def served() -> None:
+        await run(house(settings), settings.host, settings.port, settings.internal_port)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(served())
+    return FINE
+
+
+def _run(_: argparse.Namespace) -> int:
+    """Serve like `serve`; without a key, bring an upstream and a page along."""
+    given = dict(os.environ)
+    host, port = given.get("RELAY_HOST", "127.0.0.1"), int(given.get("PORT", "8000"))
+    given.setdefault("RELAY_HOST", host)
+    given.setdefault("RELAY_PORT", str(port))
+    if _has_key(given):
+        settings = load(given, DOTENV)
+        welcome(settings, emulated=False)
+        return serve(settings)
+    upstream = free_port()
+    settings = load({**demo_environment(upstream), **given}, DOTENV)
+    emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        [
+            *(sys.executable, "-m", "app.emulator", "--port", str(upstream)),
+            *("--api-key", demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"], "--quiet"),
+        ],
+        start_new_session=True,  # Ctrl-C is for the gateway, which ends the emulator after itself
+    )
+    try:
+        welcome(settings, emulated=True)
+        return serve(settings)
+    finally:
+        emulator.send_signal(signal.SIGTERM)
+        emulator.wait(10)
+
+
+def _has_key(given: dict[str, str]) -> bool:
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    known = {**(dotenv_values(DOTENV) if DOTENV.is_file() else {}), **given}
+    return any(
+        known.get(name) for name in ("RELAY_BLACKBOX_API_KEY", "RELAY_BLACKBOX_API_KEY_FILE")
+    )
+
+
+def _check(_: argparse.Namespace) -> int:
+    from app.main import house  # noqa: PLC0415
+
+    settings = load(dotenv=DOTENV)
+    house(settings)
+    redact = Redactor(settings.secrets)
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        changed = "" if value == field.get_default(call_default_factory=True) else "set"
+        rows.append((f"RELAY_{name.upper()}", redact(_shown(value)), changed))
+    print(table(("variable", "value", ""), rows))
+    return FINE
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value) or "-"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else "-"
+    return str(value)
+
+
+def _tools(arguments: argparse.Namespace) -> int:
+    from app.toolbox import call, rows  # noqa: PLC0415
+
+    settings = load(dotenv=DOTENV)
+    if arguments.action == "list":
+        print(table(("tool", "from", "what for"), asyncio.run(rows(settings))))
+        return FINE
+    try:
+        args = json.loads(arguments.args)
+    except json.JSONDecodeError:
+        print("error: --args is not valid JSON", file=sys.stderr)
+        return FAILED
+    result = asyncio.run(call(settings, arguments.name, args))
+    print(json.dumps(result.result, indent=2, ensure_ascii=False))
+    return FINE if result.outcome.value in {"ok", "fallback"} else FAILED
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from app.doctor import examine  # noqa: PLC0415
+
+    return asyncio.run(examine(load(dotenv=DOTENV), arguments.url))
+
+
+def _emulator(arguments: argparse.Namespace) -> int:
+    os.execv(sys.executable, [sys.executable, "-m", "app.emulator", *arguments.rest])  # noqa: S606
+
+
+def _ticket(arguments: argparse.Namespace) -> int:
+    settings = load(dotenv=DOTENV)
+    if not settings.service_tokens:
+        raise ConfigurationError(["RELAY_SERVICE_TOKENS is missing: a ticket needs a bearer"])
+    url = arguments.url or f"http://127.0.0.1:{settings.internal_port or settings.port}"
+    wanted = {"subject": arguments.subject, "agent": arguments.agent, "ttl": arguments.ttl}
+    if arguments.call_type:
+        wanted["call_type"] = arguments.call_type
+    bearer = settings.service_tokens[0].get_secret_value()
+    try:
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            answer = client.post(
+                f"{url.rstrip('/')}/v1/tickets",
+                json={name: value for name, value in wanted.items() if value is not None},
+                headers={"authorization": f"Bearer {bearer}"},
+            )
+    except httpx.HTTPError as error:
+        print(f"error: no gateway answers at {url} ({type(error).__name__})", file=sys.stderr)
+        return FAILED
+    if answer.status_code != 201:  # noqa: PLR2004 - Created
+        print(f"error: the gateway answered {answer.status_code}: {answer.text}", file=sys.stderr)
+        return FAILED
+    print(json.dumps(answer.json(), indent=2))
+    return FINE
