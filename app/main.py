@@ -85,8 +85,7 @@ def house(settings: Settings) -> House:
     egress = guarded_client(allowed, timeout=settings.tool_timeout)
     registry = _registry(settings, egress)
     circuit = Circuit()
-    metrics = Metrics(gateway.labels, settings.max_sessions)
-    metrics.outbox = gateway.waiting
+    metrics = Metrics(settings.max_sessions)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     state = open_state(
         settings.state_url.get_secret_value(),
@@ -126,10 +125,9 @@ def house(settings: Settings) -> House:
     if settings.internal_port is not None:
         internal = FastAPI(title="Blackbox Relay, internal", version=__version__)
         problems.install(internal)
-    _route(
-        app, internal or app, settings, gateway, state, metrics, profiles, browser_limits, egress
-    )
-    return House(app, internal, gateway, metrics, wiring, browser_limits)
+    built = House(app, internal, gateway, state, metrics, egress, wiring, browser_limits)
+    _route(built, settings, _profiles(settings))
+    return built
 
 
 def _lifespan(gateway: Gateway, state: State, egress: httpx.AsyncClient) -> Any:
