@@ -1,0 +1,62 @@
+# Blackbox Relay. Every target is idempotent and quick the second time.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := .cache
+NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
+NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench nightly lock clean images
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with the emulator and the demo page
+	@PORT=$(PORT) $(BIN)/python -m app run
+
+test: check $(CACHE)/machine $(NPM_DONE) ## run every test
+	$(BIN)/python -m pytest -m "not nightly"
+
+check: $(CACHE)/development ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(CACHE)/development $(CACHE)/machine $(NPM_DONE) ## measure side by side with other relays
+	$(BIN)/python -m tests.bench
+
+nightly: $(CACHE)/development $(CACHE)/machine $(NPM_DONE) ## the long runs: soak, fuzz, conformance, images
+	$(BIN)/python -m pytest -m nightly --timeout 3600
+
+lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
+	tests/lock.sh $(BIN)
+
+clean: ## remove what the targets built
+	rm -rf $(VENV) $(CACHE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(addsuffix /node_modules,$(NPM_DIRS))
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(CACHE)/runtime: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@mkdir -p $(CACHE) && touch $@
+
+$(CACHE)/development: requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@mkdir -p $(CACHE) && touch $@ $(CACHE)/runtime
+
+$(CACHE)/machine: tests/apt-packages.txt
+	@tests/machine.sh tests/apt-packages.txt
+	@mkdir -p $(CACHE) && touch $@
+
+%/node_modules/.installed: %/package.json %/package-lock.json
+	npm --prefix $* ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,238 @@
+"""Real processes for end-to-end tests: the gateway and the emulator, on free ports of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from tests.support.redis import free_port
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROOT = Path(__file__).parents[2]
+KEY = "canary-api-key-4f1c"
+SERVICE_TOKEN = "canary-service-token-9b2e"
+AGENTS = {
+    name: {
+        "initialize": {"additionalData": {"agent": name}},
+        "browser_tools": ["show_order"],
+        "client_data_keys": ["fault", "count", "rate", "tools", "seconds", "every", "interval"],
+        "phone_numbers": [r"\+1555\d{7}"],
+    }
+    for name in ("default", "echo", "support", "voice", "phone", "counter")
+}
+AGENTS["default"]["initialize"] = {"additionalData": {"agent": "echo"}}
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without any of the gateway's variables."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "OTEL_"))}
+
+
+class Running:
+    """A process of ours with its log. End it by `stop`, or `kill` it."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self._arguments = arguments
+        self._environment = environment
+        self._reading: asyncio.Task[None] | None = None
+        self._lines: list[str] = []
+        self.process: Process | None = None
+
+    async def start(self) -> Self:
+        """Start it; `log` grows from now on."""
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *self._arguments,
+            env=self._environment,
+            cwd=ROOT,
+            stdout=PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def _read(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self._lines.append(line.decode(errors="replace"))
+
+    @property
+    def log(self) -> str:
+        """Everything it has written."""
+        return "".join(self._lines)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def descriptors(self) -> int:
+        """How many file descriptors it holds."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
+    def resident(self) -> int:
+        """Its resident memory, in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def ended(self, within: float = 30.0) -> int:
+        """Wait for its end; return its exit status."""
+        assert self.process is not None
+        async with asyncio.timeout(within):
+            status = await self.process.wait()
+            if self._reading is not None:
+                await self._reading
+        return status
+
+    async def stop(self) -> int:
+        """SIGTERM, and wait."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return await self.ended()
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self.ended()
+            raise
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.signal(signal.SIGKILL)
+        await self.ended()
+
+
+class Emulator(Running):
+    """The fake vendor as a process of its own."""
+
+    def __init__(self, port: int | None = None, *more: str) -> None:
+        self.port = port or free_port()
+        self.url = f"ws://127.0.0.1:{self.port}"
+        arguments = ["-m", "app.emulator", "--port", str(self.port), "--api-key", KEY, "--quiet"]
+        super().__init__([*arguments, *more], clean_environment())
+
+    async def ready(self) -> Self:
+        """Wait until it answers."""
+        await until(lambda: _answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info"))
+        return self
+
+    async def conversations(self) -> list[dict[str, Any]]:
+        """What reached it, as it tells by its side door."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{self.port}/emulator/conversations")
+        found: list[dict[str, Any]] = answer.json()["conversations"]
+        return found
+
+    async def conversation(self, session: str | None = None) -> dict[str, Any]:
+        """The newest one."""
+        del session
+        return (await self.conversations())[-1]
+
+
+class Gateway(Running):
+    """One replica of the gateway. Keyword arguments are `RELAY_*` variables, lower-case."""
+
+    def __init__(self, upstream: str, **variables: Any) -> None:
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.ws = f"ws://127.0.0.1:{self.port}"
+        given = {
+            "blackbox_api_key": KEY,
+            "blackbox_url": upstream,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "auth": "open",
+            "service_tokens": SERVICE_TOKEN,
+            "agents": AGENTS,
+            "tools": "app.examples.support_tools",
+            "max_sessions_per_subject": 5000,
+            "max_sessions_per_ip": 5000,
+            "drain_delay": 0,
+            "drain_timeout": 5,
+            "log_level": "debug",
+        } | variables
+        shown = {
+            f"RELAY_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        super().__init__(["-m", "app", "serve"], clean_environment() | shown)
+
+    async def ready(self) -> Self:
+        """Wait until it takes sessions."""
+        await until(lambda: self._alive() and _answers(f"{self.base}/readyz"), within=30)
+        return self
+
+    def _alive(self) -> bool:
+        assert self.process is not None
+        if self.process.returncode is not None:
+            raise AssertionError(f"the gateway ended by itself:\n{self.log}")
+        return True
+
+    def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
+        """A backend's client of `/v1/*`."""
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(base_url=self.base, headers=headers, trust_env=False, timeout=10)
+
+    async def metric(self, line: str) -> float:
+        """The value of one line of `/metrics`, 0 where there is none yet."""
+        async with self.api() as client:
+            text = (await client.get("/metrics")).text
+        for found in text.splitlines():
+            if found.startswith(line + " "):
+                return float(found.rsplit(" ", 1)[1])
+        return 0.0
+
+
+async def _answers(url: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        try:
+            return (await client.get(url)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@asynccontextmanager
+async def emulator(*more: str) -> AsyncIterator[Emulator]:
+    """An emulator for the time of a block."""
+    running = Emulator(None, *more)
+    await running.start()
+    try:
+        yield await running.ready()
+    finally:
+        await running.stop()
+
+
+@asynccontextmanager
+async def gateway(upstream: str, **variables: Any) -> AsyncIterator[Gateway]:
+    """A gateway for the time of a block."""
+    running = Gateway(upstream, **variables)
+    await running.start()
+    try:
+        yield await running.ready()
+    finally:
+        await running.stop()
