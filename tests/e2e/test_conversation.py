@@ -15,6 +15,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from tests.support.gateway import Emulator, Gateway
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 NATIVE = ["blackbox-relay.v1"]
 
 
@@ -30,12 +32,11 @@ async def frame(ws: ClientConnection, kind: str, name: str | None = None) -> dic
 async def closed(ws: ClientConnection) -> int:
     """Read to the end; return the close code."""
     async with asyncio.timeout(20):
-        try:
+        with pytest.raises(ConnectionClosed) as over:  # noqa: PT012 - reading until it ends
             while True:
                 await ws.recv()
-        except ConnectionClosed as over:
-            assert over.rcvd is not None, "closed without a close frame"
-            return over.rcvd.code
+    assert over.value.rcvd is not None, "closed without a close frame"
+    return int(over.value.rcvd.code)
 
 
 def chat(text: str) -> str:
@@ -65,8 +66,7 @@ async def test_support_conversation_uses_both_kinds_of_tools(
         result = await frame(ws, "conversationResult")
         assert result["result"]["status"] == "Completed"
         assert await closed(ws) == 1000
-    upstream = await emulator.conversation()
-    sent = [received["type"] for received in upstream["frames"]]
+    sent = [received["type"] for received in await emulator.received()]
     assert sent.count("initialize") == 1
     assert sent.count("websocketToolResponse") == 2
 
@@ -101,7 +101,7 @@ async def test_vendor_client_works_when_only_its_host_changes(
             pass
         await ws.send(json.dumps({"type": "terminate"}))
         assert await closed(ws) == 1000
-    opening = (await emulator.conversation())["frames"][0]
+    opening = (await emulator.received())[0]
     assert "secret" not in json.dumps(opening)
 
 
@@ -124,8 +124,7 @@ async def test_browser_that_leaves_terminates_upstream(
         await frame(ws, "event", "connection")
 
     async def terminated() -> bool:
-        frames = (await emulator.conversation())["frames"]
-        return any(received["type"] == "terminate" for received in frames)
+        return any(received["type"] == "terminate" for received in await emulator.received())
 
     await until(terminated)
 
@@ -184,7 +183,7 @@ async def test_third_refused_frame_ends_the_session(
         errors = [await frame(ws, "error") for _ in range(3)]
         assert [error["data"]["code"] for error in errors] == [code] * 3
         assert await closed(ws) == code
-    kinds = [received["type"] for received in (await emulator.conversation())["frames"]]
+    kinds = [received["type"] for received in await emulator.received()]
     assert set(kinds) <= {"initialize", "terminate"}
 
 

@@ -147,10 +147,13 @@ class Emulator(Running):
         found: list[dict[str, Any]] = answer.json()["conversations"]
         return found
 
-    async def conversation(self, session: str | None = None) -> dict[str, Any]:
+    async def last(self) -> dict[str, Any]:
         """The newest one."""
-        del session
         return (await self.conversations())[-1]
+
+    async def received(self) -> list[dict[str, Any]]:
+        """The frames that reached the newest one, in order."""
+        return [kept["frame"] for kept in (await self.last())["received"]]
 
 
 class Gateway(Running):
