@@ -43,7 +43,9 @@ class Postgres:
         self._home = Path(tempfile.mkdtemp(prefix="relay-postgres-", dir=directory))
         self._home.chmod(0o755)
         self._data = self._home / "data"
-        self._log = self._home / "log"
+        handle, log = tempfile.mkstemp(prefix="relay-postgres-", suffix=".log")
+        os.close(handle)
+        self._log = Path(log)  # never on a small disk: it must tell when that is full
         self._data.mkdir()
         self._binaries = _reachable(_binaries())
         self._options = OPTIONS | options
@@ -51,7 +53,18 @@ class Postgres:
         self.port = 0
         if _is_root():
             os.chown(self._data, NOBODY, NOBODY)
-        arguments = ["-D", self._data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C"]
+        arguments = [
+            "-D",
+            self._data,
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--wal-segsize=1",
+        ]
         _run([self._binaries / "initdb", *arguments, "--no-sync"])
 
     def __enter__(self) -> Self:
@@ -61,6 +74,7 @@ class Postgres:
     def __exit__(self, *_: object) -> None:
         self.stop()
         shutil.rmtree(self._home, ignore_errors=True)
+        self._log.unlink()
 
     def start(self) -> None:
         """Start, on the port it had before if there was one, and wait until it takes queries."""
@@ -95,6 +109,12 @@ class Postgres:
         psutil.wait_procs(family, timeout=10)
         self._process = None
         (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def revive(self) -> None:
+        """Start again if it has given up by itself, as it does when its log finds no room."""
+        if self._process is not None and self._process.poll() is not None:
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
+            self.start()
 
     def pause(self) -> None:
         """Freeze the server and all its children: sockets stay open, nothing answers."""

@@ -1,0 +1,254 @@
+"""A database that is slow, gone or full: nothing raises, and every loss is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from structlog.testing import capture_logs
+
+from app.history.archive import Archive
+from app.history.database import Database
+from app.history.errors import HistoryLost
+from app.history.recorder import QueueRecorder
+from app.history.schema import conversations, events, results, tool_calls, turns
+from app.history.store import Store
+from tests.history.feed import QUICK, Said, converse, running, until
+from tests.support.postgres import Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SMALL = replace(QUICK, count=400, batch=50)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """A directory that a server without rights can walk into."""
+    home = Path(tempfile.mkdtemp(prefix="relay-disk-"))
+    home.chmod(0o755)
+    yield home
+    shutil.rmtree(home)
+
+
+@contextmanager
+def small_disk(where: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of that size; where that is not allowed, the test fails and says so."""
+    where.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "none", where],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, (
+        "This test fills a small disk, and must mount one: run it as root, or in a container "
+        f"with CAP_SYS_ADMIN. mount said: {done.stderr.decode()}"
+    )
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "-l", where], check=True)
+
+
+async def stored(database: Database) -> dict[str, int]:
+    """Count what is in the database, in records as they were fed."""
+    queries = {
+        "started": select(func.count()).select_from(conversations),
+        "pieces": select(func.coalesce(func.sum(turns.c.pieces), 0)),
+        "events": select(func.count()).select_from(events),
+        "results": select(func.count()).select_from(results),
+        "tool": select(func.count()).select_from(tool_calls),
+        "ended": select(func.count()).where(conversations.c.ended_at.is_not(None)),
+    }
+    async with database.transaction(deadline=30) as connection:
+        found = {name: (await connection.execute(q)).scalar_one() for name, q in queries.items()}
+    found["frame"] = found.pop("pieces") + found.pop("events") + found.pop("results")
+    return found
+
+
+async def assert_no_record_is_unaccounted(
+    database: Database, recorder: QueueRecorder, said: list[Said]
+) -> None:
+    counts, found = recorder.counts(), await stored(database)
+    assert counts.waiting == counts.bytes == counts.skipped == 0
+    fed = {"frame": sum(s.frames for s in said), "tool": sum(s.tools for s in said)}
+    fed |= {"ended": len(said)}
+    for kind, number in fed.items():
+        assert number == counts.written[kind] + counts.dropped[kind], kind
+        assert found[kind] == counts.written[kind], kind
+    # A lost start is made up for by any later record of the conversation.
+    assert len(said) == counts.written["started"] + counts.dropped["started"]
+    assert counts.written["started"] <= found["started"] <= len(said)
+
+
+async def feed(recorder: QueueRecorder, names: str, number: int, rest: float = 0.0) -> list[Said]:
+    said = []
+    for at in range(number):
+        said.append(converse(recorder, f"{names}{at}", at))
+        await asyncio.sleep(rest)
+    return said
+
+
+async def test_a_frozen_database_loses_nothing_within_the_bound(own_postgres: Postgres) -> None:
+    database = Database(SecretStr(await own_postgres.database()), deadline=1.0)
+    lost: list[int] = []
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database), on_dropped=lost.append)
+    async with running(recorder):
+        said = await feed(recorder, "before", 300)
+        await until(lambda: recorder.counts().written["ended"] >= 100)
+        own_postgres.pause()
+        began = time.monotonic()
+        late = 0.0
+        while time.monotonic() - began < 4.0:  # the freeze itself is what is waited for
+            before = time.monotonic()
+            said += await feed(recorder, f"during{time.monotonic()}-", 2, 0.01)
+            late = max(late, time.monotonic() - before)
+        own_postgres.resume()
+        said += await feed(recorder, "after", 100)
+    assert not lost
+    await assert_no_record_is_unaccounted(database, recorder, said)
+    archive = Archive(database, recorder.forget)
+    for one in said:
+        page = await archive.transcript(one.id)
+        assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns
+    assert late < 2.0
+    await database.close()
+
+
+async def test_a_database_that_is_killed_and_restarted_loses_what_is_counted(
+    own_postgres: Postgres,
+) -> None:
+    database = Database(SecretStr(await own_postgres.database()), deadline=2.0)
+    lost: list[int] = []
+    recorder = QueueRecorder(SMALL, time.monotonic, Store(database), on_dropped=lost.append)
+    async with running(recorder):
+        said = await feed(recorder, "before", 100, 0.002)
+        await until(lambda: recorder.counts().written["ended"] > 0)
+        own_postgres.kill()
+        said += await feed(recorder, "during", 200, 0.002)
+        own_postgres.start()
+        await until(lambda: recorder.counts().waiting == 0)
+        said += await feed(recorder, "after", 20, 0.01)
+    counts = recorder.counts()
+    assert counts.dropped["frame"] > 1000
+    assert sum(lost) == counts.dropped.total()
+    await assert_no_record_is_unaccounted(database, recorder, said)
+    archive = Archive(database, recorder.forget)
+    for one in said[-20:]:
+        page = await archive.transcript(one.id)
+        assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns
+    kept = [await archive.conversation(one.id) for one in said]
+    assert sum(c.lost for c in kept if c is not None) > 0
+    assert all(c is not None and c.ended_at is not None for c in kept)
+    await database.close()
+
+
+async def test_a_database_that_comes_late_gets_what_was_kept_for_it(
+    own_postgres: Postgres,
+) -> None:
+    database = Database(SecretStr(await own_postgres.database()), deadline=2.0)
+    own_postgres.stop()
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
+    async with running(recorder):
+        said = await feed(recorder, "c", 20)
+        with pytest.raises(HistoryLost):
+            await Archive(database, recorder.forget).conversations()
+        own_postgres.start()
+        await until(lambda: recorder.counts().waiting == 0)
+    assert recorder.counts().dropped.total() == 0
+    await assert_no_record_is_unaccounted(database, recorder, said)
+    await database.close()
+
+
+async def test_a_flush_ends_in_time_and_counts_what_it_leaves(own_postgres: Postgres) -> None:
+    database = Database(SecretStr(await own_postgres.database()), deadline=30.0)
+    own_postgres.stop()
+    lost: list[int] = []
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database), on_dropped=lost.append)
+    began = time.monotonic()
+    async with running(recorder, flush=0.5):
+        said = await feed(recorder, "c", 20)
+    assert time.monotonic() - began < 15
+    fed = sum(s.frames + s.tools + 2 for s in said)
+    assert sum(lost) == recorder.counts().dropped.total() == fed
+    assert recorder.counts().bytes == 0
+    await database.close()
+
+
+async def test_a_full_disk_under_sqlite_loses_what_is_counted(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        ballast = disk / "ballast"
+        database = Database(SecretStr(f"sqlite+aiosqlite:///{disk}/history.db"), deadline=2.0)
+        assert await fill_and_free(database, ballast) == ["OperationalError"]
+        await database.close()
+
+
+async def test_a_full_disk_under_postgresql_loses_what_is_counted(open_home: Path) -> None:
+    with (
+        small_disk(open_home / "disk", "64m") as disk,
+        Postgres(disk, max_wal_size="2MB", min_wal_size="2MB") as server,
+    ):
+        database = Database(SecretStr(await server.database()), deadline=2.0)
+        await fill_and_free(database, disk / "ballast", server)
+        assert "No space left on device" in server.log()
+        await database.close()
+
+
+async def fill_and_free(
+    database: Database, ballast: Path, server: Postgres | None = None
+) -> list[str]:
+    """Record before, during and after the disk is full, and account for every record.
+
+    Returns the troubles that the recorder spoke of.
+    """
+    recorder = QueueRecorder(SMALL, time.monotonic, Store(database))
+    with capture_logs() as logs:
+        async with running(recorder):
+            said = await feed(recorder, "before", 20, 0.02)
+            await until(lambda: recorder.counts().waiting == 0)
+            assert not logs
+            fill(ballast)
+            number = 0
+            while recorder.counts().dropped["frame"] < 500 or not logs:
+                assert number < 20_000, "the disk was never full"
+                said += await feed(recorder, f"during{number}-", 10, 0.02)
+                number += 10
+            os.unlink(ballast)  # noqa: PTH108 - a coroutine may not say `.unlink()`
+            if server is not None:
+                server.revive()
+            await until(lambda: recorder.counts().waiting == 0)
+            said += await feed(recorder, "after", 20, 0.02)
+    await assert_no_record_is_unaccounted(database, recorder, said)
+    archive = Archive(database, recorder.forget)
+    for one in said[-20:]:
+        page = await archive.transcript(one.id)
+        assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns
+    return [log["error"] for log in logs if log["event"] == "history_lost"]
+
+
+def fill(ballast: Path) -> None:
+    """Write until nothing more fits."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            for size in (65536, 4096):
+                while file.write(b"x" * size) == size:
+                    pass
+        except OSError:
+            pass

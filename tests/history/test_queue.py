@@ -1,0 +1,168 @@
+"""The queue: bounded, oldest first, every record accounted for; and never in a frame's way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.history.conversation import Conversation
+from app.history.errors import HistoryLost
+from app.history.queue import Bounds, Kind, RecordQueue
+from app.history.recorder import QueueRecorder
+from app.protocol.closing import ENDED
+from tests.history.feed import DOWN, NOW, QUICK, running, start, text, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.history.conversation import Part
+
+
+class Hole:
+    """A sink that can be blocked, and remembers how many records it took."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+        self.parts: list[Part] = []
+
+    async def open(self) -> None:
+        pass
+
+    async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+        if self.blocked:
+            raise HistoryLost("blocked")
+        self.parts += parts
+        return frozenset()
+
+
+def conversation(name: str = "c") -> Conversation:
+    return Conversation(start(name), content=True, transcript=None)
+
+
+def test_the_oldest_goes_first_and_is_counted() -> None:
+    queue = RecordQueue(Bounds(count=3), lambda: None)
+    talk = conversation()
+    for number in range(5):
+        queue.put(Kind.FRAME, talk, 10, (number,))
+    assert queue.dropped == {"frame": 2}
+    assert talk.lost == 2
+    assert [queue.take()[3] for _ in range(3)] == [(2,), (3,), (4,)]
+
+
+def test_the_bound_in_bytes_counts_what_is_being_written() -> None:
+    queue = RecordQueue(Bounds(bytes=100), lambda: None)
+    queue.put(Kind.FRAME, conversation(), 60, ())
+    queue.take()
+    queue.put(Kind.FRAME, conversation(), 30, ())
+    queue.put(Kind.FRAME, conversation(), 30, ())
+    assert (len(queue), queue.bytes, queue.dropped) == (1, 90, {"frame": 1})
+    queue.let_go(1, 60)
+    assert queue.bytes == 30
+
+
+def test_an_end_is_not_pushed_out_by_frames() -> None:
+    queue = RecordQueue(Bounds(count=3), lambda: None)
+    queue.put(Kind.ENDED, conversation("a"), 10, ("end",))
+    for number in range(9):
+        queue.put(Kind.FRAME, conversation("b"), 10, (number,))
+    assert queue.dropped == {"frame": 6}
+    assert queue.take()[3] == ("end",)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([*Kind, None]), st.integers(1, 50)), max_size=120))
+def test_every_record_is_somewhere(steps: list[tuple[Kind | None, int]]) -> None:
+    queue = RecordQueue(Bounds(count=8, bytes=200), lambda: None)
+    fed: Counter[str] = Counter()
+    taken: Counter[str] = Counter()
+    held: list[int] = []
+    talk = conversation()
+    for kind, size in steps:
+        if kind is not None:
+            queue.put(kind, talk, size, ())
+            fed[kind] += 1
+        elif queue:
+            record = queue.take()
+            taken[record[0]] += 1
+            held.append(record[2])
+            if len(held) > 3:
+                queue.let_go(len(held), sum(held))
+                held.clear()
+    waiting: Counter[str] = Counter()
+    queue.let_go(len(held), sum(held))
+    left = queue.bytes
+    while queue:
+        record = queue.take()
+        waiting[record[0]] += 1
+        left -= record[2]
+    assert fed == taken + waiting + queue.dropped
+    assert left == 0
+
+
+async def test_a_blocked_sink_drops_within_the_bound_and_every_loss_is_told() -> None:
+    hole, told = Hole(), list[int]()
+    bounds = Bounds(count=100, batch=10, interval=0.01, slowest_retry=0.05)
+    recorder = QueueRecorder(bounds, time.monotonic, hole, on_dropped=told.append)
+    hole.blocked = True
+    async with running(recorder):
+        recorder.started(start("c"))
+        for number in range(1000):
+            recorder.frame("c", DOWN, NOW, text("user", str(number)))
+            if number % 50 == 0:
+                await asyncio.sleep(0.001)
+        assert recorder.counts().waiting <= 100
+        hole.blocked = False
+        recorder.ended("c", ENDED, NOW)
+    counts = recorder.counts()
+    assert counts.dropped.total() == sum(told) >= 850
+    assert counts.written.total() + counts.dropped.total() == 1002
+    (end,) = [part.end for part in hole.parts if part.end]
+    assert end is not None
+    assert end["lost"] == counts.dropped.total()
+
+
+async def test_a_crash_of_the_sink_is_survived() -> None:
+    class Broken(Hole):
+        crashes = 3
+
+        async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+            if self.crashes:
+                self.crashes -= 1
+                raise ZeroDivisionError
+            return await super().write(parts)
+
+    recorder = QueueRecorder(QUICK, time.monotonic, Broken())
+    async with running(recorder):
+        recorder.started(start("c"))
+        await until(lambda: recorder.counts().written["started"] == 1)
+
+
+async def test_reading_frames_leaves_the_loop_to_the_conversations() -> None:
+    bounds = Bounds(batch=5000, interval=0.01)
+    recorder = QueueRecorder(bounds, time.monotonic, Hole())
+    recorder.started(start("c"))
+    for number in range(5000):
+        recorder.frame("c", DOWN, NOW, text("user" if number % 2 else "assistant", "x" * 200))
+    turns = 0
+    async with running(recorder):
+        while recorder.counts().written["frame"] < 5000:
+            await asyncio.sleep(0)
+            turns += 1
+    # Some ten thousandths of a second of reading each: done at once, the loop would turn twice.
+    assert turns > 20
+
+
+async def test_what_is_reported_outside_a_conversation_goes_nowhere() -> None:
+    recorder = QueueRecorder(QUICK, time.monotonic, Hole())
+    recorder.frame("c", DOWN, NOW, text("user", "early"))
+    recorder.started(start("c"))
+    recorder.started(start("c", subject="somebody else"))
+    recorder.ended("c", ENDED, NOW)
+    recorder.frame("c", DOWN, NOW, text("user", "late"))
+    recorder.ended("c", ENDED, NOW)
+    assert recorder.counts().waiting == 2
