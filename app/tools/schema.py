@@ -43,6 +43,7 @@ def _fault(error: ValidationError) -> str:
     place = error.json_path.removeprefix("$.")
     place = "the arguments" if place == "$" else place
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
+        required: Any = error.validator_value
+        missing = next(name for name in required if name not in error.instance)
         return f"{place}: missing {missing}"
     return f"{place}: {error.validator}"
