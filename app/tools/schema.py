@@ -44,6 +44,7 @@ def _fault(error: ValidationError) -> str:
     place = "the arguments" if place == "$" else place
     if error.validator == "required":
         required: Any = error.validator_value
-        missing = next(name for name in required if name not in error.instance)
+        given: Any = error.instance
+        missing = next(name for name in required if name not in given)
         return f"{place}: missing {missing}"
     return f"{place}: {error.validator}"
