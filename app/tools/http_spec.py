@@ -45,7 +45,8 @@ OURS: Final = frozenset(
 )
 
 
-def _url(value: SecretStr) -> SecretStr:
+def safe_url(value: SecretStr) -> SecretStr:
+    """Return an http or https URL without credentials; raises ValueError, fit to be shown."""
     try:
         parts = urlsplit(value.get_secret_value())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -66,7 +67,8 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def _headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+def safe_headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    """Return headers that may be sent beside ours; raises ValueError, fit to be shown."""
     for name, content in value.items():
         if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(
             content.get_secret_value()
@@ -87,9 +89,11 @@ class HttpToolSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    url: Annotated[SecretStr, AfterValidator(_url)]
+    url: Annotated[SecretStr, AfterValidator(safe_url)]
     secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(default_factory=dict)
+    headers: Annotated[dict[str, SecretStr], AfterValidator(safe_headers)] = Field(
+        default_factory=dict
+    )
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     fallback_result: Any = Field(default=None, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -35,4 +35,16 @@ class ArgsCheck:
         except RecursionError:
             raise BadArgs("the arguments are nested too deeply") from None
         if error is not None:
-            raise BadArgs(f"{error.json_path.removeprefix('$.')}: {error.validator}")
+            raise BadArgs(_fault(error))
+
+
+def _fault(error: ValidationError) -> str:
+    """Say where and which rule, never the value; a missing name is the schema's own word."""
+    place = error.json_path.removeprefix("$.")
+    place = "the arguments" if place == "$" else place
+    if error.validator == "required":
+        required: Any = error.validator_value
+        given: Any = error.instance
+        missing = next(name for name in required if name not in given)
+        return f"{place}: missing {missing}"
+    return f"{place}: {error.validator}"

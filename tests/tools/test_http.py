@@ -170,6 +170,8 @@ async def test_bad_args_are_not_sent(client: httpx.AsyncClient, ctx: ToolContext
         assert result.result["error"]["message"].endswith("n: type")
         assert "canary" not in str(result)
         assert (await call(written, client, ctx, ["no"])).outcome is Outcome.BAD_ARGS
+        missing = await call(written, client, ctx, {})
+        assert missing.result["error"]["message"].endswith("the arguments: missing n")
         assert server.connections == 0
 
 
