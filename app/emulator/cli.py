@@ -52,7 +52,7 @@ def banner(emulator: Emulator, *, color: bool) -> str:
     options = emulator.options
     by_agent = {agent: call_type for call_type, agent in options.agents.items()}
     agents = [
-        f"    {bold(f'{name:<9}')} {_short(text)}{dim(_default_for(by_agent.get(name)))}"
+        f"    {bold(name.ljust(8))} {dim(by_agent.get(name, '').ljust(8))} {text.rstrip('.')}"
         for name, text in summaries(AGENTS).items()
     ]
     faults = textwrap.wrap("  ".join(FAULTS), WIDTH - 4, break_on_hyphens=False)
@@ -64,7 +64,7 @@ def banner(emulator: Emulator, *, color: bool) -> str:
         f"    webCall  {emulator.url}{WEB_CALL}?token={options.token}",
         f"    inside   {emulator.http_url}/emulator/conversations",
         "",
-        f"  {bold('Agents')}   {dim('additionalData.agent')}",
+        f"  {bold('Agents')}   {dim('additionalData.agent, else by call type')}",
         *agents,
         "",
         f"  {bold('Faults')}   {dim('additionalData.fault, or POST /emulator/faults')}",
@@ -134,11 +134,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _short(summary: str) -> str:
-    return summary.rstrip(".")
-
-
-def _default_for(call_type: str | None) -> str:
-    return f"  (default of {call_type})" if call_type else ""

@@ -143,6 +143,9 @@ class Conversation:
         return self._agents[name]
 
     async def _talk(self, call: Call, agent: Agent) -> None:
+        await call.event("connection", {self._dialect.id_field: self._record.id})
+        for stranger in self._dialect.strangers():
+            await call.send(stranger)
         async with asyncio.TaskGroup() as tasks:
             script = tasks.create_task(self._perform(call, agent))
             try:
@@ -157,9 +160,6 @@ class Conversation:
     async def _perform(self, call: Call, agent: Agent) -> None:
         """Run the agent's script to its end, then end the conversation."""
         try:
-            await call.event("connection", {self._dialect.id_field: self._record.id})
-            for stranger in self._dialect.strangers():
-                await call.send(stranger)
             if call.on_spoken is not None:
                 await call.on_spoken(0)
             await agent(call)

@@ -78,9 +78,7 @@ async def _silence(victim: Victim, _: Call) -> None:
 
 async def _freeze(victim: Victim, call: Call) -> None:
     victim.mute = True
-    thawed = victim.socket.freeze()
-    await asyncio.sleep(call.setting("faultSeconds", 60.0))
-    thawed.set()
+    await victim.socket.freeze(call.setting("faultSeconds", 60.0))
     await asyncio.Event().wait()
 
 
@@ -100,9 +98,9 @@ async def _close(victim: Victim, call: Call) -> None:
 
 
 async def _close_with_key(victim: Victim, call: Call) -> None:
-    victim.doom()
     text = f"key {victim.secret} was revoked (authorization={victim.secret})"
     await call.send({"type": "error", "data": {"message": text}})
+    victim.doom()
     await victim.socket.close(1008, text)
 
 

@@ -40,6 +40,8 @@ SPOKEN_REFUSALS: Final = {
     "origin_not_allowed": "Origin not allowed",
 }
 BACKLOG: Final = 2_048
+# websockets' own logger shows the request line, and the key in it. This one no level wakes.
+SILENT: Final = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class Emulator:
@@ -153,7 +155,7 @@ class Emulator:
     ) -> None:
         self.ledger.counters["dials"] += 1
         order = self.switch.take()
-        protocol = ServerProtocol(max_size=4 * self.options.max_message)
+        protocol = ServerProtocol(max_size=4 * self.options.max_message, logger=SILENT)
         socket = VendorSocket(reader, writer, protocol, close_timeout=self.options.close_timeout)
         if order is not None and FAULTS[order.name].early:
             self.ledger.counters[f"fault_{order.name}"] += 1

@@ -55,7 +55,6 @@ class VendorSocket:
         self.answer_pings = True
         self.fragment: int | None = None
         self.crawl: int | None = None
-        self.frozen: asyncio.Event | None = None
         self.pings = 0
 
     @property
@@ -150,13 +149,15 @@ class VendorSocket:
             self._reaper.cancel()
         self._writer.transport.abort()
 
-    def freeze(self) -> asyncio.Event:
-        """Stop reading, as a stopped process does, until the returned event is set."""
-        self.frozen = asyncio.Event()
+    async def freeze(self, seconds: float) -> None:
+        """Leave the peer's bytes in the kernel for so long, as a stopped process does."""
         transport = self._writer.transport
-        if isinstance(transport, asyncio.ReadTransport) and not transport.is_closing():
-            transport.pause_reading()
-        return self.frozen
+        if not isinstance(transport, asyncio.ReadTransport):
+            raise TypeError("this transport cannot be paused")
+        transport.pause_reading()
+        await asyncio.sleep(seconds)
+        if not transport.is_closing():
+            transport.resume_reading()
 
     def read_slowly(self, size: int) -> None:
         """Read `size` bytes at a time, with a small buffer in the kernel."""
@@ -166,8 +167,6 @@ class VendorSocket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     async def _read(self) -> bytes:
-        if self.frozen is not None:
-            await self.frozen.wait()
         if self.crawl is not None:
             await asyncio.sleep(0.25)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import itertools
 import json
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from app.emulator import Emulator
@@ -33,7 +33,9 @@ class Peer:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def dial(cls, emulator: Emulator, endpoint: str = "dev", **options: Any):  # noqa: ANN206
+    async def dial(
+        cls, emulator: Emulator, endpoint: str = "dev", **options: Any
+    ) -> AsyncIterator[Self]:
         key, token = emulator.options.api_key, emulator.options.token
         secret = options.pop("secret", key if endpoint == "dev" else token)
         parameter = "authorization" if endpoint == "dev" else "token"
@@ -125,5 +127,24 @@ class Peer:
         return [frame.get("name", frame["type"]) for frame in self.frames]
 
 
-def numbers(start: int = 1) -> itertools.count[int]:
-    return itertools.count(start)
+@contextlib.asynccontextmanager
+async def raw(
+    emulator: Emulator,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A bare TCP connection to the emulator."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def upgrade(secret: str) -> bytes:
+    """The dev endpoint's handshake, by hand."""
+    return (
+        f"GET /api/v1/ws/dev?authorization={secret} HTTP/1.1\r\nHost: x\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 async def echo(call: Call) -> None:
-    """Repeats every text verbatim, with its number in `content.number`; ends on `bye`.
+    """Repeat every text verbatim, with its number in `content.number`; end on `bye`.
 
     Settings: `echoUser` (the vendor's own echo of user texts, on), `pieces` (1), `greeting`.
     """

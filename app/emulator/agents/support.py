@@ -13,7 +13,7 @@ PATIENCE: Final = 3
 
 
 async def support(call: Call) -> None:
-    """Greets, asks for the order number, looks it up, shows it, sums up, and rings off.
+    """Greet, ask for an order number, look it up, show it, sum up from both tools.
 
     Asks for `check_order_status` with `{order_number}` and for `show_order` with
     `{order_number, order}`. Settings: `pieces` (3), `stay` (serve one order after the other).
