@@ -263,7 +263,7 @@ class Gateway:
             row,
             call_type=relay.call_type.value,
             phase=session.phase.value,
-            browser="here" if relay.browser.here else "away",
+            browser=relay.browser.state,
             frames_in=session.received,
             frames_out=session.outgoing.count,
             bytes_in=relay.bytes_in,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.main import tools_of
+from app.assembly import tools_of
 from app.protocol.principal import CallType, Principal
 from app.protocol.tool import ToolCall, ToolResult
 from app.tools import Runner, ToolContext

@@ -113,6 +113,7 @@ class BrowserEnd:
         self._patience = patience
         self._current: BrowserSocket | None = None
         self._socket: Socket | None = None
+        self._came = False
         self._stalled: asyncio.TimerHandle | None = None
         self._goodbye: CloseReason | None = None
         self._heard: asyncio.Future[None] | None = None
@@ -123,12 +124,20 @@ class BrowserEnd:
         return self._socket is not None
 
     @property
+    def state(self) -> str:
+        """Whether the browser is "here", "away", or there was "none" to begin with."""
+        if self._socket is not None:
+            return "here"
+        return "away" if self._came else "none"
+
+    @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
         return self._socket.waiting if self._socket is not None else 0
 
     def attach(self, socket: Socket) -> None:
         """Take a browser's first socket."""
+        self._came = True
         self._current = BrowserSocket(self, socket)
         self._socket = socket
         socket.open(self._current)

@@ -18,8 +18,8 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("RELAY_PING_TIMEOUT must not exceed RELAY_IDLE_TIMEOUT")
     if settings.outbox < settings.max_upstream_frame:
         faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
-    if settings.result_webhook_secret and not settings.result_webhook_url:
-        faults.append("RELAY_RESULT_WEBHOOK_SECRET is set without RELAY_RESULT_WEBHOOK_URL")
+    if bool(settings.result_webhook_secret) != bool(settings.result_webhook_url):
+        faults.append("RELAY_RESULT_WEBHOOK_URL and RELAY_RESULT_WEBHOOK_SECRET go together")
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
