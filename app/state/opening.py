@@ -1,4 +1,4 @@
-"""From `RELAY_STATE_URL` to a state."""
+"""From `RELAY_STATE_URL` to a state, and to bridges where there can be other replicas."""
 
 from __future__ import annotations
 
@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
+from app.state.bridge import Bridges
+from app.state.keys import Keys
 from app.state.memory import MemoryState
 from app.state.redis import RedisState
+from app.state.store import Store
+from app.state.switchboard import MAX_READERS
+from app.state.watch import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.protocol.closing import CloseReason
     from app.state.port import State
+    from app.state.remote import BridgeTimings
+    from app.wire.socket import Socket
+
+# Bridges are on nobody's request path: their ends wait longer than a request may.
+_BRIDGE_TIMEOUT = 1.0
+_BLOCK = 1.0
+_MAX_WATCHERS = 64
 
 
 def open_state(
@@ -38,3 +51,63 @@ def open_state(
         return RedisState(url, replica, prefix=prefix, on_error=on_error)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(["RELAY_STATE_URL: not a URL that Redis knows"]) from error
+
+
+def open_bridges(
+    url: str,
+    state: State,
+    replica: str,
+    *,
+    hang_up: Callable[[Socket, CloseReason], None],
+    prefix: str = "relay",
+    on_error: Callable[[str], None] = lambda _: None,
+    timings: BridgeTimings | None = None,
+) -> Bridges | None:
+    """Open the bridges that go with `state`; None where there is but one replica.
+
+    `hang_up` says to a browser why, and closes its socket: see `Bridges`.
+    """
+    if not isinstance(state, RedisState):
+        return None
+    writing = Store(url, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error)
+    reading = Store(
+        url,
+        timeout=_BRIDGE_TIMEOUT,
+        patience=_BLOCK,
+        connections=MAX_READERS,
+        on_error=on_error,
+    )
+    return Bridges(
+        replica,
+        state,
+        keys=Keys(prefix),
+        stores=(writing, reading),
+        block=_BLOCK,
+        hang_up=hang_up,
+        timings=timings,
+    )
+
+
+def open_watches(
+    url: str,
+    state: State,
+    *,
+    prefix: str = "relay",
+    on_error: Callable[[str], None] = lambda _: None,
+) -> Watches | None:
+    """Open the watches that go with `state`; None where there is but one replica."""
+    if not isinstance(state, RedisState):
+        return None
+    return Watches(
+        state,
+        keys=Keys(prefix),
+        writing=Store(url, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error),
+        reading=Store(
+            url,
+            timeout=_BRIDGE_TIMEOUT,
+            patience=_BLOCK,
+            connections=_MAX_WATCHERS,
+            on_error=on_error,
+        ),
+        block=_BLOCK,
+    )

@@ -90,7 +90,7 @@ class Store:
         """Run a script several times in one round trip (two where Redis did not know it yet)."""
         tails = [(len(keys), *keys, *args) for keys, args in calls]
         replies = await self._pipeline(
-            operation, [("EVALSHA", script.sha, *tail) for tail in tails], unknown_scripts=True
+            operation, [("EVALSHA", script.sha, *tail) for tail in tails], passes=_unknown_script
         )
         if any(isinstance(reply, NoScriptError) for reply in replies):
             return await self._pipeline(operation, [("EVAL", script.text, *tail) for tail in tails])
@@ -99,6 +99,13 @@ class Store:
     async def batch(self, operation: str, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
         return await self._pipeline(operation, commands)
+
+    async def append(self, operation: str, commands: Sequence[Command]) -> None:
+        """Run a batch whose `XADD`s name their ids: one that is there already was written before.
+
+        So the batch may be repeated after `StateLost`, which leaves open what was carried out.
+        """
+        await self._pipeline(operation, commands, passes=_already_there)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -109,7 +116,10 @@ class Store:
             self._lost("close", error)
 
     async def _pipeline(
-        self, operation: str, commands: Sequence[Command], *, unknown_scripts: bool = False
+        self,
+        operation: str,
+        commands: Sequence[Command],
+        passes: Callable[[RedisError], bool] = lambda _: False,
     ) -> list[Any]:
         try:
             async with (
@@ -122,9 +132,7 @@ class Store:
         except (RedisError, OSError, TimeoutError) as error:
             raise self._lost(operation, error) from error
         for reply in replies:
-            if isinstance(reply, RedisError) and not (
-                unknown_scripts and isinstance(reply, NoScriptError)
-            ):
+            if isinstance(reply, RedisError) and not passes(reply):
                 raise self._lost(operation, reply) from reply
         return replies
 
@@ -136,3 +144,11 @@ class Store:
 
 def _raw(response: Any, **_: Any) -> Any:  # noqa: ANN401
     return response
+
+
+def _unknown_script(error: RedisError) -> bool:
+    return isinstance(error, NoScriptError)
+
+
+def _already_there(error: RedisError) -> bool:
+    return "equal or smaller than the target stream top item" in str(error)

@@ -1,0 +1,290 @@
+"""Resume on any replica: a browser here, its conversation's owner there, Redis in between.
+
+The browser's replica calls `serve`, which tells the owner by an `Attach` message. The owner
+hands that message to `accept` and has a `Socket`; to refuse, it closes that. Frames cross as
+they are: counting, confirming and replaying stay with the owner's relay and the browser, who
+survive a broken bridge as they survive any lost socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+import structlog
+
+from app.errors import StateLost
+from app.protocol.closing import CANNOT_RESUME, CloseReason, Retry
+from app.state.messages import Attach, encode
+from app.state.pipe import Item, Kind, Pipe
+from app.state.remote import (
+    HIGH_WATER,
+    LOW_WATER,
+    BridgeTimings,
+    RemoteSocket,
+    closed_item,
+)
+from app.state.switchboard import Switchboard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from app.state.keys import Keys
+    from app.state.port import SessionRow
+    from app.state.store import Store
+    from app.wire.socket import Closed, Socket
+
+log = structlog.get_logger(__name__)
+
+WINDOW: Final = 1024 * 1024
+BROKEN: Final = CloseReason(
+    1001,
+    "bridge_broken",
+    "The way to your conversation was interrupted. Please resume.",
+    Retry.RESUME,
+    503,
+)
+_LOOK: Final = 0.25
+_SUSPICIOUS: Final = 2.0
+
+
+class Replicas(Protocol):
+    """What a bridge must know of the other replicas."""
+
+    async def tell(self, replica: str, message: bytes) -> bool:
+        """Send a message; False when no such replica is alive. Raises `StateLost`."""
+        ...
+
+    async def alive(self, replica: str) -> bool:
+        """Say whether a replica lives. Raises `StateLost`."""
+        ...
+
+
+class Bridges:
+    """All bridges of one replica, from it and to it, while `run` runs.
+
+    `hang_up` closes a browser's socket for a reason of this side: `CANNOT_RESUME` when the
+    owner is dead, `BROKEN` (resume at once) when only the bridge is. `writing` and `reading`
+    are stores of their own; commands through `reading` may block for `block` seconds. At most
+    `window` bytes and one message are under way in each direction of a bridge.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        replicas: Replicas,
+        *,
+        keys: Keys,
+        stores: tuple[Store, Store],
+        block: float,
+        hang_up: Callable[[Socket, CloseReason], None],
+        timings: BridgeTimings | None = None,
+    ) -> None:
+        self._replica = replica
+        self._replicas = replicas
+        self._keys = keys
+        self._stores = stores
+        self._hang_up = hang_up
+        self._timings = timings or BridgeTimings()
+        self._bridges: set[_Bridge] = set()
+        writing, reading = stores
+        self._switchboard = Switchboard(
+            writing,
+            reading,
+            block=block,
+            wake=lambda number: keys.stream(f"wake:{replica}:{number}"),
+        )
+
+    async def run(self) -> None:
+        """Keep all bridges going until cancelled."""
+        await self._switchboard.run()
+
+    async def serve(self, socket: Socket, row: SessionRow, hello: Mapping[str, Any]) -> None:
+        """Be the session's replica for this browser, until the browser's socket is gone.
+
+        `hello` is for the owner to judge, and crosses the store: put no credential in it that
+        is good for anything else. Raises `StateLost` before it has touched the socket; later
+        faults close it.
+        """
+        attachment = secrets.token_urlsafe(18)
+        bridge = _Bridge(
+            self._switchboard,
+            socket,
+            outgoing=self._keys.stream(f"{attachment}:up"),
+            incoming=self._keys.stream(f"{attachment}:down"),
+            pipe=self._pipe(),
+        )
+        self._switchboard.join(bridge)
+        try:
+            message = Attach(row.id, attachment, self._replica, dict(hello))
+            told = await self._replicas.tell(row.replica, encode(message))
+            if not told and await self._replicas.alive(row.replica):
+                raise StateLost("attach: the owner was not told")
+            self._bridges.add(bridge)
+            socket.open(bridge)
+            fault = await self._watch_over(bridge, row.replica) if told else CANNOT_RESUME
+            if fault is not None:
+                log.info("bridge_over", outcome=fault.name)
+                bridge.give_up()
+                self._hang_up(socket, fault)
+            await bridge.gone.wait()
+        finally:
+            self._bridges.discard(bridge)
+            bridge.give_up()
+
+    def accept(self, message: Attach) -> RemoteSocket:
+        """Take over a browser that another replica serves. Raises `StateLost` if there is no room.
+
+        The other replica is answered at once. To refuse, close the socket with the reason.
+        """
+        remote = RemoteSocket(
+            self._switchboard,
+            outgoing=self._keys.stream(f"{message.attachment}:down"),
+            incoming=self._keys.stream(f"{message.attachment}:up"),
+            pipe=self._pipe(),
+            timings=self._timings,
+        )
+        self._switchboard.join(remote)
+        return remote
+
+    def release(self) -> None:
+        """Send every browser that is bridged from here elsewhere: this replica is going away."""
+        for bridge in self._bridges:
+            bridge.release(BROKEN)
+
+    async def close(self) -> None:
+        """Let go of connections, after `run` has ended."""
+        for store in self._stores:
+            await store.close()
+
+    def _pipe(self) -> Pipe:
+        now = asyncio.get_running_loop().time()
+        return Pipe(now=now, window=WINDOW, beat=self._timings.beat)
+
+    async def _watch_over(self, bridge: _Bridge, owner: str) -> CloseReason | None:
+        """Wait for the bridge's end; say what is at fault, if anything is."""
+        loop = asyncio.get_running_loop()
+        while not bridge.over.is_set():
+            try:
+                async with asyncio.timeout(_LOOK):
+                    await bridge.over.wait()
+            except TimeoutError:
+                silent = loop.time() - bridge.pipe.heard_at
+                suspicious = silent > _SUSPICIOUS or not bridge.pipe.heard
+                if suspicious and await self._is_dead(owner):
+                    return CANNOT_RESUME
+                if silent > self._timings.silence:
+                    return BROKEN
+        return bridge.fault
+
+    async def _is_dead(self, owner: str) -> bool:
+        try:
+            return not await self._replicas.alive(owner)
+        except StateLost:
+            return False
+
+
+class _Bridge:
+    """One browser here whose conversation is elsewhere: its socket's receiver, and an end."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        socket: Socket,
+        *,
+        outgoing: str,
+        incoming: str,
+        pipe: Pipe,
+    ) -> None:
+        self.outgoing = outgoing
+        self.incoming = incoming
+        self.pipe = pipe
+        self.over = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.fault: CloseReason | None = None
+        self._switchboard = switchboard
+        self._socket = socket
+        self._paused = False
+        self._written = 0
+
+    # As the browser's socket sees it: a receiver.
+
+    def text_received(self, payload: bytes) -> None:
+        self._say(Item(Kind.FRAME, payload))
+        if not self._paused and self.pipe.waiting > HIGH_WATER:
+            self._paused = True
+            self._socket.pause_reading()
+
+    def binary_received(self, size: int) -> None:
+        self._say(Item(Kind.BINARY, b"%d" % size))
+
+    def batch_received(self) -> None:
+        """Nothing to do: the switchboard writes at the end of the loop's turn."""
+
+    def writing_paused(self) -> None:
+        """Nothing to do: what the socket has not written is not confirmed."""
+
+    def writing_resumed(self) -> None:
+        self._confirm()
+
+    def connection_lost(self, closed: Closed) -> None:
+        if not self.over.is_set():
+            self._say(closed_item(closed))
+            self._leave()
+        self.gone.set()
+
+    # As the switchboard sees it: an end.
+
+    def received(self, batch: Sequence[tuple[int, Sequence[Item]]]) -> None:
+        for _, items in batch:
+            for item in items:
+                self._written += item.size
+                if item.kind is Kind.FRAME:
+                    self._socket.send_text(item.value)
+                elif item.kind is Kind.CLOSE:
+                    code, reason = orjson.loads(item.value)
+                    self._socket.close(code, reason)
+                elif item.kind is Kind.ABORT:
+                    self._socket.abort()
+        self._socket.flush()
+        self._confirm()
+        if self._paused and self.pipe.waiting < LOW_WATER:
+            self._paused = False
+            self._socket.resume_reading()
+
+    def broken(self) -> None:
+        self.release(BROKEN)
+
+    def tick(self, now: float) -> None:  # noqa: ARG002 - `serve` looks at the time
+        self._confirm()
+
+    # As `serve` sees it.
+
+    def release(self, fault: CloseReason) -> None:
+        """End the bridge, not yet the browser's socket, for a reason of this side."""
+        self.fault = self.fault or fault
+        self.over.set()
+
+    def give_up(self) -> None:
+        """Tell the owner that the browser is gone from here, unless it knows."""
+        if not self.over.is_set() or self.fault is not None:
+            self.pipe.drop()
+            self._say(Item(Kind.ENDED, b'[1006,"",false]'))
+        self._leave()
+
+    def _say(self, item: Item) -> None:
+        self.pipe.put(item)
+        self._switchboard.said(self)
+
+    def _leave(self) -> None:
+        self.over.set()
+        self._switchboard.leave(self)
+
+    def _confirm(self) -> None:
+        """Confirm what was delivered, once the socket has passed nearly all of it on."""
+        if self._socket.waiting < LOW_WATER:
+            size, self._written = self._written, 0
+            if self.pipe.done(self.pipe.received, size):
+                self._switchboard.said(self)
