@@ -118,7 +118,7 @@ class Jwks:
         return found
 
 
-def _keys(answer: Any, algorithms: frozenset[str]) -> Keys:  # noqa: ANN401 - JSON
+def _keys(answer: Any, algorithms: frozenset[str]) -> Keys:
     """Read a key set; symmetric keys, keys for encryption and unreadable ones are left out."""
     written = answer.get("keys") if isinstance(answer, dict) else None
     if not isinstance(written, list):

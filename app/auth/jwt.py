@@ -134,7 +134,7 @@ class Jwt:
             },
         )
 
-    async def _key(self, algorithm: str, kid: str | None) -> Any:  # noqa: ANN401 - the library's keys
+    async def _key(self, algorithm: str, kid: str | None) -> Any:
         """Choose by the kind of algorithm, so that a public key is never taken for a secret."""
         if algorithm in SYMMETRIC and self._keys.secret is not None:
             return self._keys.secret.get_secret_value()

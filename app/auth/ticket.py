@@ -68,6 +68,12 @@ class TicketRequest:
             principal_from(self.claims(), "ticket", credential_id=None)
         except Unreadable as error:
             raise ValueError(f"{error.claim} cannot be used") from None
+        try:
+            size = len(orjson.dumps(self.claims()))
+        except TypeError:
+            raise ValueError("additional_data is no JSON") from None
+        if size > MAX_PAYLOAD:
+            raise ValueError(f"additional_data is larger than {MAX_PAYLOAD} bytes")
 
     def claims(self) -> dict[str, Any]:
         """Return what the store keeps."""
@@ -108,17 +114,12 @@ class Tickets:
         self._random = random
 
     async def mint(self, request: TicketRequest) -> Ticket:
-        """Mint a ticket; raises StateLost, and ValueError if its data is too large or no JSON."""
+        """Mint a ticket; raises StateLost."""
         origin = None if request.origin is None else normal_origin(request.origin)
         text = urlsafe_b64encode(self._random(RANDOM_BYTES)).rstrip(b"=").decode()
         ticket = (PLAIN if origin is None else PINNED) + text
         expires_at = self._clock() + request.ttl
-        try:
-            payload = orjson.dumps({**request.claims(), "until": expires_at})
-        except TypeError:
-            raise ValueError("additional_data is no JSON") from None
-        if len(payload) > MAX_PAYLOAD:
-            raise ValueError(f"additional_data is larger than {MAX_PAYLOAD} bytes")
+        payload = orjson.dumps({**request.claims(), "until": expires_at})
         await self._store.put_ticket(_key(ticket, origin), payload, request.ttl)
         return Ticket(SecretStr(ticket), expires_at)
 

@@ -163,7 +163,7 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, request: httpx.Request) -> None:  # noqa: ANN401 - httpcore's
+    def __init__(self, stream: Any, request: httpx.Request) -> None:
         self._stream: AsyncIterable[bytes] = stream
         self._request = request
         self._close = stream.aclose

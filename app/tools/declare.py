@@ -88,7 +88,7 @@ class FunctionTool:
         self.timeout = declared.timeout
         self.origin = origin_of(declared.function)
 
-    async def call(self, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check the arguments and run the function; raises BadArgs and what the function raises."""
         given = self._signature.arguments({} if args is None else args)
         if self._signature.context is not None:

@@ -78,7 +78,7 @@ class HttpTool:
         self._propagate = propagate
         self._pause = pause
 
-    async def call(self, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, args: Any, ctx: ToolContext) -> Any:
         """POST the call and return the JSON answer; raises BadArgs or ToolFailed."""
         args = {} if args is None else args
         self._check.check(args)
@@ -106,13 +106,15 @@ class HttpTool:
             await asyncio.sleep(pause)
         raise ToolFailed(cause)
 
-    async def _attempt(self, webhook_id: str, body: bytes) -> Any:  # noqa: ANN401 - JSON
+    async def _attempt(self, webhook_id: str, body: bytes) -> Any:
         try:
             async with self._client.stream(
                 "POST",
                 self._spec.url.get_secret_value(),
                 content=body,
                 headers=self._headers(webhook_id, body),
+                # The deadline around all attempts is what counts, not the client's own.
+                timeout=self.timeout,
             ) as response:
                 if response.is_server_error:
                     raise _Retriable("http_5xx")
@@ -146,7 +148,7 @@ class HttpTool:
         self._propagate(headers)
         return headers
 
-    def _payload(self, args: Any, ctx: ToolContext) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def _payload(self, args: Any, ctx: ToolContext) -> dict[str, Any]:
         return {
             "type": "ToolWebHookPayload",
             "status": "Running",

@@ -178,7 +178,7 @@ class _Server:
                 break
         return dict(list(found.items())[:MAX_TOOLS])
 
-    async def call(self, tool: str, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, tool: str, args: Any, ctx: ToolContext) -> Any:
         if self._client is None:
             raise ToolFailed("mcp_server_lost")
         meta: Any = {CONTEXT_KEY: _context(ctx)} if self.spec.share_context else None
@@ -217,7 +217,7 @@ class _McpTool:
             log.warning("mcp_tool_schema_is_none", server=server.name)
             self._check = None
 
-    async def call(self, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check the arguments and call the server; raises BadArgs, ToolFailed and the SDK's."""
         if self._check is None:
             raise ToolFailed("schema_is_none")
@@ -226,7 +226,7 @@ class _McpTool:
         return await self._server.call(self._called, args, ctx)
 
 
-def _plain(result: CallToolResult) -> Any:  # noqa: ANN401 - JSON
+def _plain(result: CallToolResult) -> Any:
     """Return the structured content if there is some, else the text, else every block."""
     if result.structured_content is not None:
         return result.structured_content

@@ -93,6 +93,6 @@ class Tool(Protocol):
         """Where the tool comes from."""
         ...
 
-    async def call(self, args: Any, ctx: ToolContext) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check `args` and run. Raises BadArgs, ToolFailed, or whatever foreign code raises."""
         ...

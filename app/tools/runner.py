@@ -100,7 +100,7 @@ class Runner:
             return result
         return ToolResult(result.id, tool.fallback_result.result, Outcome.FALLBACK)
 
-    def _jsonable(self, answer: Any) -> Any:  # noqa: ANN401 - JSON
+    def _jsonable(self, answer: Any) -> Any:
         try:
             plain = to_jsonable_python(answer, inf_nan_mode="null")
             size = len(orjson.dumps(plain))

@@ -26,7 +26,7 @@ class ArgsCheck:
             raise ValueError(f"no JSON Schema at {error.json_path}") from None
         self._validator = Draft202012Validator(dict(schema), registry=Registry())
 
-    def check(self, args: Any) -> None:  # noqa: ANN401 - JSON
+    def check(self, args: Any) -> None:
         """Raise BadArgs if the arguments do not fit, ToolFailed if the schema cannot tell."""
         try:
             error = best_match(self._validator.iter_errors(args))

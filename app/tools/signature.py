@@ -32,10 +32,10 @@ SPHINX: Final = re.compile(r"^:(?:param|parameter|arg)\s+(?:[\w\[\], |]+\s+)?(\w
 class _Plain(GenerateJsonSchema):
     """Leaves the titles out that pydantic derives from names: they tell a model nothing."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
-    def generate(self, schema: CoreSchema, mode: Any = "validation") -> dict[str, Any]:  # noqa: ANN401
+    def generate(self, schema: CoreSchema, mode: Any = "validation") -> dict[str, Any]:
         made = super().generate(schema, mode)
         made.pop("title", None)
         return made
@@ -51,7 +51,7 @@ class Signature:
     context: str | None
     model: type[BaseModel]
 
-    def arguments(self, args: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def arguments(self, args: Any) -> dict[str, Any]:
         """Check arguments strictly as JSON, and return them as the function's keyword arguments.
 
         Raises BadArgs.
@@ -65,7 +65,6 @@ class Signature:
         return {
             str(field.alias): getattr(checked, name)
             for name, field in self.model.model_fields.items()
-            if name in checked.model_fields_set
         }
 
 
@@ -104,7 +103,7 @@ def read(function: Callable[..., Any], name: str | None, description: str | None
     return Signature(name, description or doc, schema, context, model)
 
 
-def _field(parameter: inspect.Parameter, hint: Any, meaning: str | None) -> tuple[Any, FieldInfo]:  # noqa: ANN401
+def _field(parameter: inspect.Parameter, hint: Any, meaning: str | None) -> tuple[Any, FieldInfo]:
     default = ... if parameter.default is parameter.empty else parameter.default
     if isinstance(default, FieldInfo):
         hint, default = typing.Annotated[hint, default], default.get_default()

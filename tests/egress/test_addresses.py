@@ -3,7 +3,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.egress import AllowedHosts, EgressRefused
@@ -118,6 +118,7 @@ def test_what_is_no_host_is_refused_at_start(item: str) -> None:
         AllowedHosts.parse([item])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 def test_no_wrapping_makes_a_private_address_public(address: IPv4Address) -> None:
     number = int(address)
@@ -129,6 +130,7 @@ def test_no_wrapping_makes_a_private_address_public(address: IPv4Address) -> Non
         assert is_public(wrapped) == is_public(address)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_nothing_private_is_ever_public(address: IPv4Address | IPv6Address) -> None:
     bad = address.is_private or address.is_loopback or address.is_link_local

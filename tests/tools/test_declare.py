@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import jsonschema
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -74,7 +74,12 @@ def test_a_declared_tool_is_still_its_function(ctx: ToolContext) -> None:
 
 def test_arguments_arrive_as_their_types() -> None:
     given_args = place_order.signature.arguments({"items": [{"name": "tea"}], "size": "large"})
-    assert given_args == {"items": [Item(name="tea")], "size": Size.LARGE}
+    assert given_args == {
+        "items": [Item(name="tea")],
+        "size": Size.LARGE,
+        "note": "",
+        "schema": 0,
+    }
 
 
 def test_name_description_and_timeout_can_be_given() -> None:
@@ -84,6 +89,19 @@ def test_name_description_and_timeout_can_be_given() -> None:
     assert anything.signature.name == "lookup"
     assert anything.signature.description == "Look it up."
     assert anything.timeout == 3
+
+
+def test_a_default_may_be_a_field() -> None:
+    @tool
+    def seen(
+        order: str = Field(max_length=3), more: int = Field(5, description="More")
+    ) -> None: ...
+
+    assert seen.signature.parameters["required"] == ["order"]
+    assert seen.signature.parameters["properties"]["more"]["default"] == 5
+    assert seen.signature.arguments({"order": "abc"}) == {"order": "abc", "more": 5}
+    with pytest.raises(BadArgs):
+        seen.signature.arguments({"order": "abcd"})
 
 
 def test_sphinx_parameters_are_read() -> None:
@@ -129,6 +147,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_whatever_an_agent_sends_is_taken_or_is_bad_args(args: Any) -> None:
     """What the model accepts, the schema that the agent was shown accepts too."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import ConfigurationError
@@ -9,6 +9,7 @@ from app.tools.mcp_spec import assign, mcp_servers, tool_name
 from app.tools.port import NAME
 
 
+@settings(deadline=None)
 @given(st.text(), st.none() | st.text())
 def test_every_name_becomes_one_that_the_vendor_allows(name: str, prefix: str | None) -> None:
     assert NAME.fullmatch(tool_name(name, prefix))
@@ -48,6 +49,7 @@ def test_what_finds_no_name_is_told() -> None:
     assert left == [("s", "a b")]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.none() | st.just("p"), st.lists(st.text(max_size=3))),

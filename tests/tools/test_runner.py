@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.examples.support_tools import check_order_status
@@ -48,6 +48,16 @@ async def test_an_async_tool_answers(ctx: ToolContext, threads: Threads) -> None
     assert result.id == "id-9"
     assert result.outcome is Outcome.OK
     assert result.result["status"] == "shipped"
+
+
+async def test_the_example_knows_what_it_does_not_know(ctx: ToolContext, threads: Threads) -> None:
+    runner_ = Runner(Registry([FunctionTool(check_order_status, threads)]))
+    call = ToolCall("id", "check_order_status", {"order_number": "a-9999"})
+    assert (await runner_.run(call, ctx)).result == {
+        "found": False,
+        "orderNumber": "A-9999",
+        "callType": "chat",
+    }
 
 
 async def test_a_sync_tool_runs_in_a_thread_with_its_context(
@@ -270,6 +280,7 @@ async def test_a_wrapped_coroutine_is_awaited(ctx: ToolContext, threads: Threads
     assert (await run(probe, threads, ctx)).result == "awaited"
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=8),
