@@ -12,6 +12,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    options = Options(initialize_timeout=0.3, close_timeout=1.0)
-    async with Emulator(options) as running:
+    async with Emulator(Options()) as running:
         yield running

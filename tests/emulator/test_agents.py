@@ -226,7 +226,7 @@ async def test_counter_lists_the_tool_errors(emulator: Emulator) -> None:
 
 async def test_chatty_talks_unasked_with_the_time_of_sending(emulator: Emulator) -> None:
     async with Peer.dial(emulator) as peer:
-        await peer.initialize("chatty", rate=100, size=60, seconds=0.2)
+        await peer.initialize("chatty", rate=100, size=60, seconds=1.0)
         await peer.say("hi")
         assert (await peer.closed())[0] == 1000
     texts = [f["content"] for f in peer.of("text") if f["content"]["source"] == "assistant"]

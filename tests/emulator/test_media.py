@@ -45,6 +45,14 @@ def test_the_ear_remembers_the_loudest() -> None:
     assert heard.view()["seconds"] == 1.5
 
 
+@pytest.mark.parametrize("before", [0, RATE // 8])
+def test_a_short_beep_is_not_missed(before: int) -> None:
+    beep = Tone(800.0).take(RATE // 10)
+    ear = Ear()
+    ear.take(bytes(2 * before) + beep + bytes(RATE // 2))
+    assert abs(ear.heard.loudest_frequency - 800) < 2
+
+
 def test_few_samples_are_measured_too() -> None:
     assert level(array("h")) == SILENCE
     assert dominant_frequency(array("h", [0] * 10)) == 0.0

@@ -43,8 +43,9 @@ async def test_second_initialize_is_refused(emulator: Emulator) -> None:
         assert await error_and_close(peer) == ("Multiple init messages received", 1008)
 
 
-async def test_no_initialize_is_refused_after_the_time_out(emulator: Emulator) -> None:
-    async with Peer.dial(emulator) as peer:
+async def test_no_initialize_is_refused_after_the_time_out() -> None:
+    options = Options(initialize_timeout=0.2)
+    async with Emulator(options) as emulator, Peer.dial(emulator) as peer:
         assert await error_and_close(peer) == ("Init message not received", 1008)
 
 
@@ -248,8 +249,9 @@ async def test_a_client_that_closes_without_terminate_is_noted(emulator: Emulato
     assert (record.terminated, record.ended_by, record.close_received) == (False, "client", 1001)
 
 
-async def test_a_client_that_never_answers_the_close_is_let_go(emulator: Emulator) -> None:
-    async with raw(emulator) as (reader, writer):
+async def test_a_client_that_never_answers_the_close_is_let_go() -> None:
+    options = Options(close_timeout=0.2)
+    async with Emulator(options) as emulator, raw(emulator) as (reader, writer):
         writer.write(upgrade("wrong"))
         await emulator.ledger.ended()
         await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)

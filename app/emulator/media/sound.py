@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import functools
 import itertools
 import math
 from array import array
@@ -14,6 +15,8 @@ FULL_SCALE: Final = 32_768
 SILENCE: Final = -90.0
 WINDOW: Final = 1_024
 STEP: Final = RATE // 4
+LOWEST: Final = 60 * WINDOW // RATE  # the bin below which there is hum, not voice
+HANN: Final = tuple(0.5 - 0.5 * math.cos(2 * math.pi * i / WINDOW) for i in range(WINDOW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,15 @@ def level(samples: array[int]) -> float:
 
 
 def dominant_frequency(samples: array[int]) -> float:
-    """Find the strongest frequency, to within a hertz or two for a tone; 0.0 for silence."""
-    window = [
-        sample * (0.5 - 0.5 * math.cos(2 * math.pi * i / WINDOW))
-        for i, sample in enumerate(samples[:WINDOW])
-    ]
+    """Find the strongest frequency, to within a hertz or two for a tone; 0.0 for silence.
+
+    It looks at the louder end of the samples, so that a short beep is not missed.
+    """
+    louder = max(samples[:WINDOW], samples[-WINDOW:], key=level)
+    window = [sample * weight for sample, weight in zip(louder, HANN, strict=False)]
     window += [0.0] * (WINDOW - len(window))
     powers = [abs(value) for value in _fft([complex(w) for w in window])[: WINDOW // 2]]
-    peak = max(range(1, len(powers) - 1), key=powers.__getitem__)
+    peak = max(range(LOWEST, len(powers) - 1), key=powers.__getitem__)
     if powers[peak] < 1:
         return 0.0
     left, middle, right = (math.log(max(powers[peak + i], 1e-9)) for i in (-1, 0, 1))
@@ -110,9 +114,15 @@ def dominant_frequency(samples: array[int]) -> float:
 
 def _fft(values: list[complex]) -> list[complex]:
     """Cooley and Tukey's, for powers of two: 1,024 values need no library."""
-    if len(values) == 1:
-        return values
+    if len(values) == 2:  # noqa: PLR2004 - a power of two, and the last one
+        return [values[0] + values[1], values[0] - values[1]]
     even, odd = _fft(values[::2]), _fft(values[1::2])
     half = len(values) // 2
-    turned = [cmath.exp(-1j * math.pi * i / half) * odd[i] for i in range(half)]
-    return [even[i] + turned[i] for i in range(half)] + [even[i] - turned[i] for i in range(half)]
+    turned = [turn * value for turn, value in zip(_turns(half), odd, strict=True)]
+    sums = [a + b for a, b in zip(even, turned, strict=True)]
+    return sums + [a - b for a, b in zip(even, turned, strict=True)]
+
+
+@functools.cache
+def _turns(half: int) -> tuple[complex, ...]:
+    return tuple(cmath.exp(-1j * math.pi * i / half) for i in range(half))
