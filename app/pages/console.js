@@ -26,7 +26,7 @@ const visible = new IntersectionObserver((entries) => {
     session.seen = isIntersecting;
     if (isIntersecting) stale(session);
   }
-});
+}, { rootMargin: '300px' });
 
 // ---- the door ----
 

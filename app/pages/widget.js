@@ -122,7 +122,7 @@ svg { width: 1.25rem; height: 1.25rem; fill: none; stroke: currentColor; stroke-
   background: var(--_accent); color: var(--_on-accent);
   border-end-start-radius: 1.125rem; border-end-end-radius: 0.375rem;
 }
-.user.waiting .bubble { background: color-mix(in oklab, var(--_accent) 82%, var(--_background)); }
+.user.waiting .bubble { background: color-mix(in oklab, var(--_accent) 90%, var(--_background)); }
 .note { align-self: center; max-width: 95%; margin: 0.625rem 0 0; color: var(--_muted); font-size: 0.8125rem; text-align: center; }
 .problem {
   margin: 0.75rem 0 0; padding: 0.75rem 1rem; border-radius: 0.5rem; border: 1px solid var(--_border);

@@ -1,0 +1,114 @@
+"""What the operator's console asks for, with as many sessions as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from tests.pages.stub import StubGateway
+
+TOKEN = "service-token-for-tests"
+READER = "service-token-without-contents"
+
+
+class StubOperator:
+    """Adds `/v1/sessions`, `…/watch`, `DELETE` and `/readyz` to a stub gateway."""
+
+    def __init__(self, gateway: StubGateway, sessions: int) -> None:
+        self.ready: dict[str, Any] = {"status": "ready", "limits": {"max_sessions": 5000}}
+        self.asked: list[str] = []
+        self.deleted: list[str] = []
+        self.watchers: list[str] = []
+        self.burst = 20  # events at once when a timeline is opened
+        started = time.time()
+        self.sessions = {
+            f"s{number:04}": {
+                "id": f"s{number:04}",
+                "agent": ("support", "sales", "voice")[number % 3],
+                "call_type": ("chat", "chat", "webCall")[number % 3],
+                "subject": f"customer-{number * 7919 % 1000}",
+                "phase": "live",
+                "started_at": started - number * 13 % 3000,
+                "replica": f"relay-{number % 2}",
+                "frames_in": 0,
+                "frames_out": 0,
+                "bytes_in": 0,
+                "bytes_out": 0,
+                "browser": "away" if number % 23 == 5 else "here",
+            }
+            for number in range(sessions)
+        }
+        router = gateway.app.router
+        router.add_get("/readyz", self._readyz)
+        router.add_get("/v1/sessions", self._list)
+        router.add_get("/v1/sessions/{id}/watch", self._watch)
+        router.add_delete("/v1/sessions/{id}", self._delete)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return web.json_response(self.ready, status=200 if "limits" in self.ready else 503)
+
+    def _check(self, request: web.Request) -> str:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in {TOKEN, READER}:
+            problem = {"title": "Unauthorized", "status": 401}
+            raise web.HTTPUnauthorized(
+                text=json.dumps(problem), content_type="application/problem+json"
+            )
+        return token
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._check(request)
+        self.asked.append(request.query_string)
+        for at, session in enumerate(self.sessions.values()):
+            session["frames_in"] += at % 5
+            session["frames_out"] += (at * 7 + len(self.asked)) % 11
+            session["bytes_in"] += at % 5 * 120
+            session["bytes_out"] += (at * 7 + len(self.asked)) % 11 * 300
+        every = list(self.sessions.values())
+        start = int(request.query.get("cursor", "0"))
+        page = every[start : start + 100]
+        after = start + 100 if start + 100 < len(every) else None
+        return web.json_response({"sessions": page, "next": None if after is None else str(after)})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        token = self._check(request)
+        id_ = request.match_info["id"]
+        self.watchers.append(id_)
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(b": hello\n\n")
+        with contextlib.suppress(ConnectionError):
+            await self._events(stream, id_, token)
+        return stream
+
+    async def _events(self, stream: web.StreamResponse, id_: str, token: str) -> None:
+        number = 0
+        while id_ in self.sessions:
+            for _ in range(self.burst if number == 0 else 1):
+                number += 1
+                event: dict[str, Any] = {
+                    "at": time.time(),
+                    "kind": ("frame", "frame", "tool", "phase")[number % 4],
+                    "direction": ("to_browser", "from_browser")[number % 2],
+                    "type": ("text", "incomingChatMessage", "check_order_status", "live")[
+                        number % 4
+                    ],
+                    "bytes": number * 37 % 800,
+                }
+                if token == TOKEN and number % 4 in {0, 1}:
+                    event["content"] = {"text": f"secret words {number}"}
+                await stream.write(f"data: {json.dumps(event)}\n\n".encode())
+            await asyncio.sleep(0.1)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._check(request)
+        id_ = request.match_info["id"]
+        self.deleted.append(id_)
+        self.sessions.pop(id_, None)
+        return web.Response(status=204)
