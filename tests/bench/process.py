@@ -34,7 +34,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(env or {})},
+                env={**_clean_environment(), **(env or {})},
+                cwd=log.parent,  # no .env of somebody's is in reach
                 start_new_session=True,  # Ctrl-C is ours to hand on
                 preexec_fn=pinned(core),  # noqa: PLW1509 - this process has one thread
             )
@@ -144,6 +145,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _clean_environment() -> dict[str, str]:
+    """Leave out what this shell may have set for another gateway."""
+    ours = ("RELAY_", "OTEL_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def _alive_in(pid: int, session: int) -> bool:
