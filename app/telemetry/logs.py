@@ -30,7 +30,6 @@ CREDENTIAL: Final = re.compile(
 )
 SECRET_NAMES: Final = frozenset({"authorization", "token", "ticket", "resume", "key", "api_key"})
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-QUIET: Final = ("httpx", "httpcore", "httpx2", "httpcore2", "websockets", "uvicorn.access", "mcp")
 
 
 class Redactor:
@@ -112,9 +111,10 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Libraries log URLs, headers and statements below this: what they say there is not ours to keep.
+    root.setLevel(logging.WARNING)
+    logging.getLogger("app").setLevel(level.upper())
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from fastapi import Request
+from pydantic import SecretStr
 
 from app.errors import Refusal
 from app.protocol.closing import UNAUTHENTICATED
-
-if TYPE_CHECKING:
-    from fastapi import Request
-    from pydantic import SecretStr
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import Refusal
-from app.gateway import Arrival
+from app.gateway import Arrival, Gateway
 from app.protocol.closing import FORBIDDEN, NO_SUCH_AGENT
-from app.protocol.initialize import Wish, may_dial, settle
+from app.protocol.initialize import Profile, Wish, may_dial, settle
 from app.protocol.principal import CallType, Principal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from app.gateway import Gateway
-    from app.protocol.initialize import Profile
 
 BACKEND = "backend"
 

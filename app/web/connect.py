@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import structlog
 from fastapi import APIRouter, Path, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from app.auth.authenticator import Authenticator
 from app.auth.connecting import Connecting
-from app.auth.proxies import bucket
+from app.auth.origin import AllowedOrigins
+from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
-from app.gateway import Arrival
+from app.gateway import Admission, Arrival, Gateway
 from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT
-from app.protocol.initialize import Wish, settle
+from app.protocol.initialize import Profile, Wish, settle
+from app.protocol.principal import Principal
 from app.relay.browser import refuse
+from app.telemetry.metrics import Metrics
 from app.web.problems import Problem, refused
-from app.wire.lane import take
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from app.auth.authenticator import Authenticator
-    from app.auth.origin import AllowedOrigins
-    from app.auth.proxies import TrustedProxies
-    from app.gateway import Admission, Gateway
-    from app.protocol.initialize import Profile
-    from app.protocol.principal import Principal
-    from app.telemetry.metrics import Metrics
-    from app.wire.lane import Taken
-    from app.wire.limits import WireLimits
+from app.wire.lane import Taken, take
+from app.wire.limits import WireLimits
 
 log = structlog.get_logger(__name__)
 

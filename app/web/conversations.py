@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
+from app.history.archive import Archive
 from app.history.errors import HistoryLost, InvalidCursor
 from app.history.model import Filters
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from app.history.archive import Archive
 
 Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from app.errors import StateLost
-
-if TYPE_CHECKING:
-    from app.gateway import Gateway
-    from app.state.port import State
-    from app.telemetry.metrics import Metrics
+from app.gateway import Gateway
+from app.state.port import State
+from app.telemetry.metrics import Metrics
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 

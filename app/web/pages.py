@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HERE: Final = Path(__file__).parent.parent / "pages"
 POLICY: Final = (

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from app.gateway import Gateway
-    from app.state.port import SessionRow, State
-    from app.web.backends import ServiceTokens
+from app.gateway import Gateway
+from app.state.port import SessionRow, State
+from app.web.backends import ServiceTokens
 
 MAX_WAITING = 1000
 SILENCE = 15.0

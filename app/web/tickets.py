@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.auth.ticket import DEFAULT_TTL, MAX_TTL, TicketRequest
+from app.auth.proxies import TrustedProxies
+from app.auth.ticket import DEFAULT_TTL, MAX_TTL, TicketRequest, Tickets
 from app.errors import Refusal
 from app.protocol.closing import NO_SUCH_AGENT
+from app.protocol.principal import CallType
 from app.web.problems import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from app.auth.proxies import TrustedProxies
-    from app.auth.ticket import Tickets
-    from app.protocol.principal import CallType
 
 
 class TicketBody(BaseModel):
