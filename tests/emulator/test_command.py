@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import sys
@@ -158,3 +159,13 @@ async def test_nothing_is_left_when_it_stops() -> None:
             await peer.closed()
     left = [task for task in asyncio.all_tasks() if "app/emulator" in str(task.get_coro())]
     assert left == []
+
+
+async def test_the_key_is_in_no_log_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
+    options = Options(api_key="canary-4f1d")
+    with caplog.at_level(logging.DEBUG):
+        async with Emulator(options) as emulator, Peer.dial(emulator) as peer:
+            await peer.initialize("close_with_key")
+            assert (await peer.closed())[0] == 1008
+    told = [record for record in caplog.records if record.name != "websockets.client"]
+    assert not [record for record in told if "canary" in record.getMessage()]
