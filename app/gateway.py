@@ -7,6 +7,7 @@ may come and go while its conversation lives.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import secrets
 from contextlib import asynccontextmanager
@@ -20,7 +21,6 @@ import structlog
 from app.errors import Refusal, StateLost
 from app.protocol import frames
 from app.protocol.closing import (
-    CANNOT_RESUME,
     DRAINING,
     ENDED,
     OVERLOADED,
@@ -30,13 +30,12 @@ from app.protocol.closing import (
     CloseReason,
 )
 from app.protocol.principal import CallType
-from app.relay.browser import refuse
 from app.relay.conversation import Conversation
 from app.relay.relay import Relay
 from app.state.port import Caps, SessionRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from app.protocol.initialize import Profile, Wish
     from app.protocol.principal import Principal
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-END: Final = b"end "
 HEARTBEAT: Final = 2.0
 LAG_TICK: Final = 0.25
 WISH_GRACE: Final = 1.0
@@ -237,21 +235,26 @@ class Gateway:
         except StateLost:
             log.warning("session_not_forgotten", session=row.id, advice="its lease runs out")
 
-    async def resume(self, token: str, received: int, socket: Socket) -> None:
-        """Bring a browser back to its conversation, or tell it that this is lost."""
-        relay = self._live.get(token.partition(".")[0])
-        expected = None if relay is None else relay.conversation.resume_token
-        if (
-            relay is None
-            or expected is None
-            or not hmac.compare_digest(expected.encode(), token.encode())
-        ):
-            self._helpers.metrics.resumes_total.labels("cannot_resume").inc()
-            refuse(socket, time(), CANNOT_RESUME, None)
-            return
+    def resume(self, session_id: str, proof: str, received: int, socket: Socket) -> bool:
+        """Bring a browser back to its conversation; False if that is not one of this replica's.
+
+        `proof` is the SHA-256 of the resume token, in hexadecimal.
+        """
+        relay = self._live.get(session_id)
+        token = None if relay is None else relay.conversation.resume_token
+        if relay is None or token is None:
+            return False
+        expected = hashlib.sha256(token.encode()).hexdigest()
+        if not hmac.compare_digest(expected, proof):
+            return False
         relay.resume(socket, received)
         if self.draining:
             self._tell_draining(relay)
+        return True
+
+    def count_lost_resume(self) -> None:
+        """Count a browser that came back to a conversation that is no more."""
+        self._helpers.metrics.resumes_total.labels("cannot_resume").inc()
 
     def rows(self) -> list[SessionRow]:
         """What this replica publishes of its sessions."""
@@ -278,10 +281,6 @@ class Gateway:
             return False
         relay.end(reason)
         return True
-
-    async def end_elsewhere(self, row: SessionRow) -> None:
-        """Ask the replica that has a session to end it."""
-        await self._state.tell(row.replica, END + row.id.encode())
 
     def fresh(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""
@@ -337,8 +336,11 @@ class Gateway:
         """Shorten a drain that is under way: end what is left now."""
         self._hurry.set()
 
-    async def drain(self) -> None:
-        """Let live sessions end, then end them: idle chats first, calls last."""
+    async def drain(self, closed: Callable[[], None]) -> None:
+        """Let live sessions end, then end them: idle chats first, calls last.
+
+        `closed` is called once no new session is taken any more.
+        """
         self.draining = True
         self._helpers.metrics.draining.set(1)
         log.info("draining", sessions=len(self._live), delay=self._limits.drain_delay)
@@ -348,6 +350,7 @@ class Gateway:
             self._tell_draining(relay)
         await self._pause(self._limits.drain_delay)
         self._closed = True
+        closed()
         for session_id, relay in self._live.items():
             if session_id not in told:
                 self._tell_draining(relay)

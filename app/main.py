@@ -18,9 +18,11 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.gateway import Gateway
+from app.relay.browser import hang_up
 from app.relay.conversation import Collaborators
 from app.relay.dialling import Circuit, Dialer
-from app.state.opening import open_state
+from app.replicas import Replicas
+from app.state.opening import open_bridges, open_state, open_watches
 from app.telemetry.metrics import Metrics
 from app.tools import Runner
 from app.web import calls, connect, conversations, health, pages, problems, sessions, tickets
@@ -52,6 +54,7 @@ class House:
     app: FastAPI
     internal: FastAPI | None
     gateway: Gateway
+    replicas: Replicas
     state: State
     metrics: Metrics
     toolbox: Toolbox
@@ -75,11 +78,12 @@ def house(settings: Settings) -> House:
     metrics = Metrics(settings.max_sessions)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = assembly.history(settings, egress, replica, metrics)
-    state = open_state(
-        settings.state_url.get_secret_value(),
-        replica,
-        on_error=lambda operation: metrics.state_errors_total.labels(operation).inc(),
-    )
+
+    def state_failed(operation: str) -> None:
+        metrics.state_errors_total.labels(operation).inc()
+
+    url = settings.state_url.get_secret_value()
+    state = open_state(url, replica, on_error=state_failed)
 
     def tool_finished(name: str, outcome: Any, seconds: float) -> None:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
@@ -110,10 +114,17 @@ def house(settings: Settings) -> House:
         circuit,
     )
     metrics.look_at(gateway.labels, gateway.waiting)
+    replicas = Replicas(
+        gateway,
+        state,
+        open_bridges(url, state, replica, hang_up=hang_up, on_error=state_failed),
+        open_watches(url, state, on_error=state_failed),
+    )
     built = House(
         app=_application(),
         internal=None if settings.internal_port is None else _application(),
         gateway=gateway,
+        replicas=replicas,
         state=state,
         metrics=metrics,
         toolbox=box,
@@ -143,6 +154,7 @@ def _lifespan(built: House) -> Any:
             running = [
                 tasks.create_task(built.state.run()),
                 tasks.create_task(built.gateway.run(started)),
+                tasks.create_task(built.replicas.run()),
                 tasks.create_task(built.toolbox.run()),
             ]
             if built.history is not None:
@@ -153,6 +165,7 @@ def _lifespan(built: House) -> Any:
                 task.cancel()
         if built.history is not None:
             await built.history.close(FLUSH)
+        await built.replicas.close()
         await built.state.close()
         await built.egress.aclose()
 
@@ -167,6 +180,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     minted = Tickets(state)
     doorkeeper = connect.Doorkeeper(
         gateway,
+        built.replicas,
         Authenticator(assembly.methods(settings, minted, built.egress)),
         AllowedOrigins.parse(settings.allowed_origins),
         proxies,
@@ -186,7 +200,9 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
         internal.include_router(health.health_routes(gateway, state, metrics))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
-    internal.include_router(sessions.routes(gateway, state, tokens), dependencies=guarded)
+    internal.include_router(
+        sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
+    )
     internal.include_router(calls.routes(gateway, profiles), dependencies=guarded)
     archive = None if built.history is None else built.history.archive
     internal.include_router(conversations.routes(archive), dependencies=guarded)

@@ -51,7 +51,7 @@ async def serve(house: House, host: str, port: int, internal_port: int | None) -
         waiting = tasks.create_task(stopping.wait())
         await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         if stopping.is_set():
-            await house.gateway.drain()
+            await house.gateway.drain(house.replicas.release)
         waiting.cancel()
         for server in servers:
             server.should_exit = True

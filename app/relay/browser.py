@@ -8,7 +8,7 @@ socket is there.
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
 from app.protocol import frames
@@ -293,3 +293,8 @@ def refuse(
     """Tell a socket that is no session's why, and close it."""
     socket.send_text(frames.error(now, reason, session_id, message, retry_after))
     socket.close(reason.code, reason.name)
+
+
+def hang_up(socket: Socket, reason: CloseReason) -> None:
+    """Tell a browser whose conversation lives elsewhere why it is sent away."""
+    refuse(socket, time(), reason, None)

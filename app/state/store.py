@@ -63,7 +63,7 @@ class Store:
         for command in ("XREAD", "XRANGE", "XREVRANGE"):
             self._redis.set_response_callback(command, _raw)
 
-    async def call(self, operation: str, *command: Any) -> Any:  # noqa: ANN401
+    async def call(self, operation: str, *command: Any) -> Any:
         """Run one command."""
         try:
             async with asyncio.timeout(self._deadline):
@@ -77,7 +77,7 @@ class Store:
         script: Script,
         keys: Sequence[str],
         args: Sequence[str | bytes | int],
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Run one script."""
         return (await self.scripts(operation, script, [(keys, args)]))[0]
 
@@ -142,7 +142,7 @@ class Store:
         return StateLost(f"{operation}: {type(error).__name__}")
 
 
-def _raw(response: Any, **_: Any) -> Any:  # noqa: ANN401
+def _raw(response: Any, **_: Any) -> Any:
     return response
 
 

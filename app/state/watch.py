@@ -18,7 +18,7 @@ from app.errors import StateLost
 from app.state.messages import Watch, encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from app.state.bridge import Replicas
     from app.state.keys import Keys
@@ -126,7 +126,7 @@ class Watches:
         self._publishers.append(publisher)
         return publisher
 
-    async def watch(self, row: SessionRow) -> AsyncIterator[bytes | Gap]:
+    async def watch(self, row: SessionRow) -> AsyncGenerator[bytes | Gap, None]:
         """Yield the events of a session of any replica until it ends, or its owner does.
 
         Raises `StateLost`; whoever watches may then begin anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from time import time
 from typing import Annotated, Final
@@ -20,6 +21,7 @@ from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT
 from app.protocol.initialize import Profile, Wish, settle
 from app.protocol.principal import Principal
 from app.relay.browser import refuse
+from app.replicas import Replicas
 from app.telemetry.metrics import Metrics
 from app.web.problems import Problem, refused
 from app.wire.lane import Taken, take
@@ -39,6 +41,7 @@ class Doorkeeper:
     def __init__(
         self,
         gateway: Gateway,
+        replicas: Replicas,
         authenticator: Authenticator,
         origins: AllowedOrigins,
         proxies: TrustedProxies,
@@ -47,6 +50,7 @@ class Doorkeeper:
         metrics: Metrics,
     ) -> None:
         self._gateway = gateway
+        self._replicas = replicas
         self._authenticator = authenticator
         self._origins = origins
         self._proxies = proxies
@@ -124,8 +128,9 @@ class Doorkeeper:
             await self._refuse(websocket, request, Refusal(CANNOT_RESUME, "received is missing."))
             return
         socket = await self._accept(websocket, request)
-        await self._gateway.resume(request.query["resume"], int(received), socket)
-        await socket.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(socket.run())
+            await self._replicas.resume(request.query["resume"], int(received), socket)
 
     async def _refuse(self, websocket: WebSocket, request: Connecting, refusal: Refusal) -> None:
         """Tell a browser by frame and code, which it can read, and others by HTTP."""
