@@ -91,6 +91,9 @@ class UpstreamEnd:
         self.slow = False
         self._relay.upstream_caught_up()
 
+    def failing(self, code: int) -> None:
+        """Nothing is left to say to a vendor that breaks the protocol."""
+
     def connection_lost(self, closed: Closed) -> None:
         """Pass on that the vendor is gone."""
         if not self._gone.done():

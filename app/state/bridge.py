@@ -229,6 +229,9 @@ class _Bridge:
     def writing_resumed(self) -> None:
         self._confirm()
 
+    def failing(self, code: int) -> None:
+        """Let the owner hear of it by the close: it ends the conversation there."""
+
     def connection_lost(self, closed: Closed) -> None:
         if not self.over.is_set():
             self._say(closed_item(closed))

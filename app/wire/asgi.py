@@ -117,6 +117,7 @@ class AsgiSocket:
             return
         payload = text.encode(errors="surrogatepass") if text is not None else binary or b""
         if len(payload) > self._limits.max_message:
+            self._owner.failing(TOO_LARGE)
             self.close(TOO_LARGE)
             return
         if text is None:

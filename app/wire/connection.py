@@ -328,6 +328,7 @@ class Connection(asyncio.Protocol):
         """
         self._report(fault, code)
         if self._state == OPEN:
+            self._owner.failing(code)
             self._write(CLOSE, close_payload(code))
         self._state = OVER
         self._parser.stop()

@@ -28,6 +28,9 @@ class Nobody:
     def writing_resumed(self) -> None:
         """Drop it."""
 
+    def failing(self, code: int) -> None:
+        """Drop it."""
+
     def connection_lost(self, closed: Closed) -> None:
         """Drop it."""
 

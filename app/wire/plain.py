@@ -75,6 +75,9 @@ class PlainAsgi:
         """Let `send` go on."""
         self._writable.set()
 
+    def failing(self, code: int) -> None:
+        """Plain ASGI has no word for this: the disconnect that follows has the code."""
+
     def connection_lost(self, closed: Closed) -> None:
         """Queue the disconnect, and wake everyone."""
         self._closed = True

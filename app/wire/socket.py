@@ -58,6 +58,13 @@ class Receiver(Protocol):
         """Take note that the peer caught up."""
         ...
 
+    def failing(self, code: int) -> None:
+        """Take note that the peer broke the protocol: the wire closes with `code` right after this.
+
+        It is the last chance to send, and comes before `connection_lost`.
+        """
+        ...
+
     def connection_lost(self, closed: Closed) -> None:
         """Take note that the socket is over, however it ended. Called exactly once, and last.
 
