@@ -18,7 +18,7 @@ from app.wire.framing import (
 )
 from app.wire.nobody import NOBODY
 from app.wire.rate import TokenBucket
-from app.wire.socket import ABNORMAL, Closed
+from app.wire.socket import ABNORMAL, Closed, Forewarned
 from app.wire.wheel import NEVER
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._owner: Receiver = NOBODY
         self._parser = Parser(
             self,
-            masked=self.is_server,
+            origin=None if self.is_server else wiring.origin,
             max_message=limits.max_message,
             max_fragments=limits.max_fragments,
         )
@@ -197,6 +197,9 @@ class Connection(asyncio.Protocol):
                 socket.flush()
             corked.clear()
             wiring.batching = False
+            origin = wiring.origin
+            origin.payload = None
+            origin.data = b""
 
     def eof_received(self) -> bool | None:
         """Let the transport close itself: a half-open WebSocket is of no use."""
@@ -328,7 +331,8 @@ class Connection(asyncio.Protocol):
         """
         self._report(fault, code)
         if self._state == OPEN:
-            self._owner.failing(code)
+            if isinstance(self._owner, Forewarned):
+                self._owner.failing(code)
             self._write(CLOSE, close_payload(code))
         self._state = OVER
         self._parser.stop()

@@ -17,6 +17,8 @@ from app.wire.socket import NO_STATUS
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
 
+    from app.wire.origin import Origin
+
 CONT: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -92,6 +94,7 @@ class Parser:
         "_max_message",
         "_need",
         "_opcode",
+        "_origin",
         "_parts",
         "_size",
         "sink",
@@ -99,12 +102,18 @@ class Parser:
         "text",
     )
 
-    def __init__(self, sink: Sink, *, masked: bool, max_message: int, max_fragments: int) -> None:
-        """`masked`: frames must come masked, so this is a server; else they must not (§5.1)."""
+    def __init__(
+        self, sink: Sink, *, origin: Origin | None, max_message: int, max_fragments: int
+    ) -> None:
+        """Parse what a client sends, masked; with an `origin`, what a server sends (§5.1).
+
+        The origin is told where each text message came from.
+        """
         self.sink = sink
+        self._origin = origin
         self.text = sink.text_received
         self.stopped = False
-        self._masked = MASKED if masked else 0
+        self._masked = 0 if origin is not None else MASKED
         self._max_message = max_message
         self._max_fragments = max_fragments
         self._held: bytearray | None = None
@@ -132,7 +141,11 @@ class Parser:
             self._held = None
         position = 0
         end = len(data)
+        stretched = -1  # where a frame began whose header is longer than need be
         masked = self._masked
+        origin = self._origin
+        if origin is not None:
+            origin.data = data
         max_message = self._max_message
         # One pass, no calls but the owner's: this loop is most of what a message costs.
         while not self.stopped:
@@ -150,12 +163,16 @@ class Parser:
                         self._hold(data, position, start)
                         return
                     size = data[position + 2] << 8 | data[position + 3]
+                    if size <= _MAX_CONTROL:
+                        stretched = position
                 elif size == 127:  # noqa: PLR2004
                     start = position + 10
                     if start > end:
                         self._hold(data, position, start)
                         return
                     size = int.from_bytes(data[position + 2 : start], "big")
+                    if size <= _MAX_16:
+                        stretched = position
                 else:
                     raise PeerError(PROTOCOL_ERROR, "wrong masking")
             if head != _FIN_TEXT or self._opcode or size > max_message:
@@ -173,19 +190,24 @@ class Parser:
                     self._hold(data, position, stop)
                     return
                 payload = data[start:stop]
-            position = stop
             if head == _FIN_TEXT:
                 # A scan without a copy settles most messages; the rest pay for decoding.
                 if not payload.isascii():
                     _check_utf8(payload)
+                # A receiver may take such a header, a sender may not make one (§5.2).
+                if origin is not None and stretched != position:
+                    origin.payload = payload
+                    origin.start = position
+                    origin.stop = stop
                 text = self.text  # of its own line, which the interpreter makes quick
                 text(payload)
             elif head & 0x08:
                 self._control(head & 0x0F, payload)
             else:
                 self._fragment(head, payload)
-            if position == end:
+            if stop == end:
                 return
+            position = stop
 
     def stop(self) -> None:
         """Parse nothing more, not even what came with the same read; let go of what is held."""

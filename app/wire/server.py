@@ -14,8 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.server import ServerProtocol
 
-from app.wire.connection import Connection
-from app.wire.framing import header
+from app.wire.browser import BrowserSocket
 from app.wire.lane import EXTENSION
 from app.wire.plain import PlainAsgi
 from app.wire.wheel import NEVER
@@ -174,10 +173,9 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         if lost:
             transport = self.transport
         transport.pause_reading()
-        socket = BrowserSocket(transport, self.limits, self.wiring, bytes(self._early))
+        socket = BrowserSocket(transport, self.limits, self.wiring, self._early, self.connections)
         self._early = b""
         self.connections.discard(self)
-        socket.register(self.connections)
         if lost:
             socket.connection_lost(None)
         else:
@@ -191,34 +189,6 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         if self._plain is None:
             self._plain = PlainAsgi(self.take())
         return self._plain
-
-
-class BrowserSocket(Connection):
-    """A browser's connection in the lane: what comes is masked, what goes is not (§5.1)."""
-
-    is_server = True
-    leg = "browser"
-
-    __slots__ = ("_connections",)
-
-    def register(self, connections: set[Any]) -> None:
-        """Let the server wait for this connection before it stops its loop."""
-        self._connections = connections
-        connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let the server go."""
-        super().connection_lost(exc)
-        self._connections.discard(self)
-
-    def shutdown(self) -> None:
-        """Do nothing when the server stops: closing is the owner's to decide (it drains)."""
-
-    async def run(self) -> None:
-        """Return at once: this socket needs no task."""
-
-    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
-        return header(opcode, len(payload)), payload
 
 
 class _Lane:

@@ -8,12 +8,15 @@ to another replica and the tests' memory pair all implement `Socket`.
 batch is corked, and the wire itself writes every corked leg, once, after `batch_received`; so
 nobody must call `flush`, though anybody may. A message that is sent at any other time (a tool's
 result) is written at once.
+
+**Passing on.** A payload that is sent on to a browser as the very object that came from upstream
+goes as the bytes that it came in. Nobody must know of that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 ABNORMAL = 1006
 NO_STATUS = 1005
@@ -70,6 +73,15 @@ class Receiver(Protocol):
 
         Nothing can be sent any more; the wire winds TCP up by itself, within its time-outs.
         """
+        ...
+
+
+@runtime_checkable
+class Forewarned(Protocol):
+    """A receiver that has something to say before the wire fails its socket."""
+
+    def failing(self, code: int) -> None:
+        """Send what should still be sent: the peer broke a rule, a close with `code` follows."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.wire.masking import mask_keys
+from app.wire.origin import Origin
 from app.wire.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ class Wiring:
     on any leg, and the sockets in `corked` are flushed at the batch's end.
     """
 
-    __slots__ = ("_said", "batching", "corked", "masks", "wheel")
+    __slots__ = ("_said", "batching", "corked", "masks", "origin", "wheel")
 
     def __init__(self, *, tick: float = 0.05) -> None:
         self.wheel = Wheel(tick)
         self.masks = mask_keys()
+        self.origin = Origin()
         self.batching = False
         self.corked: list[Corked] = []
         self._said: dict[tuple[str, str], tuple[float, int]] = {}

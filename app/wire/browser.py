@@ -1,0 +1,96 @@
+"""A browser's socket in the lane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.wire.connection import Connection
+from app.wire.framing import header
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import MutableSet
+    from typing import Any
+
+    from app.wire.limits import WireLimits
+    from app.wire.wiring import Wiring
+
+
+class BrowserSocket(Connection):
+    """A browser's connection: what comes is masked, what goes is not (RFC 6455 §5.1).
+
+    `connections` is the server's set of what to wait for before it stops its loop.
+    """
+
+    is_server = True
+    leg = "browser"
+
+    __slots__ = ("_connections", "_run_start", "_run_stop")
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        limits: WireLimits,
+        wiring: Wiring,
+        early: bytes,
+        connections: MutableSet[Any],
+    ) -> None:
+        super().__init__(transport, limits, wiring, early)
+        self._connections = connections
+        connections.add(self)
+        # The frames of the present read that go on as they came, and are not yet in the cork.
+        self._run_start = -1
+        self._run_stop = -1
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be written."""
+        run = self._run_stop - self._run_start if self._run_stop >= 0 else 0
+        return super().waiting + run
+
+    def send_text(self, payload: bytes) -> None:
+        """Send one text message; one that upstream sent as it came (see `Origin`)."""
+        origin = self._wiring.origin
+        if payload is not origin.payload:
+            super().send_text(payload)
+        elif not self._state:
+            start = origin.start
+            if self._run_stop != start:
+                if self._run_stop >= 0:
+                    self._end_run()
+                elif not self._cork:
+                    self._wiring.corked.append(self)
+                self._run_start = start
+            self._run_stop = origin.stop
+
+    def flush(self) -> None:
+        """Write what is corked; a run that is alone is written without being copied."""
+        cork = self._cork
+        stop = self._run_stop
+        if stop >= 0 and not cork:
+            self._run_stop = -1
+            self._transport.write(self._wiring.origin.data[self._run_start : stop])
+        else:
+            self._end_run()
+            super().flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the server go."""
+        super().connection_lost(exc)
+        self._connections.discard(self)
+
+    def shutdown(self) -> None:
+        """Do nothing when the server stops: closing is the owner's to decide (it drains)."""
+
+    async def run(self) -> None:
+        """Return at once: this socket needs no task."""
+
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        self._end_run()  # which goes into the cork first
+        return header(opcode, len(payload)), payload
+
+    def _end_run(self) -> None:
+        """Cork the run."""
+        if self._run_stop >= 0:
+            self._cork.append(self._wiring.origin.data[self._run_start : self._run_stop])
+            self._run_stop = -1
