@@ -142,7 +142,8 @@ class Switchboard:
                 asides = self._asides
                 self._asides = []
                 try:
-                    await self._writing.append("bridge", [*asides, *commands])
+                    if asides or commands:
+                        await self._writing.append("bridge", [*asides, *commands])
                 except StateLost:
                     self._asides = asides + self._asides
                     self._dirty = dict.fromkeys([*written, *self._dirty])
@@ -213,6 +214,8 @@ class Switchboard:
                 broken = True
                 break
         end.received(batch)
+        if not end.pipe.idle:
+            self.said(end)  # a confirmation may have made room
         if broken:
             end.broken()
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from app.errors import StateLost
-from app.protocol.closing import CANNOT_RESUME, CloseReason
-from app.state.bridge import BROKEN, WINDOW, Bridges
-from app.state.messages import Attach, decode
-from app.state.opening import open_bridges
-from app.state.redis import RedisState, Timings
+from app.protocol.closing import CANNOT_RESUME
+from app.state.bridge import BROKEN, WINDOW
+from app.state.remote import BridgeTimings
 from app.wire.socket import Closed
 from tests.state.conftest import row
 from tests.state.ends import Browser, Owner
+from tests.state.replica import Replica, replicas
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -25,78 +25,17 @@ if TYPE_CHECKING:
 
     from tests.support.redis import RedisServer
 
-TIMINGS = Timings(timeout=2.0, alive=1.5)
-
-
-def hang_up(browser: Any, reason: CloseReason) -> None:
-    browser.reason = reason
-    browser.close(reason.code, reason.name)
-
-
-class Replica:
-    """One gateway process, as far as bridges go. `freeze` is its death without a word."""
-
-    def __init__(self, server: RedisServer, name: str, prefix: str) -> None:
-        self.name = name
-        self.state = RedisState(server.url, name, prefix=prefix, timings=TIMINGS)
-        opened = open_bridges(server.url, self.state, name, hang_up=hang_up, prefix=prefix)
-        assert isinstance(opened, Bridges)
-        self.bridges = opened
-        self.owners: list[Owner] = []
-        self.attached: list[Attach] = []
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(work)
-            for work in (self.state.run(), self.bridges.run(), self._listen())
-        ]
-
-        async def is_alive() -> bool:
-            try:
-                return await self.state.alive(self.name)
-            except StateLost:
-                return False
-
-        await until(is_alive)
-
-    async def freeze(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
-            assert isinstance(ended, asyncio.CancelledError), ended
-        self._tasks = []
-
-    async def stop(self) -> None:
-        await self.freeze()
-        await self.bridges.close()
-        await self.state.close()
-
-    async def _listen(self) -> None:
-        async for message in self.state.inbox():
-            attach = decode(message)
-            assert isinstance(attach, Attach)
-            self.attached.append(attach)
-            self.owners.append(Owner(self.bridges.accept(attach)))
-
-
-@asynccontextmanager
-async def replicas(server: RedisServer, prefix: str) -> AsyncIterator[tuple[Replica, Replica]]:
-    a, b = Replica(server, "a", prefix), Replica(server, "b", prefix)
-    await asyncio.gather(a.start(), b.start())
-    try:
-        yield a, b
-    finally:
-        await a.stop()
-        await b.stop()
-
 
 @asynccontextmanager
 async def bridged(
-    server: RedisServer, prefix: str, *, reads: bool = True
+    server: RedisServer,
+    prefix: str,
+    *,
+    reads: bool = True,
+    timings: BridgeTimings | None = None,
 ) -> AsyncIterator[tuple[Browser, Owner, Replica, Replica]]:
     """A browser on "b" that "a" has accepted."""
-    async with replicas(server, prefix) as (a, b):
+    async with replicas(server, prefix, timings) as (a, b):
         browser = Browser(reads=reads)
         async with serving(b, browser):
             await until(lambda: a.owners)
@@ -160,6 +99,21 @@ async def test_frames_larger_than_the_window_cross(redis_server: RedisServer, pr
         await until(lambda: len(browser.heard) == 3 and len(owner.heard) == 3, within=60)
         assert browser.heard == large
         assert owner.heard == large
+
+
+async def test_full_window_goes_on_as_soon_as_there_is_room(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    frames = [b"%06d" % n + b"x" * 10_000 for n in range(1000)]
+    never = BridgeTimings(beat=1000, silence=2000)  # no beat will push it on
+    async with bridged(redis_server, prefix, timings=never) as (browser, owner, _, _):
+        for frame in frames:
+            owner.socket.send_text(frame)
+        await until(lambda: len(browser.heard) == len(frames))
+        assert browser.heard == frames
+        browser.speak(*frames)
+        await until(lambda: len(owner.heard) == len(frames))
+        assert owner.heard == frames
 
 
 async def test_browser_that_reads_slowly_is_seen_by_the_owner_and_bounds_redis(
@@ -309,6 +263,32 @@ async def test_dead_owner_is_a_lost_conversation(redis_server: RedisServer, pref
         assert browser.reason == CANNOT_RESUME
 
 
+async def test_killed_owner_is_a_lost_conversation(redis_server: RedisServer, prefix: str) -> None:
+    """The owner is a process of its own, and dies by SIGKILL."""
+    b = Replica(redis_server.url, "b", prefix)
+    await b.start()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.state.replica", redis_server.url, prefix),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            assert await process.stdout.readline() == b"alive\n"
+        browser = Browser()
+        async with serving(b, browser):
+            browser.speak(b"echo this")
+            await until(lambda: browser.heard == [b"echo this"])
+            process.kill()
+            await until(lambda: browser.lost, within=6)
+        assert browser.reason == CANNOT_RESUME
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await b.stop()
+
+
 async def test_owner_that_died_before_is_told_within_two_seconds(
     redis_server: RedisServer, prefix: str
 ) -> None:
@@ -451,7 +431,7 @@ async def test_hundred_bridges_keep_apart(redis_server: RedisServer, prefix: str
 async def test_bridge_without_a_running_switchboard_is_refused(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    replica = Replica(redis_server, "a", prefix)
+    replica = Replica(redis_server.url, "a", prefix)
     browser = Browser()
     with pytest.raises(StateLost):
         await replica.bridges.serve(browser, row(), {})

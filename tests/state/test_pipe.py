@@ -210,7 +210,7 @@ def test_random_traffic_arrives_exactly_once_and_in_order(seed: int) -> None:
         else:
             traffic.read(me, now)
         assert sum(entry.size for entry in traffic.streams[me]) <= 20_100
-    for _ in range(800):
+    for _ in range(400):
         now += 0.5
         for me in (0, 1):
             traffic.write(me, now)

@@ -42,14 +42,23 @@ def free_port() -> int:
 class RedisServer:
     """One Redis process on loopback. `directory` must be fresh; the port is kept over restarts.
 
-    With `durable` it keeps an append-only file, synced on every write. The methods block for
+    With `durable` it keeps an append-only file, synced on every write; `settings` are any more
+    of redis.conf. The methods block for
     some tens of milliseconds: under load, call them by `asyncio.to_thread`.
     """
 
-    def __init__(self, directory: Path, *, durable: bool = False, port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        port: int | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> None:
         self.directory = directory
         self.port = port or free_port()
         self.durable = durable
+        self.settings = settings or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,7 +84,7 @@ class RedisServer:
             "appendfsync": "always",
             "daemonize": "no",
             "logfile": str(self.directory / "redis.log"),
-        }
+        } | self.settings
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(
             [redis_binary(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
