@@ -43,13 +43,25 @@ class Turn:
         self.pieces += 1
         self.ended_at = at
 
+    def row(self, conversation_id: str, *, content: bool) -> Row:
+        """Build its row as it is now."""
+        return {
+            "conversation_id": conversation_id,
+            "number": self.number,
+            "source": clean(self.source),
+            "text": clean(self.text) if content else None,
+            "pieces": self.pieces,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+        }
+
 
 @dataclass(slots=True)
 class Part:
-    """What one batch holds of one conversation, as rows; `fed` counts the records in it."""
+    """What one batch holds of one conversation; `fed` counts the records in it by kind."""
 
     conversation: Conversation
-    turns: dict[int, Row] = field(default_factory=dict)
+    turns: dict[int, Turn] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
     tools: list[Row] = field(default_factory=list)
     result: Row | None = None
@@ -57,6 +69,12 @@ class Part:
     message: Message | None = None
     fed: Counter[str] = field(default_factory=Counter)
     size: int = 0
+
+    def turn_rows(self) -> list[Row]:
+        """Build the rows of all turns that began or grew."""
+        conversation = self.conversation
+        name, content = conversation.start.id, conversation.content
+        return [turn.row(name, content=content) for turn in self.turns.values()]
 
 
 class Conversation:
@@ -67,10 +85,10 @@ class Conversation:
     """
 
     __slots__ = (
-        "_content",
         "_events",
         "_tools",
         "_turn",
+        "content",
         "erased",
         "lost",
         "result",
@@ -88,7 +106,7 @@ class Conversation:
         self.lost = 0
         self.result: Result | None = None
         self.transcript = transcript
-        self._content = content
+        self.content = content
         self._turn: Turn | None = None
         self._events = 0
         self._tools = 0
@@ -135,8 +153,8 @@ class Conversation:
             "agent": clean(start.agent),
             "call_type": clean(start.call_type),
             "subject": clean(start.subject),
-            "endpoint": clean(start.endpoint) if self._content and start.endpoint else None,
-            "additional_data": as_json(dict(start.additional_data)) if self._content else None,
+            "endpoint": clean(start.endpoint) if self.content and start.endpoint else None,
+            "additional_data": as_json(dict(start.additional_data)) if self.content else None,
             "started_at": start.started_at,
             "lost": 0,
         }
@@ -150,17 +168,10 @@ class Conversation:
             turn = self._turn = Turn(number, piece.source, piece.text, 1, at, at)
         if self.transcript is not None:
             self.transcript.hear(turn)
-        part.turns[turn.number] = {
-            **self._key(turn.number),
-            "source": clean(turn.source),
-            "text": clean(turn.text) if self._content else None,
-            "pieces": turn.pieces,
-            "started_at": turn.started_at,
-            "ended_at": turn.ended_at,
-        }
+        part.turns[turn.number] = turn
 
     def _happened(self, part: Part, seen: Happening, direction: Direction, at: float) -> None:
-        data = seen.data if self._content else None
+        data = seen.data if self.content else None
         part.events.append(
             {
                 **self._key(self._events),
@@ -175,7 +186,7 @@ class Conversation:
 
     def _concluded(self, part: Part, result: Result, at: float) -> None:
         self.result = result
-        keep = self._content
+        keep = self.content
         part.result = {
             "conversation_id": self.start.id,
             "at": at,

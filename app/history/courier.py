@@ -92,6 +92,7 @@ class Courier:
         self._poll = poll
         self._on_delivery = on_delivery
         self._under_way = 0
+        self._reachable = True
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -124,8 +125,11 @@ class Courier:
         try:
             letters = await self._bag.claim(free)
         except (HistoryLost, Unstorable) as error:
-            log.warning("results_unreachable", error=str(error))
+            if self._reachable:
+                log.warning("results_unreachable", error=str(error))
+            self._reachable = False
             return False
+        self._reachable = True
         for letter in letters:
             self._under_way += 1
             group.create_task(self._deliver(letter))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from app.history.conversation import Conversation
 
@@ -25,8 +25,8 @@ class Kind(StrEnum):
     ENDED = "ended"
 
 
-Record: TypeAlias = "tuple[Kind, Conversation, int, Any]"
-"""Kind, conversation, size in bytes, and what that kind carries. A tuple: one is made per frame."""
+Record: TypeAlias = "tuple[Any, ...]"
+"""Kind, conversation, size in bytes, then what that kind carries: one flat tuple per frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,19 @@ class Bounds:
     """How much may wait, and how it is written.
 
     `bytes` and `count` bound everything not yet committed, the batch in flight included. A batch
-    is written after `interval` seconds, or once `batch` records wait. `slice` seconds of work are
-    done at a time, then `rest` seconds are left to the conversations.
+    of `batch` records is written every `interval` seconds, at once while more wait. `slice` seconds
+    of work are done at a time, then `rest` seconds are left to the conversations. While the process
+    has no time to spare, `busy_rate` records are written per second and the others wait.
     """
 
     bytes: int = 64 * 1024 * 1024
     count: int = 100_000
-    batch: int = 500
+    batch: int = 1000
     batch_bytes: int = 2 * 1024 * 1024
     interval: float = 0.25
     slice: float = 0.001
     rest: float = 0.002
+    busy_rate: float = 1500.0
     slowest_retry: float = 2.0
 
 
@@ -56,22 +58,18 @@ class RecordQueue:
     """
 
     __slots__ = (
-        "_batch",
         "_bytes",
         "_ends",
         "_held",
         "_held_bytes",
         "_limit",
-        "_on_batch",
         "_queue",
         "_size",
         "dropped",
     )
 
-    def __init__(self, bounds: Bounds, on_batch: Callable[[], None]) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.dropped: Counter[str] = Counter()
-        self._batch = bounds.batch
-        self._on_batch = on_batch
         self._limit = bounds.bytes
         self._size = bounds.count
         self._queue: deque[Record] = deque()
@@ -88,15 +86,15 @@ class RecordQueue:
         """What waits and what is held, in bytes."""
         return self._bytes + self._held_bytes
 
-    def put(self, kind: Kind, conversation: Conversation, size: int, carried: object) -> None:
-        """Append a record; make room where there is none."""
-        self._queue.append((kind, conversation, size, carried))
-        self._bytes += size
-        waiting = len(self._queue)
-        if self._bytes + self._held_bytes > self._limit or waiting + self._held > self._size:
+    def put(self, record: Record) -> None:
+        """Append a record; make room where there is none. This is on the way of every frame."""
+        self._queue.append(record)
+        self._bytes += record[2]
+        if (
+            self._bytes + self._held_bytes > self._limit
+            or len(self._queue) + self._held > self._size
+        ):
             self._make_room()
-        elif waiting == self._batch:
-            self._on_batch()
 
     def take(self) -> Record:
         """Remove the oldest record; it goes on counting until it is let go."""
@@ -125,9 +123,9 @@ class RecordQueue:
     def drop_all(self) -> None:
         """Give up everything that waits."""
         while self:
-            kind, conversation, size, _ = self.take()
-            self.let_go(1, size)
-            self.lose(kind, conversation)
+            record = self.take()
+            self.let_go(1, record[2])
+            self.lose(record[0], record[1])
 
     def _make_room(self) -> None:
         while self._queue and (
@@ -135,11 +133,10 @@ class RecordQueue:
             or len(self._queue) + self._held > self._size
         ):
             record = self._queue.popleft()
-            kind, conversation, size, _ = record
-            if kind is Kind.ENDED:
+            if record[0] is Kind.ENDED:
                 self._ends.append(record)
                 if len(self._ends) <= self._size:
                     continue
-                kind, conversation, size, _ = self._ends.popleft()
-            self._bytes -= size
-            self.lose(kind, conversation)
+                record = self._ends.popleft()
+            self._bytes -= record[2]
+            self.lose(record[0], record[1])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.history.conversation import Conversation
 from app.history.queue import OVERHEAD, Bounds, Kind, RecordQueue
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from app.history.writer import Counts, Sink
     from app.protocol.closing import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
+
+FRAME: Final = Kind.FRAME
+"""Looked up once: an enum's member costs as much as all the rest of noting a frame."""
 
 
 class QueueRecorder:
@@ -44,9 +46,8 @@ class QueueRecorder:
         self._composer = composer
         self._budget = budget or Budget()
         self._live: dict[str, Conversation] = {}
-        due = asyncio.Event()
-        self._queue = RecordQueue(bounds, due.set)
-        self._writer = Writer(self._queue, bounds, clock, sink, due, composer, on_dropped)
+        self._queue = RecordQueue(bounds)
+        self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped)
 
     def started(self, start: ConversationStart) -> None:
         """Note that a conversation began. A second start of the same id is no news."""
@@ -55,14 +56,14 @@ class QueueRecorder:
         transcript = Transcript(self._budget) if self._composer is not None else None
         conversation = Conversation(start, content=self._content, transcript=transcript)
         self._live[start.id] = conversation
-        self._queue.put(Kind.STARTED, conversation, OVERHEAD, ())
+        self._queue.put((Kind.STARTED, conversation, OVERHEAD))
 
     def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
         """Note one relayed frame."""
         conversation = self._live.get(session_id)
         if conversation is not None:
-            carried = (direction, at, payload)
-            self._queue.put(Kind.FRAME, conversation, OVERHEAD + len(payload), carried)
+            size = OVERHEAD + len(payload)
+            self._queue.put((FRAME, conversation, size, direction, at, payload))
 
     def tool(
         self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
@@ -83,13 +84,13 @@ class QueueRecorder:
             "result": answer,
         }
         size = OVERHEAD + len(arguments or "") + len(answer or "")
-        self._queue.put(Kind.TOOL, conversation, size, (row,))
+        self._queue.put((Kind.TOOL, conversation, size, row))
 
     def ended(self, session_id: str, reason: CloseReason, at: float) -> None:
         """Note that a conversation ended; what is reported of it later goes nowhere."""
         conversation = self._live.pop(session_id, None)
         if conversation is not None:
-            self._queue.put(Kind.ENDED, conversation, OVERHEAD, (reason, at))
+            self._queue.put((Kind.ENDED, conversation, OVERHEAD, reason, at))
 
     async def run(self) -> None:
         """Write batches until cancelled; never raises. What is left then is for `flush`."""

@@ -65,7 +65,7 @@ class Store:
             kept = [part for part in parts if part.conversation.start.id not in gone]
             fresh = [part.conversation.row() for part in kept if not part.conversation.stored]
             await self._many(connection, conversations, fresh)
-            await self._many(connection, turns, [row for p in kept for row in p.turns.values()])
+            await self._many(connection, turns, [row for p in kept for row in p.turn_rows()])
             await self._many(connection, events, [row for p in kept for row in p.events])
             await self._many(connection, tool_calls, [row for p in kept for row in p.tools])
             await self._many(connection, results, [p.result for p in kept if p.result])

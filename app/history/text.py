@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import orjson
@@ -22,13 +24,21 @@ def clean(text: str) -> str:
 def as_json(value: object, largest: int | None = LARGEST_VALUE) -> str:
     """Encode a value, bounded. What JSON does not know becomes its string."""
     try:
-        encoded = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+        encoded = orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # surrogates, integers beyond 64 bits, too deep
         try:
-            encoded = json.dumps(value, default=str, skipkeys=True).encode()
+            encoded = json.dumps(value, default=_plain, skipkeys=True).encode()
         except (ValueError, TypeError, RecursionError):
             return "null"
     return encoded.decode() if largest is None else bounded(encoded, largest)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, AbstractSet):
+        return list(value)
+    return str(value)
 
 
 def bounded(encoded: bytes, largest: int = LARGEST_VALUE) -> str:

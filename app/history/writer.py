@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from app.history.conversation import Part
 from app.history.errors import HistoryLost, Unstorable
+from app.history.load import Load
 from app.history.queue import Kind
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class Writer:
         bounds: Bounds,
         clock: Callable[[], float],
         sink: Sink,
-        due: asyncio.Event,
         composer: Composer | None,
         on_dropped: Callable[[int], None] | None,
     ) -> None:
@@ -80,11 +79,12 @@ class Writer:
         self._bounds = bounds
         self._clock = clock
         self._sink = sink
-        self._due = due
         self._composer = composer
         self._on_dropped = on_dropped
         self._batch: dict[str, Part] = {}
         self._opened = False
+        self._taken = 0
+        self._load = Load()
         self._written: Counter[str] = Counter()
         self._skipped = 0
         self._erased = 0
@@ -96,7 +96,7 @@ class Writer:
         """Write until cancelled; never raises."""
         failures = 0
         while True:
-            await self._wait(failures)
+            await asyncio.sleep(self._pause(failures) if failures else self._interval())
             failures = 0 if await self._cycle() else failures + 1
             self._report()
 
@@ -132,16 +132,11 @@ class Writer:
             self._queue.bytes,
         )
 
-    async def _wait(self, failures: int) -> None:
-        if failures:
-            await asyncio.sleep(self._pause(failures))
-        elif len(self._queue) >= self._bounds.batch:
-            await asyncio.sleep(self._bounds.rest)
-        else:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._bounds.interval):
-                    await self._due.wait()
-        self._due.clear()
+    def _interval(self) -> float:
+        """Seconds until the next batch: none while more than one waits, unless frames need them."""
+        if self._load.is_busy():
+            return max(self._bounds.interval, self._taken / self._bounds.busy_rate)
+        return self._bounds.interval if len(self._queue) < self._bounds.batch else 0.0
 
     def _pause(self, failures: int) -> float:
         longest: float = min(self._bounds.slowest_retry, FIRST_RETRY * 2 ** min(failures, 16))
@@ -154,7 +149,7 @@ class Writer:
                 await self._sink.open()
                 self._opened = True
             if not self._batch:
-                await self._gather()
+                self._taken = await self._gather()
             if self._batch:
                 await self._commit()
         except HistoryLost as error:
@@ -165,7 +160,7 @@ class Writer:
             return False
         return True
 
-    async def _gather(self) -> None:
+    async def _gather(self) -> int:
         taken = size = 0
         began = perf_counter()
         while self._queue and taken < self._bounds.batch and size < self._bounds.batch_bytes:
@@ -176,20 +171,23 @@ class Writer:
             if perf_counter() - began > self._bounds.slice:
                 await asyncio.sleep(self._bounds.rest)
                 began = perf_counter()
+        return taken
 
     def _digest(self, record: Record) -> None:
         """Turn a record into rows, without an await: it is always in one place alone."""
-        kind, conversation, size, carried = record
+        kind: Kind = record[0]
+        conversation: Conversation = record[1]
+        size: int = record[2]
         part = self._batch.get(conversation.start.id) or Part(conversation)
         try:
-            left = not conversation.erased and self._enter(part, kind, carried)
+            left = not conversation.erased and self._enter(part, record)
         except Exception as error:  # noqa: BLE001 - outermost door: one record must not stop all
             self._log("history_record_failed", error=type(error).__name__, kind=kind.value)
             self._queue.let_go(1, size)
             self._queue.lose(kind, conversation)
             return
         if left:
-            part.fed[kind.value] += 1
+            part.fed[kind] += 1
             part.size += size
             self._batch[conversation.start.id] = part
             return
@@ -199,9 +197,10 @@ class Writer:
         else:
             self._skipped += 1
 
-    def _enter(self, part: Part, kind: Kind, carried: tuple[Any, ...]) -> bool:
+    def _enter(self, part: Part, record: Record) -> bool:
         conversation = part.conversation
-        match kind:
+        carried = record[3:]
+        match record[0]:
             case Kind.FRAME:
                 return conversation.frame(part, *carried)
             case Kind.TOOL:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.protocol.closing import CloseReason
 
 UP, DOWN = Direction.FROM_BROWSER, Direction.FROM_UPSTREAM
-QUICK = Bounds(interval=0.01, slowest_retry=0.2)
+QUICK = Bounds(interval=0.01, slowest_retry=0.2, busy_rate=1e6)
 NOW = 1_790_000_000.0
 WORDS = [
     *("Привет", "hello", "naïve", "你好", "order", "17", "«quoted»", '"double"', "a"),
@@ -72,13 +72,18 @@ class Said:
 
 
 def converse(
-    recorder: QueueRecorder, name: str, seed: int, turns: int = 6, reason: CloseReason = ENDED
+    recorder: QueueRecorder,
+    name: str,
+    seed: int,
+    turns: int = 6,
+    reason: CloseReason = ENDED,
+    at: float = NOW,
 ) -> Said:
     """Feed a whole conversation at once; its turns come in random pieces."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     said = Said(name)
-    recorder.started(start(name, subject=f"subject-{seed % 10}"))
-    recorder.frame(name, DOWN, NOW, event("connection", {"recordId": name}))
+    recorder.started(start(name, subject=f"subject-{seed % 10}", started_at=at))
+    recorder.frame(name, DOWN, at, event("connection", {"recordId": name}))
     for number in range(turns):
         source = "assistant" if number % 2 == 0 else "user"
         pieces = [
@@ -87,13 +92,13 @@ def converse(
         ]
         said.turns.append((source, "".join(pieces), len(pieces)))
         for piece in pieces:
-            recorder.frame(name, DOWN, NOW + number, text(source, piece))
+            recorder.frame(name, DOWN, at + number, text(source, piece))
         said.frames += len(pieces)
         if chance.random() < 0.3:
-            recorder.tool(name, *order_tool(number), NOW + number, 0.25)
+            recorder.tool(name, *order_tool(number), at + number, 0.25)
             said.tools += 1
-    recorder.frame(name, DOWN, NOW + turns, result(status="Completed", finishReason="done"))
-    recorder.ended(name, reason, NOW + turns)
+    recorder.frame(name, DOWN, at + turns, result(status="Completed", finishReason="done"))
+    recorder.ended(name, reason, at + turns)
     said.frames += 2
     return said
 

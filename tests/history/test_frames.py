@@ -112,7 +112,7 @@ def test_an_event_between_two_pieces_does_not_part_a_turn() -> None:
         text("assistant", "four"),
     ):
         conversation.frame(part, DOWN, NOW, payload)
-    rows = [(row["source"], row["text"], row["pieces"]) for row in part.turns.values()]
+    rows = [(row["source"], row["text"], row["pieces"]) for row in part.turn_rows()]
     assert rows == [("assistant", "one two", 2), ("user", "three", 1), ("assistant", "four", 1)]
 
 
@@ -121,4 +121,4 @@ def test_a_turn_without_end_is_cut() -> None:
     part = Part(conversation)
     for _ in range(5):
         conversation.frame(part, DOWN, NOW, text("assistant", "x" * 100_000))
-    assert [len(row["text"]) for row in part.turns.values()] == [300_000, 200_000]
+    assert [len(row["text"]) for row in part.turn_rows()] == [300_000, 200_000]

@@ -59,7 +59,7 @@ async def test_replicas_that_start_together_migrate_once(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        for _ in range(4)
+        for _ in range(2)
     ]
     for replica in replicas:
         out, err = await asyncio.wait_for(replica.communicate(), 60)

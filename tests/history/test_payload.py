@@ -38,21 +38,21 @@ def test_a_completed_conversation_has_the_vendor_s_shape() -> None:
         "orgId": "org",
         "callType": "onPhone",
         "endpoint": "+1",
-        "createdTime": "2026-09-21T13:33:20.000Z",
-        "completedTime": "2026-09-21T13:34:21.500Z",
+        "createdTime": "2026-09-21T14:13:20.000Z",
+        "completedTime": "2026-09-21T14:14:21.500Z",
         "durationSeconds": 61.5,
         "transcription": [
             {
                 "speaker": "assistant",
                 "text": "Hi.",
-                "startTime": "2026-09-21T13:33:21.000Z",
-                "endTime": "2026-09-21T13:33:21.000Z",
+                "startTime": "2026-09-21T14:13:21.000Z",
+                "endTime": "2026-09-21T14:13:21.000Z",
             },
             {
                 "speaker": "user",
                 "text": "Hello",
-                "startTime": "2026-09-21T13:33:22.000Z",
-                "endTime": "2026-09-21T13:33:22.000Z",
+                "startTime": "2026-09-21T14:13:22.000Z",
+                "endTime": "2026-09-21T14:13:22.000Z",
             },
         ],
         "result": {
