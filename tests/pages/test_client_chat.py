@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.waiting import until
+
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_conversation_is_connected_said_and_heard(
-    page: Page, gateway: StubGateway
-) -> None:
+async def test_a_conversation_is_connected_said_and_heard(page: Page, gateway: StubGateway) -> None:
     got = await page.evaluate("""async () => {
         const chat = await RelayClient.connect({ agent: 'echo', turnGap: 0.1 });
         const turns = [];
@@ -92,8 +92,7 @@ async def test_plain_vendor_frames_are_reachable(page: Page, gateway: StubGatewa
     await talk.say({"type": "unheardOf", "odd": {"nested": [None]}})
     await page.wait_for_function("() => frames_.some((frame) => frame.type === 'unheardOf')")
     assert (await page.evaluate("() => frames_.at(-1)"))["odd"] == {"nested": [None]}
-    while len(talk.arrived) < 2:
-        await page.wait_for_timeout(10)
+    await until(lambda: len(talk.arrived) >= 2)
     assert talk.arrived[-1]["whatever"] == [1, {"deep": True}]
     assert "timestamp" in talk.arrived[-1]
 
@@ -192,8 +191,7 @@ async def test_a_callback_is_asked_again_for_each_fresh_connection(
     assert talk.socket is not None
     await talk.socket.close(code=4508)
     await page.wait_for_function("() => chat.state === 'live' && chat.reason === null")
-    while talk.resumes == 0:
-        await page.wait_for_timeout(10)
+    await until(lambda: talk.resumes)
     assert gateway.dials[-1]["credential"] is None
     assert gateway.dials[-1]["resume"] == talk.token
 
@@ -209,8 +207,7 @@ async def test_data_goes_in_initialize_and_what_the_query_can_say_in_the_query(
     assert gateway.dials[0]["endpoint"] == "+15550100"
     assert "call_type" not in gateway.dials[1]
     second = gateway.conversations[1]
-    while not second.arrived:
-        await page.wait_for_timeout(10)
+    await until(lambda: second.arrived)
     assert second.arrived[0]["request"] == {"callType": "chat", "additionalData": {"locale": "de"}}
 
 
@@ -242,15 +239,15 @@ async def test_a_burst_is_spread_so_that_the_gateways_rate_limit_is_never_met(
     (talk,) = gateway.conversations
     await page.wait_for_timeout(200)
     assert len(talk.arrived) < 20
-    while len(talk.arrived) < 31:
-        await page.wait_for_timeout(50)
+    await until(lambda: len(talk.arrived) >= 31)
     assert [frame.get("content") for frame in talk.arrived[1:]] == [str(i) for i in range(1, 31)]
 
 
 async def test_leaving_the_page_ends_the_conversation(page: Page, gateway: StubGateway) -> None:
-    await page.evaluate("async () => { window.chat = await RelayClient.connect({ agent: 'silent' }); }")
+    await page.evaluate(
+        "async () => { window.chat = await RelayClient.connect({ agent: 'silent' }); }"
+    )
     (talk,) = gateway.conversations
     await page.goto("about:blank")
-    while not talk.ended:
-        await page.wait_for_timeout(10)
+    await until(lambda: talk.ended)
     assert talk.arrived[-1]["type"] == "terminate"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pages.cutter import Cutter
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -123,9 +124,8 @@ async def test_what_arrives_is_confirmed_now_and_then(page: Page, gateway: StubG
     )
     await page.wait_for_function("() => seen.turns.length === 40")
     (talk,) = gateway.conversations
-    await page.wait_for_timeout(700)
+    await until(lambda: talk.confirmations[-1] == 40)
     assert talk.confirmations[:2] == [16, 32]
-    assert talk.confirmations[-1] == 40
     assert talk.kept == []
 
 
@@ -140,9 +140,7 @@ async def test_a_page_that_is_hidden_confirms_at_once(page: Page, gateway: StubG
         Object.defineProperty(document, 'hidden', { value: true });
         document.dispatchEvent(new Event('visibilitychange'));
     }""")
-    await page.wait_for_function("() => true")
-    while not talk.confirmations:
-        await page.wait_for_timeout(20)
+    await until(lambda: talk.confirmations)
     assert talk.confirmations == [3]
 
 

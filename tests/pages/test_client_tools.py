@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from tests.support.waiting import until
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -50,8 +52,7 @@ async def ask(page: Page, gateway: StubGateway) -> Callable[..., Awaitable[list[
         before = len(talk.arrived) + 1
         wanted = json.dumps({"tool": tool, **more})
         await page.evaluate("(text) => chat.send(text)", wanted)
-        while len(talk.arrived) < before + answers:
-            await page.wait_for_timeout(10)
+        await until(lambda: len(talk.arrived) >= before + answers)
         return [frame["content"] for frame in talk.arrived[before:]]
 
     return asking
@@ -82,7 +83,9 @@ async def test_arguments_that_do_not_fit_the_schema_run_nothing(
 
 async def test_a_tool_can_say_in_its_own_words_what_went_wrong(ask: Any) -> None:
     (answer,) = await ask("own")
-    assert answer["result"] == {"error": {"code": "sold_out", "message": "That is sold out, sorry."}}
+    assert answer["result"] == {
+        "error": {"code": "sold_out", "message": "That is sold out, sorry."}
+    }
 
 
 @pytest.mark.parametrize("tool", ["crash", "cyclic"])
