@@ -359,13 +359,15 @@ export class RelayClient extends EventTarget {
   }
 
   #url(fresh) {
-    const { url, agent, callType, endpoint } = this.#options;
+    const { url, agent, callType, endpoint, additionalData } = this.#options;
     const full = new URL(url, globalThis.location?.href);
     full.protocol = full.protocol.replace('http', 'ws');
     if (full.pathname === '/') full.pathname = '/ws';
     if (agent) full.pathname = `${full.pathname.replace(/\/$/, '')}/${encodeURIComponent(agent)}`;
+    // With additionalData the gateway must wait for `initialize`: the query would settle it all.
+    const asked = additionalData ? {} : { call_type: callType, endpoint };
     const query = fresh
-      ? { call_type: callType, endpoint }
+      ? asked
       : { resume: this.#resume.token, received: this.#received };
     for (const [key, value] of Object.entries(query)) if (value != null) full.searchParams.set(key, value);
     return full.href;

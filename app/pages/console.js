@@ -324,9 +324,12 @@ async function watch(id) {
       $('watching').textContent = 'Connecting…';
       const response = await ask(`v1/sessions/${encodeURIComponent(id)}/watch`, { signal: abort.signal });
       $('watching').textContent = 'Live';
-      for await (const event of events(response.body)) show(event);
+      wait = 1000;
+      for await (const event of events(response.body)) {
+        show(event);
+        if (event.kind === 'end') return over();
+      }
       if (abort.signal.aborted) return;
-      if (!sessions.has(id)) return over();
     } catch (error) {
       if (abort.signal.aborted) return;
       if ([401, 403].includes(error.status)) {
@@ -391,14 +394,15 @@ function flush() {
   if (near) pane.scrollTop = pane.scrollHeight;
 }
 
-function line({ at, kind, direction, type, name, bytes, content }) {
-  const item = make('li', ['frame', 'tool', 'phase'].includes(kind) ? kind : '');
+/** One event: a frame, a tool, a phase, the browser's coming and going, or the end. */
+function line({ at, kind, direction, type, name, tool, state, code, reason, bytes, content, missed }) {
+  const item = make('li', { tool: 'tool', phase: 'phase', browser: 'phase', end: 'phase' }[kind] ?? '');
   const time = make('time', '', clock(at));
-  const arrow = { to_browser: ' ←', from_upstream: ' ←', in: ' ←', from_browser: ' →', to_upstream: ' →', out: ' →' }[direction] ?? '';
+  const arrow = { from_upstream: ' ←', from_browser: ' →' }[direction] ?? '';
   item.append(
     time,
     make('span', 'kind', `${kind ?? ''}${arrow}`),
-    make('span', 'what', [type, name].filter(Boolean).join(' ')),
+    make('span', 'what', [type, name, tool, state, code, reason, missed && `(${missed} events missed)`].filter(Boolean).join(' ')),
     make('span', 'bytes', bytes === undefined || bytes === null ? '' : `${bytes} B`),
   );
   if (content !== undefined && content !== null) {

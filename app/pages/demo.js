@@ -89,24 +89,33 @@ chat.tools = { show_order: showOrder };
 /** Shows an order as a card in the conversation, and tells the agent that it is shown. */
 function showOrder(args) {
   const order = args.order ?? args;
-  const number = order.order_number ?? order.orderNumber ?? order.id ?? '';
-  const status = String(order.status ?? 'received');
-  const steps = ['Ordered', 'Shipped', 'Delivered'];
-  const done = /deliver(ed)/i.test(status) ? 3 : /ship|transit|way/i.test(status) ? 2 : 1;
+  const found = !order.error && order.found !== false;
+  const number = args.order_number ?? order.orderNumber ?? order.order_number ?? '';
+  const status = found ? String(order.status ?? 'received') : 'not found';
   const card = make('article', 'order');
   const head = make('header');
   head.append(make('h3', '', `Order ${number}`), make('span', 'badge', status));
-  const progress = make('ol');
-  steps.forEach((step, at) => progress.append(make('li', at < done ? 'done' : '', step)));
-  const facts = make('dl');
-  for (const [key, value] of Object.entries(order)) {
-    if (value === null || typeof value === 'object' || [number, order.status].includes(value)) continue;
-    facts.append(make('dt', '', key.replaceAll('_', ' ')), make('dd', '', String(value)));
-  }
-  card.append(head, progress);
-  if (facts.childElementCount) card.append(facts);
+  card.append(head);
+  if (found) card.append(progress(status), facts(order));
   chat.show(card);
-  return { shown: true };
+  return { shown: found ? 'the order card' : 'that there is no such order' };
+}
+
+function progress(status) {
+  const done = /deliver|return/i.test(status) ? 3 : /ship|transit|way/i.test(status) ? 2 : 1;
+  const list = make('ol');
+  ['Ordered', 'Shipped', 'Delivered'].forEach((step, at) => list.append(make('li', at < done ? 'done' : '', step)));
+  return list;
+}
+
+function facts(order) {
+  const list = make('dl');
+  for (const [key, value] of Object.entries(order)) {
+    if (['string', 'number'].includes(typeof value) && !/status|number|^id$/i.test(key)) {
+      list.append(make('dt', '', key.replaceAll('_', ' ')), make('dd', '', String(value)));
+    }
+  }
+  return list;
 }
 
 // ---- the inspector ----

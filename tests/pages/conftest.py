@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
 
+from tests.pages.browser import launched
 from tests.pages.stub import StubGateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
-
-
-def chromium() -> str:
-    """Where Debian's Chromium is; without one these tests fail, and say what to install."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.fail("No chromium here: install Debian's package chromium (apt-get install chromium).")
-    return found
+    from playwright.async_api import Browser, Page
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

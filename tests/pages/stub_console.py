@@ -92,19 +92,26 @@ class StubOperator:
         while id_ in self.sessions:
             for _ in range(self.burst if number == 0 else 1):
                 number += 1
-                event: dict[str, Any] = {
-                    "at": time.time(),
-                    "kind": ("frame", "frame", "tool", "phase")[number % 4],
-                    "direction": ("to_browser", "from_browser")[number % 2],
-                    "type": ("text", "incomingChatMessage", "check_order_status", "live")[
-                        number % 4
-                    ],
-                    "bytes": number * 37 % 800,
-                }
-                if token == TOKEN and number % 4 in {0, 1}:
-                    event["content"] = {"text": f"secret words {number}"}
+                frame = {"type": "text", "content": {"text": f"secret words {number}"}}
+                event: dict[str, Any] = (
+                    {"kind": "tool", "tool": "check_order_status", "state": "running"}
+                    if number % 4 == 0
+                    else {
+                        "kind": "frame",
+                        "direction": ("from_upstream", "from_browser")[number % 2],
+                        "type": "text",
+                        "name": None,
+                        "bytes": number * 37 % 800,
+                        "content": frame,
+                    }
+                )
+                event["at"] = time.time()
+                if token != TOKEN:
+                    event.pop("content", None)
                 await stream.write(f"data: {json.dumps(event)}\n\n".encode())
             await asyncio.sleep(0.1)
+        end = {"at": time.time(), "kind": "end", "code": 1000, "reason": "ended"}
+        await stream.write(f"data: {json.dumps(end)}\n\n".encode())
 
     async def _delete(self, request: web.Request) -> web.Response:
         self._check(request)

@@ -47,7 +47,9 @@ async def test_the_types_name_every_public_member_of_the_client(page: Page) -> N
         return [...own, ...fields].filter((name) => name !== 'constructor');
     }""")
     declared = (PAGES / "client.d.ts").read_text().split("export class RelayClient")[1]
-    assert [one for one in members if not re.search(rf"^  (readonly )?{one}\b", declared, re.M)] == []
+    assert [
+        one for one in members if not re.search(rf"^  (readonly )?{one}\b", declared, re.M)
+    ] == []
 
 
 async def test_the_close_codes_are_those_of_the_gateway(page: Page) -> None:

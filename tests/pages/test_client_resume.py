@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pages.cutter import Cutter
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -40,11 +41,9 @@ EXACT = """async ({ port, frames, messages }) => {
 }"""
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_hundreds_of_cuts_lose_nothing_and_repeat_nothing(
-    page: Page, gateway: StubGateway, seed: int
+async def prove_exact(
+    page: Page, gateway: StubGateway, seed: int, *, frames: int, messages: int, cuts: int
 ) -> None:
-    frames, messages = 1500, 500
     async with Cutter(gateway.port, seed, most=8000).serving() as cutter:
         size = {"port": cutter.port, "frames": frames, "messages": messages}
         got = await page.evaluate(EXACT, size)
@@ -57,6 +56,198 @@ async def test_hundreds_of_cuts_lose_nothing_and_repeat_nothing(
         if frame["type"] == "incomingChatMessage"
     ]
     assert said == list(range(1, messages + 1))
-    assert cutter.cuts >= 200
-    assert got["resumes"] >= 100
+    assert cutter.cuts >= cuts
+    assert got["resumes"] >= cuts / 2
     assert got["again"] > 0
+
+
+async def test_a_hundred_cuts_lose_nothing_and_repeat_nothing(
+    page: Page, gateway: StubGateway
+) -> None:
+    await prove_exact(page, gateway, 1, frames=700, messages=220, cuts=80)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2, 12))
+async def test_hundreds_of_cuts_lose_nothing_and_repeat_nothing(
+    page: Page, gateway: StubGateway, seed: int
+) -> None:
+    await prove_exact(page, gateway, seed, frames=3000, messages=1000, cuts=250)
+
+
+COLLECT = """() => {
+    window.seen = { states: [], turns: [], ended: null };
+    window.watch = (chat) => {
+        window.chat = chat;
+        chat.on('state', ({ state, reason, attempt, delay }) => seen.states.push({ state, code: reason?.code, retry: reason?.retry, attempt, delay }));
+        chat.on('turn', ({ source, text }) => seen.turns.push(`${source}: ${text}`));
+        chat.on('ended', ({ code, name, message, retry }) => { seen.ended = { code, name, message, retry }; });
+        return chat;
+    };
+}"""
+
+
+async def test_offline_for_five_seconds_loses_nothing_and_the_page_says_so(
+    page: Page, gateway: StubGateway
+) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
+    )
+    await page.wait_for_function("() => seen.turns.length === 1")
+    await page.context.set_offline(True)
+    await page.wait_for_function("() => chat.state === 'resuming'")
+    await page.evaluate("() => chat.send('said while offline')")
+    (talk,) = gateway.conversations
+    await talk.text("said to one who is offline")
+    await page.wait_for_timeout(5000)
+    assert await page.evaluate("() => chat.state") == "resuming"
+    await page.context.set_offline(False)
+    await page.wait_for_function("() => seen.turns.length >= 4")
+    seen = await page.evaluate("() => seen")
+    assert [change["state"] for change in seen["states"]][:2] == ["live", "resuming"]
+    assert seen["states"][-1]["state"] == "live"
+    assert seen["turns"] == [
+        "assistant: Hello! I repeat what you say.",
+        "assistant: said to one who is offline",
+        "user: said while offline",
+        "assistant: said while offline",
+    ]
+    sent = [frame["type"] for frame in talk.arrived]
+    assert sent == ["initialize", "incomingChatMessage"]
+
+
+async def test_what_arrives_is_confirmed_now_and_then(page: Page, gateway: StubGateway) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        "async () => { await watch(new RelayClient({ url: '/ws?frames=40', agent: 'count' })).open(); }"
+    )
+    await page.wait_for_function("() => seen.turns.length === 40")
+    (talk,) = gateway.conversations
+    await until(lambda: talk.confirmations[-1] == 40)
+    assert talk.confirmations[:2] == [16, 32]
+    assert talk.kept == []
+
+
+async def test_a_page_that_is_hidden_confirms_at_once(page: Page, gateway: StubGateway) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        "async () => { await watch(new RelayClient({ url: '/ws?frames=3', agent: 'count' })).open(); }"
+    )
+    await page.wait_for_function("() => seen.turns.length === 3")
+    (talk,) = gateway.conversations
+    await page.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { value: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+    await until(lambda: talk.confirmations)
+    assert talk.confirmations == [3]
+
+
+@pytest.mark.parametrize("renew", [False, True])
+async def test_a_conversation_that_cannot_be_resumed_begins_anew_only_if_asked(
+    page: Page, gateway: StubGateway, renew: bool
+) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        """async (renew) => {
+            const backoff = { first: 0.1 };
+            await watch(new RelayClient({ agent: 'echo', turnGap: 0.1, renew, backoff })).open();
+            chat.send('from the first life');
+        }""",
+        renew,
+    )
+    await page.wait_for_function("() => seen.turns.length === 3")
+    first = gateway.conversations[0]
+    gateway.by_token.clear()
+    assert first.socket is not None
+    await first.socket.close(code=4508)
+    if renew:
+        await page.wait_for_function("() => seen.turns.length === 4")
+        assert len(gateway.conversations) == 2
+        assert [frame["type"] for frame in gateway.conversations[1].arrived] == ["initialize"]
+        assert await page.evaluate("() => chat.state") == "live"
+    else:
+        await page.wait_for_function("() => seen.ended")
+        assert (await page.evaluate("() => seen.ended"))["code"] == 4410
+        assert len(gateway.conversations) == 1
+
+
+async def test_a_conversation_that_was_not_offered_a_resume_ends(
+    page: Page, gateway: StubGateway
+) -> None:
+    gateway.offer_resume = False
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
+    )
+    await page.wait_for_function("() => seen.turns.length === 1")
+    (talk,) = gateway.conversations
+    assert talk.socket is not None
+    await talk.socket.close(code=4502)
+    await page.wait_for_function("() => seen.ended")
+    ended = await page.evaluate("() => seen.ended")
+    assert (ended["code"], ended["retry"]) == (4502, "reconnect")
+    assert talk.confirmations == []
+
+
+async def test_a_busy_gateway_is_asked_again_while_a_resume_goes_on(
+    page: Page, gateway: StubGateway
+) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate("""async () => {
+        await watch(new RelayClient({ agent: 'echo', turnGap: 0.1, backoff: { first: 0.1 } })).open();
+    }""")
+    await page.wait_for_function("() => seen.turns.length === 1")
+    gateway.refusals = [
+        {"code": 4503, "message": "Busy.", "retry": "reconnect", "retryAfter": 0.5},
+        {"abort": True},
+    ]
+    (talk,) = gateway.conversations
+    assert talk.socket is not None
+    await talk.socket.close(code=1011)
+    await page.wait_for_function("() => chat.state === 'live'")
+    states = (await page.evaluate("() => seen.states"))[1:]
+    assert [(one["state"], one["code"], one["attempt"]) for one in states] == [
+        ("resuming", 1011, 1),
+        ("resuming", 4503, 2),
+        ("resuming", 1006, 3),
+        ("live", None, 0),
+    ]
+    assert states[1]["delay"] >= 0.5
+
+
+async def test_a_conversation_resumed_in_another_window_ends_here(
+    page: Page, gateway: StubGateway
+) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate(
+        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
+    )
+    (talk,) = gateway.conversations
+    assert talk.socket is not None
+    await talk.socket.close(code=4409)
+    await page.wait_for_function("() => seen.ended")
+    assert await page.evaluate("() => seen.ended") == {
+        "code": 4409,
+        "name": "resumed_elsewhere",
+        "message": "The conversation goes on in another window.",
+        "retry": "no",
+    }
+
+
+async def test_a_hang_up_while_the_line_is_cut_still_reaches_the_agent(
+    page: Page, gateway: StubGateway
+) -> None:
+    await page.evaluate(COLLECT)
+    await page.evaluate("""async () => {
+        await watch(new RelayClient({ agent: 'echo', turnGap: 0.1, backoff: { first: 0.2 } })).open();
+    }""")
+    await page.wait_for_function("() => seen.turns.length === 1")
+    (talk,) = gateway.conversations
+    assert talk.socket is not None
+    await talk.socket.close(code=1011)
+    await page.wait_for_function("() => chat.state === 'resuming'")
+    code = await page.evaluate("async () => (await chat.hangUp()).code")
+    assert code == 1000
+    assert talk.arrived[-1]["type"] == "terminate"

@@ -1,0 +1,131 @@
+"""Browser tools: asked for by the agent, run in the page, answered exactly once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from playwright.async_api import Page
+
+    from tests.pages.stub import StubGateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+TOOLS = """async () => {
+    const chat = await RelayClient.connect({
+        agent: 'tools', toolTimeout: 0.4,
+        tools: {
+            add: { schema: { type: 'object', required: ['a', 'b'], properties: {
+                a: { type: 'integer' }, b: { type: ['integer', 'null'] }, unit: { enum: ['m', 's'] },
+            } }, run: ({ a, b }) => a + b },
+            nothing: () => undefined,
+            own: () => { throw new ToolError('sold_out', 'That is sold out, sorry.'); },
+            crash: () => { throw new TypeError('secret inner workings'); },
+            slow: (_, { signal }) => new Promise(() => signal.addEventListener('abort', () => { window.aborted = true; })),
+            huge: () => 'z'.repeat(100_000),
+            cyclic: () => { const one = {}; one.one = one; return one; },
+        },
+    });
+    window.chat = chat;
+    window.activity = [];
+    window.runs = 0;
+    chat.tool('once', async () => { window.runs += 1; return { run: window.runs }; });
+    chat.on('tool', ({ name, phase }) => activity.push([name, phase]));
+}"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ask(page: Page, gateway: StubGateway) -> Callable[..., Awaitable[list[Any]]]:
+    """Let the agent ask for a tool; the contents of the responses that came."""
+    await page.evaluate(TOOLS)
+    (talk,) = gateway.conversations
+
+    async def asking(tool: str, answers: int = 1, **more: Any) -> list[Any]:
+        before = len(talk.arrived) + 1
+        wanted = json.dumps({"tool": tool, **more})
+        await page.evaluate("(text) => chat.send(text)", wanted)
+        await until(lambda: len(talk.arrived) >= before + answers)
+        return [frame["content"] for frame in talk.arrived[before:]]
+
+    return asking
+
+
+async def test_a_tools_value_is_its_result(ask: Any) -> None:
+    (answer,) = await ask("add", args={"a": 2, "b": 3, "unit": "m"})
+    assert answer == {"id": "t1", "result": 5}
+    (answer,) = await ask("nothing")
+    assert answer["result"] is None
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"a": 1}, "Missing: b."),
+        ({"a": "1", "b": 2}, "a must be of type integer."),
+        ({"a": 1, "b": 2.5}, "b must be of type integer or null."),
+        ({"a": 1, "b": 2, "unit": "kg"}, "unit must be one of m, s."),
+    ],
+)
+async def test_arguments_that_do_not_fit_the_schema_run_nothing(
+    ask: Any, args: dict[str, Any], message: str
+) -> None:
+    (answer,) = await ask("add", args=args)
+    assert answer["result"] == {"error": {"code": "invalid_arguments", "message": message}}
+
+
+async def test_a_tool_can_say_in_its_own_words_what_went_wrong(ask: Any) -> None:
+    (answer,) = await ask("own")
+    assert answer["result"] == {
+        "error": {"code": "sold_out", "message": "That is sold out, sorry."}
+    }
+
+
+@pytest.mark.parametrize("tool", ["crash", "cyclic"])
+async def test_a_crash_is_a_sentence_and_tells_no_inner_workings(ask: Any, tool: str) -> None:
+    (answer,) = await ask(tool)
+    assert answer["result"]["error"]["code"] == "tool_failed"
+    assert "secret" not in json.dumps(answer)
+
+
+async def test_a_tool_that_takes_too_long_is_answered_for_and_aborted(ask: Any, page: Page) -> None:
+    (answer,) = await ask("slow")
+    assert answer["result"]["error"]["code"] == "timeout"
+    assert await page.evaluate("() => window.aborted") is True
+
+
+async def test_an_answer_that_is_too_large_is_an_error(ask: Any) -> None:
+    (answer,) = await ask("huge")
+    assert answer["result"]["error"]["code"] == "result_too_large"
+
+
+async def test_a_repeated_id_gets_the_same_answer_without_a_second_run(
+    ask: Any, page: Page
+) -> None:
+    answers = await ask("once", answers=2, times=2)
+    assert answers == [{"id": "t1", "result": {"run": 1}}] * 2
+    assert await page.evaluate("() => runs") == 1
+
+
+async def test_a_tool_that_the_page_does_not_have_is_left_to_others(
+    ask: Any, page: Page, gateway: StubGateway
+) -> None:
+    await ask("unknown", answers=0)
+    (answer,) = await ask("nothing")
+    assert answer["id"] == "t2"
+    assert await page.evaluate("() => activity") == [["nothing", "called"], ["nothing", "answered"]]
+
+
+async def test_a_request_without_a_channel_is_answered_with_a_null_one(
+    ask: Any, gateway: StubGateway
+) -> None:
+    await ask("nothing")
+    (talk,) = gateway.conversations
+    assert talk.arrived[-1]["channelId"] is None
