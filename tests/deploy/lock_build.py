@@ -1,4 +1,4 @@
-"""What builds the wheel inside the image: hatchling and all that it needs, from requirements-dev.txt.
+"""What builds the wheel inside the image: hatchling and its needs, as requirements-dev.txt has them.
 
 `python -m tests.deploy.lock_build` writes deploy/requirements-build.txt anew, after a new lock.
 """
