@@ -42,8 +42,8 @@ LABEL org.opencontainers.image.title="Blackbox Relay" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # A fixed number, because `runAsNonRoot` cannot judge a name; nobody installs packages at run time.
-RUN groupadd --system --gid 10001 relay \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /tmp \
+RUN groupadd --gid 10001 relay \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp \
        --shell /usr/sbin/nologin relay \
     && rm -rf /usr/local/lib/python3.12/site-packages/pip* /usr/local/lib/python3.12/ensurepip \
        /usr/local/bin/pip*

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = re.compile(r"\b(?:relay_\w+|up)\b(?=\s*[\[{)=<>/]|\s|$)")
-# What Grafana fills in; the rate's interval is four scrapes of the test's Prometheus.
-FILLED: Final = {"$__rate_interval": "8s", "$instance": ".*", "$agent": ".*"}
+# What Grafana fills in; the test's Prometheus scrapes every second.
+FILLED: Final = {"$__rate_interval": "20s", "$instance": ".*", "$agent": ".*"}
 
 
 @dataclass(frozen=True, slots=True)

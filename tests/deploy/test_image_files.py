@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.deploy import lock_build
 from tests.deploy.tooling import DEPLOY, ROOT, free_port, passes, run, script
 
 if TYPE_CHECKING:
@@ -55,11 +56,10 @@ def test_nothing_is_installed_that_is_not_locked_by_hash() -> None:
 
 
 def test_build_requirements_are_those_of_the_developers() -> None:
-    build = locked((DEPLOY / "requirements-build.txt").read_text())
-    everything = locked((ROOT / "requirements-dev.txt").read_text())
-    assert "hatchling" in build
-    assert all(hashes for _, hashes in build.values())
-    assert {name: everything.get(name) for name in build} == build
+    assert lock_build.TARGET.read_text() == lock_build.wanted(), (
+        "requirements-dev.txt was locked anew: python -m tests.deploy.lock_build"
+    )
+    assert all(hashes for _, hashes in locked(lock_build.wanted()).values())
 
 
 def test_no_file_names_a_registry() -> None:

@@ -27,7 +27,7 @@ RULES = [
 
 def exported() -> set[str]:
     """Every series name that `/metrics` of this version can hold."""
-    metrics = Metrics(live=lambda: [("default", "chat")], limit=5000)
+    metrics = Metrics(limit=5000)
     suffixes = {
         "counter": ("_total",),
         "gauge": ("",),

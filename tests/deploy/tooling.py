@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "blackbox-relay"
-NPM = Path(__file__).parent / "npm"
+NPM = Path(__file__).parent
 
 
 def binary(name: str, package: str) -> str:
@@ -37,7 +37,7 @@ def script(name: str) -> str:
 
 
 def npm(name: str) -> str:
-    """Return the path of a program that npm/package-lock.json brings, installing it first."""
+    """Return the path of a program that package-lock.json brings, installing it first."""
     wanted = json.loads((NPM / "package-lock.json").read_text())["packages"]
     installed = NPM / "node_modules" / ".package-lock.json"
     have = json.loads(installed.read_text())["packages"] if installed.exists() else {}

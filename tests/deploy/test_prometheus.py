@@ -1,0 +1,114 @@
+"""Every alert and every panel, asked of a real Prometheus that scrapes a real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from tests.deploy.prometheus import prometheus
+from tests.deploy.queries import QUERIES, names_in
+from tests.deploy.tooling import free_port
+from tests.support.gateway import AGENTS, Gateway, emulator, gateway
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NATIVE = ["blackbox-relay.v1"]
+# Counters that are born with their first event, which needs a webhook's receiver.
+MAY_BE_SILENT = {"relay_results_total"}
+
+
+async def order(gw: Gateway) -> None:
+    """A conversation with a backend's tool and a browser's tool."""
+    async with connect(
+        f"{gw.ws}/ws/support?call_type=chat", subprotocols=NATIVE, proxy=None
+    ) as socket:
+        await socket.send(
+            json.dumps({"type": "incomingChatMessage", "content": "Where is my order 1001?"})
+        )
+        try:
+            async for text in socket:
+                frame = json.loads(text)
+                if frame["type"] == "websocketToolRequest":
+                    answer = {"id": frame["content"]["id"], "result": {"shown": True}}
+                    reply = {"type": "websocketToolResponse", "content": answer}
+                    await socket.send(json.dumps(reply))
+        except ConnectionClosed:
+            pass
+
+
+async def refused(gw: Gateway, path: str) -> None:
+    """A conversation that comes to nothing."""
+    try:
+        async with connect(f"{gw.ws}{path}", subprotocols=NATIVE, proxy=None) as socket:
+            async for _ in socket:
+                pass
+    except (InvalidHandshake, ConnectionClosed):
+        pass
+
+
+async def resumed(gw: Gateway) -> None:
+    """A conversation whose browser comes back."""
+    address = f"{gw.ws}/ws/echo?call_type=chat"
+    async with connect(address, subprotocols=NATIVE, proxy=None) as socket:
+        hello = json.loads(await socket.recv())
+        socket.transport.abort()
+    token = hello["data"]["resume"]["token"]
+    async with connect(
+        f"{address}&resume={token}&received=0", subprotocols=NATIVE, proxy=None
+    ) as socket:
+        await socket.send(json.dumps({"type": "incomingChatMessage", "content": "bye"}))
+        async for _ in socket:
+            pass
+
+
+async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> None:
+    agents = {
+        **AGENTS,
+        "broken": {"blackbox_url": f"ws://127.0.0.1:{free_port()}", "default_call_type": "chat"},
+    }
+    async with (
+        emulator() as vendor,
+        gateway(vendor.url, agents=agents) as gw,
+        prometheus(tmp_path, {"blackbox-relay": gw.port}) as server,
+    ):
+        stop = asyncio.Event()
+
+        async def talk() -> None:
+            while not stop.is_set():
+                await asyncio.gather(
+                    order(gw), order(gw), resumed(gw), refused(gw, "/ws/broken"),
+                    refused(gw, "/ws/nobody"),
+                )  # fmt: skip
+
+        async def answered() -> bool:
+            for query in QUERIES:
+                values = await server.numbers(query.filled)
+                if query.panel and not values and not names_in(query.expression) & MAY_BE_SILENT:
+                    silent.add(query.where)
+                    return False
+                silent.discard(query.where)
+            return True
+
+        silent: set[str] = set()
+        async with asyncio.timeout(110), asyncio.TaskGroup() as group:
+            group.create_task(talk())
+            try:
+                await until(answered, within=80, every=0.5)
+            except AssertionError:
+                pytest.fail(f"these panels show nothing: {silent}\n{gw.log[-2000:]}")
+            finally:
+                stop.set()
+
+        assert sum(await server.numbers("sum(relay_sessions_total)")) >= 4
+        rules = (await server.api("rules"))["groups"][0]["rules"]
+        assert len(rules) >= 12
+        assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+        (target,) = (await server.api("targets"))["activeTargets"]
+        assert (target["health"], target["lastError"]) == ("up", "")
