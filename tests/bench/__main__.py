@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.profile:
                 peers = [profiled(peer, RESULTS) for peer in peers]
             plan = _plan(options)
-            outcome = Run(cores, peers, plan).run()
+            outcome = Run(cores, peers, plan, options.patience).run()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 2
@@ -70,6 +70,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: does it all turn?")
     parser.add_argument("--rounds", type=int, help="rounds (default 5)")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds to wait for quiet moments, in all (60)"
+    )
     parser.add_argument("--only", help=f"comma list of {names}")
     parser.add_argument("--also", nargs="+", choices=extras.NAMES, help="more rows of the gateway")
     parser.add_argument("--no-growth", action="store_true", help="leave out memory and set-up")

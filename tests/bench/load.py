@@ -114,6 +114,10 @@ class Load:
         with contextlib.suppress(Fault):
             self._order("close 0 1000")
 
+    def cpu_ns(self) -> int:
+        """CPU time of the load itself."""
+        return int(Path(f"/proc/{self._popen.pid}/schedstat").read_text().split()[0])
+
     def _answer(self, order: str, timeout: float) -> dict[str, int]:
         words = self._order(order, timeout + 5).split()
         return {name: int(value) for name, _, value in (word.partition("=") for word in words[1:])}

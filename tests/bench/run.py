@@ -25,6 +25,7 @@ from tests.bench.load import Load
 from tests.bench.machine import Busy, Cores
 from tests.bench.peers import Browser, Launch, Peer, Wiring
 from tests.bench.process import Fault, Process, free_port
+from tests.bench.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -54,11 +55,15 @@ class Outcome:
 class Run:
     """Starts everything, lets the relays take turns, and ends everything."""
 
-    def __init__(self, cores: Cores, peers: Sequence[Peer], plan: Plan) -> None:
+    def __init__(
+        self, cores: Cores, peers: Sequence[Peer], plan: Plan, patience: float = 0
+    ) -> None:
         self._cores = cores
         self._peers = list(peers)
         self._plan = plan
         self._outcome = Outcome()
+        self._quiet = Quiet(patience)
+        self._terminators: list[Process] = []
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
         self._started = time.monotonic()
@@ -97,6 +102,7 @@ class Run:
         launch = peers_.terminator(Wiring(port, upstream, tls=True, room=room, certificate=pem))
         process = self._start(launch, room / "log", self._cores.load, self._stack)
         process.wait_listening(port)
+        self._terminators.append(process)
         return port
 
     def _rounds(self) -> None:
@@ -129,21 +135,30 @@ class Run:
         process, port = entered[peer.name]
         process.check_alive()
         self._load.target(port, peer.browser)
-        self._load.open(stages.SESSIONS)
-        figures = stages.saturate(self._load, process, self._plan)
-        paced = stages.pace(self._load, self._plan)
-        self._load.close()
-        process.settle()
-        figures["p50_added"] = paced["p50"] - direct["p50"]
-        figures["p99_added"] = paced["p99"] - direct["p99"]
-        self._outcome.add(peer.name, figures | paced)
+
+        def step() -> dict[str, float]:
+            self._load.open(stages.SESSIONS)
+            figures = stages.saturate(self._load, process, self._plan)
+            paced = stages.pace(self._load, self._plan)
+            self._load.close()
+            process.settle()
+            figures["p50_added"] = paced["p50"] - direct["p50"]
+            figures["p99_added"] = paced["p99"] - direct["p99"]
+            return figures | paced
+
+        self._outcome.add(peer.name, self._quiet.measured(step, partial(self._own_cpu, process)))
+
+    def _own_cpu(self, *processes: Process) -> int:
+        ours = sum(process.cpu_ns() for process in (*processes, *self._terminators))
+        return ours + self._load.cpu_ns() + time.process_time_ns()
 
     def _growth(self, peer: Peer) -> None:
+        most = min(peer.most, self._plan.most)
         with ExitStack() as stack:
             process, port = self._launch(peer, stack)
             self._load.target(port, peer.browser)
-            most = min(peer.most, self._plan.most)
-            self._outcome.add(peer.name, stages.grow(self._load, process, self._plan, most))
+            figures = stages.grow(self._load, process, self._plan, most)
+        self._outcome.add(peer.name, figures)
 
     def _launch(self, peer: Peer, stack: ExitStack) -> tuple[Process, int]:
         port = free_port()

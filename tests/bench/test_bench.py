@@ -37,9 +37,18 @@ def load() -> Iterator[Load]:
 
 def test_quick_run_measures_nginx_and_the_gateway(tmp_path: Path) -> None:
     kept, picture = tmp_path / "run.json", tmp_path / "run.svg"
-    argv = [sys.executable, "-m", "tests.bench", "--quick", "--only", "nginx,gateway"]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.bench",
+        "--quick",
+        "--patience",
+        "0",
+        "--only",
+        "nginx,gateway",
+    ]
     done = subprocess.run(
-        [*argv, "--json", str(kept), "--picture", str(picture)],
+        [*argv, "--patience", "0", "--json", str(kept), "--picture", str(picture)],
         cwd=ROOT,
         capture_output=True,
         text=True,
