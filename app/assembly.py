@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -18,7 +19,6 @@ from app.auth.ticket import TicketAuth, Tickets
 from app.egress.addresses import AllowedHosts
 from app.egress.guarded import guarded_client
 from app.errors import ConfigurationError
-from app.gateway import GatewayLimits
 from app.history.assemble import (
     Clocks,
     History,
@@ -27,16 +27,12 @@ from app.history.assemble import (
     results_alone,
     stored_history,
 )
-from app.protocol.initialize import Profile
-from app.protocol.principal import CallType
-from app.relay.conversation import RelayLimits
-from app.relay.dialling import Endpoint, GivenCredential
-from app.telemetry.logs import forms_of
+from app.relay.dialling import Credential, Endpoint, GivenCredential
+from app.relay.minting import MintedCredential
 from app.tools import Registry
 from app.tools.http_spec import http_tools
 from app.tools.registry import load as load_tools
 from app.tools.threads import Threads
-from app.wire.limits import WireLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -44,7 +40,7 @@ if TYPE_CHECKING:
     import httpx
 
     from app.auth.authenticator import Method
-    from app.settings import AgentSettings, Settings
+    from app.settings import Settings
     from app.telemetry.metrics import Metrics
     from app.tools.mcp import McpTools
     from app.tools.port import Tool
@@ -55,39 +51,22 @@ DIAL_PATHS: Final = {
 }
 
 
-def demo(settings: Settings, profiles: Mapping[str, Profile]) -> dict[str, Any]:
-    """What the demo page offers."""
-    return {
-        "agents": [
-            {
-                "name": profile.name,
-                "callTypes": sorted(call_type.value for call_type in profile.call_types),
-                "default": profile.default_call_type.value,
-                "browserTools": sorted(profile.browser_tools),
-            }
-            for profile in profiles.values()
-        ],
-        "auth": list(settings.auth),
-        "ticketed": "open" not in settings.auth,
-    }
-
-
-def methods(settings: Settings, tickets: Tickets, egress: httpx.AsyncClient) -> list[Method]:
+def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> list[Method]:
     """The configured ways to authenticate, in their order."""
     found: list[Method] = []
     for name in settings.auth:
         if name == "ticket":
             found.append(TicketAuth(tickets))
         elif name == "jwt":
-            found.append(jwt(settings, egress))
+            found.append(jwt(settings, client))
         elif name == "forward" and settings.forward_auth_url:
-            found.append(Forward(settings.forward_auth_url, egress))
+            found.append(Forward(settings.forward_auth_url, client))
         elif name == "open":
             found.append(Open())
     return found
 
 
-def jwt(settings: Settings, egress: httpx.AsyncClient) -> Jwt:
+def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
     """The `jwt` method with its keys."""
     keys = JwtKeys(
         secret=settings.jwt_secret,
@@ -98,7 +77,7 @@ def jwt(settings: Settings, egress: httpx.AsyncClient) -> Jwt:
         audience=tuple(filter(None, (settings.jwt_audience,))),
     )
     url = settings.jwt_jwks_url
-    return Jwt(keys, Jwks(url, egress, keys.allowed()) if url else None)
+    return Jwt(keys, Jwks(url, client, keys.allowed()) if url else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +93,11 @@ class Toolbox:
             await self.mcp.run()
 
 
-def toolbox(settings: Settings, egress: httpx.AsyncClient) -> Toolbox:
+def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
     """Import, read and check every tool. Raises ConfigurationError."""
     tools: list[Tool] = [
         *load_tools(settings.tools, Threads()),
-        *http_tools(settings.http_tools, egress, timeout=settings.tool_timeout),
+        *http_tools(settings.http_tools, client, timeout=settings.tool_timeout),
     ]
     if not settings.mcp_servers:
         return Toolbox(Registry(tools), None)
@@ -137,26 +116,51 @@ def toolbox(settings: Settings, egress: httpx.AsyncClient) -> Toolbox:
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
     """The registered tools alone, for the shell; MCP servers have been asked once."""
-    async with egress_client(settings) as egress, asyncio.TaskGroup() as tasks:
-        box = toolbox(settings, egress)
-        running = tasks.create_task(box.run())
-        if box.mcp is not None:
-            await box.mcp.discovered()
-        yield box.registry
-        running.cancel()
+    clients = egress(settings)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            box = toolbox(settings, clients.tools)
+            running = tasks.create_task(box.run())
+            if box.mcp is not None:
+                await box.mcp.discovered()
+            yield box.registry
+            running.cancel()
+    finally:
+        await clients.close()
 
 
-def egress_client(settings: Settings) -> httpx.AsyncClient:
-    """The client by which everything but the vendor's socket goes out."""
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The clients by which webhooks go out: slow tools must not starve authentication."""
+
+    tools: httpx.AsyncClient
+    auth: httpx.AsyncClient
+    results: httpx.AsyncClient
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for client in (self.tools, self.auth, self.results):
+            await client.aclose()
+
+
+def egress(settings: Settings) -> Egress:
+    """Make the clients. Raises ConfigurationError."""
     try:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
     except ValueError as fault:
         raise ConfigurationError([f"RELAY_WEBHOOK_ALLOWED_HOSTS: {fault}"]) from None
-    return guarded_client(allowed, timeout=settings.tool_timeout)
+    keys = urlsplit(settings.jwt_jwks_url or "").hostname
+    return Egress(
+        tools=guarded_client(allowed, timeout=settings.tool_timeout, max_connections=1000),
+        auth=guarded_client(
+            allowed.trusting(keys) if keys else allowed, timeout=settings.handshake_timeout
+        ),
+        results=guarded_client(allowed, timeout=settings.tool_timeout),
+    )
 
 
 def history(
-    settings: Settings, egress: httpx.AsyncClient, replica: str, metrics: Metrics
+    settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
 ) -> History | None:
     """History and results, as far as they are configured."""
     clocks = Clocks(monotonic, time)
@@ -168,7 +172,7 @@ def history(
     webhook = None
     if settings.result_webhook_url and settings.result_webhook_secret:
         url = SecretStr(settings.result_webhook_url)
-        webhook = Webhook(url, settings.result_webhook_secret, egress)
+        webhook = Webhook(url, settings.result_webhook_secret, client)
     if settings.history_url is not None:
         return stored_history(
             settings.history_url,
@@ -182,110 +186,55 @@ def history(
     return None if webhook is None else results_alone(webhook, clocks, meters=meters)
 
 
-def profiles(settings: Settings) -> dict[str, Profile]:
-    """Every agent's profile, by name."""
-    return {
-        name: Profile(
-            name=name,
-            call_types=agent.call_types,
-            default_call_type=agent.default_call_type or first_of(agent.call_types),
-            request_field=DIAL_PATHS[agent.upstream or settings.upstream][2],
-            initialize=template(agent),
-            client_data_keys=agent.client_data_keys,
-            phone_numbers=agent.phone_numbers,
-            tools=agent.tools,
-            browser_tools=agent.browser_tools,
-            hide=agent.hide,
-        )
-        for name, agent in settings.agent_settings.items()
-    }
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Where each agent is dialled, and the credentials that renew themselves while `run` runs."""
+
+    endpoints: Mapping[str, Endpoint]
+    minted: tuple[MintedCredential, ...]
+    client: httpx.AsyncClient
+
+    async def run(self) -> None:
+        """Keep minted tokens valid until cancelled."""
+        async with self.client, asyncio.TaskGroup() as tasks:
+            for credential in self.minted:
+                tasks.create_task(credential.run())
 
 
-def first_of(call_types: frozenset[CallType]) -> CallType:
-    """The first of the call types that an agent knows."""
-    return next((kind for kind in CallType if kind in call_types), CallType.CHAT)
-
-
-def template(agent: AgentSettings) -> dict[str, Any]:
-    """The template itself, also where an operator wrote it under the vendor's field."""
-    for field in ("devRequest", "request"):
-        if set(agent.initialize) == {field} and isinstance(agent.initialize[field], dict):
-            return dict(agent.initialize[field])
-    return agent.initialize
-
-
-def endpoints(settings: Settings) -> dict[str, Endpoint]:
+def vendor(settings: Settings) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
+    minted: dict[tuple[str, str, str], MintedCredential] = {}
+    hosts = {urlsplit(settings.blackbox_url).hostname or ""}
+    hosts |= {
+        urlsplit(agent.blackbox_url).hostname or ""
+        for agent in settings.agent_settings.values()
+        if agent.blackbox_url
+    }
+    allowed = AllowedHosts()
+    for host in hosts:
+        allowed = allowed.trusting(host)
+    client = guarded_client(allowed, timeout=settings.connect_timeout)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
+        base = agent.blackbox_url or settings.blackbox_url
         key = agent.blackbox_api_key or settings.blackbox_api_key
         token = agent.web_integration_token or settings.web_integration_token
-        secret = key if parameter == "authorization" else token
-        assert secret is not None  # noqa: S101 - the settings' own checks demand it
-        base = agent.blackbox_url or settings.blackbox_url
-        found[name] = Endpoint(base, path, parameter, GivenCredential(secret))
-    return found
-
-
-def secret_forms(settings: Settings) -> frozenset[bytes]:
-    """Every form in which the API key may be echoed."""
-    secrets_known = [settings.blackbox_api_key, settings.web_integration_token]
-    for agent in settings.agent_settings.values():
-        secrets_known += [agent.blackbox_api_key, agent.web_integration_token]
-    return frozenset(
-        form.encode()
-        for secret in secrets_known
-        if secret is not None
-        for form in forms_of(secret.get_secret_value())
-    )
-
-
-def browser_limits(settings: Settings) -> WireLimits:
-    """What the browsers' leg may take."""
-    return WireLimits(
-        max_message=settings.max_frame,
-        high_water=settings.outbox // 2,
-        low_water=settings.outbox // 8,
-        handshake_timeout=settings.handshake_timeout,
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-    )
-
-
-def upstream_limits(settings: Settings) -> WireLimits:
-    """What the vendor's leg may take."""
-    return WireLimits(
-        max_message=settings.max_upstream_frame,
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
-    )
-
-
-def gateway_limits(settings: Settings) -> GatewayLimits:
-    """How many sessions, and how they are drained."""
-    return GatewayLimits(
-        max_sessions=settings.max_sessions,
-        per_subject=settings.max_sessions_per_subject,
-        per_address=settings.max_sessions_per_ip,
-        initialize_timeout=settings.initialize_timeout,
-        drain_delay=settings.drain_delay,
-        drain_timeout=settings.drain_timeout,
-    )
-
-
-def relay_limits(settings: Settings) -> RelayLimits:
-    """The bounds of one conversation."""
-    return RelayLimits(
-        initialize_timeout=settings.initialize_timeout,
-        idle_timeout=settings.idle_timeout,
-        max_session=settings.max_session,
-        resume_window=settings.resume_window,
-        resume_buffer=settings.resume_buffer,
-        outbox=settings.outbox,
-        patience=settings.ping_timeout,
-        tool_timeout=settings.tool_timeout,
-        tool_concurrency=settings.tool_concurrency,
-        frames_per_second=settings.frames_per_second,
-        frame_burst=settings.frame_burst,
-    )
+        integration = agent.web_integration_id or settings.web_integration_id
+        credential: Credential
+        if parameter == "authorization" and key is not None:
+            credential = GivenCredential(key)
+        elif token is not None:
+            credential = GivenCredential(token)
+        elif key is not None and integration is not None:
+            rest = base.replace("ws", "http", 1).rstrip("/")
+            known = (base, integration, key.get_secret_value())
+            if known not in minted:
+                minted[known] = MintedCredential(
+                    rest, integration, key, client, wait=settings.connect_timeout
+                )
+            credential = minted[known]
+        else:
+            raise ConfigurationError([f"RELAY_AGENTS: {name} has no credential"])
+        found[name] = Endpoint(base, path, parameter, credential)
+    return Vendor(found, tuple(minted.values()), client)

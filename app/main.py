@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
 
-from app import __version__, assembly
+from app import __version__, assembly, values
 from app.auth.authenticator import Authenticator
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
@@ -32,9 +32,7 @@ from app.wire.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    import httpx
-
-    from app.assembly import Toolbox
+    from app.assembly import Egress, Toolbox, Vendor
     from app.history.assemble import History
     from app.protocol.initialize import Profile
     from app.settings import Settings
@@ -59,7 +57,8 @@ class House:
     metrics: Metrics
     toolbox: Toolbox
     history: History | None
-    egress: httpx.AsyncClient
+    vendor: Vendor
+    egress: Egress
     wiring: Wiring
     browser_limits: WireLimits
 
@@ -72,12 +71,13 @@ def create_app(settings: Settings) -> FastAPI:
 def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     wiring = Wiring()
-    egress = assembly.egress_client(settings)
-    box = assembly.toolbox(settings, egress)
+    egress = assembly.egress(settings)
+    vendor = assembly.vendor(settings)
+    box = assembly.toolbox(settings, egress.tools)
     circuit = Circuit()
     metrics = Metrics(settings.max_sessions)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    history = assembly.history(settings, egress, replica, metrics)
+    history = assembly.history(settings, egress.results, replica, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
@@ -91,8 +91,8 @@ def house(settings: Settings) -> House:
 
     helpers = Collaborators(
         dial=Dialer(
-            assembly.endpoints(settings),
-            assembly.upstream_limits(settings),
+            vendor.endpoints,
+            values.upstream_limits(settings),
             settings.connect_timeout,
             wiring,
             ssl.create_default_context(),
@@ -103,14 +103,14 @@ def house(settings: Settings) -> House:
         tools=lambda: frozenset(box.registry),
         recorder=None if history is None else history.recorder,
         metrics=metrics,
-        secrets=assembly.secret_forms(settings),
+        secrets=values.secret_forms(settings),
     )
     gateway = Gateway(
         replica,
         state,
         helpers,
-        assembly.gateway_limits(settings),
-        assembly.relay_limits(settings),
+        values.gateway_limits(settings),
+        values.relay_limits(settings),
         circuit,
     )
     metrics.look_at(gateway.labels, gateway.waiting)
@@ -129,12 +129,13 @@ def house(settings: Settings) -> House:
         metrics=metrics,
         toolbox=box,
         history=history,
+        vendor=vendor,
         egress=egress,
         wiring=wiring,
-        browser_limits=assembly.browser_limits(settings),
+        browser_limits=values.browser_limits(settings),
     )
     built.app.router.lifespan_context = _lifespan(built)
-    _route(built, settings, assembly.profiles(settings))
+    _route(built, settings, values.profiles(settings))
     return built
 
 
@@ -156,6 +157,7 @@ def _lifespan(built: House) -> Any:
                 tasks.create_task(built.gateway.run(started)),
                 tasks.create_task(built.replicas.run()),
                 tasks.create_task(built.toolbox.run()),
+                tasks.create_task(built.vendor.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
@@ -167,7 +169,7 @@ def _lifespan(built: House) -> Any:
             await built.history.close(FLUSH)
         await built.replicas.close()
         await built.state.close()
-        await built.egress.aclose()
+        await built.egress.close()
 
     return lifespan
 
@@ -181,7 +183,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     doorkeeper = connect.Doorkeeper(
         gateway,
         built.replicas,
-        Authenticator(assembly.methods(settings, minted, built.egress)),
+        Authenticator(assembly.methods(settings, minted, built.egress.auth)),
         AllowedOrigins.parse(settings.allowed_origins),
         proxies,
         profiles,
@@ -195,7 +197,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     public.include_router(pages.client_routes())
     public.include_router(pages.page_routes("console"))
     if settings.demo:
-        public.include_router(pages.page_routes("demo", assembly.demo(settings, profiles)))
+        public.include_router(pages.page_routes("demo", values.demo(settings, profiles)))
     if built.internal is not None:
         internal.include_router(health.health_routes(gateway, state, metrics))
     internal.include_router(health.metrics_routes(metrics))

@@ -111,7 +111,7 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    # Libraries log URLs, headers and statements below this: what they say there is not ours to keep.
+    # Below this libraries log URLs, headers and statements, which are not ours to keep.
     root.setLevel(logging.WARNING)
     logging.getLogger("app").setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)

@@ -159,13 +159,13 @@ class Emulator(Running):
 class Gateway(Running):
     """One replica of the gateway. Keyword arguments are `RELAY_*` variables, lower-case."""
 
-    def __init__(self, upstream: str, **variables: Any) -> None:
+    def __init__(self, vendor: str, /, **variables: Any) -> None:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
         given = {
             "blackbox_api_key": KEY,
-            "blackbox_url": upstream,
+            "blackbox_url": vendor,
             "host": "127.0.0.1",
             "port": self.port,
             "auth": "open",
@@ -231,9 +231,9 @@ async def emulator(*more: str) -> AsyncIterator[Emulator]:
 
 
 @asynccontextmanager
-async def gateway(upstream: str, **variables: Any) -> AsyncIterator[Gateway]:
+async def gateway(vendor: str, /, **variables: Any) -> AsyncIterator[Gateway]:
     """A gateway for the time of a block."""
-    running = Gateway(upstream, **variables)
+    running = Gateway(vendor, **variables)
     await running.start()
     try:
         yield await running.ready()
