@@ -28,7 +28,7 @@ class BridgeTimings:
     `closing` is how long a browser may take for its closing handshake.
     """
 
-    beat: float = 1.0
+    beat: float = 1.5
     silence: float = 4.0
     closing: float = 10.0
 

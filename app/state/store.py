@@ -78,23 +78,16 @@ class Store:
         keys: Sequence[str],
         args: Sequence[str | bytes | int],
     ) -> Any:
-        """Run one script."""
-        return (await self.scripts(operation, script, [(keys, args)]))[0]
-
-    async def scripts(
-        self,
-        operation: str,
-        script: Script,
-        calls: Sequence[tuple[Sequence[str], Sequence[str | bytes | int]]],
-    ) -> list[Any]:
-        """Run a script several times in one round trip (two where Redis did not know it yet)."""
-        tails = [(len(keys), *keys, *args) for keys, args in calls]
-        replies = await self._pipeline(
-            operation, [("EVALSHA", script.sha, *tail) for tail in tails], passes=_unknown_script
-        )
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            return await self._pipeline(operation, [("EVAL", script.text, *tail) for tail in tails])
-        return replies
+        """Run one script, in one round trip, or two where Redis did not know it yet."""
+        tail = (len(keys), *keys, *args)
+        try:
+            async with asyncio.timeout(self._deadline):
+                try:
+                    return await self._execute("EVALSHA", script.sha, *tail)
+                except NoScriptError:
+                    return await self._execute("EVAL", script.text, *tail)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._lost(operation, error) from error
 
     async def batch(self, operation: str, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
@@ -144,10 +137,6 @@ class Store:
 
 def _raw(response: Any, **_: Any) -> Any:
     return response
-
-
-def _unknown_script(error: RedisError) -> bool:
-    return isinstance(error, NoScriptError)
 
 
 def _already_there(error: RedisError) -> bool:
