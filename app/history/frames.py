@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from app.history.port import Direction
+from app.history.port import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
 
 WORD: Final = 64
 """Characters kept of a type, a name, a status: these are words, never texts."""
@@ -28,14 +28,8 @@ SPEAKERS: Final = {
 """Known words for the two who talk, and what history calls them; others stay as they are."""
 
 CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
-TOLD_ELSEWHERE: Final = frozenset({"websocketToolRequest", "websocketToolResponse", "initialize"})
-"""Tool calls are reported with their outcome, `initialize` by the conversation's start."""
-
 MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
 """Session descriptions hold addresses and keys, and say nothing about the conversation."""
-
-FROM_BROWSER: Final = frozenset({"sdpAnswer", "terminate"})
-"""What is noted of a browser's frames; its chat messages come back as echoes (S D L)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +79,8 @@ def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | N
 
 def _noted(kind: str, direction: Direction) -> bool:
     if direction is Direction.FROM_BROWSER:
-        return kind in FROM_BROWSER
-    return kind not in TOLD_ELSEWHERE
+        return kind in NOTED_FROM_BROWSER
+    return kind not in UNNOTED_FROM_UPSTREAM
 
 
 def word(value: object) -> str | None:

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.protocol.closing import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
+
+NOTED_FROM_BROWSER: Final = frozenset({"sdpAnswer", "terminate"})
+"""Types of a browser's frames that are noted; its chat messages come back as echoes (S D L).
+
+Others need not be reported: a relay that knows the type saves the call.
+"""
+
+UNNOTED_FROM_UPSTREAM: Final = frozenset({"websocketToolRequest"})
+"""Types of upstream's frames that need not be reported: tool calls are, with their outcome."""
 
 
 class Direction(StrEnum):
