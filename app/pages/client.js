@@ -119,7 +119,6 @@ export class RelayClient extends EventTarget {
     }
   }
 
-  /** Ask for the microphone, before anything else: a MediaStream, or a CallProblem. */
   static microphone(wanted) {
     return openMicrophone(wanted);
   }
@@ -243,7 +242,7 @@ export class RelayClient extends EventTarget {
     return () => this.#tools.delete(name);
   }
 
-  /** Take the agent's call; resolves when audio is connected, rejects with a CallProblem. */
+  /** Resolves when audio is connected, rejects with a CallProblem. */
   async startCall(options = {}) {
     if (this.session && this.session.callType !== 'webCall') throw new CallProblem('not-a-call');
     if (this.#call && this.#call.state !== 'ended') return this.#call.connected;
@@ -261,7 +260,6 @@ export class RelayClient extends EventTarget {
     }
   }
 
-  /** The call as it stands: {state, muted, stream, peer, audio}, or null. */
   get call() {
     return this.#call;
   }
@@ -277,7 +275,6 @@ export class RelayClient extends EventTarget {
     if (!sender) throw new CallProblem('no-dtmf');
     sender.dtmf.insertDTMF(keys, duration, gap);
   }
-  /** Speak into another microphone: a device's id or a MediaStream. */
   async setMicrophone(microphone) {
     this.#options.microphone = microphone;
     await this.#call?.setMicrophone(microphone);
@@ -336,7 +333,7 @@ export class RelayClient extends EventTarget {
     };
     ws.onmessage = (event) => this.#message(event.data);
     ws.onclose = ({ code }) => {
-      // A proxy may eat the code; what the gateway said before it counts.
+      // A proxy may eat the code, but not what the gateway said before it.
       const told = [this.#lastError?.code, 1005, 1006].includes(code) && this.#lastError;
       this.#lost(told || new RelayError(code, { sessionId: this.session?.sessionId }), told);
     };
@@ -485,7 +482,7 @@ export class RelayClient extends EventTarget {
     listen(globalThis.document, 'visibilitychange', () => document.hidden && this.#confirm());
     listen(page, 'pagehide', (event) => {
       this.#confirm();
-      // A page that is kept for "back" may resume; one that is gone must not keep an agent talking.
+      // One that is kept for "back" may resume; one that is gone must not keep an agent talking.
       if (!event.persisted) this.hangUp();
     });
     listen(this.#options.signal, 'abort', () => this.hangUp());
@@ -701,7 +698,6 @@ export class RelayClient extends EventTarget {
       const value = await Promise.race([run(args, { id, name, signal: ended.signal, chat: this }), late]);
       result = JSON.parse(JSON.stringify(value ?? null));
     } catch (error) {
-      // What a page's own exception says is nothing for an agent to read out.
       result = error instanceof ToolError
         ? failure(error.code, error.message)
         : failure('tool_failed', 'This could not be done in the browser just now.');
@@ -731,7 +727,8 @@ const failure = (code, message) => ({ error: { code, message } });
 /** One text of pieces that may or may not bring their own spaces. */
 function joinPieces(pieces) {
   const spaced = pieces.some((piece) => /^\s|\s$/.test(piece));
-  return pieces.reduce((text, piece) => text + (!text || spaced || /^[,.;:!?)]/.test(piece) ? '' : ' ') + piece);
+  const apart = (text, piece) => (spaced ? /[.!?…]$/.test(text) && /^\p{L}/u.test(piece) : text && !/^[,.;:!?)]/.test(piece));
+  return pieces.reduce((text, piece) => text + (apart(text, piece) ? ' ' : '') + piece);
 }
 
 /** What is wrong with a tool's arguments (type, required, enum), or null. */
@@ -877,7 +874,7 @@ class Call {
     this.audio.srcObject = this.stream;
     if (this.#options.speaker) this.audio.setSinkId?.(this.#options.speaker).catch(noop);
     this.audio.play().catch(() => {
-      // Browsers that want a gesture first get it with the next touch or key.
+      // Some browsers want a gesture first.
       for (const type of ['pointerdown', 'keydown']) addEventListener(type, () => this.audio.play().catch(noop), { once: true });
     });
   }
@@ -947,7 +944,7 @@ class Call {
   }
 }
 
-/** Take an offer; one that a browser must refuse is told by what is missing in it. */
+/** Take an offer, or say what is missing in it. */
 async function accept(peer, sdp) {
   const missing = ['fingerprint', 'ice-ufrag', 'ice-pwd', 'rtcp-mux'].filter((name) => !sdp.includes(`\na=${name}`));
   if (missing.length) throw new CallProblem('bad-offer', { message: `The agent's offer lacks ${missing.join(', ')}.` });

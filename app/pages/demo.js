@@ -51,7 +51,7 @@ async function begin() {
     return new Option(`${name} (${kinds.join(', ')})`, name);
   }));
   const wished = new URLSearchParams(location.search).get('agent');
-  const first = config.agents.find(({ name }) => name === wished) ?? config.agents.find((one) => one.default) ?? config.agents[0];
+  const first = config.agents.find(({ name }) => name === wished) ?? config.agents[0];
   if (!first) {
     fault('This gateway has no agents. Name them in RELAY_AGENTS.');
     return;
@@ -65,7 +65,8 @@ function choose() {
   const agent = config.agents.find(({ name }) => name === $('agent').value);
   chat.setAttribute('agent', agent.name);
   chat.setAttribute('heading', agent.name);
-  chat.setAttribute('call-types', agent.callTypes.join(' '));
+  const types = [...agent.callTypes].sort((one, other) => (other === agent.default) - (one === agent.default));
+  chat.setAttribute('call-types', types.join(' '));
   $('number-field').hidden = !agent.callTypes.includes('onPhone');
 }
 

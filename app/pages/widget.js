@@ -271,7 +271,7 @@ export class BlackboxRelayChat extends HTMLElement {
     root.adoptedStyleSheets = [sheet];
     root.innerHTML = MARKUP;
     const on = (id, type, listener) => this.#by(id).addEventListener(type, listener);
-    on('chat', 'click', () => this.start('chat'));
+    on('chat', 'click', () => this.start(this.#written));
     on('ring', 'click', () => this.start('webCall'));
     on('end', 'click', () => this.end());
     on('hang', 'click', () => this.end());
@@ -322,6 +322,11 @@ export class BlackboxRelayChat extends HTMLElement {
 
   get callTypes() {
     return (this.getAttribute('call-types') ?? 'chat').split(/[\s,]+/).filter(Boolean);
+  }
+
+  /** What the first button begins: a chat, or a call by telephone that is read along. */
+  get #written() {
+    return this.callTypes.find((type) => type !== 'webCall');
   }
 
   /** Begin a conversation: 'chat', 'webCall' or 'onPhone'. Never rejects: what went wrong is shown. */
@@ -649,11 +654,10 @@ export class BlackboxRelayChat extends HTMLElement {
   #label() {
     const t = this.#texts;
     const both = this.callTypes.length > 1;
-    const chat = this.callTypes.some((type) => type !== 'webCall');
-    this.#by('chat').hidden = !chat;
+    this.#by('chat').hidden = !this.#written;
     this.#by('ring').hidden = !this.callTypes.includes('webCall');
     this.#by('ring').classList.toggle('quiet', both);
-    this.#by('chat').textContent = this.client && !both ? t.again : t.startChat;
+    this.#by('chat').textContent = this.client && !both ? t.again : this.#written === 'onPhone' ? t.startCall : t.startChat;
     this.#by('ring').innerHTML = icon('phone');
     this.#by('ring').append(this.client && !both ? t.again : t.startCall);
   }

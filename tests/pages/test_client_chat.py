@@ -62,7 +62,8 @@ async def test_pieces_of_a_turn_are_offered_whole_and_piecewise(
     await page.wait_for_function("() => got.turns.length === 1")
     await talk.text("With ")
     await talk.text("spac")
-    await talk.text("es")
+    await talk.text("es.")
+    await talk.text("Another sentence")
     await talk.text("and now the user", "user")
     await page.wait_for_function("() => got.turns.length === 3")
     assert await page.evaluate("() => got") == {
@@ -73,10 +74,15 @@ async def test_pieces_of_a_turn_are_offered_whole_and_piecewise(
             [".", "Good morning, everyone."],
             ["With ", "With "],
             ["spac", "With spac"],
-            ["es", "With spaces"],
+            ["es.", "With spaces."],
+            ["Another sentence", "With spaces. Another sentence"],
             ["and now the user", "and now the user"],
         ],
-        "turns": ["Good morning, everyone.", "With spaces", "and now the user"],
+        "turns": [
+            "Good morning, everyone.",
+            "With spaces. Another sentence",
+            "and now the user",
+        ],
     }
 
 
