@@ -29,6 +29,7 @@ from app.history.assemble import (
 )
 from app.relay.dialling import Credential, Endpoint, GivenCredential
 from app.relay.minting import MintedCredential
+from app.telemetry.traces import inject
 from app.tools import Registry
 from app.tools.http_spec import http_tools
 from app.tools.registry import load as load_tools
@@ -97,7 +98,7 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
     """Import, read and check every tool. Raises ConfigurationError."""
     tools: list[Tool] = [
         *load_tools(settings.tools, Threads()),
-        *http_tools(settings.http_tools, client, timeout=settings.tool_timeout),
+        *http_tools(settings.http_tools, client, timeout=settings.tool_timeout, propagate=inject),
     ]
     if not settings.mcp_servers:
         return Toolbox(Registry(tools), None)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from app.relay.dialling import Circuit
     from app.relay.watch import Watcher
     from app.state.port import State
+    from app.telemetry.traces import Trace
     from app.wire.socket import Socket
 
 log = structlog.get_logger(__name__)
@@ -83,6 +84,7 @@ class Arrival:
 
     address: str
     wish: Wish
+    trace: Trace
     native: bool
     vendor_path: bool
 
@@ -195,6 +197,7 @@ class Gateway:
             arrival.address,
             arrival.wish,
             time(),
+            arrival.trace,
             wish_wait=wait,
             wish_demanded=arrival.vendor_path,
             resume_token=f"{session_id}.{secrets.token_urlsafe(24)}" if arrival.native else None,

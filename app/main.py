@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 import ssl
@@ -24,6 +25,7 @@ from app.relay.dialling import Circuit, Dialer
 from app.replicas import Replicas
 from app.state.opening import open_bridges, open_state, open_watches
 from app.telemetry.metrics import Metrics
+from app.telemetry.traces import open_traces
 from app.tools import Runner
 from app.web import calls, connect, conversations, health, pages, problems, sessions, tickets
 from app.web.backends import ServiceTokens
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import Profile
     from app.settings import Settings
     from app.state.port import State
+    from app.telemetry.traces import Traces
     from app.wire.limits import WireLimits
 
 FLUSH = 5.0
@@ -55,6 +58,7 @@ class House:
     replicas: Replicas
     state: State
     metrics: Metrics
+    traces: Traces
     toolbox: Toolbox
     history: History | None
     vendor: Vendor
@@ -127,6 +131,7 @@ def house(settings: Settings) -> House:
         replicas=replicas,
         state=state,
         metrics=metrics,
+        traces=open_traces(os.environ, __version__),
         toolbox=box,
         history=history,
         vendor=vendor,
@@ -167,6 +172,7 @@ def _lifespan(built: House) -> Any:
                 task.cancel()
         if built.history is not None:
             await built.history.close(FLUSH)
+        await asyncio.to_thread(built.traces.close)
         await built.replicas.close()
         await built.state.close()
         await built.egress.close()
@@ -181,7 +187,6 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     minted = Tickets(state)
     doorkeeper = connect.Doorkeeper(
-        gateway,
         built.replicas,
         Authenticator(assembly.methods(settings, minted, built.egress.auth)),
         AllowedOrigins.parse(settings.allowed_origins),
@@ -189,6 +194,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
         profiles,
         built.browser_limits,
         metrics,
+        built.traces,
     )
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
     guarded = [Depends(tokens)]
@@ -205,6 +211,6 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     internal.include_router(
         sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
     )
-    internal.include_router(calls.routes(gateway, profiles), dependencies=guarded)
+    internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
     archive = None if built.history is None else built.history.archive
     internal.include_router(conversations.routes(archive), dependencies=guarded)

@@ -46,7 +46,7 @@ class Replicas:
         bridges: Bridges | None,
         watches: Watches | None,
     ) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._state = state
         self._bridges = bridges
         self._watches = watches
@@ -75,26 +75,26 @@ class Replicas:
     async def resume(self, token: str, received: int, socket: Socket) -> None:
         """Bring a browser back to its conversation, wherever that lives, or say that it is lost."""
         session_id, proof = token.partition(".")[0], hashlib.sha256(token.encode()).hexdigest()
-        if self._gateway.resume(session_id, proof, received, socket):
+        if self.gateway.resume(session_id, proof, received, socket):
             return
         try:
             row = await self._state.find(session_id)
             if (
                 self._bridges is not None
                 and row is not None
-                and row.replica != self._gateway.replica
+                and row.replica != self.gateway.replica
             ):
                 await self._bridges.serve(socket, row, {"proof": proof, "received": received})
                 return
         except StateLost:
             refuse(socket, time(), OVERLOADED, session_id, None, uniform(1, 5))  # noqa: S311
             return
-        self._gateway.count_lost_resume()
+        self.gateway.count_lost_resume()
         refuse(socket, time(), CANNOT_RESUME, None)
 
     async def end(self, session_id: str) -> bool:
         """End a session; False if there is none. Raises `StateLost`."""
-        if self._gateway.end(session_id):
+        if self.gateway.end(session_id):
             return True
         row = await self._state.find(session_id)
         return row is not None and await self._state.tell(
@@ -104,11 +104,11 @@ class Replicas:
     async def find(self, session_id: str) -> SessionRow | None:
         """Look a session up; this replica's own are fresher than the store's."""
         row = await self._state.find(session_id)
-        return None if row is None else self._gateway.fresh(row)
+        return None if row is None else self.gateway.fresh(row)
 
     async def watch(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what happens in a session until it ends; who is slow is told what it missed."""
-        if session_id in self._gateway.live:
+        if session_id in self.gateway.live:
             async for event in self._watch_here(session_id):
                 yield event
             return
@@ -134,7 +134,7 @@ class Replicas:
             else:
                 waiting.put_nowait(event)
 
-        async with self._gateway.watching(session_id, tell):
+        async with self.gateway.watching(session_id, tell):
             while True:
                 event = await waiting.get()
                 if missed:
@@ -151,7 +151,7 @@ class Replicas:
             async for payload in self._state.inbox():
                 message = decode(payload)
                 if isinstance(message, EndSession):
-                    self._gateway.end(message.session_id)
+                    self.gateway.end(message.session_id)
                 elif isinstance(message, Attach):
                     self._attach(message)
                 elif isinstance(message, Watch):
@@ -170,9 +170,9 @@ class Replicas:
         if not (
             isinstance(proof, str)
             and isinstance(received, int)
-            and self._gateway.resume(message.session_id, proof, received, socket)
+            and self.gateway.resume(message.session_id, proof, received, socket)
         ):
-            self._gateway.count_lost_resume()
+            self.gateway.count_lost_resume()
             refuse(socket, time(), CANNOT_RESUME, None)
 
     async def _publish(self, message: Watch) -> None:
@@ -187,6 +187,6 @@ class Replicas:
             if event["kind"] == "end" or publisher.closed:
                 over.set()
 
-        async with self._gateway.watching(message.session_id, tell):
+        async with self.gateway.watching(message.session_id, tell):
             await over.wait()
         publisher.close()

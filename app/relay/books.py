@@ -53,6 +53,13 @@ class Books:
         call_type, subject = opening.call_type.value, conversation.principal.subject
         agent = conversation.profile.name
         self.log.info("session_started", agent=agent, call_type=call_type, subject=subject)
+        conversation.trace.describe(
+            **{
+                "relay.session_id": conversation.id,
+                "relay.agent": agent,
+                "relay.call_type": call_type,
+            }
+        )
         if self._recorder is not None:
             self._recorder.started(
                 ConversationStart(
@@ -108,6 +115,7 @@ class Books:
     def resumed(self, outcome: str) -> None:
         """A browser tried to resume."""
         self._metrics.resumes_total.labels(outcome).inc()
+        self._conversation.trace.note(outcome)
 
     def ended(
         self, call_type: CallType, reason: CloseReason, now: float, frames: tuple[int, int]
@@ -121,6 +129,7 @@ class Books:
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)
         self.watchers.tell(kind="end", at=now, code=reason.code, reason=reason.name)
+        conversation.trace.end(reason.code, reason.name)
         self.log.info(
             "session_ended",
             code=reason.code,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.protocol.principal import Principal
     from app.protocol.tool import ToolCall, ToolResult
     from app.telemetry.metrics import Metrics
+    from app.telemetry.traces import Trace
     from app.tools.port import ToolContext
     from app.wire.socket import Socket
 
@@ -31,6 +32,7 @@ class Conversation:
     address: str
     wish: Wish
     started_at: float
+    trace: Trace = field(repr=False)
     wish_wait: float = 0.0
     wish_demanded: bool = False
     resume_token: str | None = field(default=None, repr=False)

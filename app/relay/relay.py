@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from opentelemetry.trace import Span
+
     from app.protocol.closing import CloseReason
     from app.protocol.initialize import Opening
     from app.protocol.tool import ToolResult
@@ -83,6 +85,7 @@ class Relay:
             limits.tool_concurrency,
             helpers.recorder,
             self._context,
+            conversation.trace,
             self._tool_finished,
         )
         self._timers = Timers(self, limits)
@@ -96,6 +99,7 @@ class Relay:
         self._message: str | None = None
         self._retry_after: float | None = None
         self._verified: Mapping[str, Any] = {}
+        self._initializing: Span | None = None
         self._slow_browser = False
         self._gone = False
 
@@ -160,10 +164,12 @@ class Relay:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
         profile = self.conversation.profile
         try:
-            socket = await self._helpers.dial(profile)
+            with self.conversation.trace.part("dial"):
+                socket = await self._helpers.dial(profile)
         except UpstreamError as failed:
             self.end(failed.reason)
             return
+        self._initializing = self.conversation.trace.begin("initialize")
         self._upstream.attach(socket)
         first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
         for action in self.session.open(first):
@@ -271,6 +277,9 @@ class Relay:
     def batch_from_upstream(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
         self._check()
+        if self._initializing is not None:
+            self._initializing.end()
+            self._initializing = None
         self.books.from_upstream.observe(perf_counter() - arrived, count)
 
     def batch_from_browser(self, arrived: float, count: int) -> None:

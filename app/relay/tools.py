@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from app.history.port import Recorder
     from app.relay.conversation import Runner
+    from app.telemetry.traces import Trace
     from app.tools.port import ToolContext
 
 
@@ -29,11 +30,13 @@ class ToolTasks:
         concurrency: int,
         recorder: Recorder | None,
         context: Callable[[str], ToolContext],
+        trace: Trace,
         finished: Callable[[ToolResult], None],
     ) -> None:
         self._runner = runner
         self._session_id = session_id
         self._context = context
+        self._trace = trace
         self._free = concurrency
         self._recorder = recorder
         self._finished = finished
@@ -56,7 +59,8 @@ class ToolTasks:
 
     async def _run(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         begun = monotonic()
-        result = await self._runner.run(call, self._context(call.id))
+        with self._trace.part("tool", **{"relay.tool": call.name}):
+            result = await self._runner.run(call, self._context(call.id))
         self._record(call, result, monotonic() - begun)
         del self._tasks[call.id]
         self._free += 1

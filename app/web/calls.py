@@ -13,6 +13,7 @@ from app.gateway import Arrival, Gateway
 from app.protocol.closing import FORBIDDEN, NO_SUCH_AGENT
 from app.protocol.initialize import Profile, Wish, may_dial, settle
 from app.protocol.principal import CallType, Principal
+from app.telemetry.traces import Traces
 
 BACKEND = "backend"
 
@@ -34,7 +35,7 @@ class CallAnswer(BaseModel):
     session_id: str
 
 
-def routes(gateway: Gateway, profiles: Mapping[str, Profile]) -> APIRouter:
+def routes(gateway: Gateway, profiles: Mapping[str, Profile], traces: Traces) -> APIRouter:
     """`POST /v1/calls`."""
     router = APIRouter(tags=["calls"])
 
@@ -55,7 +56,13 @@ def routes(gateway: Gateway, profiles: Mapping[str, Profile]) -> APIRouter:
             additional_data=body.additional_data,
         )
         settle(profile, principal, Wish())
-        arrival = Arrival(address=BACKEND, wish=Wish("onPhone"), native=False, vendor_path=False)
+        arrival = Arrival(
+            address=BACKEND,
+            wish=Wish("onPhone"),
+            trace=traces.begin(),
+            native=False,
+            vendor_path=False,
+        )
         admission = await gateway.admit(profile, principal, arrival)
         gateway.start(admission, None)
         return CallAnswer(session_id=admission.conversation.id)

@@ -16,13 +16,14 @@ from app.auth.connecting import Connecting
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
-from app.gateway import Admission, Arrival, Gateway
+from app.gateway import Admission, Arrival
 from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT
 from app.protocol.initialize import Profile, Wish, settle
 from app.protocol.principal import Principal
 from app.relay.browser import refuse
 from app.replicas import Replicas
 from app.telemetry.metrics import Metrics
+from app.telemetry.traces import Trace, Traces
 from app.web.problems import Problem, refused
 from app.wire.lane import Taken, take
 from app.wire.limits import WireLimits
@@ -40,7 +41,6 @@ class Doorkeeper:
 
     def __init__(
         self,
-        gateway: Gateway,
         replicas: Replicas,
         authenticator: Authenticator,
         origins: AllowedOrigins,
@@ -48,8 +48,9 @@ class Doorkeeper:
         profiles: Mapping[str, Profile],
         limits: WireLimits,
         metrics: Metrics,
+        traces: Traces,
     ) -> None:
-        self._gateway = gateway
+        self._gateway = replicas.gateway
         self._replicas = replicas
         self._authenticator = authenticator
         self._origins = origins
@@ -57,6 +58,7 @@ class Doorkeeper:
         self._profiles = profiles
         self._limits = limits
         self._metrics = metrics
+        self._traces = traces
 
     async def welcome(self, websocket: WebSocket, agent: str | None) -> None:
         """Serve one WebSocket request to its end, or until the wire has taken it over."""
@@ -69,9 +71,12 @@ class Doorkeeper:
         if "resume" in request.query:
             await self._resume(websocket, request)
             return
+        trace = self._traces.begin()
         try:
-            admission = await self._admit(request)
+            with trace.part("connect"):
+                admission = await self._admit(request, trace)
         except Refusal as refusal:
+            trace.end(refusal.reason.code, refusal.reason.name)
             await self._refuse(websocket, request, refusal)
             return
         try:
@@ -94,12 +99,14 @@ class Doorkeeper:
             peer=self._proxies.peer(address, scheme, headers),
         )
 
-    async def _admit(self, request: Connecting) -> Admission:
-        principal = await self._authenticator.authenticate(request)
+    async def _admit(self, request: Connecting, trace: Trace) -> Admission:
+        with trace.part("authenticate"):
+            principal = await self._authenticator.authenticate(request)
         profile = self._profile(request, principal)
         arrival = Arrival(
             address=bucket(request.address),
             wish=Wish(request.query.get("call_type"), request.query.get("endpoint")),
+            trace=trace,
             native=SUBPROTOCOL in request.subprotocols,
             vendor_path=request.path == VENDOR_PATH,
         )
