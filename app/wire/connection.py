@@ -242,7 +242,7 @@ class Connection(asyncio.Protocol):
         if self._state != OPEN:
             return
         if self.waiting > self._limits.max_waiting:
-            self._report("unread_answers", TOO_SLOW.code)
+            self._report("unread answers", TOO_SLOW.code)
             self._end(Closed(TOO_SLOW.code, by_peer=False))
             self.abort()
             return

@@ -130,6 +130,11 @@ class Parser:
         parts = 0 if self._parts is None else sum(map(len, self._parts))
         return parts + (0 if self._held is None else len(self._held))
 
+    @property
+    def within_message(self) -> bool:
+        """Whether a message has begun whose last fragment has not come."""
+        return self._opcode != CONT
+
     def feed(self, data: bytes) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
         """Take what one read brought, and call for everything that is whole now."""
         held = self._held
@@ -305,13 +310,14 @@ def parse_close(payload: bytes) -> tuple[int, str]:
     """Take a close frame's code and reason apart; 1005 where it has none (§7.1.5)."""
     if not payload:
         return NO_STATUS, ""
+    try:
+        reason = payload[2:].decode()
+    except UnicodeDecodeError:
+        raise PeerError(NOT_UTF8, "close reason not UTF-8") from None
     code = int.from_bytes(payload[:2], "big")
     if len(payload) == 1 or code not in _CLOSE_CODES:
         raise PeerError(PROTOCOL_ERROR, "invalid close code")
-    try:
-        return code, payload[2:].decode()
-    except UnicodeDecodeError:
-        raise PeerError(NOT_UTF8, "close reason not UTF-8") from None
+    return code, reason
 
 
 def close_payload(code: int, reason: str = "") -> bytes:
