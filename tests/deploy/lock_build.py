@@ -1,4 +1,4 @@
-"""What builds the wheel inside the image: hatchling and its needs, as requirements-dev.txt has them.
+"""What builds the wheel inside the image: hatchling and its needs, from requirements-dev.txt.
 
 `python -m tests.deploy.lock_build` writes deploy/requirements-build.txt anew, after a new lock.
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
 
 from tests.deploy.prometheus import prometheus
 from tests.deploy.queries import QUERIES, names_in
@@ -19,7 +20,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-NATIVE = ["blackbox-relay.v1"]
+NATIVE = [Subprotocol("blackbox-relay.v1")]
 # Counters that are born with their first event, which needs a webhook's receiver.
 MAY_BE_SILENT = {"relay_results_total"}
 
