@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(render(report))
         _draw(report, options.picture or PICTURE)
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         machine.raise_limits()
         cores = machine.choose_cores()
@@ -138,6 +139,9 @@ def _draw(report: Report, path: Path) -> None:
 
 
 def _interrupt(*_: object) -> NoReturn:
+    """Leave by the ordinary way out, which ends what was started; no second one cuts that short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

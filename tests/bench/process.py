@@ -117,15 +117,21 @@ class Process:
             time.sleep(0.01)
 
     def _pids(self) -> Iterator[int]:
-        waiting = [self._popen.pid]
-        while waiting:
-            pid = waiting.pop()
-            yield pid
-            try:
-                for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                    waiting += map(int, children.read_text().split())
-            except OSError:
-                continue
+        yield self._popen.pid
+        yield from descendants(self._popen.pid)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the ids of a process's children, and theirs."""
+    waiting = [pid]
+    while waiting:
+        try:
+            for children in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+                found = [int(child) for child in children.read_text().split()]
+                yield from found
+                waiting += found
+        except OSError:
+            continue
 
 
 def pinned(core: int) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from tests.bench.load import Load
 from tests.bench.machine import Missing, choose_cores, find
 from tests.bench.peers import Browser, all_peers
 from tests.bench.picture import draw
-from tests.bench.process import Fault, Process, free_port
+from tests.bench.process import Fault, Process, descendants, free_port
 from tests.bench.stages import BURST, LARGE, SMALL
 from tests.bench.table import render
 
@@ -63,6 +64,24 @@ def test_quick_run_measures_nginx_and_the_gateway(tmp_path: Path) -> None:
             assert report.get(peer, figure) is not None, (peer, figure)
     assert "CPU per relayed message" in done.stdout
     assert ET.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+
+
+def test_an_interrupted_run_leaves_nothing_behind() -> None:
+    argv = [sys.executable, "-m", "tests.bench", "--quick", "--only", "nginx"]
+    with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        said = ""
+        while "round 1" not in said:  # it is started by now
+            said += run.stderr.read(1)
+            assert run.poll() is None, said
+        started = set(descendants(run.pid))
+        assert len(started) >= 3, "the load, nginx and its worker"
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+        assert run.returncode == 130
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in started):  # until init has reaped them
+        assert time.monotonic() < deadline
 
 
 def test_browsers_and_vendor_understand_each_other_without_a_relay(load: Load) -> None:
