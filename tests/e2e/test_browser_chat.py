@@ -1,0 +1,163 @@
+"""client.js in Chromium against the gateway and the emulator: cuts, and five seconds offline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from tests.pages.cutter import Cutter
+from tests.support import gateway as processes
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser, Page
+
+    from tests.support.gateway import Emulator, Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AGENTS: dict[str, Any] = {
+    "counter": {
+        "call_types": ["chat"],
+        "initialize": {"additionalData": {"agent": "counter"}},
+        "client_data_keys": ["count", "rate", "expect", "size", "marker"],
+    },
+    "echo": {"call_types": ["chat"], "initialize": {"additionalData": {"agent": "echo"}}},
+}
+
+COUNT = """async ({ url, data, quick }) => {
+    Object.assign(window, await import('/client.js'));
+    const heard = [];
+    const seen = { heard, states: [], resumes: 0, result: null };
+    const chat = new RelayClient({
+        url, agent: 'counter', callType: 'chat', additionalData: data, attempts: 1000,
+        ...(quick && { backoff: { first: 0.02, most: 0.05 }, framesPerSecond: 1e6, frameBurst: 1e6 }),
+    });
+    chat.on('frame', ({ type, content }) => {
+        if (type === 'text' && content.source === 'assistant') heard.push(Number(content.text.match(/\\d+/)[0]));
+    });
+    chat.on('state', ({ state }) => seen.states.push(state));
+    chat.on('resumed', () => { seen.resumes += 1; });
+    chat.on('result', (result) => { seen.result = result; });
+    window.chat = chat;
+    window.seen = seen;
+    await chat.open();
+    window.counting = (async () => {
+        for (let said = 1; said <= data.expect && chat.state !== 'ended'; said += 1) {
+            chat.send(`number ${said}`);
+            if (said % 4 === 0) await new Promise((done) => setTimeout(done, 10));
+        }
+        const { code } = await chat.closed;
+        return { ...seen, code };
+    })();
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(emulator: Emulator) -> AsyncIterator[Gateway]:
+    limits = {"frames_per_second": 100_000, "frame_burst": 100_000}
+    async with processes.gateway(
+        emulator.url, agents=AGENTS, allowed_origins="*", **limits
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, gateway: Gateway) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(f"{gateway.base}/console")
+    yield page
+    await context.close()
+
+
+def assert_exact(got: dict[str, Any], count: int, expect: int) -> None:
+    """Every frame of both directions, once and in order, as both ends tell."""
+    assert got["code"] == 1000
+    assert got["heard"] == list(range(1, count + 1))
+    assert got["result"]["sent"] == count
+    user = got["result"]["user"]
+    assert (user["ok"], user["received"], user["highest"]) == (True, expect, expect)
+
+
+async def test_cuts_at_random_bytes_lose_nothing_in_either_direction(
+    page: Page, gateway: Gateway
+) -> None:
+    count, expect = 600, 150
+    data = {"count": count, "rate": 150.0, "expect": expect, "size": 200}
+    async with Cutter(gateway.port, seed=7, most=9000).serving() as cutter:
+        given = {"url": f"ws://127.0.0.1:{cutter.port}/ws", "data": data, "quick": True}
+        await page.evaluate(COUNT, given)
+        got = await page.evaluate("() => counting")
+    assert_exact(got, count, expect)
+    assert cutter.cuts >= 20
+    assert got["resumes"] >= 10
+
+
+async def test_five_seconds_offline_in_the_middle_of_a_chat_lose_nothing(
+    page: Page, gateway: Gateway
+) -> None:
+    count, expect = 200, 60
+    data = {"count": count, "rate": 20.0, "expect": expect}
+    await page.evaluate(COUNT, {"url": f"{gateway.ws}/ws", "data": data, "quick": False})
+    await page.wait_for_function("() => seen.heard.length > 20")
+    await page.context.set_offline(True)
+    await page.wait_for_function("() => chat.state === 'resuming'")
+    heard = await page.evaluate("() => seen.heard.length")
+    await page.wait_for_timeout(5000)
+    assert await page.evaluate("() => seen.heard.length") == heard
+    await page.context.set_offline(False)
+    got = await page.evaluate("() => counting")
+    assert_exact(got, count, expect)
+    assert got["resumes"] == 1
+    assert [state for state in got["states"] if state != "resuming"] == ["live", "live", "ended"]
+
+
+async def test_the_socket_that_was_given_up_does_not_disturb_its_heir(
+    page: Page, gateway: Gateway, emulator: Emulator
+) -> None:
+    await page.evaluate("""async () => {
+        const { RelayClient } = await import('/client.js');
+        window.chat = await RelayClient.connect({ agent: 'echo', callType: 'chat', turnGap: 0.1 });
+        window.turns = [];
+        chat.on('turn', ({ source, text }) => turns.push(`${source}: ${text}`));
+        // The browser says that it is offline, and the old socket works on nevertheless.
+        window.dispatchEvent(new Event('offline'));
+        chat.send('in between');
+        window.dispatchEvent(new Event('online'));
+    }""")
+    await page.wait_for_function("() => turns.length === 2")
+    await page.evaluate("() => chat.send('after')")
+    await page.wait_for_function("() => turns.length === 4")
+    assert await page.evaluate("() => [turns, chat.state]") == [
+        ["user: in between", "assistant: in between", "user: after", "assistant: after"],
+        "live",
+    ]
+    assert await page.evaluate("async () => (await chat.hangUp()).code") == 1000
+    await until(lambda: _terminated(emulator))
+
+
+async def _terminated(emulator: Emulator) -> bool:
+    return (await emulator.last())["state"] == "ended"
+
+
+async def test_leaving_the_page_ends_the_agent_at_once(
+    page: Page, gateway: Gateway, emulator: Emulator
+) -> None:
+    await page.evaluate("""async () => {
+        const { RelayClient } = await import('/client.js');
+        window.chat = await RelayClient.connect({ agent: 'echo', callType: 'chat' });
+    }""")
+    before = await until(lambda: _newest_live(emulator))
+    await page.goto("about:blank")
+    await until(lambda: _terminated(emulator), within=10)
+    assert (await emulator.last())["id"] == before["id"]
+
+
+async def _newest_live(emulator: Emulator) -> dict[str, Any] | None:
+    found = await emulator.conversations()
+    return found[-1] if found and found[-1]["state"] != "ended" else None
