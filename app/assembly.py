@@ -201,6 +201,14 @@ class Vendor:
             for credential in self.minted:
                 tasks.create_task(credential.run())
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep minted tokens valid for the time of a block."""
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(self.run())
+            yield
+            task.cancel()
+
 
 def vendor(settings: Settings) -> Vendor:
     """Where each agent is dialled, and with what."""

@@ -34,7 +34,10 @@ FINE, FAILED, MISCONFIGURED = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["emulator"]:  # its options are its own
+        return _emulator(given[1:])
+    arguments = _parser().parse_args(given)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
@@ -63,14 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     command("check", _check, "validate the configuration and print it, secrets masked")
     doctor = command("doctor", _doctor, "dial upstream and the gateway; measure; explain")
     doctor.add_argument("--url", help="the gateway's public URL, as browsers use it")
+    doctor.add_argument(
+        "--watch", type=float, default=75.0, help="seconds to watch an idle socket (default 75)"
+    )
     tools = command("tools", _tools, "list the registered tools, or call one")
     actions = tools.add_subparsers(required=True, dest="action", metavar="ACTION")
     actions.add_parser("list", help="list them")
     call = actions.add_parser("call", help="call one")
     call.add_argument("name")
     call.add_argument("--args", default="{}", help="its arguments as JSON")
-    emulator = command("emulator", _emulator, "run the fake vendor alone")
-    emulator.add_argument("rest", nargs=argparse.REMAINDER, help="--host, --port, …")
+    command("emulator", lambda _: FINE, "run the fake vendor alone (--port and more: --help)")
     ticket = command("ticket", _ticket, "mint a ticket at a running gateway, for a shell test")
     ticket.add_argument("--url", help="the gateway's address; default: this configuration's")
     ticket.add_argument("--subject", default="shell")
@@ -146,9 +151,9 @@ def _check(_: argparse.Namespace) -> int:
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        changed = "" if value == field.get_default(call_default_factory=True) else "set"
-        rows.append((f"RELAY_{name.upper()}", redact(_shown(value)), changed))
-    print(table(("variable", "value", ""), rows))
+        origin = "default" if value == field.get_default(call_default_factory=True) else "set"
+        rows.append((f"RELAY_{name.upper()}", origin, redact(_shown(value))))
+    print(table(("variable", "from", "value"), rows))
     return FINE
 
 
@@ -158,8 +163,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value) or "-"
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False) if value else "-"
-    return str(value)
+        return ", ".join(value) or "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tools(arguments: argparse.Namespace) -> int:
@@ -182,11 +189,11 @@ def _tools(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from app.doctor import examine  # noqa: PLC0415
 
-    return asyncio.run(examine(load(dotenv=DOTENV), arguments.url))
+    return asyncio.run(examine(load(dotenv=DOTENV), arguments.url, arguments.watch))
 
 
-def _emulator(arguments: argparse.Namespace) -> int:
-    os.execv(sys.executable, [sys.executable, "-m", "app.emulator", *arguments.rest])  # noqa: S606
+def _emulator(rest: Sequence[str]) -> int:
+    os.execv(sys.executable, [sys.executable, "-m", "app.emulator", *rest])  # noqa: S606
 
 
 def _ticket(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,173 @@
+"""Looking at the gateway as browsers reach it, through whatever balancer stands in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from app.doctor.finding import Finding, fault, fine, note
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+SUBPROTOCOL: Final = Subprotocol("blackbox-relay.v1")
+UPGRADE: Final = (
+    "the balancer must pass the upgrade on: in nginx `proxy_http_version 1.1` with the Upgrade and "
+    "Connection headers, in HAProxy nothing more than `mode http`"
+)
+
+
+async def look_at_gateway(url: str, bearer: str | None, *, watch: float) -> list[Finding]:
+    """Look at readiness, the upgrade, and what becomes of a socket that idles `watch` seconds."""
+    base = url.rstrip("/").replace("ws", "http", 1) if url.startswith("ws") else url.rstrip("/")
+    findings = [await _readiness(base)]
+    ticket, minted = await _ticket(base, bearer)
+    findings += minted
+    findings += await _socket(base, ticket, watch)
+    findings.append(await _address(base, bearer))
+    return findings
+
+
+async def _readiness(base: str) -> Finding:
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.get(f"{base}/readyz")
+    except httpx.HTTPError as error:
+        return fault(
+            "gateway", f"no answer ({type(error).__name__})", "is it running, is --url right?"
+        )
+    if answer.status_code == httpx.codes.OK:
+        return fine("gateway", "ready")
+    return fault("gateway", f"HTTP {answer.status_code}: {answer.text[:200]}", "see its logs")
+
+
+async def _ticket(base: str, bearer: str | None) -> tuple[str | None, list[Finding]]:
+    if bearer is None:
+        return None, []
+    body = {"subject": "doctor"}
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.post(
+                f"{base}/v1/tickets", json=body, headers={"authorization": f"Bearer {bearer}"}
+            )
+        return str(answer.json()["ticket"]), [_scheme(base, answer.json())]
+    except (httpx.HTTPError, ValueError, KeyError):
+        advice = "with RELAY_INTERNAL_PORT, /v1 is not public: then open auth is tried instead"
+        return None, [note("tickets", "none was minted at this URL", advice)]
+
+
+def _scheme(base: str, answer: dict[str, Any]) -> Finding:
+    wanted = "wss" if base.startswith("https") else "ws"
+    got = urlsplit(str(answer.get("url", ""))).scheme
+    if got == wanted:
+        return fine("forwarded scheme", f"tickets name {got}:// URLs")
+    return fault(
+        "forwarded scheme",
+        f"tickets name {got}:// URLs behind {base.split(':', maxsplit=1)[0]}://",
+        "add the balancer's network to RELAY_TRUSTED_PROXIES and let it set X-Forwarded-Proto",
+    )
+
+
+async def _socket(base: str, ticket: str | None, watch: float) -> list[Finding]:
+    parts = urlsplit(base)
+    query = urlencode({"call_type": "chat"} | ({"ticket": ticket} if ticket else {}))
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    url = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/ws", query, ""))
+    begun = monotonic()
+    try:
+        async with connect(
+            url, subprotocols=[SUBPROTOCOL], proxy=None, compression=None, ping_interval=None
+        ) as ws:
+            opened = (monotonic() - begun) * 1000
+            findings = [fine("upgrade", f"open after {opened:.0f} ms")]
+            findings.append(_subprotocol(ws))
+            findings.append(await _session(ws))
+            findings.append(await _idle(ws, watch))
+            return findings
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        advice = "give RELAY_SERVICE_TOKENS, so that a ticket can be minted"
+        return [fault("upgrade", f"HTTP {status}", advice if status in {401, 403} else UPGRADE)]
+    except (OSError, WebSocketException, TimeoutError) as error:
+        return [fault("upgrade", type(error).__name__, UPGRADE)]
+
+
+def _subprotocol(ws: ClientConnection) -> Finding:
+    if ws.subprotocol == SUBPROTOCOL:
+        return fine("subprotocol", "comes through")
+    advice = "the balancer drops Sec-WebSocket-Protocol: without it no browser can resume"
+    return fault("subprotocol", "is lost on the way", advice)
+
+
+async def _session(ws: ClientConnection) -> Finding:
+    """Read `relay.session`, then upstream's first word; compare clocks by the way."""
+    begun = monotonic()
+    try:
+        async with asyncio.timeout(15):
+            first = json.loads(await ws.recv())
+            if first["type"] == "error":
+                told = first["data"]
+                return fault("session", f"{told['code']} {told['message']}", "see the close codes")
+            second = json.loads(await ws.recv())
+    except (TimeoutError, ConnectionClosed, ValueError, KeyError) as error:
+        return fault(
+            "session", type(error).__name__, "run doctor without --url: does upstream answer?"
+        )
+    if second["type"] == "error":
+        told = second.get("data", {})
+        advice = "run doctor without --url: does upstream answer?"
+        return fault("session", f"{told.get('code')} {told.get('message')}", advice)
+    return fine("upstream", f"answers after {(monotonic() - begun) * 1000:.0f} ms")
+
+
+async def _idle(ws: ClientConnection, watch: float) -> Finding:
+    """Say nothing, and see who cuts the socket."""
+    begun = monotonic()
+    try:
+        async with asyncio.timeout(watch):
+            while True:
+                await ws.recv()
+    except TimeoutError:
+        return fine("idle socket", f"alive after {watch:.0f} s of silence")
+    except ConnectionClosed as closed:
+        after = monotonic() - begun
+        if closed.rcvd is None:
+            return fault(
+                "idle socket",
+                f"cut without a close frame after {after:.0f} s",
+                "a balancer's idle time-out: raise it (nginx proxy_read_timeout, HAProxy timeout "
+                "tunnel), or lower RELAY_PING_INTERVAL below it",
+            )
+        code = closed.rcvd.code
+        return note("idle socket", f"closed with {code} after {after:.0f} s", "see the close codes")
+
+
+async def _address(base: str, bearer: str | None) -> Finding:
+    """See under which address the gateway knows this machine."""
+    subject = "client address"
+    if bearer is None:
+        return note(subject, "not looked at", "needs a service token (RELAY_SERVICE_TOKENS)")
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.get(
+                f"{base}/v1/sessions?limit=500", headers={"authorization": f"Bearer {bearer}"}
+            )
+            rows = answer.json()["sessions"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return note(subject, "not looked at", "/v1/sessions does not answer at this URL")
+    mine = [row["address"] for row in rows if row["started_at"] > time() - 600]
+    if not mine:
+        return note(subject, "no session of ours was listed", "is the session's subject capped?")
+    advice = (
+        "if this is the balancer's address, add its network to RELAY_TRUSTED_PROXIES and let it "
+        "send X-Forwarded-For"
+    )
+    return note(subject, f"sessions come from {', '.join(sorted(set(mine))[:3])}", advice)
