@@ -27,7 +27,17 @@ from app.state.opening import open_bridges, open_state, open_watches
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools import Runner
-from app.web import calls, connect, conversations, health, pages, problems, sessions, tickets
+from app.web import (
+    asyncapi,
+    calls,
+    connect,
+    conversations,
+    health,
+    pages,
+    problems,
+    sessions,
+    tickets,
+)
 from app.web.backends import ServiceTokens
 from app.wire.wiring import Wiring
 
@@ -201,6 +211,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     public.include_router(connect.routes(doorkeeper))
     public.include_router(health.health_routes(gateway, state, metrics))
     public.include_router(pages.client_routes())
+    public.include_router(asyncapi.routes())
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", values.demo(settings, profiles)))

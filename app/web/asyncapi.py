@@ -1,0 +1,256 @@
+"""`/asyncapi.json`: every frame that may pass a browser's socket, generated from the code.
+
+The types come from the protocol's closed sets, the gateway's own examples from the very functions
+that build them; a test sends every example through a real gateway.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from fastapi import APIRouter
+
+from app import __version__
+from app.protocol import frames
+from app.protocol.closing import CLOSE_REASONS, TOO_MANY
+from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
+from app.protocol.principal import CallType
+
+EXAMPLE_TIME: Final = 1_767_225_600.0
+STAMP: Final = frames.timestamp(EXAMPLE_TIME)
+SESSION: Final = "0123456789abcdef0123456789abcdef"
+TEXT: Final[dict[str, Any]] = {"type": "string"}
+ANY: Final[dict[str, Any]] = {}
+CHANNEL: Final[dict[str, Any]] = {"type": ["string", "null"]}
+
+
+def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+CALL: Final = _object(("id", "toolName"), id=TEXT, toolName=TEXT, args=ANY)
+OPENING: Final = _object(
+    (),
+    callType={"type": "string", "enum": [kind.value for kind in CallType]},
+    endpoint=CHANNEL,
+    additionalData={"type": "object"},
+)
+
+# What each of the vendor's types carries beside the envelope: required members, schemas, meaning.
+CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
+    "initialize": (
+        (),
+        {"request": OPENING, "devRequest": OPENING},
+        "A wish: what the conversation should be. Never forwarded; the gateway sends its own.",
+    ),
+    "incomingChatMessage": (("content",), {"content": TEXT}, "What the user says."),
+    "sdpAnswer": (
+        ("data",),
+        {"data": _object(("sdpAnswer",), sdpAnswer=TEXT), "channelId": CHANNEL},
+        "The browser's answer to an offer, all candidates gathered.",
+    ),
+    "websocketToolResponse": (
+        ("content",),
+        {"content": _object(("id", "result"), id=TEXT, result=ANY), "channelId": CHANNEL},
+        "The result of a tool that runs in the browser.",
+    ),
+    "terminate": ((), {}, "End the conversation."),
+    "relay.received": (
+        ("count",),
+        {"count": {"type": "integer", "minimum": 0}},
+        "How many of the session's frames have arrived. Never forwarded.",
+    ),
+    "text": (
+        ("content",),
+        {
+            "content": _object(
+                ("source", "text"),
+                source={"type": "string", "enum": ["assistant", "user"]},
+                text=TEXT,
+            )
+        },
+        "What was said; an agent's turn may come in pieces.",
+    ),
+    "event": (
+        ("name",),
+        {"name": TEXT, "data": {"type": ["object", "null"]}},
+        "Something happened: `connection`, `opened`, `closed`, or one of the gateway's own.",
+    ),
+    "sdpInvite": (
+        ("data",),
+        {"data": _object((), sdpOffer=TEXT, invite=TEXT), "channelId": CHANNEL},
+        "An SDP offer, in `sdpOffer` or, from older agents, in `invite`.",
+    ),
+    "websocketToolRequest": (
+        ("content",),
+        {"content": CALL, "channelId": CHANNEL},
+        "The agent asks the browser to run one of `browser_tools`.",
+    ),
+    "toolCall": (("content",), {"content": CALL}, "A tool was called. Hidden by default."),
+    "toolCallResult": (("content",), {"content": ANY}, "A tool answered. Hidden by default."),
+    "conversationResult": (
+        ("result",),
+        {"result": _object((), status=TEXT, finishReason=TEXT, errorMessage=TEXT)},
+        "What came of the conversation.",
+    ),
+    "error": (
+        ("data",),
+        {
+            "data": _object(
+                ("message",),
+                message=TEXT,
+                code={"type": "integer"},
+                retry={"type": "string", "enum": ["no", "reconnect", "resume"]},
+                retryAfter={"type": "number", "description": "seconds"},
+                sessionId=CHANNEL,
+            )
+        },
+        "A sentence to show; before every close that is not normal.",
+    ),
+}
+
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "initialize": {"request": {"callType": "chat", "additionalData": {"plan": "pro"}}},
+    "incomingChatMessage": {"content": "Where is my order 1001?"},
+    "sdpAnswer": {"channelId": None, "data": {"sdpAnswer": "v=0\r\n"}},
+    "websocketToolResponse": {
+        "channelId": None,
+        "content": {"id": "call-1", "result": {"shown": True}},
+    },
+    "terminate": {},
+    "relay.received": {"count": 16},
+    "text": {"content": {"source": "assistant", "text": "Good morning."}},
+    "event": {"name": "connection", "data": {"recordId": "42"}},
+    "sdpInvite": {"channelId": None, "data": {"sdpOffer": "v=0\r\n"}},
+    "websocketToolRequest": {
+        "channelId": None,
+        "content": {"id": "call-1", "toolName": "show_order", "args": {"order_number": "1001"}},
+    },
+    "toolCall": {"content": {"id": "call-1", "toolName": "check_order_status", "args": {}}},
+    "toolCallResult": {"content": {"id": "call-1", "result": {"status": "shipped"}}},
+    "conversationResult": {"result": {"status": "Completed", "finishReason": "agentHangup"}},
+    "error": {"data": {"message": "Too large message"}},
+}
+
+OWN: Final[dict[str, bytes]] = {
+    "relay.session": frames.session_opened(
+        EXAMPLE_TIME, SESSION, "support", CallType.CHAT, (f"{SESSION}.secret", 30.0)
+    ),
+    "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
+    "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
+    "relay.error": frames.error(EXAMPLE_TIME, TOO_MANY, SESSION, None, 5.0),
+}
+
+
+def example(kind: str) -> dict[str, Any]:
+    """A whole frame of one of the vendor's types, or of `relay.received`."""
+    return {"type": kind, "timestamp": STAMP, **EXAMPLES[kind]}
+
+
+def document() -> dict[str, Any]:
+    """The AsyncAPI 3 document."""
+    to_gateway = {kind: _message(kind) for kind in sorted(BROWSER_TYPES)}
+    to_browser = {kind: _message(kind) for kind in sorted(UPSTREAM_TYPES)}
+    to_browser |= {name: _own(name, payload) for name, payload in OWN.items()}
+    messages = {_key(name): message for name, message in (to_gateway | to_browser).items()}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Blackbox Relay",
+            "version": __version__,
+            "description": "What passes a browser's WebSocket. Types and fields that are not "
+            "listed here pass unchanged, for the vendor adds some.",
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "conversation": {
+                "address": "/ws/{agent}",
+                "description": "Also `/ws` for the default agent, and the vendor's own "
+                "`/api/v1/ws/webCall`. The subprotocol is `blackbox-relay.v1`.",
+                "parameters": {"agent": {"description": "The agent's name."}},
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+                "bindings": {"ws": {"method": "GET", "query": _query()}},
+                "x-close-codes": _close_codes(),
+            }
+        },
+        "operations": {
+            "send": _operation("receive", "What a browser may send.", to_gateway),
+            "receive": _operation("send", "What a browser may get.", to_browser),
+        },
+        "components": {"messages": messages},
+    }
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def _message(kind: str) -> dict[str, Any]:
+    required, carried, meaning = CARRIED[kind]
+    envelope = {"type": {"const": kind}, "timestamp": {"type": "string", "format": "date-time"}}
+    given = ("type", *required) if kind in BROWSER_TYPES else ("type", "timestamp", *required)
+    return {
+        "name": kind,
+        "summary": meaning,
+        "payload": _object(given, **envelope, **carried),
+        "examples": [{"name": kind, "payload": example(kind)}],
+    }
+
+
+def _own(name: str, payload: bytes) -> dict[str, Any]:
+    frame = json.loads(payload)
+    return {
+        "name": name,
+        "summary": "The gateway's own.",
+        "payload": _object(("type", "timestamp"), type={"const": frame["type"]}, timestamp=TEXT),
+        "examples": [{"name": name, "payload": frame}],
+    }
+
+
+def _operation(action: str, summary: str, messages: dict[str, Any]) -> dict[str, Any]:
+    channel = "#/channels/conversation"
+    return {
+        "action": action,
+        "channel": {"$ref": channel},
+        "summary": summary,
+        "messages": [{"$ref": f"{channel}/messages/{_key(name)}"} for name in messages],
+    }
+
+
+def _query() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "ticket": {"type": "string", "description": "A ticket; also as `token`."},
+            "call_type": {"type": "string", "enum": [kind.value for kind in CallType]},
+            "endpoint": {"type": "string", "description": "The number of a phone call."},
+            "resume": {"type": "string", "description": "The token from `relay.session`."},
+            "received": {"type": "integer", "description": "The browser's own count."},
+        },
+    }
+
+
+def _close_codes() -> list[dict[str, Any]]:
+    return [
+        {
+            "code": reason.code,
+            "name": reason.name,
+            "message": reason.message,
+            "retry": reason.retry.value,
+        }
+        for reason in CLOSE_REASONS
+    ]
+
+
+def routes() -> APIRouter:
+    """`/asyncapi.json`."""
+    router = APIRouter(tags=["pages"])
+    written = document()
+
+    @router.get("/asyncapi.json", include_in_schema=False)
+    async def asyncapi() -> dict[str, Any]:
+        return written
+
+    return router
