@@ -66,7 +66,8 @@ class Bridges:
     """All bridges of one replica, from it and to it, while `run` runs.
 
     `hang_up` closes a browser's socket for a reason of this side: `CANNOT_RESUME` when the
-    owner is dead, `BROKEN` (resume at once) when only the bridge is. `writing` and `reading`
+    owner is dead, `BROKEN` (resume at once) when only the bridge is. `warn` sends what should go
+    before a socket that the wire is about to fail with a close code. `writing` and `reading`
     are stores of their own; commands through `reading` may block for `block` seconds. At most
     `window` bytes and one message are under way in each direction of a bridge.
     """
@@ -80,6 +81,7 @@ class Bridges:
         stores: tuple[Store, Store],
         block: float,
         hang_up: Callable[[Socket, CloseReason], None],
+        warn: Callable[[Socket, int], None] = lambda *_: None,
         timings: BridgeTimings | None = None,
     ) -> None:
         self._replica = replica
@@ -87,6 +89,7 @@ class Bridges:
         self._keys = keys
         self._stores = stores
         self._hang_up = hang_up
+        self._warn = warn
         self._timings = timings or BridgeTimings()
         self._bridges: set[_Bridge] = set()
         writing, reading = stores
@@ -115,6 +118,7 @@ class Bridges:
             outgoing=self._keys.stream(f"{attachment}:up"),
             incoming=self._keys.stream(f"{attachment}:down"),
             pipe=self._pipe(),
+            warn=self._warn,
         )
         self._switchboard.join(bridge)
         try:
@@ -197,6 +201,7 @@ class _Bridge:
         outgoing: str,
         incoming: str,
         pipe: Pipe,
+        warn: Callable[[Socket, int], None],
     ) -> None:
         self.outgoing = outgoing
         self.incoming = incoming
@@ -206,6 +211,7 @@ class _Bridge:
         self.fault: CloseReason | None = None
         self._switchboard = switchboard
         self._socket = socket
+        self._warn = warn
         self._paused = False
         self._written = 0
 
@@ -230,7 +236,8 @@ class _Bridge:
         self._confirm()
 
     def failing(self, code: int) -> None:
-        """Let the owner hear of it by the close: it ends the conversation there."""
+        """Say why here; the owner hears of it by the close, and ends the conversation."""
+        self._warn(self._socket, code)
 
     def connection_lost(self, closed: Closed) -> None:
         if not self.over.is_set():

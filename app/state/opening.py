@@ -59,13 +59,15 @@ def open_bridges(
     replica: str,
     *,
     hang_up: Callable[[Socket, CloseReason], None],
+    warn: Callable[[Socket, int], None] = lambda *_: None,
     prefix: str = "relay",
     on_error: Callable[[str], None] = lambda _: None,
     timings: BridgeTimings | None = None,
 ) -> Bridges | None:
     """Open the bridges that go with `state`; None where there is but one replica.
 
-    `hang_up` says to a browser why, and closes its socket: see `Bridges`.
+    `hang_up` says to a browser why, and closes its socket; `warn` says why the wire is about to
+    close it: see `Bridges`.
     """
     if not isinstance(state, RedisState):
         return None
@@ -84,6 +86,7 @@ def open_bridges(
         stores=(writing, reading),
         block=_BLOCK,
         hang_up=hang_up,
+        warn=warn,
         timings=timings,
     )
 

@@ -32,7 +32,7 @@ _COUNT: Final = 100
 _EVENT: Final = b"e"
 _OVER: Final = b"z"
 _FIRST: Final = b"0-1"
-_LOST: Final = 5
+_LOST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,12 @@ class Browser(Socket):
         """The browser closes."""
         self._lose(Closed(code, reason))
 
+    def fail(self, code: int) -> None:
+        """The wire fails the socket, because the browser broke the protocol."""
+        if self._receiver is not None:
+            self._receiver.failing(code)
+        self._lose(Closed(code, by_peer=False))
+
     def open(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._pump()
@@ -144,6 +150,9 @@ class Owner(Receiver):
     def writing_resumed(self) -> None:
         assert self.choked
         self.choked = False
+
+    def failing(self, code: int) -> None:
+        raise AssertionError(f"a bridge cannot break framing: {code}")
 
     def connection_lost(self, closed: Closed) -> None:
         assert self.closed is None, "lost twice"

@@ -31,6 +31,10 @@ def hang_up(browser: Any, reason: CloseReason) -> None:
     browser.close(reason.code, reason.name)
 
 
+def warn(browser: Any, code: int) -> None:
+    browser.send_text(b"failing: %d" % code)
+
+
 class Replica:
     """One gateway process, as far as bridges go. `freeze` is its death without a word."""
 
@@ -45,7 +49,13 @@ class Replica:
         self.name = name
         self.state = RedisState(url, name, prefix=prefix, timings=TIMINGS)
         opened = open_bridges(
-            url, self.state, name, hang_up=hang_up, prefix=prefix, timings=timings
+            url,
+            self.state,
+            name,
+            hang_up=hang_up,
+            warn=warn,
+            prefix=prefix,
+            timings=timings,
         )
         assert isinstance(opened, Bridges)
         self.bridges = opened

@@ -63,7 +63,7 @@ async def watched(
 
 
 async def collect(watches: Watches, into: list[bytes | Gap]) -> None:
-    async with aclosing(watches.watch(row())) as events:  # type: ignore[type-var]
+    async with aclosing(watches.watch(row())) as events:
         async for event in events:
             into.append(event)  # noqa: PERF401 - read while it grows
 
