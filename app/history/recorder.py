@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.history.conversation import Conversation
+from app.history.port import Direction
 from app.history.queue import OVERHEAD, Bounds, Kind, RecordQueue
 from app.history.text import as_json, clean
 from app.history.transcript import Budget, Transcript
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.history.message import Composer
-    from app.history.port import ConversationStart, Direction
+    from app.history.port import ConversationStart
     from app.history.writer import Counts, Sink
     from app.protocol.closing import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
 FRAME: Final = Kind.FRAME
 """Looked up once: an enum's member costs as much as all the rest of noting a frame."""
+
+FROM_BROWSER: Final = Direction.FROM_BROWSER
+
+ECHOED: Final = (b'{"type":"incomingChatMessage"', b'{"type": "incomingChatMessage"')
+"""How most of a browser's frames begin: upstream echoes them as `text`, which is what is kept."""
 
 
 class QueueRecorder:
@@ -59,7 +65,9 @@ class QueueRecorder:
         self._queue.put((Kind.STARTED, conversation, OVERHEAD))
 
     def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
-        """Note one relayed frame."""
+        """Note one relayed frame. A browser's chat message is let pass at sight."""
+        if payload.startswith(ECHOED) and direction is FROM_BROWSER:
+            return
         conversation = self._live.get(session_id)
         if conversation is not None:
             size = OVERHEAD + len(payload)
@@ -113,5 +121,5 @@ class QueueRecorder:
         return frozenset(c.start.id for c in found)
 
     def counts(self) -> Counts:
-        """Return the numbers; at any time, all that was reported is in exactly one of them."""
+        """Return the numbers; at any time, all that was noted is in exactly one of them."""
         return self._writer.counts()

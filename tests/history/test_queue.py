@@ -15,7 +15,7 @@ from app.history.errors import HistoryLost
 from app.history.queue import Bounds, Kind, RecordQueue
 from app.history.recorder import QueueRecorder
 from app.protocol.closing import ENDED
-from tests.history.feed import DOWN, NOW, QUICK, running, start, text, until
+from tests.history.feed import DOWN, NOW, QUICK, UP, running, start, text, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,6 +165,15 @@ async def test_what_is_reported_outside_a_conversation_goes_nowhere() -> None:
     recorder.ended("c", ENDED, NOW)
     recorder.frame("c", DOWN, NOW, text("user", "late"))
     recorder.ended("c", ENDED, NOW)
+    assert recorder.counts().waiting == 2
+
+
+async def test_a_browser_s_chat_message_takes_no_room() -> None:
+    recorder = QueueRecorder(QUICK, time.monotonic, Hole())
+    recorder.started(start("c"))
+    for dump in (b'{"type":"incomingChatMessage"}', b'{"type": "incomingChatMessage"}'):
+        recorder.frame("c", UP, NOW, dump)
+    recorder.frame("c", UP, NOW, b'{"type":"terminate"}')
     assert recorder.counts().waiting == 2
 
 

@@ -178,6 +178,27 @@ async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
     assert body["durationSeconds"] == 2.0
 
 
+async def test_a_result_sealed_under_another_secret_waits_for_one_who_can_open_it(
+    database: Database,
+) -> None:
+    old, new = Seal(SecretStr(SECRET)), Seal(SecretStr("whsec_" + "b" * 32))
+    recorder = QueueRecorder(
+        QUICK, time.monotonic, Store(database), content=False, composer=Composer(seal=old)
+    )
+    async with running(recorder):
+        recorder.started(start("c1"))
+        recorder.ended("c1", ENDED, NOW)
+    now = NOW
+    rotated, unchanged = (
+        Outbox(database, lambda: now, name, seal=seal, lease=60)
+        for name, seal in (("rotated", new), ("unchanged", old))
+    )
+    assert await rotated.claim(8) == []
+    now = NOW + 61
+    (letter,) = await unchanged.claim(8)
+    assert b'"callId":"c1"' in letter.body
+
+
 async def test_without_history_results_are_tried_a_few_times_and_then_given_up() -> None:
     refusals = iter(["503", "cut"])
     receiver = Receiver(lambda name: "500" if name == "msg_never" else next(refusals, "ok"))
