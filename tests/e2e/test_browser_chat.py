@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,32 +30,7 @@ AGENTS: dict[str, Any] = {
     "echo": {"call_types": ["chat"], "initialize": {"additionalData": {"agent": "echo"}}},
 }
 
-COUNT = """async ({ url, data, quick }) => {
-    Object.assign(window, await import('/client.js'));
-    const heard = [];
-    const seen = { heard, states: [], resumes: 0, result: null };
-    const chat = new RelayClient({
-        url, agent: 'counter', callType: 'chat', additionalData: data, attempts: 1000,
-        ...(quick && { backoff: { first: 0.02, most: 0.05 }, framesPerSecond: 1e6, frameBurst: 1e6 }),
-    });
-    chat.on('frame', ({ type, content }) => {
-        if (type === 'text' && content.source === 'assistant') heard.push(Number(content.text.match(/\\d+/)[0]));
-    });
-    chat.on('state', ({ state }) => seen.states.push(state));
-    chat.on('resumed', () => { seen.resumes += 1; });
-    chat.on('result', (result) => { seen.result = result; });
-    window.chat = chat;
-    window.seen = seen;
-    await chat.open();
-    window.counting = (async () => {
-        for (let said = 1; said <= data.expect && chat.state !== 'ended'; said += 1) {
-            chat.send(`number ${said}`);
-            if (said % 4 === 0) await new Promise((done) => setTimeout(done, 10));
-        }
-        const { code } = await chat.closed;
-        return { ...seen, code };
-    })();
-}"""
+COUNT = (Path(__file__).parent / "counting.js").read_text()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -118,7 +94,7 @@ async def test_five_seconds_offline_in_the_middle_of_a_chat_lose_nothing(
 
 
 async def test_the_socket_that_was_given_up_does_not_disturb_its_heir(
-    page: Page, gateway: Gateway, emulator: Emulator
+    page: Page, emulator: Emulator
 ) -> None:
     await page.evaluate("""async () => {
         const { RelayClient } = await import('/client.js');
@@ -142,12 +118,10 @@ async def test_the_socket_that_was_given_up_does_not_disturb_its_heir(
 
 
 async def _terminated(emulator: Emulator) -> bool:
-    return (await emulator.last())["state"] == "ended"
+    return bool((await emulator.last())["state"] == "ended")
 
 
-async def test_leaving_the_page_ends_the_agent_at_once(
-    page: Page, gateway: Gateway, emulator: Emulator
-) -> None:
+async def test_leaving_the_page_ends_the_agent_at_once(page: Page, emulator: Emulator) -> None:
     await page.evaluate("""async () => {
         const { RelayClient } = await import('/client.js');
         window.chat = await RelayClient.connect({ agent: 'echo', callType: 'chat' });

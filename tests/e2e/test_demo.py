@@ -50,7 +50,7 @@ async def page(browser: Browser, newcomer: str) -> AsyncIterator[Page]:
     page = await context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and faults.append(said.text))
+    page.on("console", lambda said: faults.extend([said.text] * (said.type == "error")))
     await page.goto(f"{newcomer}/demo")
     yield page
     await context.close()
@@ -77,7 +77,9 @@ async def test_a_conversation_with_support_uses_every_part(page: Page) -> None:
     await expect(card).to_contain_text("DHL")
     # The answer that needed check_order_status, and the summary.
     await expect(bubbles.filter(has_text="status shipped")).to_have_count(1)
-    await expect(bubbles.filter(has_text="Your screen says: shown the order card.")).to_have_count(1)
+    await expect(bubbles.filter(has_text="Your screen says: shown the order card.")).to_have_count(
+        1
+    )
     await expect(bubbles.last).to_contain_text("Thank you for calling. Goodbye!")
     await expect(page.get_by_text("The conversation has ended.").first).to_be_visible()
     await expect(page.get_by_role("button", name="Start again")).to_be_visible()

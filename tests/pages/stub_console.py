@@ -27,7 +27,7 @@ class StubOperator:
         self.watchers: list[str] = []
         self.burst = 20  # events at once when a timeline is opened
         started = time.time()
-        self.sessions = {
+        self.sessions: dict[str, dict[str, Any]] = {
             f"s{number:04}": {
                 "id": f"s{number:04}",
                 "agent": ("support", "sales", "voice")[number % 3],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,8 @@ async def test_delays_double_from_one_second_to_thirty(page: Page) -> None:
 
 async def test_no_attempt_comes_before_the_gateway_wants_it(page: Page) -> None:
     got = await page.evaluate("""() => [0, 3, 10].map((n) => [
-        backoff(n, { retryAfter: 20, random: () => 0 }), backoff(n, { retryAfter: 20, random: () => 1 }),
+        backoff(n, { retryAfter: 20, random: () => 0 }),
+        backoff(n, { retryAfter: 20, random: () => 1 }),
     ])""")
     assert [low for low, _ in got] == [20, 20, 20]
     assert [high for _, high in got] == [25, 25, 35]
@@ -60,7 +62,7 @@ async def test_attempts_are_spaced_by_a_clock_and_then_given_up(page: Page) -> N
     }""")
     await page.clock.run_for(200_000)
     dials = await page.evaluate("() => dials")
-    gaps = [round((after - before) / 1000) for before, after in zip(dials, dials[1:], strict=False)]
+    gaps = [round((after - before) / 1000) for before, after in pairwise(dials)]
     assert gaps == [1, 2, 4, 8, 16]
     assert await page.evaluate("() => failed") == {"code": 1006, "retry": "resume"}
 
@@ -82,7 +84,10 @@ async def test_an_attempt_that_hangs_is_given_up_in_time(page: Page) -> None:
     await page.clock.install()
     await page.evaluate("""() => {
         window.dials = [];
-        window.Hanging = class { constructor() { this.readyState = 0; dials.push(this); } close() { this.closed = true; } };
+        window.Hanging = class {
+            constructor() { this.readyState = 0; dials.push(this); }
+            close() { this.closed = true; }
+        };
         RelayClient.connect({ WebSocket: Hanging, attempts: 3, connectTimeout: 4 }).catch(() => {});
     }""")
     await page.clock.run_for(4_100)
@@ -101,7 +106,8 @@ async def test_the_first_connection_is_tried_again_while_the_gateway_is_busy(
     state = await page.evaluate("""async () => {
         let asked = 0;
         const credential = async () => `ticket${++asked}`;
-        const chat = await RelayClient.connect({ agent: 'echo', credential, backoff: { first: 0.1 } });
+        const backoff = { first: 0.1 };
+        const chat = await RelayClient.connect({ agent: 'echo', credential, backoff });
         return chat.state;
     }""")
     assert state == "live"

@@ -136,7 +136,8 @@ async def test_an_end_that_is_not_normal_is_thrown_to_the_loop(
 ) -> None:
     await page.evaluate("""async () => {
         const chat = await RelayClient.connect({ agent: 'echo' });
-        window.loop = (async () => { for await (const turn of chat); })().catch((error) => error.name);
+        const read = async () => { for await (const turn of chat); };
+        window.loop = read().catch((error) => error.name);
     }""")
     (talk,) = gateway.conversations
     assert talk.socket is not None
@@ -188,7 +189,8 @@ async def test_a_callback_is_asked_again_for_each_fresh_connection(
             if (asked.length === 1) throw new Error('the backend hiccups');
             return resume ? undefined : `ticket-${asked.length}`;
         };
-        window.chat = await RelayClient.connect({ agent: 'echo', credential, backoff: { first: 0.05 } });
+        const backoff = { first: 0.05 };
+        window.chat = await RelayClient.connect({ agent: 'echo', credential, backoff });
         return asked;
     }""")
     assert got == [False, False]
@@ -207,7 +209,8 @@ async def test_data_goes_in_initialize_and_what_the_query_can_say_in_the_query(
 ) -> None:
     await page.evaluate("""async () => {
         await RelayClient.connect({ agent: 'echo', callType: 'onPhone', endpoint: '+15550100' });
-        await RelayClient.connect({ agent: 'echo', callType: 'chat', additionalData: { locale: 'de' } });
+        const additionalData = { locale: 'de' };
+        await RelayClient.connect({ agent: 'echo', callType: 'chat', additionalData });
     }""")
     assert gateway.dials[0]["call_type"] == "onPhone"
     assert gateway.dials[0]["endpoint"] == "+15550100"
@@ -221,7 +224,8 @@ async def test_too_much_or_too_large_is_refused_before_it_is_sent(
     page: Page, gateway: StubGateway
 ) -> None:
     got = await page.evaluate("""async () => {
-        const chat = await RelayClient.connect({ agent: 'silent', maxWaiting: 20_000, frameBurst: 5 });
+        const bounds = { maxWaiting: 20_000, frameBurst: 5 };
+        const chat = await RelayClient.connect({ agent: 'silent', ...bounds });
         const names = [];
         for (const text of ['x'.repeat(70_000), ...Array(12).fill('y'.repeat(3000))]) {
             try { chat.send(text); } catch (error) { names.push(error.name); }
@@ -239,7 +243,8 @@ async def test_a_burst_is_spread_so_that_the_gateways_rate_limit_is_never_met(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate("""async () => {
-        window.chat = await RelayClient.connect({ agent: 'silent', frameBurst: 10, framesPerSecond: 20 });
+        const pace = { frameBurst: 10, framesPerSecond: 20 };
+        window.chat = await RelayClient.connect({ agent: 'silent', ...pace });
         for (let i = 1; i <= 30; i += 1) chat.send(String(i));
     }""")
     (talk,) = gateway.conversations

@@ -48,7 +48,7 @@ async def test_the_types_name_every_public_member_of_the_client(page: Page) -> N
     }""")
     declared = (PAGES / "client.d.ts").read_text().split("export class RelayClient")[1]
     assert [
-        one for one in members if not re.search(rf"^  (readonly )?{one}\b", declared, re.M)
+        one for one in members if not re.search(rf"^  (readonly )?{one}\b", declared, re.MULTILINE)
     ] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,29 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-EXACT = """async ({ port, frames, messages }) => {
-    const heard = [];
-    let resumes = 0, again = 0;
-    const chat = new RelayClient({
-        url: `ws://127.0.0.1:${port}/ws?frames=${frames}&pause=0.002`, agent: 'count',
-        attempts: 1000, backoff: { first: 0.005, most: 0.02 }, framesPerSecond: 1e6, frameBurst: 1e6,
-    });
-    chat.on('frame', (f) => f.type === 'text' && heard.push(Number(f.content.text.split(':')[0])));
-    chat.on('resumed', (r) => { resumes += 1; again += r.replayed + r.resent; });
-    await chat.open();
-    const all = new Promise((done) => {
-        let said = 0;
-        const tick = setInterval(() => {
-            for (let i = 0; i < 3 && said < messages; i += 1) chat.send(`${++said}:` + 'y'.repeat(said * 53 % 700));
-            const written = said === messages && chat.state === 'live' && chat.waiting === 0;
-            if (written && heard.length >= frames) { clearInterval(tick); done(); }
-        }, 4);
-        chat.closed.then(() => { clearInterval(tick); done(); });
-    });
-    await all;
-    const ended = await chat.hangUp();
-    return { heard, resumes, again, ended: `${ended.code} ${ended.message}`, waiting: chat.waiting };
-}"""
+EXACT = (Path(__file__).parent / "exact.js").read_text()
 
 
 async def prove_exact(
@@ -75,25 +54,17 @@ async def test_hundreds_of_cuts_lose_nothing_and_repeat_nothing(
     await prove_exact(page, gateway, seed, frames=3000, messages=1000, cuts=250)
 
 
-COLLECT = """() => {
-    window.seen = { states: [], turns: [], ended: null };
-    window.watch = (chat) => {
-        window.chat = chat;
-        chat.on('state', ({ state, reason, attempt, delay }) => seen.states.push({ state, code: reason?.code, retry: reason?.retry, attempt, delay }));
-        chat.on('turn', ({ source, text }) => seen.turns.push(`${source}: ${text}`));
-        chat.on('ended', ({ code, name, message, retry }) => { seen.ended = { code, name, message, retry }; });
-        return chat;
-    };
+OPEN = """async (options) => {
+    await watch(new RelayClient({ turnGap: 0.1, ...options })).open();
 }"""
+COLLECT = (Path(__file__).parent / "collect.js").read_text()
 
 
 async def test_offline_for_five_seconds_loses_nothing_and_the_page_says_so(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate(
-        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
-    )
+    await page.evaluate(OPEN, {"agent": "echo"})
     await page.wait_for_function("() => seen.turns.length === 1")
     await page.context.set_offline(True)
     await page.wait_for_function("() => chat.state === 'resuming'")
@@ -119,9 +90,7 @@ async def test_offline_for_five_seconds_loses_nothing_and_the_page_says_so(
 
 async def test_what_arrives_is_confirmed_now_and_then(page: Page, gateway: StubGateway) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate(
-        "async () => { await watch(new RelayClient({ url: '/ws?frames=40', agent: 'count' })).open(); }"
-    )
+    await page.evaluate(OPEN, {"url": "/ws?frames=40", "agent": "count"})
     await page.wait_for_function("() => seen.turns.length === 40")
     (talk,) = gateway.conversations
     await until(lambda: talk.confirmations[-1] == 40)
@@ -131,9 +100,7 @@ async def test_what_arrives_is_confirmed_now_and_then(page: Page, gateway: StubG
 
 async def test_a_page_that_is_hidden_confirms_at_once(page: Page, gateway: StubGateway) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate(
-        "async () => { await watch(new RelayClient({ url: '/ws?frames=3', agent: 'count' })).open(); }"
-    )
+    await page.evaluate(OPEN, {"url": "/ws?frames=3", "agent": "count"})
     await page.wait_for_function("() => seen.turns.length === 3")
     (talk,) = gateway.conversations
     await page.evaluate("""() => {
@@ -178,9 +145,7 @@ async def test_a_conversation_that_was_not_offered_a_resume_ends(
 ) -> None:
     gateway.offer_resume = False
     await page.evaluate(COLLECT)
-    await page.evaluate(
-        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
-    )
+    await page.evaluate(OPEN, {"agent": "echo"})
     await page.wait_for_function("() => seen.turns.length === 1")
     (talk,) = gateway.conversations
     assert talk.socket is not None
@@ -195,9 +160,7 @@ async def test_a_busy_gateway_is_asked_again_while_a_resume_goes_on(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate("""async () => {
-        await watch(new RelayClient({ agent: 'echo', turnGap: 0.1, backoff: { first: 0.1 } })).open();
-    }""")
+    await page.evaluate(OPEN, {"agent": "echo", "backoff": {"first": 0.1}})
     await page.wait_for_function("() => seen.turns.length === 1")
     gateway.refusals = [
         {"code": 4503, "message": "Busy.", "retry": "reconnect", "retryAfter": 0.5},
@@ -221,9 +184,7 @@ async def test_a_conversation_resumed_in_another_window_ends_here(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate(
-        "async () => { await watch(new RelayClient({ agent: 'echo', turnGap: 0.1 })).open(); }"
-    )
+    await page.evaluate(OPEN, {"agent": "echo"})
     (talk,) = gateway.conversations
     assert talk.socket is not None
     await talk.socket.close(code=4409)
@@ -240,9 +201,7 @@ async def test_a_hang_up_while_the_line_is_cut_still_reaches_the_agent(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate(COLLECT)
-    await page.evaluate("""async () => {
-        await watch(new RelayClient({ agent: 'echo', turnGap: 0.1, backoff: { first: 0.2 } })).open();
-    }""")
+    await page.evaluate(OPEN, {"agent": "echo", "backoff": {"first": 0.2}})
     await page.wait_for_function("() => seen.turns.length === 1")
     (talk,) = gateway.conversations
     assert talk.socket is not None

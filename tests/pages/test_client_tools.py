@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,27 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-TOOLS = """async () => {
-    const chat = await RelayClient.connect({
-        agent: 'tools', toolTimeout: 0.4,
-        tools: {
-            add: { schema: { type: 'object', required: ['a', 'b'], properties: {
-                a: { type: 'integer' }, b: { type: ['integer', 'null'] }, unit: { enum: ['m', 's'] },
-            } }, run: ({ a, b }) => a + b },
-            nothing: () => undefined,
-            own: () => { throw new ToolError('sold_out', 'That is sold out, sorry.'); },
-            crash: () => { throw new TypeError('secret inner workings'); },
-            slow: (_, { signal }) => new Promise(() => signal.addEventListener('abort', () => { window.aborted = true; })),
-            huge: () => 'z'.repeat(100_000),
-            cyclic: () => { const one = {}; one.one = one; return one; },
-        },
-    });
-    window.chat = chat;
-    window.activity = [];
-    window.runs = 0;
-    chat.tool('once', async () => { window.runs += 1; return { run: window.runs }; });
-    chat.on('tool', ({ name, phase }) => activity.push([name, phase]));
-}"""
+TOOLS = (Path(__file__).parent / "tools.js").read_text()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -114,9 +95,7 @@ async def test_a_repeated_id_gets_the_same_answer_without_a_second_run(
     assert await page.evaluate("() => runs") == 1
 
 
-async def test_a_tool_that_the_page_does_not_have_is_left_to_others(
-    ask: Any, page: Page, gateway: StubGateway
-) -> None:
+async def test_a_tool_that_the_page_does_not_have_is_left_to_others(ask: Any, page: Page) -> None:
     await ask("unknown", answers=0)
     (answer,) = await ask("nothing")
     assert answer["id"] == "t2"

@@ -70,7 +70,9 @@ async def test_a_wrong_token_is_refused_readably_and_kept_nowhere(console: Conso
     await console.open()
     await expect(console.page.locator("#rows tr")).to_have_count(200)
     kept = await console.page.evaluate(
-        "() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
+        """() => JSON.stringify([
+            { ...localStorage }, { ...sessionStorage }, document.cookie, location.href,
+        ])"""
     )
     assert TOKEN not in kept
     await console.page.reload()
