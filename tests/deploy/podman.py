@@ -37,6 +37,7 @@ ln -s python3.12 python
 mkdir -p /usr/local/lib/python3.12/site-packages
 python -m ensurepip --default-pip
 ln -sf pip3.12 pip
+rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 python -c 'import bz2, ctypes, lzma, sqlite3, ssl, zlib'
 """
 
