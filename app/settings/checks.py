@@ -25,7 +25,7 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
     if not re.match(r"(memory|redis|rediss|unix)://", settings.state_url.get_secret_value()):
         faults.append("RELAY_STATE_URL must begin with memory://, redis://, rediss:// or unix://")
-    return faults
+    return list(dict.fromkeys(faults))  # agents share what they do not override
 
 
 def _agents(settings: Settings) -> list[str]:
@@ -53,6 +53,8 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
     faults: list[str] = []
     if agent.default_call_type and agent.default_call_type not in agent.call_types:
         faults.append(f"RELAY_AGENTS: {name}.default_call_type is not among its call_types")
+    if not isinstance(agent.initialize.get("additionalData") or {}, dict):
+        faults.append(f"RELAY_AGENTS: {name}.initialize.additionalData must be an object")
     for pattern in agent.phone_numbers:
         try:
             re.compile(pattern)
@@ -72,7 +74,7 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
                 "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
                 "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
             )
-    return list(dict.fromkeys(faults))
+    return faults
 
 
 def _upstream_url(where: str, url: str, settings: Settings) -> list[str]:

@@ -27,15 +27,10 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
     Raises ConfigurationError with a line for every fault: the variable and what to do, never its
     value.
     """
-    given = {
-        name: value
-        for name, value in (dotenv_values(dotenv) if dotenv and dotenv.is_file() else {}).items()
-        if value
-    }
-    given |= dict((os.environ if environ is None else environ).items())
+    faults: list[str] = []
+    given = _dotenv(dotenv, faults) | dict(os.environ if environ is None else environ)
     ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value}
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    faults: list[str] = []
     values: dict[str, str] = {}
     for name, value in sorted(ours.items()):
         if name in fields:
@@ -50,6 +45,16 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
     if faults:
         raise ConfigurationError(faults)
     return settings
+
+
+def _dotenv(path: Path | None, faults: list[str]) -> dict[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value}
+    except (OSError, UnicodeDecodeError) as unreadable:
+        faults.append(f"{path.name}: the file cannot be read ({type(unreadable).__name__})")
+        return {}
 
 
 def _validated(values: dict[str, str], faults: list[str]) -> Settings:

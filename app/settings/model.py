@@ -14,7 +14,12 @@ from pydantic import (
     Field,
     SecretStr,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.protocol.principal import CallType
 
@@ -170,6 +175,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = _about("How much is logged", "info")
     log_format: Literal["json", "console"] = _about("`console` is for people", "json")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` hands over, alone: a value it has found wrong must not come back."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret of this configuration, for redaction."""
@@ -182,11 +200,11 @@ class Settings(BaseSettings):
             for secret in (agent.blackbox_api_key, agent.web_integration_token):
                 if secret is not None:
                     found.append(secret.get_secret_value())
-        for tool in self.http_tools.values():
+        for tool in (*self.http_tools.values(), *self.mcp_servers.values()):
             if isinstance(tool, dict):
                 found += [str(tool["secret"])] if tool.get("secret") else []
-                headers = tool.get("headers")
-                found += [str(v) for v in headers.values()] if isinstance(headers, dict) else []
+                for carried in (tool.get("headers"), tool.get("env")):
+                    found += map(str, carried.values()) if isinstance(carried, dict) else []
         plain = {"memory://"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 
@@ -200,5 +218,5 @@ class Settings(BaseSettings):
 
 
 def said(message: str) -> str:
-    """A validator's sentence without the validator's own beginning."""
-    return re.sub(r"^(Value error, |Input )", "", message)
+    """A validator's sentence without its own beginning, and without a part of the value."""
+    return re.sub(r"^(Value error, |Input )|(?<=byte unit): .*", "", message, flags=re.DOTALL)

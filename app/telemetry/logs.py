@@ -6,11 +6,12 @@ rendered and redacted like our own.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import structlog
 
@@ -19,16 +20,23 @@ if TYPE_CHECKING:
 
 MASK: Final = "[redacted]"
 MAX_FIELD: Final = 2048
-# Parameter names may be percent-encoded in whole or in part: any name made of such characters is
-# taken whole and decoded before it is compared.
+# Parameter names may be percent-encoded in whole or in part, and so may a whole URL within another:
+# any run of such characters is taken whole and decoded before its last name is compared.
 CREDENTIAL: Final = re.compile(
     r"""(?ix)
-    (?P<head>[?&;]\s*(?P<name>[a-z0-9_%\-]+)=)(?P<value>[^&\s"'#]+)
-    | (?P<scheme>\bbearer[\s.]+|%20bearer\.)(?P<token>[^\s,"']+)
-    | (?P<jwt>\beyJ[\w-]+\.[\w-]+\.[\w-]*)
+    (?P<head>(?<![a-z0-9_%\-])(?P<name>[a-z0-9_%\-]+)(?:=|%3d))(?P<value>[^&\s"'#]+)
+    | (?P<scheme>bearer(?:[\s.+]|%20)+)(?P<token>[^\s,"']+)
+    | (?P<user>://[^/\s:@"']*:)[^/\s@"']+(?=@)
+    | (?P<jwt>(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*)
     """
 )
-SECRET_NAMES: Final = frozenset({"authorization", "token", "ticket", "resume", "key", "api_key"})
+SECRET_NAMES: Final = frozenset(
+    {
+        *("authorization", "token", "ticket", "resume", "key", "api_key", "apikey", "api-key"),
+        *("access_token", "id_token", "jwt", "secret", "password"),
+    }
+)
+HEX: Final = re.compile(r"%[0-9A-F]{2}")
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -54,23 +62,26 @@ class Redactor:
 
 def forms_of(secret: str) -> set[str]:
     """A secret as it may stand in a URL, in a JSON text, or in a representation."""
+    encoded = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
     return {
         secret,
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        quote(secret, safe="").lower(),
+        *encoded,
+        *(HEX.sub(lambda found: found.group().lower(), form) for form in encoded),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
+        repr(secret.encode())[2:-1],
     }
 
 
 def _mask(found: re.Match[str]) -> str:
     if found["jwt"]:
         return MASK
-    if found["scheme"]:
-        return found["scheme"] + MASK
-    name = re.sub(r"%([0-9a-fA-F]{2})", lambda hex_: chr(int(hex_[1], 16)), found["name"])
-    return found["head"] + MASK if name.lower() in SECRET_NAMES else found.group()
+    if found["scheme"] or found["user"]:
+        return (found["scheme"] or found["user"]) + MASK
+    name = re.split(r"[?&;]", unquote(found["name"]))[-1]
+    masked = MASK if name.lower() in SECRET_NAMES else CREDENTIAL.sub(_mask, found["value"])
+    return found["head"] + masked
 
 
 def configure(level: str, style: str, redactor: Redactor) -> None:
