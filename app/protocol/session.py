@@ -211,7 +211,9 @@ class Session:
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
         self._malformed += 1
-        if self._malformed >= STRIKES:
+        if self._malformed > STRIKES:
+            return NOTHING
+        if self._malformed == STRIKES:
             return (Count("malformed_upstream"), End(UPSTREAM_FAILED))
         return (Count("malformed_upstream"),)
 

@@ -8,6 +8,7 @@ socket is there.
 from __future__ import annotations
 
 import asyncio
+from random import uniform
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,7 @@ BROKEN: Final = {
     1009: FRAME_TOO_LARGE,
     4429: TOO_MANY,
 }
+PAUSE: Final = (5.0, 10.0)
 
 
 class BrowserSocket:
@@ -223,7 +225,8 @@ class BrowserEnd:
         reason = BROKEN.get(code)
         if reason is not None:
             self.relay.books.count(reason.name)
-            self.send(frames.error(self.relay.now(), reason, self._session_id))
+            wait = retry_after(reason)
+            self.send(frames.error(self.relay.now(), reason, self._session_id, retry_after=wait))
 
     def say_goodbye(self, reason: CloseReason, told: bytes) -> None:
         """Close with `reason`; the frame `told` goes first unless the end is normal.
@@ -280,6 +283,11 @@ class BrowserEnd:
         socket = self._drop()
         socket.close(TOO_SLOW.code, TOO_SLOW.name)
         self.relay.browser_left(None if self.relay.window else TOO_SLOW)
+
+
+def retry_after(reason: CloseReason) -> float | None:
+    """Seconds to wait where a reason asks for it: scattered, so that browsers do not come at once."""
+    return uniform(*PAUSE) if reason.retry_after else None  # noqa: S311 - a spread, no secret
 
 
 def refuse(

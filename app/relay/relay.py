@@ -33,7 +33,7 @@ from app.protocol.limits import TokenBucket
 from app.protocol.replay import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.books import Books
-from app.relay.browser import BrowserEnd
+from app.relay.browser import BrowserEnd, retry_after
 from app.relay.timers import Timers
 from app.relay.tools import ToolTasks
 from app.relay.upstream import UpstreamEnd
@@ -180,7 +180,8 @@ class Relay:
     async def _hang_up(self, reason: CloseReason) -> None:
         """The one road out: the browser first, then upstream, then the books."""
         now = self.now()
-        told = frames.error(now, reason, self.conversation.id, self._message, self._retry_after)
+        wait = self._retry_after or retry_after(reason)
+        told = frames.error(now, reason, self.conversation.id, self._message, wait)
         self.browser.say_goodbye(reason, told)
         for action in self.session.terminate(now):
             self._do(action)
@@ -260,7 +261,12 @@ class Relay:
             self.books.frame(Direction.FROM_UPSTREAM, now, payload)
 
     def from_browser(self, payload: bytes) -> None:
-        """Judge a frame of the browser's, and do what that leads to."""
+        """Judge a frame of the browser's, and do what that leads to.
+
+        What one read brings behind the frame that ended it all is neither judged nor counted.
+        """
+        if self._ended.done():
+            return
         now = self._epoch + self._timers.stamp()
         self.bytes_in += len(payload)
         actions = self.session.from_browser(payload, now)
@@ -289,6 +295,8 @@ class Relay:
 
     def binary_from_browser(self) -> None:
         """A binary message came: refused, as the protocol has none."""
+        if self._ended.done():
+            return
         for action in self.session.binary_from_browser(self.now()):
             self._do(action)
 

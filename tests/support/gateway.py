@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from tests.support.canary import reveals_nothing
 from tests.support.redis import free_port
 from tests.support.waiting import until
 
@@ -21,13 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROOT = Path(__file__).parents[2]
-KEY = "canary-api-key-4f1c"
-SERVICE_TOKEN = "canary-service-token-9b2e"
-AGENTS = {
+# Canaries, with characters that URLs and JSON escape: every process's log is searched for them.
+KEY = "canary+api/key=4f1c&%7E"
+SERVICE_TOKEN = "canary+service/token=9b2e"
+# What a test's browser may set of the emulator's script: the script's settings, and its faults.
+SCRIPT = [
+    *("fault", "faultAfter", "faultBytes", "faultCount", "faultSeconds", "marker", "pace"),
+    *("closeCode", "closeReason", "greeting", "echoUser", "pieces", "plain", "stay", "tool"),
+    *("toolEvery", "toolTimeout", "count", "rate", "size", "expect", "seconds"),
+    *("every", "interval", "tools"),
+]
+AGENTS: dict[str, dict[str, Any]] = {
     name: {
         "initialize": {"additionalData": {"agent": name}},
         "browser_tools": ["show_order"],
-        "client_data_keys": ["fault", "count", "rate", "tools", "seconds", "every", "interval"],
+        "client_data_keys": SCRIPT,
         "phone_numbers": [r"\+1555\d{7}"],
     }
     for name in ("default", "echo", "support", "voice", "phone", "counter")
@@ -41,9 +50,13 @@ def clean_environment() -> dict[str, str]:
 
 
 class Running:
-    """A process of ours with its log. End it by `stop`, or `kill` it."""
+    """A process of ours with its log. End it by `stop`, or `kill` it.
+
+    Its log is searched for `secrets` when it is over; tests add what they hand to it.
+    """
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        self.secrets = {"API key": KEY, "service token": SERVICE_TOKEN}
         self._arguments = arguments
         self._environment = environment
         self._reading: asyncio.Task[None] | None = None
@@ -73,6 +86,12 @@ class Running:
     def log(self) -> str:
         """Everything it has written."""
         return "".join(self._lines)
+
+    def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """The structured lines of its log that have this event and these fields."""
+        wanted = fields if event is None else {"event": event, **fields}
+        found = [json.loads(line) for line in self._lines if line.startswith("{")]
+        return [line for line in found if wanted.items() <= line.items()]
 
     @property
     def pid(self) -> int:
@@ -104,6 +123,7 @@ class Running:
             status = await self.process.wait()
             if self._reading is not None:
                 await self._reading
+        reveals_nothing(f"the log of {' '.join(self._arguments[:3])}", self.log, self.secrets)
         return status
 
     async def stop(self) -> int:
@@ -147,6 +167,42 @@ class Emulator(Running):
         found: list[dict[str, Any]] = answer.json()["conversations"]
         return found
 
+    async def conversation(self, marker: str, *, ended: bool = False) -> dict[str, Any]:
+        """The one whose browser set this marker, once it is there, or over."""
+        query: dict[str, str | int] = {"marker": marker, "count": 1, "timeout": 20}
+        if ended:
+            query["ended"] = 1
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            url = f"http://127.0.0.1:{self.port}/emulator/conversations"
+            answer = await client.get(url, params=query)
+        assert answer.status_code == 200, f"no conversation {marker}: {answer.status_code}"
+        found: dict[str, Any] = answer.json()["conversations"][0]
+        return found
+
+    async def kinds(self, marker: str, *, ended: bool = False) -> list[str]:
+        """The types of the frames that reached it, in order."""
+        conversation = await self.conversation(marker, ended=ended)
+        return [kept["frame"]["type"] for kept in conversation["received"]]
+
+    async def counters(self) -> dict[str, int]:
+        """What it counted besides conversations."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            answer = await client.get(f"http://127.0.0.1:{self.port}/emulator")
+        found: dict[str, int] = answer.json()["counters"]
+        return found
+
+    async def order(self, fault: str, count: int | None = 1, **settings: Any) -> None:
+        """Let a fault strike the next dials."""
+        body = {"next": fault, "count": count, **settings}
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            answer = await client.post(f"http://127.0.0.1:{self.port}/emulator/faults", json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def behave(self) -> None:
+        """Let no fault strike the next dials."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            await client.delete(f"http://127.0.0.1:{self.port}/emulator/faults")
+
     async def last(self) -> dict[str, Any]:
         """The newest one."""
         return (await self.conversations())[-1]
@@ -163,6 +219,8 @@ class Gateway(Running):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
+        internal = variables.get("internal_port", self.port)
+        self.internal = f"http://127.0.0.1:{internal}"
         given = {
             "blackbox_api_key": KEY,
             "blackbox_url": vendor,
@@ -184,6 +242,9 @@ class Gateway(Running):
             if value is not None
         }
         super().__init__(["-m", "app", "serve"], clean_environment() | shown)
+        for name, value in variables.items():
+            if name.endswith(("_secret", "_token", "_api_key")):
+                self.secrets[name] = str(value)
 
     async def ready(self) -> Self:
         """Wait until it takes sessions."""
@@ -199,7 +260,18 @@ class Gateway(Running):
     def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
         """A backend's client of `/v1/*`."""
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(base_url=self.base, headers=headers, trust_env=False, timeout=10)
+        return httpx.AsyncClient(
+            base_url=self.internal, headers=headers, trust_env=False, timeout=30
+        )
+
+    async def ticket(self, subject: str = "user", **pinned: Any) -> str:
+        """Mint a ticket, as a backend does; it is searched for in the log as any secret."""
+        async with self.api() as backend:
+            answer = await backend.post("/v1/tickets", json={"subject": subject, **pinned})
+        assert answer.status_code == 201, answer.text
+        ticket: str = answer.json()["ticket"]
+        self.secrets[f"ticket {len(self.secrets)}"] = ticket
+        return ticket
 
     async def metric(self, line: str) -> float:
         """The value of one line of `/metrics`, 0 where there is none yet."""

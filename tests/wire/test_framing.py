@@ -244,9 +244,7 @@ def test_an_origin_knows_the_frame_of_what_is_delivered() -> None:
         assert origin.payload is payload
         seen.append(origin.data[origin.start : origin.stop])
 
-    parser = Parser(
-        Heard(), origin=origin, max_message=MAX_MESSAGE, max_fragments=MAX_FRAGMENTS
-    )
+    parser = Parser(Heard(), origin=origin, max_message=MAX_MESSAGE, max_fragments=MAX_FRAGMENTS)
     parser.text = look
     frames = [frame(TEXT, b"a" * size, mask=False) for size in (3, 200, 0)]
     parser.feed(b"".join(frames))
@@ -255,9 +253,7 @@ def test_an_origin_knows_the_frame_of_what_is_delivered() -> None:
 
 def test_a_frame_with_a_stretched_header_is_not_passed_on() -> None:
     origin = Origin()
-    parser = Parser(
-        Heard(), origin=origin, max_message=MAX_MESSAGE, max_fragments=MAX_FRAGMENTS
-    )
+    parser = Parser(Heard(), origin=origin, max_message=MAX_MESSAGE, max_fragments=MAX_FRAGMENTS)
     parser.feed(b"\x81\x7e\x00\x01x" + b"\x81\x7f\x00\x00\x00\x00\x00\x00\x00\x01y")
     assert origin.payload is None
 
