@@ -252,22 +252,26 @@ class RedisState(State):
         """Show that this replica lives; notice when the store had been away or lost its data."""
         alive = _milliseconds(self._timings.alive)
         remembered = _milliseconds(_MARKER_EXPIRY)
+        marker = self._keys.marker(self._replica)
         try:
-            _, marker = await self._store.batch(
+            _, kept = await self._store.batch(
                 "beat",
                 [
                     ("SET", self._keys.replica(self._replica), b"1", "PX", alive),
-                    ("SET", self._keys.marker(self._replica), b"1", "PX", remembered, "GET"),
+                    ("PEXPIRE", marker, remembered),
                 ],
             )
+            if not kept:
+                if self._beaten:
+                    log.warning("state_forgotten")
+                    self._refilled_at = self._clock() + self._timings.refill
+                # Only now: a `find` that sees the marker must see that time, too.
+                await self._store.call("beat", "SET", marker, b"1", "PX", remembered)
         except StateLost:
             if self._clock() >= self._refilled_at:
                 log.warning("state_lost")
             self._refilled_at = self._clock() + self._timings.refill
             return False
-        if self._beaten and marker is None:
-            log.warning("state_forgotten")
-            self._refilled_at = self._clock() + self._timings.refill
         self._beaten = True
         return True
 
