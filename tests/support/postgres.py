@@ -72,7 +72,7 @@ class Postgres:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # at once, but giving its shared memory back
         shutil.rmtree(self._home, ignore_errors=True)
         self._log.unlink()
 
@@ -87,12 +87,12 @@ class Postgres:
             )
         self._wait()
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop, politely first."""
         if self._process is None:
             return
         self.resume()
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(how)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
