@@ -93,7 +93,7 @@ class Load:
             f" {browser.deflate:d} {browser.confirm:d}"
         )
 
-    def open(self, count: int, timeout: float = 60) -> int:
+    def open(self, count: int, timeout: float = 120) -> int:
         """Open that many sessions more, each up to the vendor's greeting. Returns ns."""
         return self._answer(f"open {count} {ABREAST} {_ms(timeout)}", timeout)["ns"]
 
