@@ -54,6 +54,7 @@ class Load:
 
     def __init__(self, core: int) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+        self._credentials = tempfile.NamedTemporaryFile("w", prefix="bench-")  # noqa: SIM115
         self._popen = subprocess.Popen(
             [str(build())],
             stdin=subprocess.PIPE,
@@ -69,7 +70,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._popen.terminate()
         self._popen.wait()
-        for stream in (self._popen.stdin, self._popen.stdout, self._errors):
+        for stream in (self._popen.stdin, self._popen.stdout, self._errors, self._credentials):
             if stream is not None:
                 stream.close()
 
@@ -79,13 +80,20 @@ class Load:
 
     def target(self, port: int, browser: Browser) -> None:
         """Say what the browsers dial from now on, and how they speak."""
-        protocol = browser.protocol.replace(" ", "|") or "-"
+        header = browser.header.replace(" ", "|") or "-"
+        credentials = "-"
+        if browser.credentials:
+            self._credentials.seek(0)
+            self._credentials.truncate()
+            self._credentials.write("".join(line + "\n" for line in browser.credentials))
+            self._credentials.flush()
+            credentials = self._credentials.name
         self._order(
-            f"target {port} {browser.path} {protocol} {browser.bearer or '-'}"
+            f"target {port} {browser.path} {header} {credentials}"
             f" {browser.deflate:d} {browser.confirm:d}"
         )
 
-    def open(self, count: int, timeout: float = 60) -> int:
+    def open(self, count: int, timeout: float = 120) -> int:
         """Open that many sessions more, each up to the vendor's greeting. Returns ns."""
         return self._answer(f"open {count} {ABREAST} {_ms(timeout)}", timeout)["ns"]
 

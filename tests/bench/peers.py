@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,11 +29,14 @@ JWT_SECRET: Final = "a-secret-of-the-benchmark-and-nothing-else"
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """How browsers speak to a relay: what they offer, and whether they confirm (resume)."""
+    """How browsers speak to a relay: what they offer, and whether they confirm (resume).
+
+    `header` is one more line of the handshake, in which % is the session's own credential.
+    """
 
     path: str = "/ws/bench"
-    protocol: str = ""
-    bearer: str = ""
+    header: str = ""
+    credentials: tuple[str, ...] = field(default=(), repr=False)
     deflate: bool = False
     confirm: bool = False
 
@@ -133,8 +137,6 @@ def gateway(**extra: str) -> Callable[[Wiring], Launch]:
             "RELAY_JWT_ALGORITHMS": "HS256",
             "RELAY_AGENTS": json.dumps({"bench": {"call_types": ["chat"]}}),
             "RELAY_MAX_SESSIONS": "10000",
-            "RELAY_MAX_SESSIONS_PER_SUBJECT": "10000",
-            "RELAY_MAX_SESSIONS_PER_IP": "10000",
             "RELAY_FRAMES_PER_SECOND": "1000000",
             "RELAY_FRAME_BURST": "1000000",
             "RELAY_DRAIN_DELAY": "0",
@@ -150,10 +152,10 @@ def gateway(**extra: str) -> Callable[[Wiring], Launch]:
 
 def all_peers() -> tuple[Peer, ...]:
     """Everybody, in the table's order."""
-    jwt = _jwt()
-    plain = Browser(bearer=jwt)
-    resuming = Browser(protocol=f"blackbox-relay.v1, bearer.{jwt}", confirm=True)
-    ours = Peer("gateway", "Blackbox Relay", gateway(), plain)
+    ours = with_extra()
+    resuming = replace(
+        ours.browser, header="Sec-WebSocket-Protocol: blackbox-relay.v1, bearer.%", confirm=True
+    )
     with_compression = Browser(deflate=True)
     return (
         Peer("nginx", "nginx", nginx),
@@ -174,20 +176,26 @@ def all_peers() -> tuple[Peer, ...]:
     )
 
 
-def with_extra(name: str, **env: str) -> Peer:
-    """Build one more row of ours, with something switched on."""
-    title = f"Blackbox Relay, {name}"
-    return Peer(f"gateway-{name}", title, gateway(**env), Browser(bearer=_jwt()))
+def with_extra(name: str = "", **env: str) -> Peer:
+    """Build a row of ours, by default the plain one. Each session is somebody else's."""
+    title = f"Blackbox Relay, {name}" if name else "Blackbox Relay"
+    browser = Browser(header="Authorization: Bearer %", credentials=_credentials())
+    return Peer(f"gateway-{name}" if name else "gateway", title, gateway(**env), browser)
 
 
-def _jwt() -> str:
-    """Sign one HS256 token for all sessions; it is verified for each (RFC 7519)."""
+@cache
+def _credentials() -> tuple[str, ...]:
+    return tuple(_jwt(f"browser-{number}") for number in range(5_000))
+
+
+def _jwt(subject: str) -> str:
+    """Sign an HS256 token (RFC 7519)."""
 
     def part(content: bytes) -> str:
         return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
     now = int(time.time())
-    claims = {"sub": "bench", "iat": now, "exp": now + 3600, "agent": "bench"}
+    claims = {"sub": subject, "iat": now, "exp": now + 3600, "agent": "bench"}
     head = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
     return f"{head}.{part(hmac.digest(JWT_SECRET.encode(), head.encode(), hashlib.sha256))}"
 

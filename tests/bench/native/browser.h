@@ -9,10 +9,12 @@
 struct target {
     uint16_t port;
     char path[128];
-    char protocol[2048]; /* Sec-WebSocket-Protocol, "" to offer none */
-    char bearer[2048];   /* Authorization, "" for none */
-    bool deflate;        /* offer permessage-deflate, as every browser does */
-    bool confirm;        /* confirm what was received now and then, as the resume protocol asks */
+    char headers[512]; /* whole lines; "%" stands for the session's credential */
+    char **credentials; /* each session has one of its own, until they run out */
+    int credential_count;
+    bool chooses; /* a subprotocol is among the headers: the relay has to choose it */
+    bool deflate; /* offer permessage-deflate, as every browser does */
+    bool confirm; /* confirm what was received now and then, as the resume protocol asks */
 };
 
 struct tally {

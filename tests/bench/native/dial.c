@@ -20,47 +20,36 @@ static struct conn **slots;
 static int *used, abreast;
 static uint32_t *next_id;
 static const struct target *target;
-static char request[8192];
-static size_t request_length;
 
 void dial_start(struct conn **into, int *count, uint32_t *id, const struct target *to, int most)
 {
-    char protocol[2200] = "", bearer[2200] = "";
     slots = into;
     used = count;
     next_id = id;
     target = to;
     abreast = most;
-    if (*to->protocol)
-        snprintf(protocol, sizeof protocol, "Sec-WebSocket-Protocol: %s\r\n", to->protocol);
-    if (*to->bearer)
-        snprintf(bearer, sizeof bearer, "Authorization: Bearer %s\r\n", to->bearer);
-    request_length = (size_t)snprintf(
-        request, sizeof request,
-        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: http://127.0.0.1:%u\r\n"
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: " KEY "\r\n%s%s%s\r\n",
-        to->path, to->port, to->port, protocol, bearer,
-        to->deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
-                    : "");
 }
 
+/* Browsers come from addresses of their own: 127.16.0.0/12 is loopback too. */
 static void dial(int *pending)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(target->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint32_t id = (*next_id)++;
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(0x7f100000u | (id & 0xffffu))};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(target->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-    if (fd < 0 || (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 &&
-                   errno != EINPROGRESS)) {
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
+        (connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)) {
         perror("connect");
         exit(1);
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct conn *conn = loop_add(BROWSER, fd, true);
     conn->state = CONNECTING;
-    conn->target = target;
-    conn->id = (*next_id)++;
+    conn->id = id;
     conn->slot = (*used)++;
     slots[conn->slot] = conn;
     if (getrandom(conn->mask, sizeof conn->mask, 0) < 0)
@@ -86,8 +75,23 @@ void dial_connected(struct conn *conn)
         browser_gone(conn);
         return;
     }
+    static char request[8192];
+    const char *gap = strchr(target->headers, '%');
+    int before = gap ? (int)(gap - target->headers) : (int)strlen(target->headers);
+    const char *credential = "";
+    if (gap && target->credential_count)
+        credential = target->credentials[conn->id % (uint32_t)target->credential_count];
+    int length = snprintf(
+        request, sizeof request,
+        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nOrigin: http://127.0.0.1:%u\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: " KEY "\r\n%s%.*s%s%s\r\n",
+        target->path, target->port, target->port,
+        target->deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+                        : "",
+        before, target->headers, credential, gap ? gap + 1 : "");
     conn->state = UPGRADING;
-    conn_send(conn, (const unsigned char *)request, request_length);
+    conn_send(conn, (const unsigned char *)request, (size_t)length);
 }
 
 size_t dial_upgraded(struct conn *conn, unsigned char *bytes, size_t count)
@@ -102,7 +106,7 @@ size_t dial_upgraded(struct conn *conn, unsigned char *bytes, size_t count)
     head[kept] = 0;
     bool chosen = strcasestr(head, "\r\nsec-websocket-protocol:") != NULL;
     if (strncmp(head, "HTTP/1.1 101 ", 13) != 0 || !strstr(head, ACCEPT) ||
-        chosen != (*target->protocol != 0)) {
+        chosen != target->chooses) {
         complain("browser: not upgraded: %.*s", (int)(count > 400 ? 400 : count), bytes);
         browser_gone(conn);
         return length;

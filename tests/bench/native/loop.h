@@ -9,8 +9,6 @@
 enum role { LISTENER, VENDOR, BROWSER, CLOCK, COMMANDS };
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, CLOSING, GONE };
 
-struct target; /* browser.h */
-
 struct conn {
     enum role role;
     enum state state;
@@ -28,7 +26,6 @@ struct conn {
     uint64_t sent_at, received, confirmed, confirmed_at;
     unsigned char mask[4];
     void *inflater;
-    const struct target *target;
 
     struct conn *next_dead;
 };

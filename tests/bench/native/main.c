@@ -1,7 +1,8 @@
 /* Echo upstream and load generator in one process on one core, told what to do on its stdin.
  *
  *     listen COUNT                                 -> ok port=P port=P …
- *     target PORT PATH PROTOCOL BEARER DEFLATE CONFIRM   ("-" for none)
+ *     target PORT PATH HEADER CREDENTIALS DEFLATE CONFIRM   ("-" for none; "|" is a blank in the
+ *         header, "%" a line of the file CREDENTIALS, another one for each session)
  *     open COUNT ABREAST DEADLINE_MS               -> ok open=N ns=T
  *     saturate SIZE ANSWERS DURATION_MS DEADLINE_MS -> ok asked=N answered=N ns=T
  *     pace SIZE COUNT HERTZ DURATION_MS DEADLINE_MS -> ok count= late= p50= p90= p99= max=
@@ -42,22 +43,43 @@ static void verdict(bool fine)
     fputs(fine && !complaints() ? "ok" : "failed", stdout);
 }
 
+static void read_credentials(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[4096];
+    for (int i = 0; i < target.credential_count; i++)
+        free(target.credentials[i]);
+    target.credential_count = 0;
+    while (file && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        target.credentials =
+            realloc(target.credentials, (size_t)(target.credential_count + 1) * sizeof(char *));
+        target.credentials[target.credential_count++] = strdup(line);
+    }
+    if (file)
+        fclose(file);
+    else
+        complain("no credentials in %s", path);
+}
+
 static bool use_target(const char *line)
 {
-    char protocol[2048], bearer[2048];
+    char header[256], credentials[1024];
     int deflate, confirm;
     unsigned port;
-    if (sscanf(line, "target %u %127s %2047s %2047s %d %d", &port, target.path, protocol, bearer,
+    if (sscanf(line, "target %u %127s %255s %1023s %d %d", &port, target.path, header, credentials,
                &deflate, &confirm) != 6)
         return false;
     target.port = (uint16_t)port;
     target.deflate = deflate;
     target.confirm = confirm;
-    strcpy(target.protocol, strcmp(protocol, "-") ? protocol : "");
-    for (char *c = target.protocol; *c; c++)
-        if (*c == '|') /* stands for the blank after a comma, so that words stay words */
+    target.chooses = strstr(header, "Protocol") != NULL;
+    for (char *c = header; *c; c++)
+        if (*c == '|') /* stands for a blank, so that words stay words */
             *c = ' ';
-    strcpy(target.bearer, strcmp(bearer, "-") ? bearer : "");
+    snprintf(target.headers, sizeof target.headers, strcmp(header, "-") ? "%s\r\n" : "", header);
+    if (strcmp(credentials, "-") != 0)
+        read_credentials(credentials);
     if (deflate && !inflate_available())
         complain("built without zlib's headers (Debian: zlib1g-dev): no compression");
     browsers_use(&target);
