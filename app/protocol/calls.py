@@ -7,7 +7,7 @@ a repeated id gets the same answer without running again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -58,12 +58,26 @@ class Ledger:
         """What was answered to this id before."""
         return self._answers.get(call_id)
 
+    def ask_again(self, received: int, count: int) -> tuple[bytes, ...]:
+        """Requests numbered up to `received` that a browser has not answered.
+
+        They get the numbers after `count`: a browser that is lost once more has them or has not.
+        """
+        again: list[bytes] = []
+        for call_id, pending in self.shown.items():
+            if pending.payload is not None and pending.number <= received:
+                again.append(pending.payload)
+                self.shown[call_id] = replace(pending, number=count + len(again))
+        return tuple(again)
+
     def answered(self, call_id: str, payload: bytes) -> None:
-        """Settle a call, and remember its answer within the bounds."""
+        """Settle a call, and remember its answer within the bounds, the newest in any case."""
         self.running.pop(call_id, None)
         self.shown.pop(call_id, None)
         self._answers[call_id] = payload
         self._size += len(payload)
-        while len(self._answers) > MAX_REMEMBERED or self._size > MAX_REMEMBERED_BYTES:
+        while len(self._answers) > 1 and (
+            len(self._answers) > MAX_REMEMBERED or self._size > MAX_REMEMBERED_BYTES
+        ):
             _, oldest = self._answers.popitem(last=False)
             self._size -= len(oldest)

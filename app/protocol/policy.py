@@ -14,6 +14,7 @@ from app.protocol.frames import (
     SDP_ANSWER,
     TERMINATE,
     TOOL_RESPONSE,
+    timestamp,
 )
 
 FORWARDED: Final = frozenset({INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE})
@@ -58,11 +59,11 @@ def response_id(frame: dict[str, Any]) -> str | None:
     return call_id if type(call_id) is str else None
 
 
-def missing(frame: dict[str, Any], timestamp: str) -> dict[str, Any]:
+def missing(frame: dict[str, Any], now: float) -> dict[str, Any]:
     """The members that the vendor demands and the browser left out (D L)."""
     added: dict[str, Any] = {}
     if "timestamp" not in frame:
-        added["timestamp"] = timestamp
+        added["timestamp"] = timestamp(now)
     if frame["type"] in NEEDS_CHANNEL and "channelId" not in frame:
         added["channelId"] = None
     return added

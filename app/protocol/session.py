@@ -81,6 +81,7 @@ class Session:
         self._bucket = bucket
         self._from_browser_tally = tally.from_browser
         self._from_upstream_tally = tally.from_upstream
+        self._texts_shown = frames.TEXT not in profile.hide
         self._secrets = secrets
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -126,8 +127,7 @@ class Session:
         if kind == frames.INITIALIZE:
             return self._wished(frame)
         judge(frame)
-        added = missing(frame, frames.timestamp(now)) if len(frame) < len(ENVELOPE) else {}
-        if added:
+        if added := missing(frame, now):
             payload = complete(payload, added)
         if kind == frames.TOOL_RESPONSE:
             return self._browser_answered(frame, payload)
@@ -200,11 +200,11 @@ class Session:
             return self.malformed_from_upstream()
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
-        if self.phase is Phase.OPENING:
+        if self.phase is not Phase.LIVE and self.phase is not Phase.FINISHED:
             if kind == frames.ERROR:
                 return (Count("upstream_refused"), End(UPSTREAM_FAILED))
             self.phase = advance(self.phase, Event.HEARD)
-        if kind == frames.TEXT and "name" not in frame:
+        if kind == frames.TEXT and self._texts_shown and "name" not in frame:
             return FORWARD if frame.keys() <= ENVELOPE else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
@@ -291,12 +291,11 @@ class Session:
         return (ToUpstream(payload),)
 
     def unanswered(self, received: int) -> tuple[bytes, ...]:
-        """Requests that a resuming browser has had, numbered up to `received`, and not answered."""
-        return tuple(
-            pending.payload
-            for pending in self.calls.shown.values()
-            if pending.payload is not None and pending.number <= received
-        )
+        """Requests that a resuming browser has had, numbered up to `received`, and not answered.
+
+        They are to be sent again, all of them and at once.
+        """
+        return self.calls.ask_again(received, self.outgoing.count)
 
     # The end
 

@@ -174,8 +174,10 @@ class Relay:
         first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
         for action in self.session.open(first):
             self._do(action)
-        self._check()
         self._timers.opened()
+        # The vendor may have spoken already: by the rules that is after our initialize.
+        self._upstream.listen()
+        self._check()
 
     async def _hang_up(self, reason: CloseReason) -> None:
         """The one road out: the browser first, then upstream, then the books."""

@@ -26,9 +26,13 @@ class UpstreamEnd:
         self._paused = False
 
     def attach(self, socket: Socket) -> None:
-        """Take the socket that was dialled."""
+        """Take the socket that was dialled; nothing is heard of it before `listen`."""
         self._socket = socket
-        socket.open(self)
+
+    def listen(self) -> None:
+        """Hear what the vendor has said and will say."""
+        if self._socket is not None:
+            self._socket.open(self)
 
     def send(self, payload: bytes) -> None:
         """Send one text frame."""

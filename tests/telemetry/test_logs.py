@@ -108,7 +108,8 @@ def test_session_id_that_is_bound_is_on_the_line(written: Written) -> None:
 
 def test_secret_is_redacted_in_our_own_lines(written: Written) -> None:
     log = written.begin()
-    log.info("said " + SECRET, a=SECRET, b=[SECRET], c={"k": SECRET}, d=SECRET.encode())
+    said = f"said {SECRET}"
+    log.info(said, a=SECRET, b=[SECRET], c={"k": SECRET}, d=SECRET.encode())
     assert written.event["a"] == "[redacted]"
 
 

@@ -7,7 +7,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.telemetry.logs import MASK, MAX_FIELD, Redactor, forms_of
@@ -40,6 +40,7 @@ def test_known_secret_goes_in_every_form(form: str) -> None:
     assert MASK in shown
 
 
+@settings(deadline=None)
 @given(st.text(min_size=4, max_size=40).filter(str.isprintable))
 def test_no_secret_survives_quoting_or_escaping(secret: str) -> None:
     redact = Redactor([secret])

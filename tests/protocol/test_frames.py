@@ -1,0 +1,96 @@
+"""The gateway's own frames have the vendor's envelope."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.protocol import frames
+from app.protocol.closing import OVERLOADED, UPSTREAM_FAILED
+from app.protocol.principal import CallType
+from app.protocol.tool import Outcome, ToolResult
+
+NOW = 1_800_000_000.125
+STAMP = "2027-01-15T08:00:00.125Z"
+
+
+def test_timestamp_is_iso_8601_in_utc() -> None:
+    assert frames.timestamp(NOW) == STAMP
+    assert frames.timestamp(0) == "1970-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("frame", "own"),
+    [
+        ({"type": "relay.received"}, True),
+        ({"type": "event", "name": "relay.session"}, True),
+        ({"type": "event", "name": "opened"}, False),
+        ({"type": "relayed"}, False),
+        ({"type": "text", "name": 5}, False),
+        ({"type": "text", "name": None}, False),
+    ],
+)
+def test_own_frames_are_typed_or_named_so(frame: dict[str, Any], own: bool) -> None:
+    assert frames.is_own(frame) is own
+
+
+def test_initialize_carries_the_request_under_its_field() -> None:
+    made = json.loads(frames.initialize(NOW, "devRequest", {"callType": "chat"}))
+    assert made == {"type": "initialize", "timestamp": STAMP, "devRequest": {"callType": "chat"}}
+
+
+def test_terminate_has_the_envelope_alone() -> None:
+    assert json.loads(frames.terminate(NOW)) == {"type": "terminate", "timestamp": STAMP}
+
+
+@pytest.mark.parametrize("channel", [None, "c-1"])
+def test_tool_response_always_has_a_channel(channel: str | None) -> None:
+    made = json.loads(frames.tool_response(NOW, ToolResult("1", {2: "b"}, Outcome.OK), channel))
+    assert made["channelId"] == channel
+    assert made["content"] == {"id": "1", "result": {"2": "b"}}
+
+
+def test_session_event_offers_to_resume_or_not() -> None:
+    offered = json.loads(
+        frames.session_opened(NOW, "s-1", "support", CallType.WEB_CALL, ("token", 30.0))
+    )
+    assert (offered["type"], offered["name"]) == ("event", "relay.session")
+    assert offered["data"] == {
+        "sessionId": "s-1",
+        "agent": "support",
+        "callType": "webCall",
+        "resume": {"token": "token", "window": 30.0},
+    }
+    plain = json.loads(frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None))
+    assert plain["data"]["resume"] is None
+
+
+def test_resumed_event_says_what_follows_and_what_had_come() -> None:
+    made = json.loads(frames.resumed(NOW, 3, 7))
+    assert made["name"] == "relay.resumed"
+    assert made["data"] == {"replayed": 3, "received": 7}
+
+
+def test_draining_event_says_until_when() -> None:
+    made = json.loads(frames.draining(NOW - 60, NOW))
+    assert (made["name"], made["data"]) == ("relay.draining", {"deadline": STAMP})
+
+
+def test_error_frame_says_what_and_whether_to_retry() -> None:
+    made = json.loads(frames.error(NOW, UPSTREAM_FAILED, "s-1"))
+    assert (made["type"], made["timestamp"]) == ("error", STAMP)
+    assert made["data"] == {
+        "message": UPSTREAM_FAILED.message,
+        "code": 4502,
+        "retry": "reconnect",
+        "sessionId": "s-1",
+    }
+
+
+def test_error_frame_may_say_when_to_retry() -> None:
+    made = json.loads(frames.error(NOW, OVERLOADED, None, "Come back.", 1.23456))
+    assert made["data"]["message"] == "Come back."
+    assert made["data"]["retryAfter"] == 1.235
+    assert made["data"]["sessionId"] is None

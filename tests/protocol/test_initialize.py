@@ -1,0 +1,153 @@
+"""What `initialize` says, and who has the last word on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.errors import Refusal
+from app.protocol.closing import FORBIDDEN
+from app.protocol.initialize import MAX_PHONE_NUMBER, Profile, Wish, may_dial, settle
+from app.protocol.principal import CallType, Principal
+
+PROFILE = Profile("support", client_data_keys=frozenset({"page", "both"}))
+WHO = Principal("subject-1", "ticket")
+
+
+def refused(profile: Profile, who: Principal, wish: Wish) -> str:
+    with pytest.raises(Refusal) as told:
+        settle(profile, who, wish)
+    assert told.value.reason is FORBIDDEN
+    return told.value.message
+
+
+@pytest.mark.parametrize(
+    ("pinned", "wished", "settled"),
+    [
+        (None, None, CallType.CHAT),
+        (None, "webCall", CallType.WEB_CALL),
+        (CallType.WEB_CALL, None, CallType.WEB_CALL),
+        (CallType.WEB_CALL, "chat", CallType.WEB_CALL),
+    ],
+)
+def test_credential_then_wish_then_default_say_the_call_type(
+    pinned: CallType | None, wished: str | None, settled: CallType
+) -> None:
+    opening = settle(PROFILE, replace(WHO, call_type=pinned), Wish(wished))
+    assert opening.call_type is settled
+    assert opening.request == {"callType": settled.value}
+
+
+def test_unknown_or_disallowed_call_type_is_refused() -> None:
+    assert "no such" in refused(PROFILE, WHO, Wish("fax"))
+    chats = replace(PROFILE, call_types=frozenset({CallType.CHAT}))
+    assert "not allowed" in refused(chats, WHO, Wish("webCall"))
+    assert "not allowed" in refused(chats, replace(WHO, call_type=CallType.WEB_CALL), Wish())
+
+
+def test_later_layers_of_data_win() -> None:
+    profile = replace(
+        PROFILE,
+        client_data_keys=frozenset({"page", "both", "all"}),
+        initialize={"additionalData": {"both": "template", "all": "template", "t": 1}},
+    )
+    who = replace(WHO, additional_data={"all": "credential", "c": 1})
+    wish = Wish(additional_data={"page": "/", "both": "browser", "all": "browser", "evil": 1})
+    opening = settle(profile, who, wish)
+    assert opening.request["additionalData"] == {
+        "page": "/",
+        "both": "template",
+        "all": "credential",
+        "t": 1,
+        "c": 1,
+    }
+
+
+def test_tools_see_nothing_that_a_browser_said() -> None:
+    profile = replace(PROFILE, initialize={"additionalData": {"t": 1}})
+    opening = settle(profile, WHO, Wish(additional_data={"page": "/forged"}))
+    assert opening.additional_data == {"t": 1}
+
+
+def test_no_data_means_no_member() -> None:
+    assert "additionalData" not in settle(PROFILE, WHO, Wish()).request
+    templated = replace(PROFILE, initialize={"additionalData": None})
+    assert settle(templated, WHO, Wish()).request["additionalData"] is None
+
+
+def test_template_is_filled_in_and_never_changed() -> None:
+    template: dict[str, Any] = {"priority": 2, "additionalData": {"a": {"b": 1}}}
+    opening = settle(
+        replace(PROFILE, initialize=template), replace(WHO, additional_data={"x": 1}), Wish()
+    )
+    assert opening.request["priority"] == 2
+    opening.request["additionalData"]["a"]["b"] = 2
+    assert template == {"priority": 2, "additionalData": {"a": {"b": 1}}}
+
+
+PHONE = replace(PROFILE, phone_numbers=(r"\+1555\d{7}", r"sip:\w+@example\.com"))
+
+
+def test_number_is_the_credential_s_then_the_template_s_then_an_allowed_wish() -> None:
+    wish = Wish("onPhone", "+15550000001")
+    assert settle(PHONE, WHO, wish).endpoint == "+15550000001"
+    templated = replace(PHONE, initialize={"endpoint": "+15550000002"})
+    assert settle(templated, WHO, wish).endpoint == "+15550000002"
+    pinned = replace(WHO, endpoint="+4400000000")
+    opening = settle(templated, pinned, wish)
+    assert opening.endpoint == opening.request["endpoint"] == "+4400000000"
+
+
+@pytest.mark.parametrize(
+    "number", ["+1555000000", "+155500000011", "x+15550000001", "+15550000001\n", "1" * 300]
+)
+def test_number_that_no_pattern_matches_whole_is_refused(number: str) -> None:
+    assert "may not be dialled" in refused(PHONE, WHO, Wish("onPhone", number))
+
+
+def test_phone_call_without_a_number_is_refused() -> None:
+    assert "missing" in refused(PHONE, WHO, Wish("onPhone"))
+
+
+def test_number_is_ignored_when_nobody_is_called() -> None:
+    opening = settle(PHONE, WHO, Wish("chat", "+15550000001"))
+    assert opening.endpoint is None
+    assert "endpoint" not in opening.request
+
+
+def test_no_pattern_means_no_number() -> None:
+    assert not may_dial(PROFILE, "+15550000001")
+
+
+def test_overlong_number_is_not_even_matched() -> None:
+    anything = replace(PROFILE, phone_numbers=(r".*",))
+    assert may_dial(anything, "1" * MAX_PHONE_NUMBER)
+    assert not may_dial(anything, "1" * (MAX_PHONE_NUMBER + 1))
+
+
+@pytest.mark.parametrize("field", ["request", "devRequest"])
+def test_browser_s_own_initialize_says_what_the_query_does_not(field: str) -> None:
+    frame = {
+        "type": "initialize",
+        field: {"callType": "webCall", "endpoint": "+1", "additionalData": {"a": 1}},
+    }
+    assert Wish().over(frame) == Wish("webCall", "+1", {"a": 1})
+    assert Wish("chat", "+2").over(frame) == Wish("chat", "+2", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None,
+        {"type": "initialize"},
+        {"type": "initialize", "request": "chat"},
+        {"type": "initialize", "request": None},
+        {"type": "initialize", "request": {}},
+        {"request": {"callType": 1, "endpoint": ["+1"], "additionalData": [1]}},
+    ],
+)
+def test_misshapen_initialize_wishes_nothing(frame: dict[str, Any] | None) -> None:
+    wish = Wish("chat", None, {"kept": 1})
+    assert wish.over(frame) == wish

@@ -1,0 +1,489 @@
+"""One conversation's rules, told one by one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.errors import IllegalTransition
+from app.protocol.actions import (
+    FORWARD,
+    NOTHING,
+    AwaitBrowserTool,
+    AwaitEnd,
+    Confirmed,
+    Count,
+    End,
+    Forward,
+    RunTool,
+    ToBrowser,
+    ToolSettled,
+    ToUpstream,
+)
+from app.protocol.calls import MAX_RUNNING
+from app.protocol.closing import (
+    BAD_FRAMES,
+    ENDED,
+    FORBIDDEN,
+    TOO_MANY,
+    UPSTREAM_FAILED,
+)
+from app.protocol.initialize import Profile
+from app.protocol.limits import TokenBucket
+from app.protocol.phases import Phase
+from app.protocol.replay import ReplayBuffer
+from app.protocol.session import MAX_CALL_ID, MAX_HELD, MAX_HELD_BYTES, Session
+from app.protocol.tally import Tally
+from app.protocol.tool import Outcome, ToolResult
+from tests.protocol.rules import (
+    INITIALIZE,
+    NOW,
+    answers,
+    asks,
+    chat,
+    frame,
+    live,
+    only,
+    opened,
+    session,
+)
+
+# Before upstream is ready
+
+
+def test_initialize_goes_first_and_early_frames_follow_in_order() -> None:
+    rules = session()
+    assert rules.from_browser(chat("one"), NOW) == NOTHING
+    assert rules.from_browser(chat("two"), NOW) == NOTHING
+    assert rules.open(INITIALIZE) == (
+        ToUpstream(INITIALIZE),
+        ToUpstream(chat("one")),
+        ToUpstream(chat("two")),
+    )
+
+
+def test_session_is_opened_once() -> None:
+    rules = opened()
+    with pytest.raises(IllegalTransition):
+        rules.open(INITIALIZE)
+    assert rules.phase is Phase.OPENING
+
+
+def test_browser_s_initialize_is_a_wish_that_goes_nowhere() -> None:
+    rules = session()
+    assert rules.from_browser(frame("initialize", request={"callType": "chat"}), NOW) == NOTHING
+    assert rules.wish is not None
+    assert rules.open(INITIALIZE) == (ToUpstream(INITIALIZE),)
+
+
+def test_second_initialize_is_refused() -> None:
+    rules = session()
+    rules.from_browser(frame("initialize", request={"first": 1}), NOW)
+    told = rules.from_browser(frame("initialize", request={"second": 1}), NOW)
+    assert only(told, Count).name == "second_initialize"
+    assert json.loads(only(told, ToBrowser).payload)["data"]["code"] == FORBIDDEN.code
+    assert rules.wish is not None
+    assert "first" in rules.wish["request"]
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(0, MAX_HELD), (MAX_HELD_BYTES // 4, 3), (MAX_HELD_BYTES + 1, 0)]
+)
+def test_early_frames_are_bounded_in_count_and_bytes(size: int, count: int) -> None:
+    rules = session()
+    for _ in range(count):
+        assert rules.from_browser(chat("x" * size), NOW) == NOTHING
+    told = rules.from_browser(chat("x" * size), NOW)
+    assert only(told, End).reason is TOO_MANY
+
+
+def test_early_terminate_ends_what_has_not_begun() -> None:
+    assert session().from_browser(frame("terminate"), NOW) == (End(ENDED),)
+
+
+def test_upstream_that_speaks_before_it_is_opened_is_a_bug_of_ours() -> None:
+    rules = session()
+    with pytest.raises(IllegalTransition):
+        rules.from_upstream(asks("1"), NOW)
+    assert rules.phase is Phase.WAITING
+
+
+# From the browser
+
+
+def test_complete_frame_is_forwarded_as_it_came() -> None:
+    rules = live()
+    for payload in (chat(), frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"})):
+        assert rules.from_browser(payload, NOW) is FORWARD
+
+
+def test_missing_members_are_added_at_the_end() -> None:
+    rules = live()
+    told = rules.from_browser(b'{"type":"sdpAnswer","data":{"sdpAnswer":"v=0"}}', NOW)
+    assert only(told, ToUpstream).payload == (
+        b'{"type":"sdpAnswer","data":{"sdpAnswer":"v=0"},'
+        b'"timestamp":"2027-01-15T08:00:00.000Z","channelId":null}'
+    )
+
+
+def test_missing_members_are_added_however_many_others_there_are() -> None:
+    rules = live()
+    rules.from_upstream(asks("1", "show"), NOW)
+    more = {f"unknown{at}": at for at in range(12)}
+    payload = json.dumps(
+        {"type": "websocketToolResponse", "content": {"id": "1", "result": 1}, **more}
+    ).encode()
+    made = json.loads(only(rules.from_browser(payload, NOW), ToUpstream).payload)
+    assert made["channelId"] is None
+    assert made["timestamp"]
+
+
+def test_terminate_is_forwarded_once_and_ends_the_browser_s_say() -> None:
+    rules = live()
+    assert rules.from_browser(frame("terminate"), NOW) == (
+        ToUpstream(frame("terminate")),
+        AwaitEnd(),
+    )
+    assert rules.phase is Phase.FINISHED
+    assert rules.from_browser(frame("terminate"), NOW) == NOTHING
+    assert rules.from_browser(chat(), NOW) == NOTHING
+    assert rules.terminate(NOW) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "count"),
+    [
+        (b"not json", BAD_FRAMES, "bad_json"),
+        (b'{"type":"a","type":"a"}', BAD_FRAMES, "bad_json"),
+        (frame("incomingChatMessage", content={}), BAD_FRAMES, "bad_shape"),
+        (frame("text", content={}), FORBIDDEN, "type_not_allowed"),
+        (frame("relay.session"), FORBIDDEN, "type_not_allowed"),
+        (answers("never asked"), FORBIDDEN, "unasked_response"),
+        (frame("relay.received", count=10**6), BAD_FRAMES, "bad_confirmation"),
+        (frame("relay.received", count=True), BAD_FRAMES, "bad_confirmation"),
+        (frame("relay.received", count=1.0), BAD_FRAMES, "bad_confirmation"),
+        (frame("relay.received"), BAD_FRAMES, "bad_confirmation"),
+        (None, BAD_FRAMES, "binary"),
+    ],
+)
+def test_refused_frame_is_answered_and_the_third_ends_the_session(
+    payload: bytes | None, code: Any, count: str
+) -> None:
+    rules = live()
+
+    def say() -> Any:
+        if payload is None:
+            return rules.binary_from_browser(NOW)
+        return rules.from_browser(payload, NOW)
+
+    for _ in range(2):
+        told = say()
+        assert only(told, Count).name == count
+        shown = json.loads(only(told, ToBrowser).payload)
+        assert (shown["type"], shown["data"]["code"]) == ("error", code.code)
+        assert shown["data"]["sessionId"] == "s-1"
+    told = say()
+    assert only(told, End).reason is code
+    assert not [action for action in told if type(action) in {ToUpstream, Forward}]
+
+
+def test_refusals_of_any_kind_add_up() -> None:
+    rules = live()
+    rules.from_browser(b"", NOW)
+    rules.binary_from_browser(NOW)
+    assert only(rules.from_browser(frame("text"), NOW), End).reason is FORBIDDEN
+
+
+def test_flood_ends_the_session() -> None:
+    rules = live(burst=3)
+    for _ in range(3):
+        assert rules.from_browser(chat(), NOW) is FORWARD
+    assert only(rules.from_browser(chat(), NOW), End).reason is TOO_MANY
+
+
+def test_received_counts_the_browser_s_frames_but_not_its_own_kind() -> None:
+    rules = live()
+    for payload in (
+        *(chat(), b"not json", frame("made up"), frame("initialize")),
+        frame("relay.received", count=0),
+        chat()[:-1] + b',"name":"relay.mine"}',
+    ):
+        rules.from_browser(payload, NOW)
+    assert rules.received == 4
+
+
+# Confirmations
+
+
+def test_confirmation_lets_frames_go() -> None:
+    rules = live()
+    rules.outgoing.keep(b"frame")
+    assert rules.from_browser(frame("relay.received", count=1), NOW) == (Confirmed(),)
+    assert rules.outgoing.size == 0
+
+
+def test_confirmations_that_make_progress_are_free_and_others_are_not() -> None:
+    rules = live(burst=2)
+    for at in range(1, 6):
+        rules.outgoing.keep(b"frame")
+        assert rules.from_browser(frame("relay.received", count=at), NOW) == (Confirmed(),)
+    again = frame("relay.received", count=5)
+    assert [rules.from_browser(again, NOW) for _ in range(2)] == [(Confirmed(),)] * 2
+    assert only(rules.from_browser(again, NOW), End).reason is TOO_MANY
+
+
+# From upstream
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        frame("text", content={"source": "assistant", "text": "hello"}),
+        frame("text", content={}, name="named"),
+        frame("event", name="opened"),
+        frame("sdpInvite", data={"sdpOffer": "v=0"}),
+        frame("error", data={"message": "oh"}),
+    ],
+)
+def test_known_frames_of_upstream_are_forwarded_as_they_came(payload: bytes) -> None:
+    assert live().from_upstream(payload, NOW) is FORWARD
+
+
+@pytest.mark.parametrize(
+    ("payload", "count"),
+    [
+        (frame("newType", data=1), "unknown_type"),
+        (frame("text", content={}, novelty=1), "unknown_field"),
+        (frame("event", name="x", novelty=1), "unknown_field"),
+    ],
+)
+def test_unknown_types_and_fields_pass_and_are_counted(payload: bytes, count: str) -> None:
+    assert live().from_upstream(payload, NOW) == (Count(count), Forward())
+
+
+@pytest.mark.parametrize("kind", ["toolCall", "toolCallResult"])
+def test_tool_frames_are_hidden_by_default(kind: str) -> None:
+    assert live().from_upstream(frame(kind), NOW) == NOTHING
+    assert live(hide=frozenset()).from_upstream(frame(kind), NOW) is FORWARD
+
+
+@pytest.mark.parametrize("kind", ["text", "sdpInvite", "newType"])
+def test_any_type_can_be_hidden(kind: str) -> None:
+    told = live(hide=frozenset({kind})).from_upstream(frame(kind, content={}), NOW)
+    assert not [action for action in told if type(action) is Forward]
+
+
+@pytest.mark.parametrize(
+    "payload", [frame("relay.session"), frame("event", name="relay.session"), frame("relay.x")]
+)
+def test_upstream_cannot_speak_as_the_gateway(payload: bytes) -> None:
+    assert live().from_upstream(payload, NOW) == (Count("spoofed_upstream"),)
+
+
+def test_frame_with_the_key_in_it_is_withheld() -> None:
+    rules = live(secrets=frozenset({b"canary-key"}))
+    told = rules.from_upstream(frame("error", data={"message": "bad key canary-key"}), NOW)
+    assert only(told, Count).name == "secret_withheld"
+    shown = only(told, ToBrowser).payload
+    assert b"canary" not in shown
+    assert json.loads(shown)["data"]["code"] == UPSTREAM_FAILED.code
+
+
+def test_error_before_anything_else_means_that_upstream_refused() -> None:
+    told = opened().from_upstream(frame("error", data={"message": "Invalid token"}), NOW)
+    assert told == (Count("upstream_refused"), End(UPSTREAM_FAILED))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b'{"no":"type"}', frame("websocketToolRequest"), None]
+)
+def test_malformed_frames_are_dropped_and_the_third_means_failure(payload: bytes | None) -> None:
+    rules = live()
+
+    def say() -> Any:
+        if payload is None:
+            return rules.malformed_from_upstream()
+        return rules.from_upstream(payload, NOW)
+
+    assert [say() for _ in range(2)] == [(Count("malformed_upstream"),)] * 2
+    assert say() == (Count("malformed_upstream"), End(UPSTREAM_FAILED))
+
+
+@pytest.mark.parametrize(
+    "payload", [frame("conversationResult", result={}), frame("event", name="closed")]
+)
+@pytest.mark.parametrize("begin", [opened, live])
+def test_announced_end_is_forwarded_and_awaited(payload: bytes, begin: Any) -> None:
+    rules = begin()
+    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitEnd())
+    assert rules.phase is Phase.FINISHED
+    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitEnd())
+
+
+@pytest.mark.parametrize(
+    ("begin", "code", "reason"),
+    [
+        (session, 1000, UPSTREAM_FAILED),
+        (opened, 1000, UPSTREAM_FAILED),
+        (live, 1000, ENDED),
+        (live, 1006, UPSTREAM_FAILED),
+        (live, 1011, UPSTREAM_FAILED),
+    ],
+)
+def test_loss_of_upstream_is_a_failure_unless_it_ended_well(
+    begin: Any, code: int, reason: Any
+) -> None:
+    assert begin().upstream_lost(code) is reason
+
+
+@pytest.mark.parametrize("code", [1000, 1006, 1011])
+def test_any_loss_after_the_announced_end_is_normal(code: int) -> None:
+    rules = live()
+    rules.from_upstream(frame("conversationResult"), NOW)
+    assert rules.upstream_lost(code) is ENDED
+
+
+# Tools
+
+
+def test_registered_tool_is_run_and_not_shown() -> None:
+    told = live().from_upstream(asks("1"), NOW)
+    call = only(told, RunTool).call
+    assert (call.id, call.name, call.args) == ("1", "look_up", {"n": 1})
+    assert len(told) == 1
+
+
+def test_result_answers_the_agent_on_its_channel() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    told = rules.tool_finished(ToolResult("1", {"found": True}, Outcome.OK), NOW)
+    made = json.loads(only(told, ToUpstream).payload)
+    assert made["content"] == {"id": "1", "result": {"found": True}}
+    assert made["channelId"] == "c-1"
+
+
+def test_repeated_id_gets_the_same_answer_without_running_again() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    assert rules.from_upstream(asks("1"), NOW) == (Count("repeated_tool_id"),)
+    first = only(rules.tool_finished(ToolResult("1", 1, Outcome.OK), NOW), ToUpstream)
+    again = rules.from_upstream(asks("1", "another"), NOW + 60)
+    assert again == (Count("repeated_tool_id"), first)
+
+
+def test_second_result_for_one_id_goes_nowhere() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    rules.tool_finished(ToolResult("1", 1, Outcome.OK), NOW)
+    assert rules.tool_finished(ToolResult("1", 2, Outcome.OK), NOW) == NOTHING
+    assert rules.tool_finished(ToolResult("never asked", 2, Outcome.OK), NOW) == NOTHING
+
+
+@pytest.mark.parametrize("name", ["nobody", "", None, 5, ["look_up"]])
+def test_unknown_tool_is_answered_at_once(name: Any) -> None:
+    told = live().from_upstream(asks("1", name), NOW)
+    made = json.loads(only(told, ToUpstream).payload)
+    assert made["content"]["result"]["error"]["code"] == "unknown"
+    assert only(told, ToolSettled).outcome is Outcome.UNKNOWN
+    assert not [action for action in told if type(action) is Forward]
+
+
+def test_profile_says_which_tools_its_agent_may_call() -> None:
+    rules = Session(
+        "s-1",
+        Profile("support", tools=frozenset({"a"})),
+        frozenset({"a", "b"}),
+        TokenBucket(20, 60),
+        ReplayBuffer(None),
+        Tally(),
+    )
+    rules.open(INITIALIZE)
+    assert only(rules.from_upstream(asks("1", "a"), NOW), RunTool)
+    told = rules.from_upstream(asks("2", "b"), NOW)
+    assert only(told, ToolSettled).outcome is Outcome.UNKNOWN
+
+
+def test_too_many_calls_at_once_are_answered_as_busy() -> None:
+    rules = live()
+    for at in range(MAX_RUNNING):
+        rules.from_upstream(asks(str(at), "look_up" if at % 2 else "show"), NOW)
+    told = rules.from_upstream(asks("one more"), NOW)
+    assert only(told, ToolSettled).outcome is Outcome.BUSY
+
+
+@pytest.mark.parametrize("call_id", [None, 7, "x" * (MAX_CALL_ID + 1), {}])
+def test_request_with_an_odd_id_is_malformed(call_id: Any) -> None:
+    assert live().from_upstream(asks(call_id), NOW) == (Count("malformed_upstream"),)
+
+
+def test_browser_tool_is_shown_and_its_answer_forwarded_once() -> None:
+    rules = live()
+    told = rules.from_upstream(asks("1", "show"), NOW)
+    assert told[0] == Forward()
+    call = only(told, AwaitBrowserTool).call
+    assert rules.from_browser(answers("1"), NOW) == (
+        ToUpstream(answers("1")),
+        ToolSettled(call, Outcome.OK),
+    )
+    assert rules.from_browser(answers("1", 2), NOW) == NOTHING
+    again = rules.from_upstream(asks("1", "show"), NOW)
+    assert only(again, ToUpstream).payload == answers("1")
+
+
+def test_browser_that_answers_too_late_is_not_to_blame() -> None:
+    rules = live()
+    rules.from_upstream(asks("1", "show"), NOW)
+    rules.tool_finished(ToolResult("1", {"error": {}}, Outcome.TIMEOUT), NOW)
+    for _ in range(5):
+        assert rules.from_browser(answers("1"), NOW) == NOTHING
+
+
+def test_browser_cannot_answer_for_the_backend() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    told = rules.from_browser(answers("1", "forged"), NOW)
+    assert only(told, Count).name == "unasked_response"
+    made = only(rules.tool_finished(ToolResult("1", "true", Outcome.OK), NOW), ToUpstream)
+    assert b"forged" not in made.payload
+
+
+def test_unanswered_request_is_asked_again_of_a_browser_that_had_it() -> None:
+    rules = live()
+    rules.from_upstream(asks("1", "show"), NOW)
+    rules.outgoing.keep(asks("1", "show"))
+    assert rules.unanswered(0) == ()
+    assert rules.unanswered(1) == (asks("1", "show"),)
+    rules.outgoing.keep(asks("1", "show"))
+    assert rules.unanswered(1) == ()
+    rules.from_browser(answers("1"), NOW)
+    assert rules.unanswered(2) == ()
+
+
+# The end
+
+
+def test_terminate_asks_upstream_to_end_once() -> None:
+    rules = live()
+    told = rules.terminate(NOW)
+    assert json.loads(only(told, ToUpstream).payload)["type"] == "terminate"
+    assert told[1] == AwaitEnd()
+    assert rules.terminate(NOW) == NOTHING
+
+
+def test_terminate_before_the_beginning_says_nothing() -> None:
+    assert session().terminate(NOW) == NOTHING
+
+
+def test_nothing_happens_after_the_close() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    rules.close()
+    rules.close()
+    assert rules.from_browser(chat(), NOW) == NOTHING
+    assert rules.binary_from_browser(NOW) == NOTHING
+    assert rules.from_upstream(frame("text"), NOW) == NOTHING
+    assert rules.tool_finished(ToolResult("1", 1, Outcome.OK), NOW) == NOTHING
+    assert rules.terminate(NOW) == NOTHING
+    assert rules.received == 0
