@@ -155,14 +155,13 @@ async def test_vendor_that_falls_silent_is_idle_and_told_to_end(
 async def test_key_in_the_vendors_words_is_not_shown(hasty: Gateway, vendor: Emulator) -> None:
     marker = uuid4().hex
     withheld = await hasty.metric('relay_upstream_oddities_total{kind="secret_withheld"}')
-    async with neighbour(hasty):
-        async with browser(f"{hasty.ws}/ws/echo") as page:
-            await page.wish(marker=marker, fault="close_with_key")
-            await page.connected()
-            await told(page, 4502)
-            assert KEY not in "".join(page.raw)
-            shown = [frame for frame in page.frames if frame["type"] == "error"]
-            assert shown[0]["data"]["message"] == "The agent reported an error."
+    async with neighbour(hasty), browser(f"{hasty.ws}/ws/echo") as page:
+        await page.wish(marker=marker, fault="close_with_key")
+        await page.connected()
+        await told(page, 4502)
+        assert KEY not in "".join(page.raw)
+        shown = [frame for frame in page.frames if frame["type"] == "error"]
+        assert shown[0]["data"]["message"] == "The agent reported an error."
     metric = 'relay_upstream_oddities_total{kind="secret_withheld"}'
     assert await hasty.metric(metric) == withheld + 1
     assert (await vendor.conversation(marker))["closeSent"] == 1008
@@ -186,12 +185,9 @@ async def test_conversation_goes_on_after_what_can_be_dropped(
     assert (await vendor.conversation(marker))["violations"] == []
 
 
-async def test_lost_socket_after_the_announced_end_is_normal(
-    hasty: Gateway, vendor: Emulator
-) -> None:
-    marker = uuid4().hex
+async def test_lost_socket_after_the_announced_end_is_normal(hasty: Gateway) -> None:
     async with neighbour(hasty), browser(f"{hasty.ws}/ws/echo") as page:
-        await page.wish(marker=marker, fault="drop_after_closed")
+        await page.wish(fault="drop_after_closed")
         session = await page.connected()
         await page.say("bye")
         assert await page.closed() == 1000
@@ -199,10 +195,10 @@ async def test_lost_socket_after_the_announced_end_is_normal(
     assert not hasty.lines("upstream_lost", session=session)
 
 
-async def test_flood_reaches_a_reader_whole_and_in_order(hasty: Gateway, vendor: Emulator) -> None:
-    marker, count = uuid4().hex, 3000
+async def test_flood_reaches_a_reader_whole_and_in_order(hasty: Gateway) -> None:
+    count = 3000
     async with neighbour(hasty), browser(f"{hasty.ws}/ws/echo") as page:
-        await page.wish(marker=marker, fault="flood", faultCount=count, pieces=1)
+        await page.wish(fault="flood", faultCount=count, pieces=1)
         await page.connected()
         numbers = [(await page.frame("text"))["content"]["number"] for _ in range(count)]
         assert numbers == list(range(count))
@@ -210,15 +206,12 @@ async def test_flood_reaches_a_reader_whole_and_in_order(hasty: Gateway, vendor:
         assert await page.terminate() == 1000
 
 
-async def test_flood_at_a_browser_that_does_not_read_ends_with_4508(
-    hasty: Gateway, vendor: Emulator
-) -> None:
-    marker = uuid4().hex
+async def test_flood_at_a_browser_that_does_not_read_ends_with_4508(hasty: Gateway) -> None:
     before = await hasty.metric('relay_refusals_total{reason="too_slow"}')
     async with neighbour(hasty):
         resident = hasty.resident
         async with browser(f"{hasty.ws}/ws/echo", max_queue=1) as page:
-            await page.wish(marker=marker, fault="flood")
+            await page.wish(fault="flood")
             session = await page.connected()
             await until(lambda: hasty.lines("refused", session=session, reason="too_slow"))
             error, code = await page.refused()
@@ -229,14 +222,11 @@ async def test_flood_at_a_browser_that_does_not_read_ends_with_4508(
     assert await hasty.metric('relay_refusals_total{reason="too_slow"}') == before + 1
 
 
-async def test_slow_vendor_slows_the_browser_down_within_bounds(
-    hasty: Gateway, vendor: Emulator
-) -> None:
-    marker = uuid4().hex
+async def test_slow_vendor_slows_the_browser_down_within_bounds(hasty: Gateway) -> None:
     async with neighbour(hasty):
         resident = hasty.resident
         async with browser(f"{hasty.ws}/ws/echo") as page:
-            await page.wish(marker=marker, fault="slow_reader", faultBytes=64)
+            await page.wish(fault="slow_reader", faultBytes=64)
             session = await page.connected()
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(1):
@@ -282,7 +272,7 @@ async def readiness(gateway: Gateway) -> httpx.Response:
         return await client.get(f"{gateway.base}/readyz")
 
 
-async def test_nothing_is_left_of_all_these_faults(hasty: Gateway, vendor: Emulator) -> None:
+async def test_nothing_is_left_of_all_these_faults(hasty: Gateway) -> None:
     async def settled() -> bool:
         answer = (await readiness(hasty)).json()
         return bool(answer["sessions"] == 0)
