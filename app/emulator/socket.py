@@ -11,7 +11,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
@@ -151,9 +151,8 @@ class VendorSocket:
 
     async def freeze(self, seconds: float) -> None:
         """Leave the peer's bytes in the kernel for so long, as a stopped process does."""
-        transport = self._writer.transport
-        if not isinstance(transport, asyncio.ReadTransport):
-            raise TypeError("this transport cannot be paused")
+        # A socket's transport reads and writes; uvloop's is no subclass of asyncio's.
+        transport = cast("asyncio.Transport", self._writer.transport)
         transport.pause_reading()
         await asyncio.sleep(seconds)
         if not transport.is_closing():

@@ -286,7 +286,7 @@ class BrowserEnd:
 
 
 def retry_after(reason: CloseReason) -> float | None:
-    """Seconds to wait where a reason asks for it: scattered, so that browsers do not come at once."""
+    """Seconds to wait where a reason asks for it, scattered: browsers must not come at once."""
     return uniform(*PAUSE) if reason.retry_after else None  # noqa: S311 - a spread, no secret
 
 
