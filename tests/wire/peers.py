@@ -79,6 +79,13 @@ class Server:
                     return state
                 await asyncio.sleep(0.05)
 
+    async def said(self, word: str) -> int:
+        """Wait until its log has this word; gives in how many lines."""
+        async with asyncio.timeout(PATIENCE):
+            while not (count := sum(word in line for line in self.log)):
+                await asyncio.sleep(0.02)
+        return count
+
     async def open(self, sent: bytes = b"") -> Client:
         """Open TCP, and send this."""
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22))
@@ -137,6 +144,11 @@ class Client:
                 pass
         except ConnectionError:
             pass
+
+    def deaf(self) -> Client:
+        """Read no more."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        return self
 
     def abort(self) -> None:
         self.writer.transport.abort()
