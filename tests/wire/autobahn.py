@@ -84,7 +84,10 @@ def _call(*command: str, **env: str) -> None:
 
 
 async def examine_server(
-    url: str, room: Path, cases: Sequence[str], timeout: float  # noqa: ASYNC109
+    url: str,
+    room: Path,
+    cases: Sequence[str],
+    timeout: float,  # noqa: ASYNC109
 ) -> dict[str, Any]:
     """Run the fuzzing client against a server; gives its verdict of each case."""
     spec = {

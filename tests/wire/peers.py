@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.wire.framing import BINARY, CLOSE, PONG, TEXT, header, masked_header
+from app.wire.framing import BINARY, CLOSE, PING, PONG, TEXT, header, masked_header
 from app.wire.masking import apply_mask
 
 if TYPE_CHECKING:
@@ -206,4 +206,4 @@ async def _read_log(stream: asyncio.StreamReader, log: list[str]) -> None:
         log.append(line.decode())
 
 
-__all__ = ["BINARY", "CLOSE", "PONG", "TEXT", "Client", "Server", "frame", "serve"]
+__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "Client", "Server", "frame", "serve"]
