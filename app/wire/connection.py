@@ -33,6 +33,8 @@ CLOSING: Final = 1  # our close is out, the peer's is awaited
 OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
 LOST: Final = 3  # the transport is gone
 
+_MANY: Final = 64
+
 
 class Connection(asyncio.Protocol):
     """A `Socket` of either role; a subclass says which, and what its frames look like.
@@ -241,6 +243,8 @@ class Connection(asyncio.Protocol):
         self._count_control()
         if self._state != OPEN:
             return
+        if len(self._cork) > _MANY:
+            self.flush()  # so that a flood in one read is bounded, and cheap to count
         if self.waiting > self._limits.max_waiting:
             self._report("unread answers", TOO_SLOW.code)
             self._end(Closed(TOO_SLOW.code, by_peer=False))

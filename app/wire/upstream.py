@@ -201,13 +201,15 @@ def _refusal(status: int) -> DialError:
 
 def _parse(url: str) -> WebSocketURI | None:
     """Take a URL apart without an exception that quotes it."""
+    if not url.isascii() or any(character <= " " or character == "\x7f" for character in url):
+        return None  # it goes into a request line as it is
     try:
         parts = urlsplit(url)
         port = parts.port
         host = parts.hostname
     except ValueError:
         return None
-    if parts.scheme not in ("ws", "wss") or not host or parts.fragment or not url.isascii():
+    if parts.scheme not in ("ws", "wss") or not host or parts.fragment:
         return None
     secure = parts.scheme == "wss"
     return WebSocketURI(

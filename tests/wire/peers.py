@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.wire.framing import BINARY, CLOSE, PONG, TEXT, header, masked_header
+from app.wire.framing import BINARY, CLOSE, PING, PONG, TEXT, header, masked_header
 from app.wire.masking import apply_mask
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class Server:
                     return state
                 await asyncio.sleep(0.05)
 
+    async def said(self, word: str) -> int:
+        """Wait until its log has this word; gives in how many lines."""
+        async with asyncio.timeout(PATIENCE):
+            while not (count := sum(word in line for line in self.log)):
+                await asyncio.sleep(0.02)
+        return count
+
     async def open(self, sent: bytes = b"") -> Client:
         """Open TCP, and send this."""
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22))
@@ -138,6 +145,11 @@ class Client:
         except ConnectionError:
             pass
 
+    def deaf(self) -> Client:
+        """Read no more."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        return self
+
     def abort(self) -> None:
         self.writer.transport.abort()
 
@@ -194,4 +206,4 @@ async def _read_log(stream: asyncio.StreamReader, log: list[str]) -> None:
         log.append(line.decode())
 
 
-__all__ = ["BINARY", "CLOSE", "PONG", "TEXT", "Client", "Server", "frame", "serve"]
+__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "Client", "Server", "frame", "serve"]

@@ -62,6 +62,10 @@ class Hold(Echo):
 
     def text_received(self, payload: bytes) -> None: ...
 
+    def writing_paused(self) -> None: ...
+
+    def writing_resumed(self) -> None: ...
+
     def connection_lost(self, closed: Closed) -> None:
         self.ended.append(closed)
 
@@ -157,7 +161,8 @@ def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) ->
                 "ended": [[c.code, c.by_peer] for c in Hold.ended],
             }
         ).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -166,7 +171,6 @@ def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) ->
         elif scope["path"] == "/body":
             while (await receive()).get("more_body"):
                 pass
-            await state(send)
         else:
             await state(send)
 
