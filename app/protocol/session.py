@@ -52,7 +52,6 @@ ENVELOPE: Final = frozenset(
 )
 NORMAL_CLOSURE: Final = 1000
 # A vendor that refuses may say so in the same packet as its handshake, before `initialize` is out.
-OPENING: Final = frozenset((Phase.WAITING, Phase.OPENING))
 
 
 class Session:
@@ -202,11 +201,10 @@ class Session:
             return self.malformed_from_upstream()
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
-        if self.phase in OPENING:
+        if self.phase is Phase.OPENING:
             if kind == frames.ERROR:
                 return (Count("upstream_refused"), End(UPSTREAM_FAILED))
-            if self.phase is Phase.OPENING:
-                self.phase = advance(self.phase, Event.HEARD)
+            self.phase = advance(self.phase, Event.HEARD)
         if kind == frames.TEXT and self._texts_shown and "name" not in frame:
             return FORWARD if frame.keys() <= ENVELOPE else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
