@@ -201,7 +201,7 @@ class Session:
             return self.malformed_from_upstream()
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
-        if self.phase is Phase.OPENING:
+        if self.phase is not Phase.LIVE and self.phase is not Phase.FINISHED:
             if kind == frames.ERROR:
                 return (Count("upstream_refused"), End(UPSTREAM_FAILED))
             self.phase = advance(self.phase, Event.HEARD)
