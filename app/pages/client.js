@@ -213,9 +213,9 @@ export class RelayClient extends EventTarget {
         if (this.reason.code !== 1000) throw this.reason;
         return;
       } else {
-        await new Promise((wake) => {
-          for (const type of ['turn', 'ended']) this.addEventListener(type, wake, { once: true });
-        });
+        let offs;
+        await new Promise((wake) => (offs = ['turn', 'ended'].map((type) => this.on(type, wake))));
+        for (const off of offs) off();
       }
     }
   }
@@ -293,12 +293,9 @@ export class RelayClient extends EventTarget {
     if (this.state !== 'ended' && !this.#leaving) {
       this.#leaving = true;
       this.#call?.stop();
-      if (this.#everLive) {
-        this.#enqueue({ type: 'terminate' }, true);
-        this.#timers.leave = setTimeout(() => this.#end(new RelayError(1000)), LEAVE_WITHIN);
-      } else {
-        this.#end(new RelayError(1000));
-      }
+      this.#enqueue({ type: 'terminate' }, true);
+      const wait = this.#everLive ? LEAVE_WITHIN : 0;
+      this.#timers.leave = setTimeout(() => this.#end(new RelayError(1000)), wait);
     }
     return this.closed;
   }
@@ -407,8 +404,9 @@ export class RelayClient extends EventTarget {
 
   /** It cannot be saved: begin another if the page wants that, else it has ended. */
   #gone(error) {
+    if (this.#leaving) return this.#end(new RelayError(1000));
     const { renew } = this.#options;
-    if (!renew || !this.#everLive || error.retry === 'no' || error.code === 4408 || this.#leaving) return this.#end(error);
+    if (!renew || !this.#everLive || error.retry === 'no' || error.code === 4408) return this.#end(error);
     this.#resume = this.#invite = null;
     this.#finishTurn();
     this.#call?.stop();
@@ -514,7 +512,7 @@ export class RelayClient extends EventTarget {
     const { framesPerSecond, frameBurst } = this.#options;
     this.#clear('pump');
     while (this.#queue.length && this.#writable && ws.readyState === 1) {
-      const now = Date.now();
+      const now = performance.now();
       this.#tokens = Math.min(frameBurst, this.#tokens + ((now - this.#tokensAt) / 1000) * framesPerSecond);
       this.#tokensAt = now;
       if (this.#tokens < 1 || ws.bufferedAmount > HIGH_WATER) {
@@ -580,8 +578,9 @@ export class RelayClient extends EventTarget {
         this.result = frame.result ?? null;
         return this.#emit('result', this.result);
       case 'error': {
-        const error = data.code ? new RelayError(data.code, data) : new RelayError(0, { name: 'agent_error', retry: 'no', message: data.message });
-        if (data.code) this.#lastError = error; // why a close comes, if one comes now
+        const ours = data.code >= 1000;
+        const error = ours ? new RelayError(data.code, data) : new RelayError(0, { name: 'agent_error', retry: 'no', message: data.message });
+        if (ours) this.#lastError = error; // why a close comes, if one comes now
         this.#timers.told = setTimeout(() => (this.#lastError = null), 2000);
         return this.#emit('error', error);
       }
@@ -775,7 +774,8 @@ class Call {
   #options;
   #tell;
   #microphone = null;
-  #ready; // the microphone was opened
+  #ready; // the microphone is open, and offers so far are answered
+  #offered = false;
   #context = null;
   #meters = {};
   #found = new Set(); // types of our candidates
@@ -792,12 +792,13 @@ class Call {
       if (this.state === 'ended') stream?.getTracks().forEach((track) => track.stop());
       this.#microphone = stream;
       this.#listen('microphone', stream);
+      this.#after(this.#options.inviteTimeout, () => this.#offered || this.#fail(new CallProblem('no-offer')));
     });
     this.#ready.catch((problem) => this.#fail(problem));
-    this.#after(this.#options.inviteTimeout, () => this.state === 'starting' && this.#fail(new CallProblem('no-offer')));
   }
 
   invited(frame) {
+    this.#offered = true;
     this.#ready = this.#ready.then(() => this.#answer(frame)).catch((problem) => {
       if (this.state === 'connected') return; // a second offer that is no good changes nothing
       this.#fail(problem instanceof CallProblem ? problem : new CallProblem('bad-offer', { cause: problem }));

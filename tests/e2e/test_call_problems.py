@@ -108,7 +108,7 @@ async def test_an_agent_that_only_a_public_address_would_reach_is_told_from_sile
     page: Page,
 ) -> None:
     await page.evaluate("""() => {
-        // The agent's offer names a public address (TEST-NET-3), ours are host ones alone.
+        // The offer names a public address (TEST-NET-3), and ours are all host ones.
         const real = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
             return real.call(this, { type, sdp: sdp.replaceAll(/127\\.0\\.0\\.1/g, '203.0.113.7') });

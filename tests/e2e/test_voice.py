@@ -11,6 +11,7 @@ from playwright.async_api import expect
 
 from tests.e2e.calls import AGENT_TONE
 from tests.e2e.conftest import MICROPHONE_TONE
+from tests.pages.looks import assert_accessible, assert_fits, keep
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -149,6 +150,11 @@ async def test_the_widget_calls_mutes_presses_keys_and_hangs_up(
     await page.get_by_role("button", name="Unmute the microphone").click()
     await page.get_by_role("button", name="Microphone and speaker").click()
     await expect(page.get_by_label("Microphone", exact=True)).to_be_visible()
+    for width in (320, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await assert_accessible(page)
+        await assert_fits(page, width)
+        await keep(page, f"call-{width}")
     await page.get_by_role("button", name="Hang up").click()
     await expect(page.get_by_text("The conversation has ended.").first).to_be_visible()
     await expect(page.locator("#call")).to_be_hidden()

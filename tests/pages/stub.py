@@ -99,6 +99,7 @@ class StubGateway:
     async def _harden(self, _: web.Request, response: web.StreamResponse) -> None:
         response.headers["Content-Security-Policy"] = CSP
         response.headers["Cache-Control"] = "no-store"
+        response.headers["Access-Control-Allow-Origin"] = "*"
 
     def _page(self, path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(_: web.Request) -> web.StreamResponse:

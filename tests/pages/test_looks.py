@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
 
-from tests.pages import npm
+from tests.pages.looks import assert_accessible, assert_fits, keep
 from tests.pages.stub import StubGateway
 from tests.pages.stub_console import TOKEN, StubOperator
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIZES = [(320, 640), (768, 1024), (1280, 800)]
 LOOKS = [(*size, scheme) for size in SIZES for scheme in ("light", "dark")]
-
-
-async def assert_accessible(page: Page) -> None:
-    """No violation of any of axe-core's rules, in the page and in the widget's shadow."""
-    source = ((await npm.install()) / "axe-core" / "axe.min.js").read_text()
-    # By the driver and not by a script element: the page's policy stays as strict as it is.
-    await page.evaluate(f"{source}; undefined")
-    found: list[dict[str, Any]] = await page.evaluate(
-        "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
-    )
-    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
-
-
-async def assert_fits(page: Page, width: int) -> None:
-    """Nothing makes the page scroll sideways."""
-    assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
-
-
-async def keep(page: Page, name: str) -> None:
-    """A screenshot for people, where one is asked for by the variable SCREENSHOTS."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), LOOKS)

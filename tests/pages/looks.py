@@ -1,0 +1,34 @@
+"""What a page must look like to people, as far as a machine can tell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.pages import npm
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+
+async def assert_accessible(page: Page) -> None:
+    """No violation of any of axe-core's rules, in the page and in the widget's shadow."""
+    source = ((await npm.install()) / "axe-core" / "axe.min.js").read_text()
+    # By the driver and not by a script element: the page's policy stays as strict as it is.
+    await page.evaluate(f"{source}; undefined")
+    found: list[dict[str, Any]] = await page.evaluate(
+        "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
+    )
+    assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
+
+
+async def assert_fits(page: Page, width: int) -> None:
+    """Nothing makes the page scroll sideways."""
+    assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+async def keep(page: Page, name: str) -> None:
+    """A screenshot for people, where one is asked for by the variable SCREENSHOTS."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
