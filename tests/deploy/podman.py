@@ -73,7 +73,11 @@ def podman() -> Podman:
     """Write Podman's configuration, and check that what it calls is there."""
     if os.geteuid() != 0:
         pytest.fail("the image's proof needs root: debootstrap makes device files", pytrace=False)
-    for name, package in (("runc", "runc"), ("debootstrap", "debootstrap")):
+    for name, package in (
+        ("runc", "runc"),
+        ("debootstrap", "debootstrap"),
+        ("iptables", "iptables"),
+    ):
         binary(name, package)
     for name in ("netavark", "aardvark-dns"):
         if not Path(f"/usr/lib/podman/{name}").exists():

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
 
 SERVICES = ("redis", "postgres", "emulator", "gateway-1", "gateway-2", "haproxy", "prometheus")
+OWN_LIMITS = ("gateway-1", "gateway-2", "haproxy")
+# podman-compose 1.0 does not read the project's name from the file.
+FILES = (
+    "--project-name", "blackbox-relay", "-f", "compose.yaml", "-f", "compose.emulator.yaml",
+    "-f", "compose.here.yaml",
+)  # fmt: skip
+# Podman's own limit of processes is above what a container may have on some machines.
+HERE = {"services": {name: {"ulimits": {"nproc": 4096}} for name in OWN_LIMITS}}
 NATIVE = [Subprotocol("blackbox-relay.v1")]
 
 
@@ -42,8 +50,7 @@ class Started:
 
     def compose(self, *words: str, timeout: float = 300) -> str:
         return passes(
-            binary("podman-compose", "podman-compose"), "-f", "compose.yaml",
-            "-f", "compose.emulator.yaml", *words,
+            binary("podman-compose", "podman-compose"), *FILES, *words,
             cwd=self.directory, env=self.engine.environment, timeout=timeout,
         )  # fmt: skip
 
@@ -86,16 +93,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
             for line in env.splitlines()
         )
     (directory / ".env").write_text(env)
+    (directory / "compose.here.yaml").write_text(yaml.safe_dump(HERE))
     passes(binary("sh", "dash"), directory / "secrets.sh")
-    options = {"cwd": directory, "env": engine.environment}
-    down = [binary("podman-compose", "podman-compose"), "-f", "compose.yaml",
-            "-f", "compose.emulator.yaml", "down", "--volumes"]  # fmt: skip
-    run(*down, timeout=120, **options)
+    down = [binary("podman-compose", "podman-compose"), *FILES, "down", "--volumes"]
+    run(*down, cwd=directory, env=engine.environment, timeout=120)
     try:
         running.compose("up", "--detach", "--no-build", *SERVICES)
         yield running
     finally:
-        run(*down, timeout=400, **options)
+        run(*down, cwd=directory, env=engine.environment, timeout=400)
 
 
 async def answers(started: Started, port: int, path: str, status: int = 200) -> None:
