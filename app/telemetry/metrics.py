@@ -29,6 +29,25 @@ FAST: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 
 NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
+# What each metric's labels are called; the collectors below take them from here.
+LABELS: Final[dict[str, tuple[str, ...]]] = {
+    "relay_sessions": ("agent", "call_type"),
+    "relay_sessions_total": ("agent", "call_type", "close_code"),
+    "relay_frames_total": ("direction", "type"),
+    "relay_frame_bytes_total": ("direction",),
+    "relay_latency_seconds": ("direction",),
+    "relay_upstream_failures_total": ("kind",),
+    "relay_tool_calls_total": ("tool", "outcome"),
+    "relay_tool_seconds": ("tool",),
+    "relay_refusals_total": ("reason",),
+    "relay_resumes_total": ("outcome",),
+    "relay_upstream_unknown_types_total": ("kind",),
+    "relay_upstream_oddities_total": ("kind",),
+    "relay_state_errors_total": ("operation",),
+    "relay_history_dropped_total": ("kind",),
+    "relay_results_total": ("outcome",),
+}
+
 
 class Latency:
     """A histogram of seconds that costs a bisection: it is fed on the way of every frame."""
@@ -67,7 +86,7 @@ class Metrics:
         self.sessions_total = Counter(
             "relay_sessions_total",
             "Sessions that ended.",
-            ("agent", "call_type", "close_code"),
+            LABELS["relay_sessions_total"],
             registry=registry,
         )
         self.session_seconds = Histogram(
@@ -80,23 +99,35 @@ class Metrics:
             registry=registry,
         )
         self.upstream_failures_total = Counter(
-            "relay_upstream_failures_total", "Failed dials.", ("kind",), registry=registry
+            "relay_upstream_failures_total",
+            "Failed dials.",
+            LABELS["relay_upstream_failures_total"],
+            registry=registry,
         )
         self.tool_calls_total = Counter(
-            "relay_tool_calls_total", "Tool calls.", ("tool", "outcome"), registry=registry
+            "relay_tool_calls_total",
+            "Tool calls.",
+            LABELS["relay_tool_calls_total"],
+            registry=registry,
         )
         self.tool_seconds = Histogram(
             "relay_tool_seconds",
             "How long tools took.",
-            ("tool",),
+            LABELS["relay_tool_seconds"],
             buckets=NETWORK,
             registry=registry,
         )
         self.refusals_total = Counter(
-            "relay_refusals_total", "Refused browsers and frames.", ("reason",), registry=registry
+            "relay_refusals_total",
+            "Refused browsers and frames.",
+            LABELS["relay_refusals_total"],
+            registry=registry,
         )
         self.resumes_total = Counter(
-            "relay_resumes_total", "Attempts to resume.", ("outcome",), registry=registry
+            "relay_resumes_total",
+            "Attempts to resume.",
+            LABELS["relay_resumes_total"],
+            registry=registry,
         )
         self.loop_lag_seconds = Gauge(
             "relay_loop_lag_seconds", "How late the event loop runs.", registry=registry
@@ -104,29 +135,32 @@ class Metrics:
         self.upstream_unknown_types_total = Counter(
             "relay_upstream_unknown_types_total",
             "Frames from the vendor with a type or field that nobody knew.",
-            ("kind",),
+            LABELS["relay_upstream_unknown_types_total"],
             registry=registry,
         )
         self.upstream_oddities_total = Counter(
             "relay_upstream_oddities_total",
             "Frames from the vendor that were not relayed as they came.",
-            ("kind",),
+            LABELS["relay_upstream_oddities_total"],
             registry=registry,
         )
         self.state_errors_total = Counter(
             "relay_state_errors_total",
             "Failed calls to the shared store.",
-            ("operation",),
+            LABELS["relay_state_errors_total"],
             registry=registry,
         )
         self.history_dropped_total = Counter(
             "relay_history_dropped_total",
             "Records that history lost.",
-            ("kind",),
+            LABELS["relay_history_dropped_total"],
             registry=registry,
         )
         self.results_total = Counter(
-            "relay_results_total", "Result webhooks.", ("outcome",), registry=registry
+            "relay_results_total",
+            "Result webhooks.",
+            LABELS["relay_results_total"],
+            registry=registry,
         )
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
@@ -145,6 +179,14 @@ class Metrics:
         """Say where to look when asked: (agent, call type) of live sessions, bytes that wait."""
         self.live, self.outbox = live, outbox
 
+    def described(self) -> list[tuple[str, str, tuple[str, ...], str]]:
+        """Name, kind, labels and meaning of every metric, by name."""
+        described = []
+        for metric in self.registry.collect():
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            described.append((name, metric.type, LABELS.get(name, ()), metric.documentation))
+        return sorted(described)
+
     def exposition(self) -> bytes:
         """What `/metrics` answers: Prometheus' text format."""
         return generate_latest(self.registry)
@@ -159,21 +201,23 @@ class _Hot(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read the numbers as they stand."""
         sessions = GaugeMetricFamily(
-            "relay_sessions", "Live sessions.", labels=("agent", "call_type")
+            "relay_sessions", "Live sessions.", labels=LABELS["relay_sessions"]
         )
         for labels, count in Tallied(self._metrics.live()).items():
             sessions.add_metric(labels, count)
         yield sessions
         frames = CounterMetricFamily(
-            "relay_frames", "Frames that arrived.", labels=("direction", "type")
+            "relay_frames", "Frames that arrived.", labels=LABELS["relay_frames_total"]
         )
         size = CounterMetricFamily(
-            "relay_frame_bytes", "Bytes of the frames that arrived.", labels=("direction",)
+            "relay_frame_bytes",
+            "Bytes of the frames that arrived.",
+            labels=LABELS["relay_frame_bytes_total"],
         )
         latency = HistogramMetricFamily(
             "relay_latency_seconds",
             "From a frame's arrival to its write.",
-            labels=("direction",),
+            labels=LABELS["relay_latency_seconds"],
         )
         tally = self._metrics.tally
         for direction, counted, observed in (

@@ -58,7 +58,7 @@ class Running:
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self.secrets = {"API key": KEY, "service token": SERVICE_TOKEN}
         self._arguments = arguments
-        self._environment = environment
+        self.environment = environment
         self._reading: asyncio.Task[None] | None = None
         self._lines: list[str] = []
         self.process: Process | None = None
@@ -68,7 +68,7 @@ class Running:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             *self._arguments,
-            env=self._environment,
+            env=self.environment,
             cwd=ROOT,
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,

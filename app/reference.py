@@ -1,6 +1,6 @@
-"""`.env.example` and the README's table, written from the settings themselves.
+"""`.env.example` and the README's tables, written from the code itself.
 
-`python -m app.settings.reference` writes both anew; a test fails while they differ.
+`python -m app.reference` writes them anew; a test fails while they differ.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ByteSize, SecretStr
 
+from app.protocol.closing import CLOSE_REASONS
 from app.settings.model import PREFIX, Settings
+from app.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-BEGIN: Final = "<!-- settings: written by python -m app.settings.reference -->"
-END: Final = "<!-- /settings -->"
 KIB: Final = 1024
 HEAD: Final = """\
 # Every variable of Blackbox Relay, with its default. Copy to .env and uncomment what you change.
@@ -53,8 +53,8 @@ def env_example() -> str:
     return "\n".join([HEAD, *blocks])
 
 
-def table() -> str:
-    """The README's table."""
+def settings_table() -> str:
+    """Every variable."""
     rows = [
         f"| `{PREFIX}{name.upper()}` | {f'`{shown(field)}`' if shown(field) else '-'} "
         f"| {field.description} |"
@@ -63,18 +63,48 @@ def table() -> str:
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def with_table(readme: str) -> str:
-    """A README with the table between its two markers."""
-    pattern = f"{re.escape(BEGIN)}.*?{re.escape(END)}"
-    written = f"{BEGIN}\n{table()}\n{END}"
-    return re.sub(pattern, lambda _: written, readme, count=1, flags=re.DOTALL)
+def close_codes_table() -> str:
+    """Every close code."""
+    rows = [
+        f"| {reason.code} | {reason.name} | {reason.message} | {reason.retry.value}"
+        f"{', after `retryAfter`' if reason.retry_after else ''} |"
+        for reason in CLOSE_REASONS
+    ]
+    head = ["| code | name | what a page may show | try again |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def metrics_table() -> str:
+    """Every metric."""
+    rows = [
+        f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels) or '-'} | {text} |"
+        for name, kind, labels, text in Metrics(1).described()
+    ]
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
+
+
+TABLES: Final = {
+    "settings": settings_table,
+    "close codes": close_codes_table,
+    "metrics": metrics_table,
+}
+
+
+def with_tables(readme: str) -> str:
+    """A README with each table between its two markers."""
+    for name, written in TABLES.items():
+        begin, end = f"<!-- {name}: written by python -m app.reference -->", f"<!-- /{name} -->"
+        pattern = f"<!-- {name}[^>]*-->.*?{re.escape(end)}"
+        replaced = f"{begin}\n{written()}\n{end}"
+        readme = re.sub(pattern, replaced.replace("\\", r"\\"), readme, count=1, flags=re.DOTALL)
+    return readme
 
 
 def main() -> None:
     """Write both files, in the working directory."""
     Path(".env.example").write_text(env_example(), encoding="utf-8")
     readme = Path("README.md")
-    readme.write_text(with_table(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
