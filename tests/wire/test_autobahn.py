@@ -19,7 +19,7 @@ from app.wire.wiring import Wiring
 from tests.wire.autobahn import (
     ALL,
     QUICK,
-    SuiteMissing,
+    SuiteMissingError,
     examine_server,
     failed,
     fuzzing_server,
@@ -84,7 +84,7 @@ http {{
 def _suite() -> None:
     try:
         install()
-    except SuiteMissing as missing:
+    except SuiteMissingError as missing:
         pytest.fail(str(missing))
 
 
