@@ -83,13 +83,25 @@ def _call(*command: str, **env: str) -> None:
         raise SuiteMissingError(f"{MISSING}\n{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
-async def examine_server(
+async def examine_server(url: str, room: Path, cases: Sequence[str]) -> dict[str, Any]:
+    """Run the fuzzing client against a server; gives its verdict of each case.
+
+    What failed is examined once more, by itself: the suite gives a peer a second for its close,
+    which on a busy machine may be too short. A fault of the peer's fails again.
+    """
+    report = await _examine(url, room, cases, timeout=1000)
+    doubtful = failed(report)
+    if doubtful:
+        report |= await _examine(url, room, list(doubtful), timeout=100)
+    return report
+
+
+async def _examine(
     url: str,
     room: Path,
     cases: Sequence[str],
     timeout: float,  # noqa: ASYNC109
 ) -> dict[str, Any]:
-    """Run the fuzzing client against a server; gives its verdict of each case."""
     spec = {
         "outdir": str(room / "report"),
         "servers": [{"agent": "lane", "url": url}],
