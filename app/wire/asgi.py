@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocketDisconnect
 
-from app.wire.framing import TOO_LARGE
+from app.wire.frames import TOO_LARGE
 from app.wire.nobody import NOBODY
 from app.wire.socket import ABNORMAL, Closed
 

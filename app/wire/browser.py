@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.wire.connection import Connection
-from app.wire.framing import header
+from app.wire.frames import header
 
 if TYPE_CHECKING:
     import asyncio

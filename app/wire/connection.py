@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from app.errors import PeerError
 from app.protocol.closing import TOO_MANY, TOO_SLOW
-from app.wire.framing import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    Parser,
-    close_payload,
-)
+from app.wire.channel import CLOSING, LOST, OPEN, OVER, Channel
+from app.wire.frames import CLOSE, PING, PONG, close_payload
+from app.wire.framing import Parser
 from app.wire.nobody import NOBODY
 from app.wire.rate import TokenBucket
 from app.wire.socket import ABNORMAL, Closed, Forewarned
@@ -28,20 +22,15 @@ if TYPE_CHECKING:
     from app.wire.socket import Receiver
     from app.wire.wiring import Wiring
 
-OPEN: Final = 0
-CLOSING: Final = 1  # our close is out, the peer's is awaited
-OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
-LOST: Final = 3  # the transport is gone
-
 _MANY: Final = 64
 
 
-class Connection(asyncio.Protocol):
+class Connection(Channel):
     """A `Socket` of either role; a subclass says which, and what its frames look like.
 
     Its transport must not be reading when it is made; `open` starts that. `leg` is the word for
-    logs. The life of one is OPEN → CLOSING → OVER → LOST, with any of them left out. The owner
-    hears of the end as soon as there is nothing more to deliver, before TCP is wound up.
+    logs. The owner hears of the end as soon as there is nothing more to deliver, before TCP is
+    wound up.
     """
 
     is_server: bool
@@ -50,20 +39,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_closed",
         "_controls",
-        "_cork",
         "_discarded",
         "_early",
-        "_heard",
         "_limits",
         "_loop",
-        "_owner",
         "_parser",
         "_pinged",
-        "_reading",
         "_slot",
-        "_state",
-        "_transport",
-        "_wiring",
         "on_binary",
     )
 
@@ -71,39 +53,26 @@ class Connection(asyncio.Protocol):
         self, transport: asyncio.Transport, limits: WireLimits, wiring: Wiring, early: bytes = b""
     ) -> None:
         """`early` is what came behind the handshake: delivered first, by `open`."""
+        super().__init__(transport, limits, wiring)
         self._loop = asyncio.get_running_loop()
-        self._transport = transport
         self._limits = limits
-        self._wiring = wiring
         self._early = early
-        self._owner: Receiver = NOBODY
         self._parser = Parser(
             self,
             origin=None if self.is_server else wiring.origin,
             max_message=limits.max_message,
             max_fragments=limits.max_fragments,
         )
-        self._cork: list[bytes] = []
-        self._state = OPEN
         self._closed: Closed | None = None
-        self._reading = False
-        self._heard = True
         self._pinged = False
         self._discarded = 0
         self._controls: TokenBucket | None = None
         self._slot = NEVER
         self.on_binary: Callable[[bytes], None] | None = None
-        transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
         if limits.ping_interval > 0:
             self._set_deadline(limits.ping_interval * (1 - wiring.wheel.spread() / 2))
 
     # The socket, for its owner
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that were sent and still wait to be written to the kernel, corked ones included."""
-        corked = sum(map(len, self._cork)) if self._cork else 0
-        return self._transport.get_write_buffer_size() + corked
 
     def open(self, receiver: Receiver) -> None:
         """Name the owner and start delivering; bytes that came before are delivered first."""
@@ -113,50 +82,7 @@ class Connection(asyncio.Protocol):
             return
         self._owner = receiver
         self._parser.text = receiver.text_received
-        early, self._early = self._early, b""
-        self.resume_reading()
-        if early:
-            self.data_received(early)
-
-    def send_text(self, payload: bytes) -> None:
-        """Send one text message; corked until the batch ends, if one is being delivered."""
-        if self._state:
-            return
-        wiring = self._wiring
-        if wiring.batching:
-            # Pieces are joined when the cork is pulled: a payload is copied once.
-            cork = self._cork
-            if not cork:
-                wiring.corked.append(self)
-            cork += self._frame(TEXT, payload)
-        else:
-            self._transport.write(b"".join(self._frame(TEXT, payload)))
-
-    def send_binary(self, payload: bytes) -> None:
-        """Send one binary message; `on_binary` takes those that come, where it is set."""
-        if self._state == OPEN:
-            self._write(BINARY, payload)
-
-    def flush(self) -> None:
-        """Write what `send_text` corked, in one write."""
-        cork = self._cork
-        if cork:
-            data = b"".join(cork)
-            cork.clear()  # first: a full transport calls the owner, who may send
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        """Stop reading, so that TCP slows the peer down; what was read is still delivered."""
-        if self._reading and self._state == OPEN:
-            self._reading = False
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        if not self._reading and self._state != LOST and not self._transport.is_closing():
-            self._reading = True
-            self._heard = True  # silence that we asked for is not the peer's
-            self._transport.resume_reading()
+        self._read_on()
 
     def close(self, code: int, reason: str = "") -> None:
         """Flush, start the closing handshake, and give it its time-out (RFC 6455 §7.1.1)."""
@@ -166,10 +92,7 @@ class Connection(asyncio.Protocol):
         self._state = CLOSING
         self._parser.text = NOBODY.text_received
         self._set_deadline(self._limits.close_timeout)
-        self.resume_reading()  # the peer's answer must be seen
-        early, self._early = self._early, b""
-        if early:
-            self.data_received(early)
+        self._read_on()  # the peer's answer must be seen
 
     def abort(self) -> None:
         """Drop the connection at once; the owner hears of it in the loop's next turn."""
@@ -206,14 +129,6 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         """Let the transport close itself: a half-open WebSocket is of no use."""
         return None
-
-    def pause_writing(self) -> None:
-        """Pass on that the peer reads slowly."""
-        self._owner.writing_paused()
-
-    def resume_writing(self) -> None:
-        """Pass on that the peer caught up."""
-        self._owner.writing_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Take note that TCP is gone, however it went."""
@@ -304,19 +219,21 @@ class Connection(asyncio.Protocol):
 
     # The rest
 
-    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
-        """Make the pieces of a whole frame of this role."""
-        raise NotImplementedError
+    def _read_on(self) -> None:
+        """Read, once what came before has been delivered.
 
-    def _write(self, opcode: int, payload: bytes) -> None:
-        """Send a frame behind what is corked."""
-        wiring = self._wiring
-        if wiring.batching:
-            if not self._cork:
-                wiring.corked.append(self)
-            self._cork += self._frame(opcode, payload)
+        That is a batch, and a batch must not begin within another: so not now.
+        """
+        if self._early:
+            self._loop.call_soon(self._deliver_early)
         else:
-            self._transport.write(b"".join(self._frame(opcode, payload)))
+            self.resume_reading()
+
+    def _deliver_early(self) -> None:
+        early, self._early = self._early, b""
+        self.resume_reading()
+        if early and self._state != LOST:
+            self.data_received(early)
 
     def _end(self, closed: Closed) -> None:
         """Tell the owner, once, that nothing more will come."""

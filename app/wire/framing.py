@@ -7,50 +7,35 @@ code that the RFC gives it; the parser must not be fed after one.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.errors import PeerError
+from app.wire.frames import (
+    BINARY,
+    CLOSE,
+    CONT,
+    FIN,
+    MASKED,
+    MAX_16,
+    MAX_CONTROL,
+    NOT_UTF8,
+    PING,
+    PONG,
+    PROTOCOL_ERROR,
+    RESERVED,
+    TEXT,
+    TOO_LARGE,
+    parse_close,
+)
 from app.wire.masking import apply_mask
-from app.wire.socket import NO_STATUS
 
 if TYPE_CHECKING:
     from codecs import IncrementalDecoder
 
     from app.wire.origin import Origin
 
-CONT: Final = 0x0
-TEXT: Final = 0x1
-BINARY: Final = 0x2
-CLOSE: Final = 0x8
-PING: Final = 0x9
-PONG: Final = 0xA
-FIN: Final = 0x80
-RESERVED: Final = 0x70
-MASKED: Final = 0x80
-
-PROTOCOL_ERROR: Final = 1002
-NOT_UTF8: Final = 1007
-TOO_LARGE: Final = 1009
-
 _FIN_TEXT: Final = FIN | TEXT
 _OPCODES: Final = frozenset((CONT, TEXT, BINARY, CLOSE, PING, PONG))
-_MAX_CONTROL: Final = 125
-# RFC 6455 §7.4.1 and the registry it opened (1012-1014); 3000-4999 are free (§7.4.2).
-_CLOSE_CODES: Final = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))
-
-# Headers (§5.2), the short ones ready-made: they are on the hot path.
-_MAX_16: Final = 0xFFFF
-_LONG: Final = Struct(">BBH").pack
-_LONGEST: Final = Struct(">BBQ").pack
-_SHORT: Final = tuple(
-    tuple(bytes((FIN | opcode, size)) for size in range(_MAX_CONTROL + 1)) for opcode in range(16)
-)
-_SHORT_MASKED: Final = tuple(
-    tuple(bytes((FIN | opcode, MASKED | size)) for size in range(_MAX_CONTROL + 1))
-    for opcode in range(16)
-)
-
 _Utf8 = getincrementaldecoder("utf-8")
 
 
@@ -161,14 +146,14 @@ class Parser:
             head = data[position]
             # The right mask bit becomes 0, so that the usual case is one comparison.
             size = data[position + 1] ^ masked
-            if size > _MAX_CONTROL:
+            if size > MAX_CONTROL:
                 if size == 126:  # noqa: PLR2004 - RFC 6455 §5.2
                     start = position + 4
                     if start > end:
                         self._hold(data, position, start)
                         return
                     size = data[position + 2] << 8 | data[position + 3]
-                    if size <= _MAX_CONTROL:
+                    if size <= MAX_CONTROL:
                         stretched = position
                 elif size == 127:  # noqa: PLR2004
                     start = position + 10
@@ -176,7 +161,7 @@ class Parser:
                         self._hold(data, position, start)
                         return
                     size = int.from_bytes(data[position + 2 : start], "big")
-                    if size <= _MAX_16:
+                    if size <= MAX_16:
                         stretched = position
                 else:
                     raise PeerError(PROTOCOL_ERROR, "wrong masking")
@@ -231,7 +216,7 @@ class Parser:
         if opcode not in _OPCODES:
             raise PeerError(PROTOCOL_ERROR, "unknown opcode")
         if opcode & 0x08:
-            if size > _MAX_CONTROL or not head & FIN:
+            if size > MAX_CONTROL or not head & FIN:
                 raise PeerError(PROTOCOL_ERROR, "control frame too long or in fragments")
         elif size + self._size > self._max_message:
             raise PeerError(TOO_LARGE, "message too large")
@@ -286,47 +271,6 @@ class Parser:
             code, reason = parse_close(payload)
             self.stop()
             self.sink.close_received(code, reason)
-
-
-def header(opcode: int, size: int) -> bytes:
-    """Make the header of a whole unmasked frame: a server's."""
-    if size <= _MAX_CONTROL:
-        return _SHORT[opcode][size]
-    if size <= _MAX_16:
-        return _LONG(FIN | opcode, 126, size)
-    return _LONGEST(FIN | opcode, 127, size)
-
-
-def masked_header(opcode: int, size: int) -> bytes:
-    """Make the header of a whole masked frame, up to the key: a client's."""
-    if size <= _MAX_CONTROL:
-        return _SHORT_MASKED[opcode][size]
-    if size <= _MAX_16:
-        return _LONG(FIN | opcode, MASKED | 126, size)
-    return _LONGEST(FIN | opcode, MASKED | 127, size)
-
-
-def parse_close(payload: bytes) -> tuple[int, str]:
-    """Take a close frame's code and reason apart; 1005 where it has none (§7.1.5)."""
-    if not payload:
-        return NO_STATUS, ""
-    try:
-        reason = payload[2:].decode()
-    except UnicodeDecodeError:
-        raise PeerError(NOT_UTF8, "close reason not UTF-8") from None
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or code not in _CLOSE_CODES:
-        raise PeerError(PROTOCOL_ERROR, "invalid close code")
-    return code, reason
-
-
-def close_payload(code: int, reason: str = "") -> bytes:
-    """Make a close frame's payload; the reason is cut to what a control frame holds (§5.5)."""
-    if code == NO_STATUS:
-        return b""
-    room = _MAX_CONTROL - 2
-    text = reason.encode()[:room].decode(errors="ignore").encode()
-    return code.to_bytes(2, "big") + text
 
 
 def _check_utf8(payload: bytes) -> None:

@@ -16,7 +16,7 @@ from websockets.uri import WebSocketURI
 
 from app.errors import RelayError
 from app.wire.connection import Connection
-from app.wire.framing import masked_header
+from app.wire.frames import masked_header
 from app.wire.masking import apply_mask
 from app.wire.wiring import Wiring
 

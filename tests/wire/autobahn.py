@@ -33,12 +33,12 @@ QUICK = ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*")
 ALL = (*QUICK, "9.*", "12.*", "13.*")
 
 
-class SuiteMissing(Exception):
+class SuiteMissingError(Exception):
     """The suite cannot be had here; the message says what to install."""
 
 
 def install() -> Path:
-    """Give `wstest`, building it where it is not there. Raises SuiteMissing."""
+    """Give `wstest`, building it where it is not there. Raises SuiteMissingError."""
     CACHE.mkdir(exist_ok=True)
     done = ROOM / "installed"
     with (CACHE / "autobahn.lock").open("w") as lock:
@@ -51,7 +51,7 @@ def install() -> Path:
 def _build(done: Path) -> None:
     python = next(filter(_runs, _pythons()), None)
     if python is None or shutil.which("gcc") is None:
-        raise SuiteMissing(MISSING)
+        raise SuiteMissingError(MISSING)
     tool = CACHE / "autobahn-virtualenv"
     shutil.rmtree(ROOM, ignore_errors=True)
     shutil.rmtree(tool, ignore_errors=True)
@@ -80,16 +80,28 @@ def _call(*command: str, **env: str) -> None:
         command, capture_output=True, text=True, check=False, env={**os.environ, **env}
     )
     if done.returncode:
-        raise SuiteMissing(f"{MISSING}\n{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        raise SuiteMissingError(f"{MISSING}\n{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
-async def examine_server(
+async def examine_server(url: str, room: Path, cases: Sequence[str]) -> dict[str, Any]:
+    """Run the fuzzing client against a server; gives its verdict of each case.
+
+    What failed is examined once more, by itself: the suite gives a peer a second for its close,
+    which on a busy machine may be too short. A fault of the peer's fails again.
+    """
+    report = await _examine(url, room, cases, timeout=1000)
+    doubtful = failed(report)
+    if doubtful:
+        report |= await _examine(url, room, list(doubtful), timeout=100)
+    return report
+
+
+async def _examine(
     url: str,
     room: Path,
     cases: Sequence[str],
     timeout: float,  # noqa: ASYNC109
 ) -> dict[str, Any]:
-    """Run the fuzzing client against a server; gives its verdict of each case."""
     spec = {
         "outdir": str(room / "report"),
         "servers": [{"agent": "lane", "url": url}],

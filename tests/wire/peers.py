@@ -11,14 +11,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.wire.framing import BINARY, CLOSE, PING, PONG, TEXT, header, masked_header
+from app.wire.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, header, masked_header
 from app.wire.masking import apply_mask
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 KEY = b"\x12\x34\x56\x78"
 PATIENCE = 20.0
+MB = 1000 * 1000
+ROOM = 12  # MB that a server may grow by under any attack: code paths, buffers, a bounded backlog
 
 HANDSHAKE = (
     b"GET %s HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -72,19 +75,26 @@ class Server:
 
     async def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until its state is so."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                state = await self.state()
-                if condition(state):
-                    return state
-                await asyncio.sleep(0.05)
+
+        async def so() -> dict[str, Any] | None:
+            state = await self.state()
+            return state if condition(state) else None
+
+        found: dict[str, Any] = await until(so, within=PATIENCE)
+        return found
 
     async def said(self, word: str) -> int:
         """Wait until its log has this word; gives in how many lines."""
-        async with asyncio.timeout(PATIENCE):
-            while not (count := sum(word in line for line in self.log)):
-                await asyncio.sleep(0.02)
+        count: int = await until(lambda: sum(word in line for line in self.log), within=PATIENCE)
         return count
+
+    async def warm(self) -> float:
+        """Let one connection live and die, so that growth from here on is the attack's alone."""
+        client = await self.connect()
+        client.send(TEXT, b"hello")
+        assert await client.receive() == (TEXT, b"hello")
+        await client.leave()
+        return self.rss
 
     async def open(self, sent: bytes = b"") -> Client:
         """Open TCP, and send this."""
@@ -203,7 +213,7 @@ async def serve(
 
 async def _read_log(stream: asyncio.StreamReader, log: list[str]) -> None:
     async for line in stream:
-        log.append(line.decode())
+        log += [line.decode()]
 
 
-__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "Client", "Server", "frame", "serve"]
+__all__ = ["BINARY", "CLOSE", "CONT", "PING", "PONG", "TEXT", "Client", "Server", "frame", "serve"]

@@ -15,8 +15,7 @@ import gc
 import json
 import os
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import structlog
@@ -27,9 +26,11 @@ from app.wire.connection import Connection
 from app.wire.lane import take
 from app.wire.limits import WireLimits
 from app.wire.server import make_protocols
-from app.wire.socket import Closed, Socket
-from app.wire.upstream import DialError, dial
+from app.wire.upstream import dial
 from app.wire.wiring import Wiring
+
+if TYPE_CHECKING:
+    from app.wire.socket import Closed, Socket
 
 
 class Echo:
@@ -56,9 +57,11 @@ class Echo:
 
 
 class Hold(Echo):
-    """Says nothing, and remembers how it ended."""
+    """Says nothing, reads on whatever waits, and remembers how it ended."""
 
-    ended: list[Closed] = []  # noqa: RUF012 - read by /state
+    def __init__(self, socket: Socket, ended: list[Closed]) -> None:
+        super().__init__(socket)
+        self.ended = ended
 
     def text_received(self, payload: bytes) -> None: ...
 
@@ -86,7 +89,7 @@ class Push(Echo):
         self.paused = False
         self.start()
 
-    def text_received(self, payload: bytes) -> None:
+    def text_received(self, payload: bytes) -> None:  # noqa: ARG002
         self.start()
 
 
@@ -113,34 +116,39 @@ class Leg(Echo):
         self.other.socket.close(1000 if closed.code < 1000 or closed.code in (1005, 1006) else 4502)
 
 
-def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) -> Any:
-    async def websocket(scope: Any, receive: Any, send: Any) -> None:
-        ws = WebSocket(scope, receive, send)
+class App:
+    """The ASGI application."""
+
+    def __init__(self, limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) -> None:
+        self.limits = limits
+        self.upstream_limits = upstream_limits
+        self.wiring = wiring
+        self.ended: list[Closed] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await self.websocket(WebSocket(scope, receive, send))
+        elif scope["path"] == "/body":
+            while (await receive()).get("more_body"):
+                pass
+        else:
+            await self.state(send)
+
+    async def websocket(self, ws: WebSocket) -> None:
         path = ws.url.path
-        query = parse_qs(ws.url.query)
-        upstream = None
-        if path == "/relay":
-            url = f"ws://127.0.0.1:{query['to'][0]}{query.get('path', ['/ws'])[0]}"
-            try:
-                upstream = await dial(url, limits=upstream_limits, timeout=5, wiring=wiring)
-            except DialError:
-                await ws.close()
-                return
+        upstream = await self.dial(ws) if path == "/relay" else None
         await ws.accept()
         if path == "/plain":
-            try:
-                while True:
-                    await ws.send_text(await ws.receive_text())
-            except WebSocketDisconnect:
-                return
-        socket = take(ws, limits)
+            await self.plain(ws)
+            return
+        socket = take(ws, self.limits)
         if upstream is not None:
             browser_leg, upstream_leg = Leg(socket), Leg(upstream)
             browser_leg.other, upstream_leg.other = upstream_leg, browser_leg
             socket.open(browser_leg)
             upstream.open(upstream_leg)
         elif path == "/hold":
-            socket.open(Hold(socket))
+            socket.open(Hold(socket, self.ended))
         elif path == "/push":
             push = Push(socket)
             socket.open(push)
@@ -151,30 +159,30 @@ def make_app(limits: WireLimits, upstream_limits: WireLimits, wiring: Wiring) ->
             socket.open(Echo(socket))
         await socket.run()
 
-    async def state(send: Any) -> None:
+    async def dial(self, ws: WebSocket) -> Socket:
+        query = parse_qs(ws.url.query)
+        url = f"ws://127.0.0.1:{query['to'][0]}{query['path'][0]}"
+        return await dial(url, limits=self.upstream_limits, timeout=5, wiring=self.wiring)
+
+    async def plain(self, ws: WebSocket) -> None:
+        try:
+            while True:
+                await ws.send_text(await ws.receive_text())
+        except WebSocketDisconnect:
+            return
+
+    async def state(self, send: Any) -> None:
         gc.collect()
-        body = json.dumps(
-            {
-                "fds": len(os.listdir("/proc/self/fd")),
-                "tasks": len(asyncio.all_tasks()),
-                "deadlines": len(wiring.wheel),
-                "ended": [[c.code, c.by_peer] for c in Hold.ended],
-            }
-        ).encode()
+        found = {
+            "fds": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - quicker than a path
+            "tasks": len(asyncio.all_tasks()),
+            "deadlines": len(self.wiring.wheel),
+            "ended": [[closed.code, closed.by_peer] for closed in self.ended],
+        }
+        body = json.dumps(found).encode()
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await websocket(scope, receive, send)
-        elif scope["path"] == "/body":
-            while (await receive()).get("more_body"):
-                pass
-        else:
-            await state(send)
-
-    return app
 
 
 class Announcing(uvicorn.Server):
@@ -197,7 +205,7 @@ def main() -> None:
     wiring = Wiring()
     http, ws = make_protocols(limits, wiring)
     config = uvicorn.Config(
-        make_app(limits, upstream_limits, wiring),
+        App(limits, upstream_limits, wiring),
         host=arguments.host,
         port=arguments.port,
         http=http,
@@ -212,5 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    Path("/proc/self/comm").write_text("wire-serve")
     main()

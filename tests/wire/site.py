@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import uvicorn
 
 from app.wire.limits import WireLimits
 from app.wire.server import make_protocols
 from app.wire.wiring import Wiring
+from tests.support.waiting import until
 from tests.wire.peers import HANDSHAKE, PATIENCE, Client
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class _Server(uvicorn.Server):
@@ -50,9 +48,9 @@ class Site:
         port = self.server.servers[0].sockets[0].getsockname()[1]
         return f"ws://127.0.0.1:{port}/ws"
 
-    async def __aenter__(self) -> Site:
+    async def __aenter__(self) -> Self:
         self._serving = asyncio.create_task(self.server.serve())
-        await self.until(lambda: self.server.started)
+        await until(lambda: self.server.started)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -62,11 +60,6 @@ class Site:
         self.server.should_exit = True
         async with asyncio.timeout(PATIENCE):
             await self._serving
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await asyncio.sleep(0.01)
 
     async def connect(self) -> Client:
         port = self.server.servers[0].sockets[0].getsockname()[1]

@@ -19,7 +19,7 @@ from app.wire.wiring import Wiring
 from tests.wire.autobahn import (
     ALL,
     QUICK,
-    SuiteMissing,
+    SuiteMissingError,
     examine_server,
     failed,
     fuzzing_server,
@@ -84,7 +84,7 @@ http {{
 def _suite() -> None:
     try:
         install()
-    except SuiteMissing as missing:
+    except SuiteMissingError as missing:
         pytest.fail(str(missing))
 
 
@@ -92,7 +92,7 @@ def _suite() -> None:
 async def test_the_lane_conforms(tmp_path: Path) -> None:
     async with serve(**WIDE) as server:
         url = f"ws://127.0.0.1:{server.port}/echo"
-        report = await examine_server(url, tmp_path, QUICK, timeout=100)
+        report = await examine_server(url, tmp_path, QUICK)
     assert failed(report) == {}
     assert len(report) == CASES_QUICK
 
@@ -110,7 +110,7 @@ async def test_the_upstream_leg_conforms(tmp_path: Path) -> None:
 async def test_the_lane_conforms_in_every_case(way: str, tmp_path: Path) -> None:
     async with serve(**WIDE) as server, proxied(way, server.port, tmp_path) as port:
         url = f"ws://127.0.0.1:{port}/echo"
-        report = await examine_server(url, tmp_path, ALL, timeout=1000)
+        report = await examine_server(url, tmp_path, ALL)
     assert failed(report) == {}
     assert sum(not case.startswith(("12.", "13.")) for case in report) == CASES_1_TO_10
 

@@ -3,87 +3,29 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
-from websockets.uri import parse_uri
 
-from app.errors import PeerError
-from app.wire.framing import (
+from app.wire.frames import (
     BINARY,
     CLOSE,
     CONT,
     PING,
     PONG,
     TEXT,
-    Parser,
     close_payload,
     header,
     masked_header,
     parse_close,
 )
+from app.wire.framing import Parser
 from app.wire.masking import apply_mask, mask_keys
 from app.wire.origin import Origin
+from tests.wire.listeners import MAX_FRAGMENTS, MAX_MESSAGE, Heard, chop, heard
 from tests.wire.peers import frame
-
-MAX_MESSAGE = 1000
-MAX_FRAGMENTS = 8
-
-
-class Heard:
-    """Writes down what a parser says."""
-
-    def __init__(self, *, server: bool = True, max_message: int = MAX_MESSAGE) -> None:
-        self.events: list[tuple[Any, ...]] = []
-        self.parser = Parser(
-            self,
-            origin=None if server else Origin(),
-            max_message=max_message,
-            max_fragments=MAX_FRAGMENTS,
-        )
-        self.fault: PeerError | None = None
-        self.closed_within_message = False
-
-    def text_received(self, payload: bytes) -> None:
-        self.events.append(("text", payload))
-
-    def binary_received(self, payload: bytes) -> None:
-        self.events.append(("binary", payload))
-
-    def ping_received(self, payload: bytes) -> None:
-        self.events.append(("ping", payload))
-
-    def pong_received(self, payload: bytes) -> None:
-        self.events.append(("pong", payload))
-
-    def close_received(self, code: int, reason: str) -> None:
-        self.closed_within_message = self.parser.within_message
-        self.events.append(("close", code, reason))
-
-    def feed(self, data: bytes) -> Heard:
-        if self.fault is None:
-            try:
-                self.parser.feed(data)
-            except PeerError as fault:
-                self.fault = fault
-        return self
-
-    @property
-    def verdict(self) -> int | None:
-        return None if self.fault is None else self.fault.code
-
-
-def heard(data: bytes, **options: Any) -> Heard:
-    return Heard(**options).feed(data)
-
-
-# Rules
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 999, 1000])
@@ -272,16 +214,6 @@ events = st.lists(
 OPCODES = {"text": TEXT, "binary": BINARY, "ping": PING, "pong": PONG}
 
 
-def chop(data: bytes, seed: int) -> list[bytes]:
-    dice = random.Random(seed)  # noqa: S311
-    pieces = []
-    while data:
-        size = dice.choice((1, 1, 2, 3, 7, 50, 1000))
-        pieces.append(data[:size])
-        data = data[size:]
-    return pieces
-
-
 @settings(deadline=None, max_examples=300)
 @given(said=events, seed=st.integers(0, 1 << 32), server=st.booleans(), split=st.integers(1, 5))
 def test_what_is_said_is_heard_however_it_is_cut(
@@ -303,117 +235,3 @@ def test_what_is_said_is_heard_however_it_is_cut(
     assert listener.verdict is None
     assert listener.events == said
     assert listener.parser.held == 0
-
-
-# The same verdicts as another parser on the same bytes
-
-URI = parse_uri("ws://test/")
-NOWHERE = 1100  # bytes that make any unfinished frame whole
-
-
-def judged_by_websockets(data: bytes, *, server: bool) -> tuple[list[tuple[Any, ...]], int | None]:
-    """What `websockets` hears in these bytes, text judged as uvicorn and its own client do."""
-    protocol: Any = (
-        ServerProtocol(state=OPEN, max_size=(None, MAX_MESSAGE))
-        if server
-        else ClientProtocol(URI, state=OPEN, max_size=(None, MAX_MESSAGE))
-    )
-    protocol.receive_data(data)
-    events: list[tuple[Any, ...]] = []
-    parts: list[bytes] = []
-    kind = ""
-    for event in protocol.events_received():
-        if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            if event.opcode is not Opcode.CONT:
-                kind, parts = ("text" if event.opcode is Opcode.TEXT else "binary"), []
-            parts.append(bytes(event.data))
-            if event.fin:
-                events.append((kind, b"".join(parts)))
-        elif event.opcode is Opcode.CLOSE:
-            events.append(("close", *parse_close(bytes(event.data))))
-        else:
-            events.append((event.opcode.name.lower(), bytes(event.data)))
-    fault = protocol.parser_exc
-    return events, None if fault is None else protocol.close_sent.code
-
-
-def compare(data: bytes, seed: int, *, server: bool) -> int | None:
-    """Hold our parser against theirs; gives the verdict.
-
-    Both are fed on with zeros, since they refuse a frame at different bytes of it: that brings
-    both to a verdict, or to a close. Five differences are ours by choice: text is judged here,
-    theirs leaves it to its caller; fragments are counted, and bound together; a control frame
-    too long for any limit is 1002, not 1009; and a close between fragments is heard as one.
-    """
-    data += bytes(NOWHERE)
-    ours = Heard(server=server)
-    for piece in chop(data, seed) if seed % 2 else (data,):
-        ours.feed(piece)
-        assert ours.parser.held <= 2 * MAX_MESSAGE + 200
-    events, verdict = judged_by_websockets(data, server=server)
-    fault = str(ours.fault)
-    if fault in ("not UTF-8", "too many fragments") or (
-        fault == "message too large" and ours.parser.within_message
-    ):
-        assert ours.events == events[: len(ours.events)], data
-    elif ours.closed_within_message:
-        assert verdict == 1002, data
-        assert ours.events[:-1] == events, data
-    else:
-        if "control" in fault and verdict == 1009:
-            verdict = 1002
-        assert ours.verdict == verdict, data
-        assert ours.events == events, data
-    return ours.verdict
-
-
-def random_stream(dice: random.Random, *, server: bool) -> bytes:
-    """Frames that are mostly right, with what is wrong thrown in."""
-    data = bytearray()
-    for _ in range(dice.randint(1, 6)):
-        opcode = dice.choice((TEXT, TEXT, TEXT, BINARY, CONT, CONT, PING, PONG, CLOSE))
-        size = dice.choice((0, 1, 2, 5, 60, 125, 126, 130, 400))
-        if opcode & 8:
-            size = min(size, 125)
-        payload = dice.choice((bytes(size), b"a" * size, "é€😀".encode() * (size // 9)))
-        if opcode == CLOSE and size:
-            payload = dice.choice((1000, 1001, 1005, 3000, 4999, 0)).to_bytes(2, "big") + b"ok"
-        data += frame(opcode, payload, fin=dice.random() < 0.7, mask=server)
-    for _ in range(dice.choice((0, 0, 0, 1, 2))):
-        data[dice.randrange(len(data))] = dice.randrange(256)
-    if dice.random() < 0.2:
-        del data[dice.randrange(len(data)) :]
-    return bytes(data)
-
-
-def fuzz(inputs: int, seed: int) -> dict[int | None, int]:
-    dice = random.Random(seed)  # noqa: S311
-    verdicts: dict[int | None, int] = {}
-    for number in range(inputs):
-        server = bool(number & 1)
-        data = (
-            dice.randbytes(dice.randint(0, 40))
-            if number % 10 == 0
-            else random_stream(dice, server=server)
-        )
-        verdict = compare(data, dice.getrandbits(16), server=server)
-        verdicts[verdict] = verdicts.get(verdict, 0) + 1
-    return verdicts
-
-
-def test_the_other_parser_judges_alike() -> None:
-    verdicts = fuzz(20_000, seed=6455)
-    assert set(verdicts) == {None, 1002, 1007, 1009}
-    assert min(verdicts.values()) > 20  # every verdict was really reached
-
-
-@pytest.mark.nightly
-@pytest.mark.timeout(1800)
-def test_the_other_parser_judges_a_million_streams_alike() -> None:
-    assert sum(fuzz(1_000_000, seed=random.SystemRandom().getrandbits(32)).values()) == 1_000_000
-
-
-@settings(deadline=None, max_examples=300)
-@given(data=st.binary(max_size=300), seed=st.integers(0, 1 << 16), server=st.booleans())
-def test_any_bytes_are_judged_alike(data: bytes, seed: int, server: bool) -> None:
-    compare(data, seed, server=server)

@@ -6,6 +6,7 @@ import asyncio
 
 from app.wire.rate import TokenBucket
 from app.wire.wheel import Wheel
+from tests.support.waiting import until
 from tests.wire.peers import PATIENCE
 
 
@@ -85,9 +86,7 @@ async def test_a_deadline_may_set_the_next() -> None:
     item = Item(log)
     item.act = lambda: wheel.add(item, 0) if len(log) < 3 else None
     wheel.add(item, 0.01)
-    async with asyncio.timeout(PATIENCE):
-        while len(log) < 3:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(log) == 3)
     assert len(wheel) == 0
 
 

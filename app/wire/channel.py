@@ -1,0 +1,114 @@
+"""Bytes to a peer and from it: corked, paced, on an asyncio transport."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from app.wire.frames import BINARY, TEXT
+from app.wire.nobody import NOBODY
+
+if TYPE_CHECKING:
+    from app.wire.limits import WireLimits
+    from app.wire.socket import Receiver
+    from app.wire.wiring import Wiring
+
+OPEN: Final = 0
+CLOSING: Final = 1  # our close is out, the peer's is awaited
+OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
+LOST: Final = 3  # the transport is gone
+
+
+class Channel(asyncio.Protocol):
+    """The half of a `Connection` that knows no rule of the protocol.
+
+    Its state is OPEN → CLOSING → OVER → LOST, with any of them left out.
+    """
+
+    __slots__ = (
+        "_cork",
+        "_heard",
+        "_owner",
+        "_reading",
+        "_state",
+        "_transport",
+        "_wiring",
+    )
+
+    def __init__(self, transport: asyncio.Transport, limits: WireLimits, wiring: Wiring) -> None:
+        self._transport = transport
+        self._wiring = wiring
+        self._owner: Receiver = NOBODY
+        self._cork: list[bytes] = []
+        self._state = OPEN
+        self._reading = False
+        self._heard = True
+        transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that were sent and still wait to be written to the kernel, corked ones included."""
+        corked = sum(map(len, self._cork)) if self._cork else 0
+        return self._transport.get_write_buffer_size() + corked
+
+    def send_text(self, payload: bytes) -> None:
+        """Send one text message; corked until the batch ends, if one is being delivered."""
+        if self._state:
+            return
+        wiring = self._wiring
+        if wiring.batching:
+            # Pieces are joined when the cork is pulled: a payload is copied once.
+            cork = self._cork
+            if not cork:
+                wiring.corked.append(self)
+            cork += self._frame(TEXT, payload)
+        else:
+            self._transport.write(b"".join(self._frame(TEXT, payload)))
+
+    def send_binary(self, payload: bytes) -> None:
+        """Send one binary message; `on_binary` takes those that come, where it is set."""
+        if self._state == OPEN:
+            self._write(BINARY, payload)
+
+    def flush(self) -> None:
+        """Write what `send_text` corked, in one write."""
+        cork = self._cork
+        if cork:
+            data = b"".join(cork)
+            cork.clear()  # first: a full transport calls the owner, who may send
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Stop reading, so that TCP slows the peer down; what was read is still delivered."""
+        if self._reading and self._state == OPEN:
+            self._reading = False
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._reading and self._state != LOST and not self._transport.is_closing():
+            self._reading = True
+            self._heard = True  # silence that we asked for is not the peer's
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Pass on that the peer reads slowly."""
+        self._owner.writing_paused()
+
+    def resume_writing(self) -> None:
+        """Pass on that the peer caught up."""
+        self._owner.writing_resumed()
+
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        """Make the pieces of a whole frame of this role."""
+        raise NotImplementedError
+
+    def _write(self, opcode: int, payload: bytes) -> None:
+        """Send a frame behind what is corked."""
+        wiring = self._wiring
+        if wiring.batching:
+            if not self._cork:
+                wiring.corked.append(self)
+            self._cork += self._frame(opcode, payload)
+        else:
+            self._transport.write(b"".join(self._frame(opcode, payload)))
