@@ -610,8 +610,8 @@ export class BlackboxRelayChat extends HTMLElement {
       const options = devices.map((device, at) => new Option(device.label || `${this.#texts.standard} ${at + 1}`, device.deviceId));
       select.replaceChildren(...(options.length ? options : [new Option(this.#texts.standard, '')]));
       if (devices.some((device) => device.deviceId === chosen)) select.value = chosen;
-      select.parentElement.hidden = !options.length;
     };
+    this.#by('speakers').parentElement.hidden = !speakers.length;
     fill(this.#by('mics'), microphones);
     fill(this.#by('speakers'), 'setSinkId' in HTMLMediaElement.prototype ? speakers : []);
   }
