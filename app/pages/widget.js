@@ -110,7 +110,7 @@ svg { width: 1.25rem; height: 1.25rem; fill: none; stroke: currentColor; stroke-
   flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; padding: 1rem;
   display: flex; flex-direction: column; gap: 0.375rem; scroll-padding: 1rem;
 }
-.log > :first-child { margin-top: auto; }
+.log::before { content: ""; margin-top: auto; }
 .turn { max-width: min(85%, 34rem); align-self: flex-start; }
 .turn.user { align-self: flex-end; }
 .turn:not(.same) { margin-top: 0.625rem; }
@@ -133,9 +133,9 @@ svg { width: 1.25rem; height: 1.25rem; fill: none; stroke: currentColor; stroke-
 .problem p + p { color: var(--_muted); font-size: 0.875rem; }
 .typing { display: flex; gap: 0.3rem; padding: 0.75rem 0.875rem; }
 .typing i { width: 0.375rem; height: 0.375rem; border-radius: 50%; background: var(--_muted); }
-.call { display: grid; gap: 0.75rem; padding: 0.75rem 1rem; border-bottom: 1px solid var(--_border); background: var(--_surface); }
+.call { flex: none; max-height: 62%; overflow-y: auto; display: grid; gap: 0.75rem; padding: 0.75rem 1rem; border-bottom: 1px solid var(--_border); background: var(--_surface); }
 .controls { display: flex; flex-wrap: wrap; align-items: center; gap: 0.375rem; }
-.time { margin: 0; flex: 1; min-width: 7rem; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+.time { margin: 0; flex: 1; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 .call .icon { background: var(--_background); border-color: var(--_border); color: var(--_text); }
 .call .icon[aria-pressed="true"], .call .icon[aria-expanded="true"] { background: var(--_text); border-color: var(--_text); color: var(--_background); }
 .call .icon.danger { background: light-dark(#b3261e, #c7372e); border-color: transparent; color: #fff; }
@@ -147,7 +147,12 @@ svg { width: 1.25rem; height: 1.25rem; fill: none; stroke: currentColor; stroke-
 .keys button:active { background: var(--_accent); color: var(--_on-accent); }
 .devices { display: grid; gap: 0.5rem; }
 .devices label { display: grid; gap: 0.2rem; font-size: 0.8125rem; color: var(--_muted); min-width: 0; }
-select { width: 100%; min-width: 0; height: 2.5rem; padding: 0 0.625rem; border: 1px solid var(--_border); border-radius: 0.5rem; background: var(--_background); color: var(--_text); }
+select {
+  appearance: none; width: 100%; min-width: 0; height: 2.5rem; padding: 0 2rem 0 0.625rem; text-overflow: ellipsis;
+  border: 1px solid var(--_border); border-radius: 0.5rem; color: var(--_text);
+  background: linear-gradient(45deg, transparent 50%, currentcolor 0) right 1rem center / 0.3rem 0.3rem no-repeat,
+    linear-gradient(-45deg, transparent 50%, currentcolor 0) right 0.7rem center / 0.3rem 0.3rem no-repeat, var(--_background);
+}
 .composer { display: flex; align-items: flex-end; gap: 0.5rem; padding: 0.75rem; border-top: 1px solid var(--_border); }
 textarea {
   flex: 1; min-width: 0; resize: none; field-sizing: content; height: auto; min-height: 2.75rem; max-height: 9rem;
@@ -174,6 +179,7 @@ textarea:focus-visible { outline-offset: -1px; border-color: var(--_accent); }
   .composer { padding: 0.625rem; }
   .turn { max-width: 92%; }
   .choices, .choices .primary { width: 100%; }
+  .time { flex-basis: 100%; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .icon, .primary { transition: background-color 0.15s, color 0.15s; }
@@ -276,8 +282,8 @@ export class BlackboxRelayChat extends HTMLElement {
     on('end', 'click', () => this.end());
     on('hang', 'click', () => this.end());
     on('mute', 'click', () => this.client?.call?.muted ? this.client.unmute() : this.client?.mute());
-    on('pad', 'click', () => this.#disclose('pad', 'keys'));
-    on('choose', 'click', () => this.#disclose('choose', 'devices') && this.#listDevices());
+    on('pad', 'click', () => this.#disclose('pad'));
+    on('choose', 'click', () => this.#disclose('choose'));
     on('mics', 'change', ({ target }) => this.#tryOut(this.client?.setMicrophone(target.value)));
     on('speakers', 'change', ({ target }) => this.#tryOut(this.client?.setSpeaker(target.value)));
     on('message', 'input', () => this.#ready());
@@ -596,11 +602,14 @@ export class BlackboxRelayChat extends HTMLElement {
     }
   }
 
-  #disclose(button, what) {
-    const open = this.#by(what).hidden;
-    this.#by(what).hidden = !open;
-    this.#by(button).setAttribute('aria-expanded', open);
-    return open;
+  /** Open what belongs to a button, or close it; there is room for one. */
+  #disclose(wanted) {
+    for (const [button, what] of [['pad', 'keys'], ['choose', 'devices']]) {
+      const open = button === wanted && this.#by(what).hidden;
+      this.#by(what).hidden = !open;
+      this.#by(button).setAttribute('aria-expanded', open);
+    }
+    if (!this.#by('devices').hidden) this.#listDevices();
   }
 
   async #listDevices() {
@@ -610,8 +619,8 @@ export class BlackboxRelayChat extends HTMLElement {
       const options = devices.map((device, at) => new Option(device.label || `${this.#texts.standard} ${at + 1}`, device.deviceId));
       select.replaceChildren(...(options.length ? options : [new Option(this.#texts.standard, '')]));
       if (devices.some((device) => device.deviceId === chosen)) select.value = chosen;
-      select.parentElement.hidden = !options.length;
     };
+    this.#by('speakers').parentElement.hidden = !speakers.length;
     fill(this.#by('mics'), microphones);
     fill(this.#by('speakers'), 'setSinkId' in HTMLMediaElement.prototype ? speakers : []);
   }

@@ -111,7 +111,8 @@ async def test_an_agent_that_only_a_public_address_would_reach_is_told_from_sile
         // The offer names a public address (TEST-NET-3), and ours are all host ones.
         const real = RTCPeerConnection.prototype.setRemoteDescription;
         RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
-            return real.call(this, { type, sdp: sdp.replaceAll(/127\\.0\\.0\\.1/g, '203.0.113.7') });
+            const other = sdp.replaceAll(/127\\.0\\.0\\.1/g, '203.0.113.7');
+            return real.call(this, { type, sdp: other });
         };
     }""")
     got = await page.evaluate(
