@@ -12,6 +12,7 @@ import hmac
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Final
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HEARTBEAT: Final = 2.0
+BEATS_PER_REFRESH: Final = 2
 LAG_TICK: Final = 0.25
 WISH_GRACE: Final = 1.0
 RECONNECT_SPREAD: Final = (0.5, 5.0)
@@ -310,9 +312,10 @@ class Gateway:
 
     async def _beat(self) -> None:
         """Renew leases, and end sessions whose credential was revoked on any replica."""
-        while True:
+        for beat in count():
             try:
-                await self._state.refresh(self.rows())
+                if beat % BEATS_PER_REFRESH == 0:
+                    await self._state.refresh(self.rows())
                 await self._end_revoked()
             except StateLost:
                 log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")

@@ -59,9 +59,9 @@ class MemoryState(State):
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless a cap is full."""
-        if self._others(self._by_subject, row.subject, row.id) >= caps.per_subject:
+        if self._full(self._by_subject, row.subject, row.id, caps.per_subject):
             return "subject"
-        if self._others(self._by_address, row.address, row.id) >= caps.per_address:
+        if self._full(self._by_address, row.address, row.id, caps.per_address):
             return "address"
         self._register(row)
         return None
@@ -131,12 +131,17 @@ class MemoryState(State):
         self._by_subject.setdefault(row.subject, set()).add(row.id)
         self._by_address.setdefault(row.address, set()).add(row.id)
 
-    def _others(self, groups: dict[str, set[str]], name: str, session_id: str) -> int:
-        """Count the group's live sessions but this one, and forget those that ran out."""
-        members = groups.get(name, set())
+    def _full(self, groups: dict[str, set[str]], name: str, session_id: str, cap: int) -> bool:
+        """Say whether a group has `cap` live sessions beside this one.
+
+        Only a group that looks full is searched for sessions that ran out: it may be large.
+        """
+        members = groups.get(name)
+        if members is None or len(members) < cap:
+            return False
         for gone in [member for member in members if member not in self._sessions]:
             _discard(groups, name, gone)
-        return len(members - {session_id})
+        return len(members - {session_id}) >= cap
 
 
 class _Expiring(Generic[Key, Value]):

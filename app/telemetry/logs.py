@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus, unquote
 
+import orjson
 import structlog
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
         _name_exception,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_json)
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -136,6 +137,10 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def _name_exception(
