@@ -45,7 +45,7 @@ class Keys:
         return f"{self._tag}revoked:{_hashed(credential_id)}"
 
     def replica(self, replica: str) -> str:
-        """Name what is there while the replica lives."""
+        """Name what is `on` while the replica lives."""
         return f"{self._tag}replica:{replica}"
 
     def marker(self, replica: str) -> str:

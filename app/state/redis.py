@@ -7,20 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from app.errors import StateLost
 from app.state.inbox import Inbox
 from app.state.keys import Keys
 from app.state.port import Caps, Page, SessionRow, State
+from app.state.pulse import ON, Pulse
 from app.state.rows import decode_row, encode_row
 from app.state.scripts import ENTER, PAGE, REFRESH, TELL
-from app.state.store import Store
+from app.state.store import Store, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
-
-log = structlog.get_logger(__name__)
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
@@ -28,7 +25,6 @@ KEYS_PER_TRIP: Final = 1_000
 MAX_PAGE: Final = 1_000
 MAX_INBOX: Final = 1_000
 _INBOX_EXPIRY: Final = 60.0
-_MARKER_EXPIRY: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +79,21 @@ class RedisState(State):
         self._inbox = Inbox(
             url, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
-        self._beaten = False
-        self._refilled_at = 0.0
+        self._pulse = Pulse(
+            self._store,
+            self._keys,
+            replica,
+            alive=self._timings.alive,
+            refill=self._timings.refill,
+            clock=clock,
+        )
         self._refreshing = 0
         self._left: set[str] = set()
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket."""
         await self._store.call(
-            "put_ticket", "SET", self._keys.ticket(key), payload, "PX", _milliseconds(ttl)
+            "put_ticket", "SET", self._keys.ticket(key), payload, "PX", milliseconds(ttl)
         )
 
     async def take_ticket(self, key: str) -> bytes | None:
@@ -110,7 +112,7 @@ class RedisState(State):
             (
                 row.id,
                 encode_row(row),
-                _milliseconds(self._timings.lease),
+                milliseconds(self._timings.lease),
                 caps.per_subject,
                 caps.per_address,
             ),
@@ -150,10 +152,11 @@ class RedisState(State):
 
         That is so for `Timings.refill` after an outage, or after Redis has lost its data.
         """
+        marked = self._pulse.marked
         payload, marker = await self._store.call(
             "find", "MGET", self._keys.row(session_id), self._keys.marker(self._replica)
         )
-        if payload is None and self._doubtful(marker):
+        if payload is None and self._pulse.doubtful(marked, marker):
             raise StateLost("find: the registry is being filled again")
         return None if payload is None else decode_row(payload)
 
@@ -174,7 +177,7 @@ class RedisState(State):
     async def revoke(self, credential_id: str, ttl: float) -> None:
         """Mark a credential."""
         await self._store.call(
-            "revoke", "SET", self._keys.revoked(credential_id), b"1", "PX", _milliseconds(ttl)
+            "revoke", "SET", self._keys.revoked(credential_id), b"1", "PX", milliseconds(ttl)
         )
 
     async def revoked(self, credential_ids: Collection[str]) -> frozenset[str]:
@@ -193,7 +196,7 @@ class RedisState(State):
             "tell",
             TELL,
             (self._keys.replica(replica), self._keys.inbox(replica)),
-            (MAX_INBOX, _milliseconds(_INBOX_EXPIRY), message),
+            (MAX_INBOX, milliseconds(_INBOX_EXPIRY), message),
         )
         return bool(reply)
 
@@ -203,12 +206,13 @@ class RedisState(State):
 
     async def alive(self, replica: str) -> bool:
         """Say whether a replica beats; raise `StateLost` while nobody can know."""
+        marked = self._pulse.marked
         beat, marker = await self._store.call(
             "alive", "MGET", self._keys.replica(replica), self._keys.marker(self._replica)
         )
-        if beat is None and self._doubtful(marker):
+        if beat is None and self._pulse.doubtful(marked, marker):
             raise StateLost("alive: replicas have not reported again")
-        return beat is not None
+        return bool(beat == ON)
 
     async def ping(self) -> None:
         """Raise `StateLost` if Redis does not answer."""
@@ -219,25 +223,20 @@ class RedisState(State):
         cursor: str | None = None
         swept = self._clock()
         while True:
-            lost = not await self._beat()
-            if not lost and self._clock() - swept > self._timings.lease:
+            if await self._pulse.beat() and self._clock() - swept > self._timings.lease:
                 swept = self._clock()
                 cursor = await self._sweep(cursor)
             await asyncio.sleep(self._timings.alive / 3)
 
     async def close(self) -> None:
         """Sign off, so that nobody waits for this replica, and close every connection."""
-        if self._beaten:
-            try:
-                await self._store.call("close", "DEL", self._keys.replica(self._replica))
-            except StateLost:
-                log.info("state_lost_at_close")
+        await self._pulse.sign_off()
         await self._inbox.close()
         await self._store.close()
 
     async def _refresh(self, rows: Sequence[SessionRow]) -> None:
         keys = [self._keys.index]
-        args: list[str | bytes | int] = [_milliseconds(self._timings.lease)]
+        args: list[str | bytes | int] = [milliseconds(self._timings.lease)]
         for row in rows:
             key, _, subject, address = self._session_keys(row)
             keys += (key, subject, address)
@@ -248,41 +247,11 @@ class RedisState(State):
             if row.id in self._left:
                 await self.leave(row)
 
-    async def _beat(self) -> bool:
-        """Show that this replica lives; notice when the store had been away or lost its data."""
-        alive = _milliseconds(self._timings.alive)
-        remembered = _milliseconds(_MARKER_EXPIRY)
-        marker = self._keys.marker(self._replica)
-        try:
-            _, kept = await self._store.batch(
-                "beat",
-                [
-                    ("SET", self._keys.replica(self._replica), b"1", "PX", alive),
-                    ("PEXPIRE", marker, remembered),
-                ],
-            )
-            if not kept:
-                if self._beaten:
-                    log.warning("state_forgotten")
-                    self._refilled_at = self._clock() + self._timings.refill
-                # Only now: a `find` that sees the marker must see that time, too.
-                await self._store.call("beat", "SET", marker, b"1", "PX", remembered)
-        except StateLost:
-            if self._clock() >= self._refilled_at:
-                log.warning("state_lost")
-            self._refilled_at = self._clock() + self._timings.refill
-            return False
-        self._beaten = True
-        return True
-
     async def _sweep(self, cursor: str | None) -> str | None:
         try:
             return (await self.sessions(cursor, MAX_PAGE)).next
         except StateLost:
             return cursor
-
-    def _doubtful(self, marker: bytes | None) -> bool:
-        return self._beaten and (marker is None or self._clock() < self._refilled_at)
 
     def _session_keys(self, row: SessionRow) -> tuple[str, str, str, str]:
         return (
@@ -291,7 +260,3 @@ class RedisState(State):
             self._keys.subject(row.subject),
             self._keys.address(row.address),
         )
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))

@@ -22,15 +22,16 @@ class Script:
         object.__setattr__(self, "sha", digest)
 
 
+# One `now` for a row and its caps, so that they run out together.
 _REGISTER: Final = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function register(row, index, subject, address, id, json, lease)
-  redis.call('SET', row, json, 'PX', lease)
+  redis.call('SET', row, json, 'PXAT', now + lease)
   redis.call('ZADD', index, 0, id)
   for _, group in ipairs({subject, address}) do
     redis.call('ZADD', group, now + lease, id)
-    redis.call('PEXPIRE', group, lease)
+    redis.call('PEXPIREAT', group, now + lease)
   end
 end
 """
@@ -41,7 +42,7 @@ ENTER: Final = Script(
     + """
 for i, name in ipairs({'subject', 'address'}) do
   local group = KEYS[2 + i]
-  redis.call('ZREMRANGEBYSCORE', group, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', group, '-inf', '(' .. now)
   local others = redis.call('ZCARD', group)
   if redis.call('ZSCORE', group, ARGV[1]) then others = others - 1 end
   if others >= tonumber(ARGV[3 + i]) then return name end
@@ -81,10 +82,21 @@ return {more and ids[#ids] or '', rows}
 """
 )
 
+# KEYS: the replica's mark of life, the marker. ARGV: sign-off, expiries of both in ms.
+# A beat that is overtaken by its own replica's sign-off changes nothing.
+BEAT: Final = Script(
+    """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  redis.call('SET', KEYS[1], 'on', 'PX', ARGV[2])
+end
+return redis.call('PEXPIRE', KEYS[2], ARGV[3])
+"""
+)
+
 # KEYS: the replica's mark of life, its inbox. ARGV: longest inbox, its expiry in ms, message.
 TELL: Final = Script(
     """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('GET', KEYS[1]) ~= 'on' then return 0 end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'm', ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1

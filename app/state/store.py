@@ -135,6 +135,11 @@ class Store:
         return StateLost(f"{operation}: {type(error).__name__}")
 
 
+def milliseconds(seconds: float) -> int:
+    """Say a time as Redis wants it: whole, and never none at all."""
+    return max(1, round(seconds * 1000))
+
+
 def _raw(response: Any, **_: Any) -> Any:
     return response
 

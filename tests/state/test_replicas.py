@@ -112,6 +112,15 @@ async def test_replica_that_signs_off_is_dead_at_once(
         assert await a.tell("c", b"hello") is False
 
 
+async def test_replica_comes_back_under_its_name(redis_server: RedisServer, prefix: str) -> None:
+    async with pair(redis_server, prefix) as (a, _):
+        for _ in range(2):
+            c = RedisState(redis_server.url, "c", prefix=prefix, timings=PATIENT)
+            async with running(c):
+                await until(lambda: a.alive("c"), within=PATIENT.alive / 2)
+            assert await a.alive("c") is False
+
+
 async def test_replica_that_dies_is_noticed(redis_server: RedisServer, prefix: str) -> None:
     timings = Timings(timeout=5.0, alive=1.5)
     async with pair(redis_server, prefix, timings) as (a, _):

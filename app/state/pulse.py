@@ -1,0 +1,89 @@
+"""A replica's signs of life, and its doubts about a store that had been away.
+
+A mark of life lasts a second or two. A second mark, the marker, outlasts any outage: if it is
+gone, the store has lost its data, and nothing that is missing there proves anything until the
+other replicas have reported again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from app.errors import StateLost
+from app.state.scripts import BEAT
+from app.state.store import milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.state.keys import Keys
+    from app.state.store import Store
+
+log = structlog.get_logger(__name__)
+
+ON: Final = b"on"
+_MARKER_EXPIRY: Final = 24 * 3600.0
+
+
+class Pulse:
+    """One replica's beats: each lasts `alive` seconds. Doubt lasts `refill` seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        replica: str,
+        *,
+        alive: float,
+        refill: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._mark = keys.replica(replica)
+        self._marker = keys.marker(replica)
+        self._alive = milliseconds(alive)
+        self._refill = refill
+        self._clock = clock
+        self._off = f"off:{secrets.token_hex(8)}"
+        self._started = False
+        self._doubt_until = 0.0
+        self.marked = False
+
+    async def beat(self) -> bool:
+        """Show that this replica lives; False, and doubt from now on, if the store is away."""
+        self._started = True
+        remembered = milliseconds(_MARKER_EXPIRY)
+        try:
+            if not await self._store.script(
+                "beat", BEAT, (self._mark, self._marker), (self._off, self._alive, remembered)
+            ):
+                if self.marked:
+                    log.warning("state_forgotten")
+                    self._doubt_until = self._clock() + self._refill
+                # Only now: whoever sees the new marker must know of the doubt, too.
+                await self._store.call("beat", "SET", self._marker, b"1", "PX", remembered)
+        except StateLost:
+            if self._clock() >= self._doubt_until:
+                log.warning("state_lost")
+            self._doubt_until = self._clock() + self._refill
+            return False
+        self.marked = True
+        return True
+
+    async def sign_off(self) -> None:
+        """Be dead at once for the others, whatever beat is still on its way."""
+        if self._started:
+            try:
+                await self._store.call("close", "SET", self._mark, self._off, "PX", self._alive)
+            except StateLost:
+                log.info("state_lost_at_close")
+
+    def doubtful(self, marked: bool, marker: bytes | None) -> bool:
+        """Say whether what is missing may soon be there again.
+
+        `marked` is what it was before the store was asked, `marker` what the store said.
+        """
+        return marked and (marker is None or self._clock() < self._doubt_until)
