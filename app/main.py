@@ -19,7 +19,7 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.gateway import Gateway
-from app.relay.browser import hang_up
+from app.relay.browser import hang_up, warn
 from app.relay.conversation import Collaborators
 from app.relay.dialling import Circuit, Dialer
 from app.replicas import Replicas
@@ -131,7 +131,7 @@ def house(settings: Settings) -> House:
     replicas = Replicas(
         gateway,
         state,
-        open_bridges(url, state, replica, hang_up=hang_up, on_error=state_failed),
+        open_bridges(url, state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
         open_watches(url, state, on_error=state_failed),
     )
     built = House(

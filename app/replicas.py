@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import aclosing
+from dataclasses import replace
 from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import orjson
 import structlog
 
 from app.errors import StateLost
-from app.protocol.closing import CANNOT_RESUME, OVERLOADED
+from app.protocol.closing import CANNOT_RESUME, OVERLOADED, Retry
 from app.relay.browser import refuse
 from app.state.messages import Attach, EndSession, Watch, decode, encode
 from app.state.watch import Gap
@@ -87,7 +88,9 @@ class Replicas:
                 await self._bridges.serve(socket, row, {"proof": proof, "received": received})
                 return
         except StateLost:
-            refuse(socket, time(), OVERLOADED, session_id, None, uniform(1, 5))  # noqa: S311
+            # The conversation may well live: a browser that began anew would lose it.
+            busy = replace(OVERLOADED, retry=Retry.RESUME)
+            refuse(socket, time(), busy, session_id, None, uniform(1, 5))  # noqa: S311
             return
         self.gateway.count_lost_resume()
         refuse(socket, time(), CANNOT_RESUME, None)

@@ -306,3 +306,10 @@ def refuse(
 def hang_up(socket: Socket, reason: CloseReason) -> None:
     """Tell a browser whose conversation lives elsewhere why it is sent away."""
     refuse(socket, time(), reason, None)
+
+
+def warn(socket: Socket, code: int) -> None:
+    """Tell such a browser why, before the wire closes on its broken bytes with `code`."""
+    reason = BROKEN.get(code)
+    if reason is not None:
+        socket.send_text(frames.error(time(), reason, None))
