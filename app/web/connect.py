@@ -65,6 +65,7 @@ class Doorkeeper:
         request = self._read(websocket, agent)
         if not self._origins.allows(request.origin, request.host):
             self._count("origin")
+            log.info("browser_refused", code=403, reason="origin", address=request.address)
             problem = Problem(403, "forbidden", "This origin is not allowed.")
             await websocket.send_denial_response(problem)
             return
@@ -142,7 +143,8 @@ class Doorkeeper:
     async def _refuse(self, websocket: WebSocket, request: Connecting, refusal: Refusal) -> None:
         """Tell a browser by frame and code, which it can read, and others by HTTP."""
         self._count(refusal.reason.name)
-        log.info("browser_refused", code=refusal.reason.code, address=request.address)
+        reason = refusal.reason
+        log.info("browser_refused", code=reason.code, reason=reason.name, address=request.address)
         if not request.is_browser:
             await websocket.send_denial_response(refused(refusal))
             return

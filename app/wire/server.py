@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
 
     from app.wire.limits import WireLimits
+
+BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def make_protocols(
@@ -119,6 +122,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     wiring: ClassVar[Wiring]
 
     _early = b""
+    _asked = False
     _taken = False
     _plain: PlainAsgi | None = None
 
@@ -132,6 +136,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         """Offer the lane to whoever handles this request."""
         super().handle_connect(event)
+        self._asked = True
         if not self.close_sent:
             extensions: dict[str, object] = self.scope["extensions"]  # type: ignore[assignment]
             extensions[EXTENSION] = _Lane(self)
@@ -139,10 +144,21 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse the handshake; keep, and read no further, what comes behind it."""
         if not self.handshake_initiated:
-            super().data_received(data)
+            with suppress(UnicodeEncodeError):  # a path or name that is not ASCII
+                super().data_received(data)
+            if not self._asked:
+                self._turn_away()
         elif not self.close_sent:
             self._early += data
             self.transport.pause_reading()
+
+    def _turn_away(self) -> None:
+        """Answer a head that cannot be read: uvicorn would neither answer nor ever let go."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        answer = b"".join(self.conn.data_to_send())
+        self.transport.write(answer or BAD_REQUEST)
+        self.transport.close()
+        self.wiring.report("browser", "bad_handshake", 400, self.loop.time())
 
     async def receive(self) -> ASGIReceiveEvent:
         """Receive by plain ASGI, for a handler that did not take the lane."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.gateway import Emulator, Gateway
 
 TOKEN = "canary+web/integration=token"
-JWT_SECRET = "canary-jwt-secret-of-thirty-two-bytes-or-more"
+JWT_SECRET = "canary-jwt-secret-of-sixty-four-bytes-and-more-for-all-the-hashes-of-hmac"
 BROWSER_TOOLS = ["show_order"]
 MICROPHONE_TONE = 1000.0
 RATE = 48_000
