@@ -10,9 +10,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.server import ServerProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from app.wire.browser import BrowserSocket
 from app.wire.lane import EXTENSION
@@ -22,7 +24,6 @@ from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-    from websockets.http11 import Request
 
     from app.wire.limits import WireLimits
 
@@ -32,10 +33,8 @@ def make_protocols(
 ) -> tuple[type[LaneHttpProtocol], type[LaneWebSocketProtocol]]:
     """Make the HTTP and the WebSocket protocol class of one server, bound to its limits."""
     bound = {"limits": limits, "wiring": wiring or Wiring()}
-    return (
-        type("HttpProtocol", (LaneHttpProtocol,), bound),
-        type("WebSocketProtocol", (LaneWebSocketProtocol,), bound),
-    )
+    websocket = type("WebSocketProtocol", (LaneWebSocketProtocol,), bound)
+    return type("HttpProtocol", (LaneHttpProtocol,), {**bound, "websocket": websocket}), websocket
 
 
 class LaneHttpProtocol(HttpToolsProtocol):
@@ -46,6 +45,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[WireLimits]
     wiring: ClassVar[Wiring]
+    websocket: ClassVar[type[LaneWebSocketProtocol]]
 
     _slot = NEVER
     _head = 0
@@ -58,12 +58,21 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head has grown past its bound."""
         if self._head >= 0:
-            self._head += len(data)
-            if self._head > self.limits.max_request_head + len(data):
-                self._stop_clock()
-                self.send_400_response("Request head too large.")
+            # Before this read is added: it may hold the head's end, and a body behind it.
+            if self._head > self.limits.max_request_head:
+                self._refuse("Request head too large.")
                 return
-        super().data_received(data)
+            self._head += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._upgrade(data[upgrade.args[0] :])
+            else:
+                self._unsupported_upgrade_warning()
+        except HttpParserError:
+            self._refuse("Invalid HTTP request received.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -87,11 +96,39 @@ class LaneHttpProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Hand over to the WebSocket protocol, and let go of what this one holds."""
+    def _upgrade(self, early: bytes) -> None:
+        """Hand over to the WebSocket protocol, and let go of what this one holds.
+
+        uvicorn would have `websockets` parse the request again, which takes a tenth of a
+        session's set-up, and hangs on what only one of the two parsers takes for a request.
+        """
         self._stop_clock()
-        super().handle_websocket_upgrade()
-        self.parser = None  # type: ignore[assignment]  # a cycle through the parser's callbacks would wait for the collector
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers
+        ]
+        if not self.url.isascii() or any(_announces_body(*header) for header in headers):
+            self._refuse("Invalid WebSocket handshake.")
+            return
+        request = Request(
+            self.url.decode("ascii"),
+            Headers(headers),
+            self.scope["method"],
+            f"HTTP/{self.scope['http_version']}",
+        )
+        self.connections.discard(self)
+        protocol = self.websocket(self.config, self.server_state, self.app_state)
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        # Its callbacks make a cycle, which would wait for the collector.
+        self.parser = None  # type: ignore[assignment]
+        protocol.handle_connect(request)
+        if early:
+            protocol.data_received(early)
+
+    def _refuse(self, message: str) -> None:
+        self._stop_clock()
+        self.logger.warning(message)
+        self.send_400_response(message)
 
     def deadline_passed(self) -> None:
         """Drop a request that took too long to arrive."""
@@ -126,7 +163,9 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.logger = _discreet()
         # Compression is never negotiated: a bomb has nothing to explode in.
-        self.conn = ServerProtocol(max_size=self.limits.max_message, logger=self.logger)
+        self.conn.available_extensions = None
+        self.conn.logger = self.logger
+        self.conn.debug = False
         self.ping_interval = None  # the lane pings
 
     def handle_connect(self, event: Request) -> None:
@@ -137,10 +176,8 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
             extensions[EXTENSION] = _Lane(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the handshake; keep, and read no further, what comes behind it."""
-        if not self.handshake_initiated:
-            super().data_received(data)
-        elif not self.close_sent:
+        """Keep what comes behind the handshake, and read no further."""
+        if not self.close_sent:
             self._early += data
             self.transport.pause_reading()
 
@@ -232,6 +269,10 @@ class _Departed(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Count nothing."""
         return 0
+
+
+def _announces_body(name: str, value: str) -> bool:
+    return name == "transfer-encoding" or (name == "content-length" and value.strip() != "0")
 
 
 def _discreet() -> logging.Logger:
