@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.server import ServerProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from app.wire.browser import BrowserSocket
 from app.wire.lane import EXTENSION
@@ -23,11 +24,8 @@ from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-    from websockets.http11 import Request
 
     from app.wire.limits import WireLimits
-
-BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def make_protocols(
@@ -35,10 +33,8 @@ def make_protocols(
 ) -> tuple[type[LaneHttpProtocol], type[LaneWebSocketProtocol]]:
     """Make the HTTP and the WebSocket protocol class of one server, bound to its limits."""
     bound = {"limits": limits, "wiring": wiring or Wiring()}
-    return (
-        type("HttpProtocol", (LaneHttpProtocol,), bound),
-        type("WebSocketProtocol", (LaneWebSocketProtocol,), bound),
-    )
+    websocket = type("WebSocketProtocol", (LaneWebSocketProtocol,), bound)
+    return type("HttpProtocol", (LaneHttpProtocol,), {**bound, "websocket": websocket}), websocket
 
 
 class LaneHttpProtocol(HttpToolsProtocol):
@@ -49,6 +45,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[WireLimits]
     wiring: ClassVar[Wiring]
+    websocket: ClassVar[type[LaneWebSocketProtocol]]
 
     _slot = NEVER
     _head = 0
@@ -61,12 +58,21 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head has grown past its bound."""
         if self._head >= 0:
-            self._head += len(data)
-            if self._head > self.limits.max_request_head + len(data):
-                self._stop_clock()
-                self.send_400_response("Request head too large.")
+            # Before this read is added: it may hold the head's end, and a body behind it.
+            if self._head > self.limits.max_request_head:
+                self._refuse("Request head too large.")
                 return
-        super().data_received(data)
+            self._head += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._upgrade(data[upgrade.args[0] :])
+            else:
+                self._unsupported_upgrade_warning()
+        except HttpParserError:
+            self._refuse("Invalid HTTP request received.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -90,11 +96,39 @@ class LaneHttpProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Hand over to the WebSocket protocol, and let go of what this one holds."""
+    def _upgrade(self, early: bytes) -> None:
+        """Hand over to the WebSocket protocol, and let go of what this one holds.
+
+        uvicorn would have `websockets` parse the request again, which takes a tenth of a
+        session's set-up, and hangs on what only one of the two parsers takes for a request.
+        """
         self._stop_clock()
-        super().handle_websocket_upgrade()
-        self.parser = None  # type: ignore[assignment]  # a cycle through the parser's callbacks would wait for the collector
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers
+        ]
+        if not self.url.isascii() or any(_announces_body(*header) for header in headers):
+            self._refuse("Invalid WebSocket handshake.")
+            return
+        request = Request(
+            self.url.decode("ascii"),
+            Headers(headers),
+            self.scope["method"],
+            f"HTTP/{self.scope['http_version']}",
+        )
+        self.connections.discard(self)
+        protocol = self.websocket(self.config, self.server_state, self.app_state)
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        # Its callbacks make a cycle, which would wait for the collector.
+        self.parser = None  # type: ignore[assignment]
+        protocol.handle_connect(request)
+        if early:
+            protocol.data_received(early)
+
+    def _refuse(self, message: str) -> None:
+        self._stop_clock()
+        self.logger.warning(message)
+        self.send_400_response(message)
 
     def deadline_passed(self) -> None:
         """Drop a request that took too long to arrive."""
@@ -122,7 +156,6 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
     wiring: ClassVar[Wiring]
 
     _early = b""
-    _asked = False
     _taken = False
     _plain: PlainAsgi | None = None
 
@@ -130,35 +163,23 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.logger = _discreet()
         # Compression is never negotiated: a bomb has nothing to explode in.
-        self.conn = ServerProtocol(max_size=self.limits.max_message, logger=self.logger)
+        self.conn.available_extensions = None
+        self.conn.logger = self.logger
+        self.conn.debug = False
         self.ping_interval = None  # the lane pings
 
     def handle_connect(self, event: Request) -> None:
         """Offer the lane to whoever handles this request."""
         super().handle_connect(event)
-        self._asked = True
         if not self.close_sent:
             extensions: dict[str, object] = self.scope["extensions"]  # type: ignore[assignment]
             extensions[EXTENSION] = _Lane(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the handshake; keep, and read no further, what comes behind it."""
-        if not self.handshake_initiated:
-            with suppress(UnicodeEncodeError):  # a path or name that is not ASCII
-                super().data_received(data)
-            if not self._asked:
-                self._turn_away()
-        elif not self.close_sent:
+        """Keep what comes behind the handshake, and read no further."""
+        if not self.close_sent:
             self._early += data
             self.transport.pause_reading()
-
-    def _turn_away(self) -> None:
-        """Answer a head that cannot be read: uvicorn would neither answer nor ever let go."""
-        self.handshake_initiated = self.handshake_complete = self.close_sent = True
-        answer = b"".join(self.conn.data_to_send())
-        self.transport.write(answer or BAD_REQUEST)
-        self.transport.close()
-        self.wiring.report("browser", "bad_handshake", 400, self.loop.time())
 
     async def receive(self) -> ASGIReceiveEvent:
         """Receive by plain ASGI, for a handler that did not take the lane."""
@@ -248,6 +269,10 @@ class _Departed(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Count nothing."""
         return 0
+
+
+def _announces_body(name: str, value: str) -> bool:
+    return name == "transfer-encoding" or (name == "content-length" and value.strip() != "0")
 
 
 def _discreet() -> logging.Logger:

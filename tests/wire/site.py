@@ -61,11 +61,17 @@ class Site:
         async with asyncio.timeout(PATIENCE):
             await self._serving
 
-    async def connect(self) -> Client:
+    async def open(self, sent: bytes) -> Client:
+        """Open TCP, and send this."""
         port = self.server.servers[0].sockets[0].getsockname()[1]
         client = Client(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 22))
         self._clients.append(client)
-        client.writer.write(HANDSHAKE % (b"/ws", b""))
+        client.writer.write(sent)
+        return client
+
+    async def connect(self) -> Client:
+        """Open a WebSocket by hand."""
+        client = await self.open(HANDSHAKE % (b"/ws", b""))
         with suppress(asyncio.IncompleteReadError):
             client.head = await client.within(client.reader.readuntil(b"\r\n\r\n"))
         return client
