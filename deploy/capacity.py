@@ -131,7 +131,7 @@ def table(found: Plan) -> str:
 
 
 def _redis(found: Plan) -> str:
-    return "more than one Redis takes: shard" if found.redis_commands > 80_000 else ""  # noqa: PLR2004
+    return "<- more than one Redis takes" if found.redis_commands > 80_000 else ""  # noqa: PLR2004
 
 
 def steps(sessions: int) -> list[int]:
@@ -223,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = slopes.get("machine", {})
     print(
         f"{load.frames:g} frames a second for {load.minutes:g} minutes each; measured on "
-        f"{machine.get('cpu', 'an unnamed machine')}, Python {machine.get('python', '?')}\n"
+        f"{machine.get('cpu', 'an unnamed machine')}, Python {machine.get('python', '?')}, "
+        f"load {machine.get('load_average', '?')} on {machine.get('cores', '?')} cores\n"
     )
     print(table(plans[-1]))
     print(f"\n{plot(plans)}")

@@ -104,6 +104,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "cpu": processor(),
                 "cores": os.cpu_count(),
                 "python": platform.python_version(),
+                # Far above the cores: the figures of CPU are too high, for caches were shared.
+                "load_average": round(os.getloadavg()[0], 1),
             },
             **idle,
             **talk,

@@ -103,6 +103,18 @@ def test_measured_slopes_in_the_repository_answer_the_question() -> None:
     passes(sys.executable, DEPLOY / "capacity.py", "--sessions", "1000000")
 
 
+def test_figures_in_the_document_are_those_that_were_measured() -> None:
+    text = (DEPLOY / "CAPACITY.md").read_text()
+    slopes = json.loads((DEPLOY / "capacity.json").read_text())
+    for name in SLOPES:
+        value = slopes[name]
+        shown = {f"{value:,}", f"{value:,.0f}", f"{value:.8f}".rstrip("0")}
+        assert any(f"{word} " in text for word in shown), f"{name}: {value}"
+    replica = Replica(memory=0.75 * (1 << 30), files=65_536, max_sessions=5_000, fill=0.6)
+    for count in plan(1_000_000, slopes, Load(*KINDS["voice"]), replica).limits.values():
+        assert f"{count:,}" in text
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_measuring_finds_every_slope(tmp_path: Path) -> None:
