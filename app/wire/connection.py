@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_owner",
         "_parser",
+        "_paused_writing",
         "_pinged",
         "_reading",
         "_slot",
@@ -87,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._state = OPEN
         self._closed: Closed | None = None
         self._reading = False
+        self._paused_writing = False
         self._heard = True
         self._pinged = False
         self._discarded = 0
@@ -113,6 +115,8 @@ class Connection(asyncio.Protocol):
             return
         self._owner = receiver
         self._parser.text = receiver.text_received
+        if self._paused_writing:
+            receiver.writing_paused()
         early, self._early = self._early, b""
         self.resume_reading()
         if early:
@@ -209,10 +213,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pass on that the peer reads slowly."""
+        self._paused_writing = True
         self._owner.writing_paused()
 
     def resume_writing(self) -> None:
         """Pass on that the peer caught up."""
+        self._paused_writing = False
         self._owner.writing_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
