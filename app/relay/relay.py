@@ -142,7 +142,7 @@ class Relay:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             silent, self._wished = not self._wished.done(), None
-            if silent and conversation.wish_demanded:
+            if silent and conversation.wish_demanded and not self._ended.done():
                 raise Refusal(closing.IDLE, "Init message not received")
         wish = conversation.wish.over(self.session.wish)
         return settle(conversation.profile, conversation.principal, wish)
@@ -222,7 +222,9 @@ class Relay:
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""
+        slow, self._slow_browser = self._slow_browser, False  # the new socket will say for itself
         if not self.browser.resume(socket, received):
+            self._slow_browser = slow
             self.books.resumed("cannot_resume")
             if not self.browser.here:
                 self.end(closing.CANNOT_RESUME)
@@ -230,7 +232,6 @@ class Relay:
         self.books.resumed("resumed")
         self.books.browser("here", self.now())
         self._timers.back()
-        self._slow_browser = False
         self._regulate()
         if self._upstream.slow:
             self.browser.pause_reading()
@@ -383,6 +384,8 @@ class Relay:
     def _do_with_tools(self, action: Action) -> None:
         """Carry out one decision of the session's that concerns a tool."""
         match action:
+            case RunTool() | AwaitBrowserTool() if self._ended.done():
+                pass  # the agent was told to end: it waits for no answer
             case RunTool(call) if self._group is not None:
                 self.books.tool(call.name, self.now(), "running")
                 self._tools.start(self._group, call)

@@ -74,6 +74,8 @@ class RemoteSocket(Socket):
     def open(self, receiver: Receiver) -> None:
         """Name the owner; what came before is delivered in the loop's next turn."""
         self._receiver = receiver
+        if self._choked:
+            receiver.writing_paused()
         self._loop.call_soon(self._deliver)
 
     def send_text(self, payload: bytes) -> None:

@@ -50,6 +50,8 @@ class AsgiSocket:
             asyncio.get_running_loop().call_soon(receiver.connection_lost, self._closed)
             return
         self._owner = receiver
+        if self._paused_writing:
+            receiver.writing_paused()
         self._may_read.set()
 
     def send_text(self, payload: bytes) -> None:

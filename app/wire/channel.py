@@ -29,6 +29,7 @@ class Channel(asyncio.Protocol):
         "_cork",
         "_heard",
         "_owner",
+        "_paused_writing",
         "_reading",
         "_state",
         "_transport",
@@ -42,6 +43,7 @@ class Channel(asyncio.Protocol):
         self._cork: list[bytes] = []
         self._state = OPEN
         self._reading = False
+        self._paused_writing = False
         self._heard = True
         transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
 
@@ -93,10 +95,12 @@ class Channel(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pass on that the peer reads slowly."""
+        self._paused_writing = True
         self._owner.writing_paused()
 
     def resume_writing(self) -> None:
         """Pass on that the peer caught up."""
+        self._paused_writing = False
         self._owner.writing_resumed()
 
     def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:

@@ -82,6 +82,8 @@ class Connection(Channel):
             return
         self._owner = receiver
         self._parser.text = receiver.text_received
+        if self._paused_writing:  # said before there was an owner to hear it
+            receiver.writing_paused()
         self._read_on()
 
     def close(self, code: int, reason: str = "") -> None:

@@ -94,7 +94,10 @@ class Socket(Protocol):
         ...
 
     def open(self, receiver: Receiver) -> None:
-        """Name the owner and start delivering; bytes that came before are delivered first."""
+        """Name the owner and start delivering; bytes that came before are delivered first.
+
+        An owner that has sent more than the peer takes hears of `writing_paused` here.
+        """
         ...
 
     def send_text(self, payload: bytes) -> None:

@@ -27,7 +27,8 @@ from app.protocol.frames import is_own
 from app.protocol.limits import STRIKES
 from app.protocol.phases import Phase
 from app.protocol.tool import Outcome, ToolResult
-from tests.protocol.rules import INITIALIZE, NOW, session
+from tests.protocol.rules import INITIALIZE, NOW
+from tests.protocol.rules import session as a_session
 
 if TYPE_CHECKING:
     from app.protocol.session import Session
@@ -36,7 +37,7 @@ LIMIT = 2048
 ALLOWED = {"incomingChatMessage", "sdpAnswer", "terminate", "websocketToolResponse"}
 
 IDS = st.sampled_from(["0", "1", "2", "3", "", "é", "x" * 256])
-ODD_IDS = st.sampled_from([None, 0, True, "x" * 257, {}, ["0"]])
+ODD_IDS: st.SearchStrategy[Any] = st.sampled_from([None, 0, True, "x" * 257, {}, ["0"]])
 STAMPED = st.sampled_from([{}, {"timestamp": "t"}, {"timestamp": "t", "channelId": "c"}])
 EXTRA = st.sampled_from(
     [
@@ -111,11 +112,11 @@ FROM_UPSTREAM = st.one_of(
 class Conversation(RuleBasedStateMachine):
     """A session between a made-up browser, a made-up vendor and made-up tools."""
 
-    rules: Session
+    session: Session
 
     @initialize(burst=st.sampled_from([5, 1000, 1000]), ready=st.booleans())
     def begin(self, burst: int, ready: bool) -> None:
-        self.rules = session(limit=LIMIT, burst=burst, rate=10.0)
+        self.session = a_session(limit=LIMIT, burst=burst, rate=10.0)
         self.now = NOW
         self.upstream: list[bytes] = []  # all that was sent to the vendor
         self.browser: list[bytes] = []  # all that was sent to the browser, in order
@@ -159,7 +160,7 @@ class Conversation(RuleBasedStateMachine):
     def to_browser(self, payload: bytes) -> None:
         assert not is_own(json.loads(payload)), "it would upset the browser's count"
         self.browser.append(payload)
-        self.rules.outgoing.keep(payload)
+        self.session.outgoing.keep(payload)
 
     def to_upstream(self, payload: bytes) -> None:
         frame = json.loads(payload)
@@ -183,13 +184,17 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(payload=FROM_BROWSER)
     def browser_says(self, payload: bytes) -> None:
-        phase, sent = self.rules.phase, len(self.upstream)
-        told = self.rules.from_browser(payload, self.now)
+        phase, sent = self.session.phase, len(self.upstream)
+        told = self.session.from_browser(payload, self.now)
         if not self.closed:
             self.count(payload)
         passed = [sent.payload for sent in told if type(sent) is act.ToUpstream]
         if told is act.FORWARD:
             passed = [payload]
+        if told == act.NOTHING and phase in {Phase.OPENING, Phase.LIVE}:
+            frame = decode_strictly(payload)
+            if frame["type"] != "initialize":
+                assert frame["content"]["id"] in self.answered, "it was swallowed"
         for forwarded in passed:
             as_it_came(payload, forwarded)
         if phase is Phase.WAITING:
@@ -214,7 +219,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def browser_sends_binary(self) -> None:
-        told = self.rules.binary_from_browser(self.now)
+        told = self.session.binary_from_browser(self.now)
         self.said += not self.closed
         self.look_at_refusals(told)
         self.carry_out(told, b"", from_upstream=False)
@@ -222,14 +227,14 @@ class Conversation(RuleBasedStateMachine):
     @rule(data=st.data(), stamp=STAMPED)
     def browser_confirms(self, data: st.DataObject, stamp: dict[str, Any]) -> None:
         count = data.draw(st.integers(-1, len(self.browser) + 1) | st.sampled_from([None, 1.0]))
-        before = self.rules.outgoing.confirmed
+        before = self.session.outgoing.confirmed
         payload = written({"type": "relay.received", "count": count, **stamp}, False)
-        told = self.rules.from_browser(payload, self.now)
+        told = self.session.from_browser(payload, self.now)
         possible = type(count) is int and 0 <= count <= len(self.browser)
         if possible and not self.closed:
-            assert self.rules.outgoing.confirmed == max(before, count)  # type: ignore[type-var]
+            assert self.session.outgoing.confirmed == max(before, count)  # type: ignore[type-var]
         else:
-            assert self.rules.outgoing.confirmed == before
+            assert self.session.outgoing.confirmed == before
         self.look_at_refusals(told)
         self.carry_out(told, payload, from_upstream=False)
 
@@ -242,7 +247,7 @@ class Conversation(RuleBasedStateMachine):
     def holdable(self, payload: bytes) -> bool:
         kind = decode_strictly(payload)["type"]
         assert kind in ALLOWED | {"initialize"}
-        return kind != "initialize"
+        return bool(kind != "initialize")
 
     def look_at_refusals(self, told: act.Actions) -> None:
         reasons = {"bad_json", "bad_shape", "binary", "type_not_allowed", "unasked_response"}
@@ -254,10 +259,10 @@ class Conversation(RuleBasedStateMachine):
 
     # The vendor
 
-    @precondition(lambda self: self.rules.phase is Phase.WAITING)
+    @precondition(lambda self: self.session.phase is Phase.WAITING)
     @rule()
     def vendor_is_ready(self) -> None:
-        told = self.rules.open(INITIALIZE)
+        told = self.session.open(INITIALIZE)
         assert [type(action) for action in told] == [act.ToUpstream] * len(told)
         self.carry_out(told, b"", from_upstream=False)
         held = self.upstream[1:]
@@ -265,11 +270,11 @@ class Conversation(RuleBasedStateMachine):
         for payload, forwarded in zip(self.expected, held, strict=True):
             as_it_came(payload, forwarded)
 
-    @precondition(lambda self: self.rules.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.WAITING)
     @rule(payload=FROM_UPSTREAM)
     def vendor_says(self, payload: bytes) -> None:
         before = dict(self.answered)
-        told = self.rules.from_upstream(payload, self.now)
+        told = self.session.from_upstream(payload, self.now)
         sent = [action.payload for action in told if type(action) is act.ToUpstream]
         for answer in sent:
             call_id = json.loads(answer)["content"]["id"]
@@ -277,24 +282,24 @@ class Conversation(RuleBasedStateMachine):
             assert answer == before.get(call_id, answer)
         self.carry_out(told, payload, from_upstream=True)
 
-    @precondition(lambda self: self.rules.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.WAITING)
     @rule(call_id=IDS, name=st.sampled_from(["look_up", "show", "show"]))
     def vendor_asks(self, call_id: str, name: str) -> None:
         content = {"id": call_id, "toolName": name, "args": None}
         members = {"type": "websocketToolRequest", "channelId": "c", "content": content}
         self.vendor_says(payload=written(members, False))
 
-    @precondition(lambda self: self.rules.phase not in {Phase.WAITING, Phase.CLOSED})
+    @precondition(lambda self: self.session.phase not in {Phase.WAITING, Phase.CLOSED})
     @rule()
     def vendor_is_ready_twice(self) -> None:
         with pytest.raises(IllegalTransition):
-            self.rules.open(INITIALIZE)
+            self.session.open(INITIALIZE)
 
-    @precondition(lambda self: self.rules.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.WAITING)
     @rule()
     def vendor_sends_binary(self) -> None:
         if not self.closed:
-            self.carry_out(self.rules.malformed_from_upstream(), b"", from_upstream=True)
+            self.carry_out(self.session.malformed_from_upstream(), b"", from_upstream=True)
 
     # The tools
 
@@ -303,8 +308,8 @@ class Conversation(RuleBasedStateMachine):
     def tool_finishes(self, data: st.DataObject, result: str, outcome: Outcome) -> None:
         """Now, late, or once more; for a browser's tool this is its time running out."""
         call_id = data.draw(st.sampled_from(self.running + self.shown))
-        pending = self.rules.calls.knows(call_id)
-        told = self.rules.tool_finished(ToolResult(call_id, result, outcome), self.now)
+        pending = self.session.calls.knows(call_id)
+        told = self.session.tool_finished(ToolResult(call_id, result, outcome), self.now)
         assert bool(told) is (pending and not self.closed)
         self.carry_out(told, b"", from_upstream=False)
 
@@ -316,42 +321,42 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def relay_trims(self) -> None:
-        self.rules.outgoing.trim()
-        assert self.rules.outgoing.size <= LIMIT
+        self.session.outgoing.trim()
+        assert self.session.outgoing.size <= LIMIT
 
     @rule(data=st.data())
     def browser_comes_back(self, data: st.DataObject) -> None:
         received = data.draw(st.integers(0, len(self.browser)))
-        missed = self.rules.outgoing.since(received)
+        missed = self.session.outgoing.since(received)
         if missed is None:
             return
-        self.rules.outgoing.confirm(received)
-        asked = [json.loads(again)["content"]["id"] for again in self.rules.unanswered(received)]
+        self.session.outgoing.confirm(received)
+        asked = [json.loads(again)["content"]["id"] for again in self.session.unanswered(received)]
         assert len(asked) == len(set(asked))
         replayed = [json.loads(frame) for frame in missed]
         replayed_ids = {
             frame["content"]["id"] for frame in replayed if frame["type"] == "websocketToolRequest"
         }
-        waiting = set(self.rules.calls.shown)
+        waiting = set(self.session.calls.shown)
         assert replayed_ids & waiting | set(asked) == waiting, "a request was lost"
         assert not replayed_ids & set(asked), "a request comes twice"
         for call_id in asked:
             self.to_browser(self.request_of(call_id))
 
     def request_of(self, call_id: str) -> bytes:
-        payload = self.rules.calls.shown[call_id].payload
+        payload = self.session.calls.shown[call_id].payload
         assert payload is not None
         return payload
 
     @rule()
     def relay_terminates(self) -> None:
-        self.carry_out(self.rules.terminate(self.now), b"", from_upstream=False)
+        self.carry_out(self.session.terminate(self.now), b"", from_upstream=False)
 
     @precondition(lambda self: self.over or self.upstream)
     @rule(really=st.integers(0, 9))
     def relay_closes(self, really: int) -> None:
         if really < (4 if self.over else 1):
-            self.rules.close()
+            self.session.close()
             self.closed = True
 
     # What always holds
@@ -359,13 +364,13 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def counts_are_those_of_the_peers(self) -> None:
         if hasattr(self, "browser"):
-            assert self.rules.received == self.said
-            assert self.rules.outgoing.count == len(self.browser)
+            assert self.session.received == self.said
+            assert self.session.outgoing.count == len(self.browser)
 
     @invariant()
     def there_is_one_initialize(self) -> None:
         if hasattr(self, "browser"):
-            begun = self.rules.phase is not Phase.WAITING and bool(self.upstream)
+            begun = self.session.phase is not Phase.WAITING and bool(self.upstream)
             kinds = [json.loads(sent)["type"] for sent in self.upstream]
             assert kinds.count("initialize") == begun
             assert kinds.count("terminate") <= 1
@@ -374,7 +379,7 @@ class Conversation(RuleBasedStateMachine):
     def replay_has_neither_gap_nor_duplicate(self) -> None:
         if not hasattr(self, "browser"):
             return
-        buffer = self.rules.outgoing
+        buffer = self.session.outgoing
         for received in range(-1, len(self.browser) + 2):
             tail = buffer.since(received)
             missed = self.browser[max(received, 0) :]
@@ -389,7 +394,7 @@ class Conversation(RuleBasedStateMachine):
     def calls_are_pending_or_answered(self) -> None:
         if hasattr(self, "browser"):
             for call_id in self.running + self.shown:
-                assert self.rules.calls.knows(call_id) is not (call_id in self.answered)
+                assert self.session.calls.knows(call_id) is not (call_id in self.answered)
 
 
 def as_it_came(payload: bytes, forwarded: bytes) -> None:

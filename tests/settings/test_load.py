@@ -259,7 +259,7 @@ def test_settings_show_no_secret_and_do_not_change() -> None:
     assert "canary" not in repr(settings)
     assert "canary" not in str(settings)
     with pytest.raises(ValueError, match="frozen"):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]
 
 
 def test_secrets_are_found_wherever_they_were_written() -> None:

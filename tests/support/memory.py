@@ -1,0 +1,161 @@
+"""Sockets without a network: the in-memory twin of `app.wire.socket.Socket`, held by its peer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from app.wire.nobody import NOBODY
+from app.wire.socket import ABNORMAL, Closed
+
+if TYPE_CHECKING:
+    from app.wire.socket import Receiver
+
+HIGH_WATER: Final = 64 * 1024
+
+
+class MemorySocket:
+    """A socket whose other end is the test.
+
+    `sent` is all that arrived at the peer, `ended` the code and reason of its close. A peer that
+    `holds` reads nothing: what is sent waits. One that is not `polite` never answers a close.
+    """
+
+    def __init__(self, *, polite: bool = True, holds: bool = False) -> None:
+        self.sent: list[bytes] = []
+        self.ended: tuple[int, str] | None = None
+        self.aborted = False
+        self._reading = True
+        self._polite = polite
+        self._holds = holds
+        self._receiver: Receiver = NOBODY
+        self._early: list[bytes] = []
+        self._lost: Closed | None = None
+        self._held: list[bytes] = []
+
+    # The port
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the peer has not read."""
+        return sum(map(len, self._held))
+
+    def open(self, receiver: Receiver) -> None:
+        """Name the owner; what came before is delivered first."""
+        self._receiver = receiver
+        if self.waiting > HIGH_WATER:
+            receiver.writing_paused()
+        early, self._early = self._early, []
+        if early:
+            self.say(*early)
+        if self._lost is not None:
+            asyncio.get_running_loop().call_soon(receiver.connection_lost, self._lost)
+
+    def send_text(self, payload: bytes) -> None:
+        """Send a message; after a close or loss it does nothing."""
+        if self.ended is not None or self._lost is not None:
+            return
+        if not self._holds:
+            self.sent.append(payload)
+            return
+        before = self.waiting
+        self._held.append(payload)
+        if before <= HIGH_WATER < self.waiting:
+            self._receiver.writing_paused()
+
+    def flush(self) -> None:
+        """Nothing is corked."""
+
+    def pause_reading(self) -> None:
+        """Read no further."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._reading = True
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake."""
+        if self.ended is None and self._lost is None:
+            self.ended = (code, reason)
+            if self._polite:
+                answer = Closed(code, by_peer=False)
+                asyncio.get_running_loop().call_soon(self._lose, answer)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self.aborted = True
+        asyncio.get_running_loop().call_soon(self._lose, Closed(ABNORMAL, by_peer=False))
+
+    # The peer
+
+    def say(self, *payloads: bytes | dict[str, Any]) -> None:
+        """Let the peer send messages, as one read brings them."""
+        texts = [p if isinstance(p, bytes) else json.dumps(p).encode() for p in payloads]
+        if self._receiver is NOBODY:
+            self._early += texts
+            return
+        for text in texts:
+            if self.ended is None:
+                self._receiver.text_received(text)
+        self._receiver.batch_received()
+
+    def say_binary(self) -> None:
+        """Let the peer send a binary message."""
+        self._receiver.binary_received(1)
+
+    def break_off(self, code: int) -> None:
+        """Let the wire find the peer's bytes broken."""
+        self._receiver.failing(code)
+        self._lose(Closed(code, by_peer=False))
+
+    def leave(self, code: int = 1000) -> None:
+        """Let the peer close."""
+        self._lose(Closed(code))
+
+    def drop(self) -> None:
+        """Let the connection die without a close."""
+        self._lose(Closed(ABNORMAL))
+
+    def read_on(self) -> None:
+        """Let a peer that held back read all that waits."""
+        waited = self.waiting
+        self._holds = False
+        self.sent += self._held
+        self._held = []
+        if waited > HIGH_WATER:
+            self._receiver.writing_resumed()
+
+    def _lose(self, closed: Closed) -> None:
+        if self._lost is None:
+            self._lost = closed
+            self._receiver.connection_lost(closed)
+
+    # What the test asks
+
+    @property
+    def reading(self) -> bool:
+        """Whether the owner wants to read."""
+        return self._reading
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """What arrived, read."""
+        return [json.loads(payload) for payload in self.sent]
+
+    @property
+    def kinds(self) -> list[str]:
+        """What arrived, each by its name or type."""
+        return [frame.get("name") or frame["type"] for frame in self.frames]
+
+    @property
+    def numbered(self) -> list[bytes]:
+        """What arrived and counts: all but the gateway's own frames."""
+        kept = zip(self.sent, self.kinds, strict=True)
+        return [payload for payload, kind in kept if not kind.startswith("relay.")]
+
+    @property
+    def code(self) -> int | None:
+        """The code that it was closed with."""
+        return None if self.ended is None else self.ended[0]
