@@ -33,7 +33,7 @@ from tests.protocol.rules import session as a_session
 if TYPE_CHECKING:
     from app.protocol.session import Session
 
-LIMIT = 2048
+LIMIT = 800
 ALLOWED = {"incomingChatMessage", "sdpAnswer", "terminate", "websocketToolResponse"}
 
 IDS = st.sampled_from(["0", "1", "2", "3", "", "é", "x" * 256])
@@ -326,7 +326,8 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def browser_comes_back(self, data: st.DataObject) -> None:
-        received = data.draw(st.integers(0, len(self.browser)))
+        count = len(self.browser)
+        received = data.draw(st.integers(max(0, count - 3), count) | st.integers(0, count))
         missed = self.session.outgoing.since(received)
         if missed is None:
             return
@@ -355,7 +356,7 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.over or self.upstream)
     @rule(really=st.integers(0, 9))
     def relay_closes(self, really: int) -> None:
-        if really < (4 if self.over else 1):
+        if really < (6 if self.over else 3):
             self.session.close()
             self.closed = True
 
@@ -410,4 +411,4 @@ def as_it_came(payload: bytes, forwarded: bytes) -> None:
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(stateful_step_count=40)
+TestConversation.settings = settings(stateful_step_count=50)
