@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 # The metric's label for names that nobody registered: theirs come from the agent.
 UNREGISTERED: Final = "unregistered"
 DEFAULT_MAX_RESULT: Final = 256 * 1024
+# A tool that was cancelled has so many seconds to tidy up before it is waited for no more.
+GRACE: Final = 0.5
 
 
 def _nobody(name: str, outcome: Outcome, seconds: float) -> None:
@@ -51,6 +53,7 @@ class Runner:
         self._max_result = max_result
         self._on_finished = on_finished
         self._clock = clock
+        self._left: set[asyncio.Task[ToolResult]] = set()
 
     async def run(self, call: ToolCall, ctx: ToolContext) -> ToolResult:
         """Run one call to its one result. Raises nothing but CancelledError."""
@@ -71,11 +74,31 @@ class Runner:
         return result
 
     async def _result(self, tool: Tool, call: ToolCall, ctx: ToolContext) -> ToolResult:
+        """Run foreign code in a task of its own: it may ignore that it is cancelled."""
         seconds = self._timeout if tool.timeout is None else tool.timeout
-        deadline = asyncio.timeout(seconds)
+        task = asyncio.create_task(self._attempt(tool, call, ctx))
         try:
-            async with deadline:
-                answer = await tool.call(call.args, ctx)
+            await asyncio.wait((task,), timeout=seconds)
+            if task.done():
+                return task.result()
+        finally:
+            if not task.done():
+                await self._stop(tool, task)
+        return self._failed(tool, failure(call, Outcome.TIMEOUT), "TimeoutError")
+
+    async def _stop(self, tool: Tool, task: asyncio.Task[ToolResult]) -> None:
+        """Cancel a tool; one that does not end by that is left to itself, and nobody waits."""
+        task.cancel()
+        await asyncio.wait((task,), timeout=GRACE)
+        if not task.done():
+            log.warning("tool_ignores_cancellation", tool=tool.name)
+            self._left.add(task)
+            task.add_done_callback(self._left.discard)
+
+    async def _attempt(self, tool: Tool, call: ToolCall, ctx: ToolContext) -> ToolResult:
+        """Raises nothing but CancelledError."""
+        try:
+            answer = await tool.call(call.args, ctx)
             return ToolResult(call.id, self._jsonable(answer), Outcome.OK)
         except BadArgs as error:
             message = f"The arguments do not fit this tool: {error.fault}"
@@ -83,10 +106,6 @@ class Runner:
         except ToolFailed as error:
             outcome = Outcome.TIMEOUT if error.cause == "timeout" else Outcome.CRASHED
             return self._failed(tool, failure(call, outcome), error.cause)
-        except TimeoutError as error:
-            # A TimeoutError of the tool's own making is a crash, not our deadline.
-            outcome = Outcome.TIMEOUT if deadline.expired() else Outcome.CRASHED
-            return self._failed(tool, failure(call, outcome), type(error).__name__)
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise

@@ -66,14 +66,14 @@ async def never(order_number: str) -> str:
 @tool
 def never_in_a_thread(order_number: str) -> str:
     """Keep a thread longer than any time-out of the tests."""
-    time.sleep(6)
+    time.sleep(8)
     return order_number
 
 
 @tool
 async def stubborn(order_number: str) -> str:
     """Ignore its cancellation for a while."""
-    until = time.monotonic() + 6
+    until = time.monotonic() + 8
     while (left := until - time.monotonic()) > 0:
         try:
             await asyncio.sleep(left)

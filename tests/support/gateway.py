@@ -157,7 +157,7 @@ class Emulator(Running):
 
     async def ready(self) -> Self:
         """Wait until it answers."""
-        await until(lambda: _answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info"))
+        await until(lambda: _answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info"), within=60)
         return self
 
     async def conversations(self) -> list[dict[str, Any]]:
@@ -248,7 +248,7 @@ class Gateway(Running):
 
     async def ready(self) -> Self:
         """Wait until it takes sessions."""
-        await until(lambda: self._alive() and _answers(f"{self.base}/readyz"), within=30)
+        await until(lambda: self._alive() and _answers(f"{self.base}/readyz"), within=90)
         return self
 
     def _alive(self) -> bool:
