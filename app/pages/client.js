@@ -579,6 +579,7 @@ export class RelayClient extends EventTarget {
         this.#finishTurn();
         this.result = frame.result ?? null;
         return this.#emit('result', this.result);
+      case 'relay.error': // outside the conversation's numbered frames
       case 'error': {
         const error = data.code ? new RelayError(data.code, data) : new RelayError(0, { name: 'agent_error', retry: 'no', message: data.message });
         if (data.code) this.#lastError = error; // why a close comes, if one comes now
