@@ -174,6 +174,8 @@ class Gateway:
         )
         caps = Caps(self._limits.per_subject, self._limits.per_address)
         try:
+            if row.credential_id and await self._state.revoked((row.credential_id,)):
+                raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
             full = await self._state.enter(row, caps)
         except StateLost:
             raise Refusal(OVERLOADED, retry_after=uniform(*RECONNECT_SPREAD)) from None  # noqa: S311

@@ -35,6 +35,7 @@ from app.web import (
     health,
     pages,
     problems,
+    revocations,
     sessions,
     tickets,
 )
@@ -222,6 +223,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     internal.include_router(
         sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
     )
+    internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
     archive = None if built.history is None else built.history.archive
     internal.include_router(conversations.routes(archive), dependencies=guarded)

@@ -89,10 +89,14 @@ class TicketRequest:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A minted ticket; `expires_at` is in Unix seconds."""
+    """A minted ticket; `expires_at` is in Unix seconds.
+
+    `id` is the credential id of whoever redeems it: a hash, by which nobody gets in.
+    """
 
     ticket: SecretStr
     expires_at: float
+    id: str
 
 
 class Tickets:
@@ -120,8 +124,9 @@ class Tickets:
         ticket = (PLAIN if origin is None else PINNED) + text
         expires_at = self._clock() + request.ttl
         payload = orjson.dumps({**request.claims(), "until": expires_at})
-        await self._store.put_ticket(_key(ticket, origin), payload, request.ttl)
-        return Ticket(SecretStr(ticket), expires_at)
+        key = _key(ticket, origin)
+        await self._store.put_ticket(key, payload, request.ttl)
+        return Ticket(SecretStr(ticket), expires_at, key)
 
     async def redeem(self, ticket: SecretStr, origin: str | None) -> Principal:
         """Redeem a ticket, once; raises Refusal and StateLost."""

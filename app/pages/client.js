@@ -577,6 +577,7 @@ export class RelayClient extends EventTarget {
         this.#finishTurn();
         this.result = frame.result ?? null;
         return this.#emit('result', this.result);
+      case 'relay.error': // outside the conversation's numbered frames
       case 'error': {
         const ours = data.code >= 1000;
         const error = ours ? new RelayError(data.code, data) : new RelayError(0, { name: 'agent_error', retry: 'no', message: data.message });

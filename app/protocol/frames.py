@@ -41,6 +41,7 @@ UPSTREAM_TYPES: Final = frozenset(
 OTHER: Final = "other"
 
 OWN_PREFIX: Final = "relay."
+OWN_ERROR: Final = "relay.error"
 
 
 def timestamp(now: float) -> str:
@@ -112,8 +113,14 @@ def error(
     session_id: str | None,
     message: str | None = None,
     retry_after: float | None = None,
+    *,
+    numbered: bool = True,
 ) -> bytes:
-    """The `error` frame that a page can show; it goes before every close that is not normal."""
+    """The `error` frame that a page can show; it goes before every close that is not normal.
+
+    One that stands outside a session's numbered frames is named `relay.error`, so that a browser
+    which resumes afterwards has not counted it.
+    """
     fields: dict[str, Any] = {
         "message": message or reason.message,
         "code": reason.code,
@@ -122,4 +129,5 @@ def error(
     }
     if retry_after is not None:
         fields["retryAfter"] = round(retry_after, 3)
-    return orjson.dumps({"type": ERROR, "timestamp": timestamp(now), "data": fields})
+    name = {} if numbered else {"name": OWN_ERROR}
+    return orjson.dumps({"type": ERROR, **name, "timestamp": timestamp(now), "data": fields})

@@ -298,8 +298,12 @@ def refuse(
     message: str | None = None,
     retry_after: float | None = None,
 ) -> None:
-    """Tell a socket that is no session's why, and close it."""
-    socket.send_text(frames.error(now, reason, session_id, message, retry_after))
+    """Tell a socket that is no session's why, and close it.
+
+    What it is told has no number: its browser may come back, and count on from before.
+    """
+    told = frames.error(now, reason, session_id, message, retry_after, numbered=False)
+    socket.send_text(told)
     socket.close(reason.code, reason.name)
 
 

@@ -33,8 +33,12 @@ class TicketBody(BaseModel):
 
 
 class TicketAnswer(BaseModel):
-    """A ticket: good for one connection until `expires_at`; `url` has it in its query."""
+    """A ticket: good for one connection until `expires_at`; `url` has it in its query.
 
+    `id` names it for `POST /v1/revocations`, and is good for nothing else.
+    """
+
+    id: str
     ticket: str
     expires_at: datetime
     url: str
@@ -65,6 +69,7 @@ def routes(tickets: Tickets, agents: Container[str], proxies: TrustedProxies) ->
         secret = ticket.ticket.get_secret_value()
         response.headers["cache-control"] = "no-store"
         return TicketAnswer(
+            id=ticket.id,
             ticket=secret,
             expires_at=datetime.fromtimestamp(ticket.expires_at, UTC),
             url=f"{_base(request, proxies)}/ws{_path(body.agent)}?ticket={quote(secret)}",

@@ -216,7 +216,7 @@ class Gateway(Running):
     """One replica of the gateway. Keyword arguments are `RELAY_*` variables, lower-case."""
 
     def __init__(self, vendor: str, /, **variables: Any) -> None:
-        self.port = free_port()
+        self.port = int(variables.get("port", 0)) or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
         internal = variables.get("internal_port", self.port)

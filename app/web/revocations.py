@@ -1,0 +1,40 @@
+"""Revoking a credential: its sessions end, and it lets nobody in again, on every replica."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.state.port import State
+
+DAY: Final = 24 * 3600.0
+MAX_TTL: Final = 400 * DAY
+
+
+class RevocationBody(BaseModel):
+    """Which credential, and for how many seconds: at least as long as it could still be used.
+
+    `credential_id` is a ticket's `id` (see `POST /v1/tickets`); a JWT's `jti`, or the SHA-256 of
+    the whole token in lower-case hexadecimal where it has none; or the `credential_id` that
+    forward authentication answered.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    credential_id: Annotated[str, Field(min_length=1, max_length=512)]
+    ttl: Annotated[float, Field(gt=0, le=MAX_TTL)] = DAY
+
+
+def routes(state: State) -> APIRouter:
+    """`POST /v1/revocations`."""
+    router = APIRouter(tags=["revocations"])
+
+    @router.post("/v1/revocations", status_code=204)
+    async def revoke(body: RevocationBody) -> Response:
+        """Revoke a credential; its live sessions end with 4401 within 5 seconds."""
+        await state.revoke(body.credential_id, body.ttl)
+        return Response(status_code=204)
+
+    return router

@@ -1,0 +1,62 @@
+"""Sockets cut at random bytes, in both directions: every stream is exact, or ends with 4410."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.replicas.house import Script, crowd, house, numbered
+from tests.support.cutting import cutting_proxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONVERSATIONS = 16
+TOOLS = ("check_order_status", "show_order")
+
+
+async def exact_through(directory: Path, cuts: int, seed: int) -> None:
+    """Cut so often; then let what runs end in peace, and look at every stream."""
+    print(f"seed {seed}")
+    begun = time.monotonic()
+    async with house(directory) as it, cutting_proxy(it.ports, seed) as proxy:
+        script = [Script(tool=tool) for tool in TOOLS]
+
+        def begin(number: int) -> object:
+            dice = random.Random(f"{seed}.{number}")
+            url = f"ws://127.0.0.1:{proxy.port}"
+            return numbered(it, f"c{number}", script[number % 2], lambda: url, dice)
+
+        def goes_on(_: int) -> bool:
+            proxy.cutting = proxy.cuts < cuts
+            return proxy.cutting
+
+        stories = await crowd(CONVERSATIONS, begin, goes_on)  # type: ignore[arg-type]
+        wrong = [fault for story in stories for fault in story.wrong(script[0].count)]
+        codes = Counter(story.code for story in stories)
+        resumes = sum(story.resumes for story in stories)
+        print(
+            f"{proxy.cuts} cuts of {proxy.connections} connections in "
+            f"{time.monotonic() - begun:.0f} s: {len(stories)} conversations ended {dict(codes)}, "
+            f"{resumes} resumes"
+        )
+        assert wrong == [], f"seed {seed}: " + "\n".join(wrong[:20])
+        assert await it.violations() == []
+        assert proxy.cuts >= cuts
+        assert resumes > cuts / 4
+        assert codes[1000] > 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
+
+
+async def test_random_cuts_lose_and_double_nothing(tmp_path: Path) -> None:
+    await exact_through(tmp_path, 400, secrets.randbits(32))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cuts", [1_000, 100_000])
+async def test_many_random_cuts_lose_and_double_nothing(tmp_path: Path, cuts: int) -> None:
+    await exact_through(tmp_path, cuts, secrets.randbits(32))

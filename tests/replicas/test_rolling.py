@@ -1,0 +1,82 @@
+"""Releases: both replicas behind HAProxy are restarted in turn, under running conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from signal import SIGTERM
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.replicas.house import House, Script, crowd, house, numbered
+from tests.support.cutting import cutting_proxy
+from tests.support.haproxy import Balancer, balanced, up
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.resuming import ResumingBrowser
+
+DELAY = 4
+
+
+async def rolled(directory: Path, *, rounds: int, size: int) -> None:
+    """Restart both replicas `rounds` times while `size` conversations run; look at every one."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    begun = time.monotonic()
+    script = Script(count=60, rate=12, texts=30, tool_every=15)
+    async with (
+        house(directory, drain_delay=DELAY, drain_timeout=90) as it,
+        balanced(directory / "haproxy", it.ports) as balancer,
+        cutting_proxy([balancer.public], seed, up=20_000, down=40_000) as phones,
+    ):
+        over = asyncio.Event()
+
+        def begin(number: int) -> ResumingBrowser:
+            # Every third browser is on a network that breaks now and then: it resumes anywhere.
+            port = phones.port if number % 3 == 0 else balancer.public
+            dice = random.Random(f"{seed}.{number}")
+            return numbered(it, f"r{number}", script, lambda: f"ws://127.0.0.1:{port}", dice)
+
+        async def restart() -> None:
+            for number in range(2 * rounds):
+                await _restarted(it, balancer, number % 2)
+            over.set()
+
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(crowd(size, begin, lambda _: not over.is_set()))
+            await until(lambda: it.backend_sees(size // 2), within=90, every=0.5)
+            await restart()
+        stories = running.result()
+        print(
+            f"{2 * rounds} restarts in {time.monotonic() - begun:.0f} s: {len(stories)} "
+            f"conversations, {sum(bool(s.draining) for s in stories)} of them were told of a "
+            f"drain, {sum(s.resumes for s in stories)} resumes, {phones.cuts} cuts"
+        )
+        assert [fault for story in stories for fault in story.wrong(script.count)] == []
+        assert [story.marker for story in stories if not story.whole] == []
+        assert await it.violations() == []
+        assert sum(bool(story.draining) for story in stories) >= size // 4
+
+
+async def _restarted(it: House, balancer: Balancer, number: int) -> None:
+    """SIGTERM; it drains and exits 0; a new one takes its port, and HAProxy takes that one in."""
+    replica = it.replicas[number]
+    replica.signal(SIGTERM)
+    assert await replica.ended(within=110) == 0
+    await it.start(number)
+    await until(lambda: up(balancer)[number], within=60, every=0.2)
+
+
+async def test_rolling_restart_loses_reorders_and_doubles_nothing(tmp_path: Path) -> None:
+    await rolled(tmp_path, rounds=1, size=40)
+
+
+@pytest.mark.nightly
+async def test_ten_rolling_restarts_under_200_conversations(tmp_path: Path) -> None:
+    await rolled(tmp_path, rounds=10, size=200)
