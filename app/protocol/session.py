@@ -35,7 +35,7 @@ from app.protocol.closing import (
 from app.protocol.codec import BadFrame, complete, decode, decode_strictly
 from app.protocol.limits import STRIKES
 from app.protocol.phases import Event, Phase, advance
-from app.protocol.policy import Refused, judge, missing, response_id
+from app.protocol.policy import FORWARDED, Refused, judge, missing, response_id
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Session:
         self._from_browser_tally.add(kind, len(payload))
         if kind == frames.RECEIVED:
             return self._confirmed(frame, now)
-        if not frames.is_own(frame):
+        if (kind in FORWARDED and "name" not in frame) or not frames.is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
             return (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
