@@ -112,6 +112,11 @@ def test_frame_that_nests_too_deeply_is_refused(opening: str, more: int) -> None
         decode_strictly(nested(MAX_DEPTH + more, opening, closing))
 
 
+def test_colons_within_a_list_are_no_keys() -> None:
+    frame = decode_strictly(b'{"type": "terminate", "times": ["10:30", 7, "a:b:c"]}')
+    assert frame["times"] == ["10:30", 7, "a:b:c"]
+
+
 def test_no_sentence_repeats_the_frame() -> None:
     with pytest.raises(BadFrame) as bad:
         decode(b'{"canary"}')
