@@ -132,10 +132,24 @@ async def test_frames_in_one_piece_with_the_handshake_are_delivered_too() -> Non
         ((HANDSHAKE % (b"/ws", b"")).replace(b"Version: 13", b"Version: 8"), 400),
         ((HANDSHAKE % (b"/ws", b"")).replace(b"GET", b"POST"), 405),
         ((HANDSHAKE % (b"/ws", b"")).replace(b"dGhl", b"dG~l"), 400),
-        (HANDSHAKE % (b"/ws", b"X: " + b"y" * 30_000 + b"\r\n"), 101),
-        (HANDSHAKE % (b"/ws", b"X: y\r\n" * 500), 101),
+        (HANDSHAKE % (b"/ws", b"X: " + b"y" * 30_000 + b"\r\n"), 431),
+        (HANDSHAKE % (b"/ws", b"X: y\r\n" * 500), 431),
+        (HANDSHAKE % (b"/" + b"y" * 30_000, b""), 414),
+        (HANDSHAKE % (b"/ws", b"X: " + b"y" * 8_000 + b"\r\n" + b"X: y\r\n" * 100), 101),
     ],
-    ids=["body", "chunks", "path", "1.0", "version", "method", "key", "long line", "many lines"],
+    ids=[
+        "body",
+        "chunks",
+        "path",
+        "1.0",
+        "version",
+        "method",
+        "key",
+        "long line",
+        "many lines",
+        "long path",
+        "long enough",
+    ],
 )
 async def test_every_handshake_has_an_answer(request_: bytes, status: int) -> None:
     async with Site(asgi(Taker())) as site:
