@@ -6,7 +6,6 @@ the HTTP parsing, the ASGI cycle and the handshake; the data phase is `Connectio
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -25,6 +24,8 @@ from app.wire.wheel import NEVER
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
+    import asyncio
+
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
     from app.wire.limits import WireLimits
