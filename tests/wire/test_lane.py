@@ -22,8 +22,6 @@ from tests.wire.site import Site
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-MIB = 1 << 20
-
 
 async def test_a_handler_may_return_and_its_socket_lives_on() -> None:
     taker = Taker()
