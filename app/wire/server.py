@@ -6,9 +6,9 @@ the HTTP parsing, the ASGI cycle and the handshake; the data phase is `Connectio
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,15 +17,22 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from app.wire.browser import BrowserSocket
+from app.wire.departed import Departed
 from app.wire.lane import EXTENSION
 from app.wire.plain import PlainAsgi
 from app.wire.wheel import NEVER
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
+    import asyncio
+
     from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
     from app.wire.limits import WireLimits
+
+# What HTTP servers usually allow, and `websockets` too.
+_MAX_LINE: Final = 8192
+_MAX_HEADERS: Final = 128
 
 
 def make_protocols(
@@ -60,7 +67,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if self._head >= 0:
             # Before this read is added: it may hold the head's end, and a body behind it.
             if self._head > self.limits.max_request_head:
-                self._refuse("Request head too large.")
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
                 return
             self._head += len(data)
         self._unset_keepalive_if_required()
@@ -72,7 +79,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
             else:
                 self._unsupported_upgrade_warning()
         except HttpParserError:
-            self._refuse("Invalid HTTP request received.")
+            self._refuse(HTTPStatus.BAD_REQUEST)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -103,12 +110,11 @@ class LaneHttpProtocol(HttpToolsProtocol):
         session's set-up, and hangs on what only one of the two parsers takes for a request.
         """
         self._stop_clock()
-        headers = [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers
-        ]
-        if not self.url.isascii() or any(_announces_body(*header) for header in headers):
-            self._refuse("Invalid WebSocket handshake.")
+        fault = _fault(self.url, self.headers)
+        if fault is not None:
+            self._refuse(fault)
             return
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in self.headers]
         request = Request(
             self.url.decode("ascii"),
             Headers(headers),
@@ -125,10 +131,13 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if early:
             protocol.data_received(early)
 
-    def _refuse(self, message: str) -> None:
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer what cannot be read or is too long, and close."""
         self._stop_clock()
-        self.logger.warning(message)
-        self.send_400_response(message)
+        self.wiring.report("browser", "bad_request", status, self.loop.time())
+        line = f"HTTP/1.1 {status} {status.phrase}\r\n"
+        self.transport.write(line.encode() + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
 
     def deadline_passed(self) -> None:
         """Drop a request that took too long to arrive."""
@@ -206,7 +215,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
             raise RuntimeError("only an accepted WebSocket can be taken, once")
         self._taken = True
         lost = self.disconnected
-        transport, self.transport = self.transport, _Departed()
+        transport, self.transport = self.transport, Departed()
         if lost:
             transport = self.transport
         transport.pause_reading()
@@ -244,35 +253,19 @@ class _Lane:
         return socket
 
 
-class _Departed(asyncio.Transport):
-    """The transport that is left to ASGI's cycle, or that has been lost: nothing comes of it."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Drop it."""
-
-    def close(self) -> None:
-        """Leave the connection to the lane."""
-
-    def abort(self) -> None:
-        """Leave the connection to the lane."""
-
-    def is_closing(self) -> bool:
-        """Say so."""
-        return True
-
-    def pause_reading(self) -> None:
-        """Do nothing."""
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Do nothing."""
-
-    def get_write_buffer_size(self) -> int:
-        """Count nothing."""
-        return 0
-
-
-def _announces_body(name: str, value: str) -> bool:
-    return name == "transfer-encoding" or (name == "content-length" and value.strip() != "0")
+def _fault(url: bytes, headers: list[tuple[bytes, bytes]]) -> HTTPStatus | None:
+    """Say what is wrong with a handshake's head beyond what llhttp has seen to."""
+    if len(url) > _MAX_LINE:
+        return HTTPStatus.REQUEST_URI_TOO_LONG
+    if len(headers) > _MAX_HEADERS or any(len(value) > _MAX_LINE for _, value in headers):
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    if not url.isascii():
+        return HTTPStatus.BAD_REQUEST
+    # A body would be taken for frames.
+    for name, value in headers:
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0"):
+            return HTTPStatus.BAD_REQUEST
+    return None
 
 
 def _discreet() -> logging.Logger:
