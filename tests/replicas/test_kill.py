@@ -67,7 +67,7 @@ async def _one(
     killed_at = 0.0
 
     async def one(number: int) -> None:
-        dice = random.Random(f"{seed}.{number}")
+        dice = random.Random(f"{seed}.{number}")  # noqa: S311 - a test\'s dice
         first = numbered(it, f"k{number}", script, lambda: base, dice, agent="counter")
         users.append(first)
         story = await first.run()
