@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from time import monotonic, time
+from contextlib import suppress
+from ipaddress import ip_address
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 SUBPROTOCOL: Final = Subprotocol("blackbox-relay.v1")
+UNANSWERED: Final = "run doctor without --url: does upstream answer?"
 UPGRADE: Final = (
     "the balancer must pass the upgrade on: in nginx `proxy_http_version 1.1` with the Upgrade and "
     "Connection headers, in HAProxy nothing more than `mode http`"
@@ -31,8 +34,7 @@ async def look_at_gateway(url: str, bearer: str | None, *, watch: float) -> list
     findings = [await _readiness(base)]
     ticket, minted = await _ticket(base, bearer)
     findings += minted
-    findings += await _socket(base, ticket, watch)
-    findings.append(await _address(base, bearer))
+    findings += await _socket(base, ticket, bearer, watch)
     return findings
 
 
@@ -76,7 +78,7 @@ def _scheme(base: str, answer: dict[str, Any]) -> Finding:
     )
 
 
-async def _socket(base: str, ticket: str | None, watch: float) -> list[Finding]:
+async def _socket(base: str, ticket: str | None, bearer: str | None, watch: float) -> list[Finding]:
     parts = urlsplit(base)
     query = urlencode({"call_type": "chat"} | ({"ticket": ticket} if ticket else {}))
     scheme = "wss" if parts.scheme == "https" else "ws"
@@ -89,8 +91,12 @@ async def _socket(base: str, ticket: str | None, watch: float) -> list[Finding]:
             opened = (monotonic() - begun) * 1000
             findings = [fine("upgrade", f"open after {opened:.0f} ms")]
             findings.append(_subprotocol(ws))
-            findings.append(await _session(ws))
+            session, found = await _session(ws)
+            findings.append(found)
+            findings.append(await _address(base, bearer, session, ws))
             findings.append(await _idle(ws, watch))
+            with suppress(ConnectionClosed):  # it would wait, and bill, for its resume window
+                await ws.send('{"type":"terminate"}')
             return findings
     except InvalidStatus as refused:
         status = refused.response.status_code
@@ -107,25 +113,24 @@ def _subprotocol(ws: ClientConnection) -> Finding:
     return fault("subprotocol", "is lost on the way", advice)
 
 
-async def _session(ws: ClientConnection) -> Finding:
-    """Read `relay.session`, then upstream's first word; compare clocks by the way."""
-    begun = monotonic()
+async def _session(ws: ClientConnection) -> tuple[str | None, Finding]:
+    """Read `relay.session`, then upstream's first word; return the session's id, too."""
+    begun, session = monotonic(), None
     try:
         async with asyncio.timeout(15):
             first = json.loads(await ws.recv())
             if first["type"] == "error":
                 told = first["data"]
-                return fault("session", f"{told['code']} {told['message']}", "see the close codes")
+                seen = f"{told['code']} {told['message']}"
+                return None, fault("session", seen, "see the close codes")
+            session = str(first["data"]["sessionId"])
             second = json.loads(await ws.recv())
     except (TimeoutError, ConnectionClosed, ValueError, KeyError) as error:
-        return fault(
-            "session", type(error).__name__, "run doctor without --url: does upstream answer?"
-        )
+        return session, fault("session", type(error).__name__, UNANSWERED)
     if second["type"] == "error":
         told = second.get("data", {})
-        advice = "run doctor without --url: does upstream answer?"
-        return fault("session", f"{told.get('code')} {told.get('message')}", advice)
-    return fine("upstream", f"answers after {(monotonic() - begun) * 1000:.0f} ms")
+        return session, fault("session", f"{told.get('code')} {told.get('message')}", UNANSWERED)
+    return session, fine("upstream", f"answers after {(monotonic() - begun) * 1000:.0f} ms")
 
 
 async def _idle(ws: ClientConnection, watch: float) -> Finding:
@@ -150,24 +155,32 @@ async def _idle(ws: ClientConnection, watch: float) -> Finding:
         return note("idle socket", f"closed with {code} after {after:.0f} s", "see the close codes")
 
 
-async def _address(base: str, bearer: str | None) -> Finding:
-    """See under which address the gateway knows this machine."""
+async def _address(
+    base: str, bearer: str | None, session: str | None, ws: ClientConnection
+) -> Finding:
+    """See under which address the gateway knows this machine, or whose it takes for ours."""
     subject = "client address"
-    if bearer is None:
-        return note(subject, "not looked at", "needs a service token (RELAY_SERVICE_TOKENS)")
+    if bearer is None or session is None:
+        return note(subject, "not looked at", "needs a session, and RELAY_SERVICE_TOKENS")
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             answer = await client.get(
-                f"{base}/v1/sessions?limit=500", headers={"authorization": f"Bearer {bearer}"}
+                f"{base}/v1/sessions/{session}", headers={"authorization": f"Bearer {bearer}"}
             )
-            rows = answer.json()["sessions"]
+            listed = ip_address(answer.json()["address"].partition("/")[0])
     except (httpx.HTTPError, ValueError, KeyError):
         return note(subject, "not looked at", "/v1/sessions does not answer at this URL")
-    mine = [row["address"] for row in rows if row["started_at"] > time() - 600]
-    if not mine:
-        return note(subject, "no session of ours was listed", "is the session's subject capped?")
+    ours, balancer = ip_address(ws.local_address[0]), ip_address(ws.remote_address[0])
+    if listed == ours:
+        return fine(subject, f"comes through: {listed}")
+    if listed == balancer or listed.is_loopback or (balancer.is_global and not listed.is_global):
+        advice = (
+            "every browser has this one address: add the balancer's network to "
+            "RELAY_TRUSTED_PROXIES and let it send X-Forwarded-For"
+        )
+        return fault(subject, f"{listed} is the balancer's, not this machine's", advice)
     advice = (
-        "if this is the balancer's address, add its network to RELAY_TRUSTED_PROXIES and let it "
-        "send X-Forwarded-For"
+        f"right if this machine ({ours}) goes out by that address; if it is the balancer's, see "
+        "RELAY_TRUSTED_PROXIES and X-Forwarded-For"
     )
-    return note(subject, f"sessions come from {', '.join(sorted(set(mine))[:3])}", advice)
+    return note(subject, f"the gateway sees {listed}", advice)

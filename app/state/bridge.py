@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -59,6 +60,10 @@ class Replicas(Protocol):
 
     async def alive(self, replica: str) -> bool:
         """Say whether a replica lives. Raises `StateLost`."""
+        ...
+
+    async def leave(self, row: SessionRow) -> None:
+        """Forget a session and free its caps. Raises `StateLost`."""
         ...
 
 
@@ -133,6 +138,9 @@ class Bridges:
                 log.info("bridge_over", outcome=fault.name)
                 bridge.give_up()
                 self._hang_up(socket, fault)
+            if fault is CANNOT_RESUME:
+                with suppress(StateLost):  # its lease runs out all the same
+                    await self._replicas.leave(row)
             await bridge.gone.wait()
         finally:
             self._bridges.discard(bridge)

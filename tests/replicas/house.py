@@ -95,12 +95,15 @@ class House:
         """Whether so many sessions are live."""
         return len(await self.rows(0)) >= least
 
-    def owner(self, session: str) -> int:
+    async def owner(self, session: str) -> int:
         """Which replica has this session: its log tells of its start."""
-        for number, replica in enumerate(self.replicas):
-            if replica.lines("session_started", session=session):
-                return number
-        raise AssertionError(f"nobody started {session}")
+
+        def started() -> list[int]:
+            logs = enumerate(replica.lines("session_started") for replica in self.replicas)
+            return [n for n, lines in logs if any(line["session"] == session for line in lines)]
+
+        found: list[int] = await until(started)
+        return found[-1]
 
     async def violations(self) -> list[str]:
         """What the vendor says that the gateway did wrong."""

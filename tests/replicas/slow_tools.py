@@ -9,6 +9,6 @@ from app.tools import tool
 
 @tool
 async def check_slowly(order_number: str) -> dict[str, str]:
-    """Look up an order, in six seconds."""
-    await asyncio.sleep(6)
+    """Look up an order, in some seconds."""
+    await asyncio.sleep(4.5)
     return {"found": order_number}

@@ -38,7 +38,7 @@ async def readiness(replica: Gateway) -> tuple[int, dict[str, Any]]:
 
 
 async def test_drain_goes_by_the_contract_from_signal_to_exit(emulator: Emulator) -> None:
-    delay, timeout = 4.0, 8.0
+    delay, timeout = 3.0, 6.0
     async with (
         gateway(emulator.url, drain_delay=delay, drain_timeout=timeout) as replica,
         AsyncExitStack() as stack,
@@ -167,8 +167,8 @@ async def test_running_tool_is_waited_for(emulator: Emulator) -> None:
             agents=AGENTS | agents,
             tools="tests.replicas.slow_tools",
             drain_delay=0,
-            # The idle are ended after 4 s, when the tool has not answered yet.
-            drain_timeout=8,
+            # The idle are ended after 3 s, when the tool has not answered yet.
+            drain_timeout=6,
         ) as replica,
         browser(f"{replica.ws}/ws/slow?call_type=chat", native=True) as user,
     ):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.resuming import ResumingBrowser
 
-DELAY = 4
+DELAY = 3
 
 
 async def rolled(directory: Path, *, rounds: int, size: int) -> None:
@@ -29,7 +29,7 @@ async def rolled(directory: Path, *, rounds: int, size: int) -> None:
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     begun = time.monotonic()
-    script = Script(count=60, rate=12, texts=30, tool_every=15)
+    script = Script(count=48, rate=12, texts=30, tool_every=15)
     async with (
         house(directory, drain_delay=DELAY, drain_timeout=90) as it,
         balanced(directory / "haproxy", it.ports) as balancer,
@@ -40,7 +40,7 @@ async def rolled(directory: Path, *, rounds: int, size: int) -> None:
         def begin(number: int) -> ResumingBrowser:
             # Every third browser is on a network that breaks now and then: it resumes anywhere.
             port = phones.port if number % 3 == 0 else balancer.public
-            dice = random.Random(f"{seed}.{number}")
+            dice = random.Random(f"{seed}.{number}")  # noqa: S311 - a test\'s dice
             return numbered(it, f"r{number}", script, lambda: f"ws://127.0.0.1:{port}", dice)
 
         async def restart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ async def balanced(
     directory: Path, ports: Sequence[int], edit: Callable[[str], str] = lambda text: text
 ) -> AsyncIterator[Balancer]:
     """HAProxy for the time of a block, once it sees both replicas up."""
-    directory.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     balancer = haproxy(directory, [f"127.0.0.1:{port}" for port in ports], edit)
     try:
         await until(lambda: up(balancer) == [True, True], within=60, every=0.2)

@@ -62,9 +62,11 @@ class Story:
     def wrong(self, count: int) -> list[str]:
         """What is not as it must be; `count` texts make a whole conversation."""
         found = list(self.faults)
-        for numbers in (self.heard, self.echoed):
-            if numbers != list(range(1, len(numbers) + 1)):
-                found.append(f"saw {numbers}")
+        found += [
+            f"saw {numbers}"
+            for numbers in (self.heard, self.echoed)
+            if numbers != list(range(1, len(numbers) + 1))
+        ]
         if self.events.count("connection") > 1:
             found.append("two connection events")
         if self.whole:
@@ -102,7 +104,7 @@ class ResumingBrowser:
         self._dial = dial
         self._texts = texts
         self._pace = pace
-        self._dice = dice or random.Random(marker)
+        self._dice = dice or random.Random(marker)  # noqa: S311 - a test's dice
         self._received = 0
         self._confirmed = 0
         self._sent: list[str] = []

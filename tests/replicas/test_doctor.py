@@ -1,0 +1,143 @@
+"""`blackbox-relay doctor --url` through HAProxy as it should be, and through wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.replicas.house import House, house
+from tests.support.gateway import KEY, ROOT, SERVICE_TOKEN, clean_environment
+from tests.support.haproxy import balanced
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PING = 3.0
+WATCH = 4.0
+# In deploy/, `/v1/*` is kept inside; the doctor is given a way to it, as on an operator's machine.
+OPEN = ("|| { path,url_dec -m beg /v1/ }", "")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """Two replicas behind whichever balancer."""
+    directory = tmp_path_factory.mktemp("pair")
+    async with house(directory, auth="ticket,open", ping_interval=PING) as it:
+        yield it
+
+
+async def doctor(it: House, url: str, watch: float = 0.5) -> tuple[int, str]:
+    """Run it as an operator does; return its exit status and what it said."""
+    given = {
+        "RELAY_BLACKBOX_API_KEY": KEY,
+        "RELAY_BLACKBOX_URL": it.vendor.url,
+        "RELAY_SERVICE_TOKENS": SERVICE_TOKEN,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "app", "doctor", "--url", url, "--watch", str(watch)),
+        env=clean_environment() | given,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(100):
+        said, _ = await process.communicate()
+    assert KEY not in said.decode()
+    assert SERVICE_TOKEN not in said.decode()
+    return process.returncode or 0, said.decode()
+
+
+def line(said: str, subject: str) -> str:
+    """The finding about a subject, with its advice."""
+    lines = said.splitlines()
+    at = next(i for i, text in enumerate(lines) if f" {subject}: " in text)
+    advice = lines[at + 1] if at + 1 < len(lines) and "→" in lines[at + 1] else ""
+    return f"{lines[at].strip()} {advice.strip()}"
+
+
+def edited(*changes: tuple[str, str]) -> Callable[[str], str]:
+    """deploy/haproxy/haproxy.cfg with some lines changed; each must be there."""
+
+    def edit(text: str) -> str:
+        for before, after in changes:
+            assert before in text, before
+            text = text.replace(before, after)
+        return text
+
+    return edit
+
+
+async def test_right_balancer_has_no_fault(pair: House, tmp_path: Path) -> None:
+    async with balanced(tmp_path / "right", pair.ports, edited(OPEN)) as balancer:
+        status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}", WATCH)
+    assert status == 0, said
+    for subject in ("gateway", "upgrade", "subprotocol", "idle socket", "client address"):
+        assert line(said, subject).startswith("✓"), said
+    assert "✗" not in said
+    assert "0 fault(s)" in said
+
+
+async def test_balancer_that_cuts_idle_sockets_is_found(pair: House, tmp_path: Path) -> None:
+    wrong = edited(OPEN, ("timeout tunnel 2m", "timeout tunnel 1s"))
+    async with balanced(tmp_path / "idle", pair.ports, wrong) as balancer:
+        status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}", WATCH)
+    assert status == 1, said
+    found = line(said, "idle socket")
+    assert found.startswith("✗"), said
+    assert "cut without a close frame after" in found
+    assert "timeout tunnel" in found
+
+
+async def test_balancer_that_drops_the_subprotocol_is_found(pair: House, tmp_path: Path) -> None:
+    wrong = edited(
+        OPEN,
+        (
+            "http-request del-header Forwarded",
+            "http-request del-header Forwarded\n    http-request del-header Sec-WebSocket-Protocol",
+        ),
+    )
+    async with balanced(tmp_path / "subprotocol", pair.ports, wrong) as balancer:
+        status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}")
+    assert status == 1, said
+    assert line(said, "subprotocol").startswith("✗"), said
+    assert "no browser can resume" in line(said, "subprotocol")
+
+
+async def test_balancer_that_drops_the_upgrade_is_found(pair: House, tmp_path: Path) -> None:
+    wrong = edited(
+        OPEN,
+        (
+            "http-request del-header Forwarded",
+            "http-request del-header Forwarded\n    http-request del-header Upgrade",
+        ),
+    )
+    async with balanced(tmp_path / "upgrade", pair.ports, wrong) as balancer:
+        status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}")
+    assert status == 1, said
+    assert line(said, "upgrade").startswith("✗"), said
+
+
+async def test_balancer_that_hides_the_browsers_address_is_found(
+    pair: House, tmp_path: Path
+) -> None:
+    # The gateway is reached from an address that it does not trust, and is told no other.
+    wrong = edited(
+        OPEN,
+        ("http-request set-header X-Forwarded-For %[src]", ""),
+        ("option httpchk", "source 127.0.0.9\n    option httpchk"),
+    )
+    async with balanced(tmp_path / "address", pair.ports, wrong) as balancer:
+        status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}")
+    assert status == 1, said
+    found = line(said, "client address")
+    assert found.startswith("✗"), said
+    assert "127.0.0.9 is the balancer's" in found
+    assert "X-Forwarded-For" in found
