@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tests.support.browser import browser
+
+if TYPE_CHECKING:
+    import asyncio
 
 TEXTS = 20
 EVERY = 5

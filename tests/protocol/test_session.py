@@ -31,7 +31,7 @@ from app.protocol.closing import (
     UPSTREAM_FAILED,
 )
 from app.protocol.initialize import Profile
-from app.protocol.limits import TokenBucket
+from app.protocol.limits import STRIKES, TokenBucket
 from app.protocol.phases import Phase
 from app.protocol.replay import ReplayBuffer
 from app.protocol.session import MAX_CALL_ID, MAX_HELD, MAX_HELD_BYTES, Session
@@ -108,6 +108,13 @@ def test_upstream_that_speaks_before_it_is_opened_is_a_bug_of_ours() -> None:
     with pytest.raises(IllegalTransition):
         rules.from_upstream(asks("1"), NOW)
     assert rules.phase is Phase.WAITING
+
+
+def test_malformed_frames_behind_the_one_that_ended_it_are_counted_no_more() -> None:
+    rules = live()
+    told = [rules.malformed_from_upstream() for _ in range(STRIKES + 1)]
+    assert only(told[STRIKES - 1], End).reason is UPSTREAM_FAILED
+    assert told[STRIKES] == NOTHING
 
 
 # From the browser
