@@ -149,7 +149,7 @@ async def test_the_widget_calls_mutes_presses_keys_and_hangs_up(
     await expect(page.locator("#time")).to_contain_text("Muted")
     await page.get_by_role("button", name="Unmute the microphone").click()
     await page.get_by_role("button", name="Microphone and speaker").click()
-    await expect(page.get_by_label("Microphone", exact=True)).to_be_visible()
+    await expect(page.get_by_role("combobox", name="Microphone")).to_be_visible()
     for width in (320, 1280):
         await page.set_viewport_size({"width": width, "height": 800})
         await assert_accessible(page)

@@ -243,15 +243,18 @@ async def test_a_burst_is_spread_so_that_the_gateways_rate_limit_is_never_met(
     page: Page, gateway: StubGateway
 ) -> None:
     await page.evaluate("""async () => {
+        window.times = [];
         const pace = { frameBurst: 10, framesPerSecond: 20 };
         window.chat = await RelayClient.connect({ agent: 'silent', ...pace });
+        chat.on('sent', () => times.push(performance.now()));
         for (let i = 1; i <= 30; i += 1) chat.send(String(i));
     }""")
     (talk,) = gateway.conversations
-    await page.wait_for_timeout(200)
-    assert len(talk.arrived) < 20
     await until(lambda: len(talk.arrived) >= 31)
     assert [frame.get("content") for frame in talk.arrived[1:]] == [str(i) for i in range(1, 31)]
+    times = await page.evaluate("() => times")
+    # 31 frames with `initialize`, 10 of them at once, the rest at 20 a second.
+    assert times[-1] - times[0] > 0.9 * 1000 * (31 - 10) / 20 - 50
 
 
 async def test_leaving_the_page_ends_the_conversation(page: Page, gateway: StubGateway) -> None:

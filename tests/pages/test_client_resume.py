@@ -169,7 +169,7 @@ async def test_a_busy_gateway_is_asked_again_while_a_resume_goes_on(
     (talk,) = gateway.conversations
     assert talk.socket is not None
     await talk.socket.close(code=1011)
-    await page.wait_for_function("() => chat.state === 'live'")
+    await page.wait_for_function("() => seen.states.length > 4")
     states = (await page.evaluate("() => seen.states"))[1:]
     assert [(one["state"], one["code"], one["attempt"]) for one in states] == [
         ("resuming", 1011, 1),
