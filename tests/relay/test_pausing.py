@@ -58,7 +58,7 @@ async def test_owner_hears_that_its_peer_reads_slowly_although_it_came_later() -
             socket.send_text(b"x" * MIB)
         owner = Owner()
         socket.open(owner)
-        assert owner.heard == ["paused"]
         reads.set()
+        assert owner.heard == ["paused"]
         await until(lambda: owner.heard == ["paused", "resumed"], within=60)
         socket.abort()
