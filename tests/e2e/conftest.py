@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TOKEN = "canary+web/integration=token"
 JWT_SECRET = "canary-jwt-secret-of-sixty-four-bytes-and-more-for-all-the-hashes-of-hmac"
-BROWSER_TOOLS = ["show_order"]
+READER = "canary+token/that=reads"
 MICROPHONE_TONE = 1000.0
 RATE = 48_000
 
@@ -62,18 +62,22 @@ async def calm(
     vendor: processes.Emulator, outside: applications.Outside
 ) -> AsyncIterator[processes.Gateway]:
     """Open to everybody, with every kind of tool, and an agent on the vendor's other endpoint."""
-    web_call = processes.AGENTS["echo"] | {"upstream": "webcall", "web_integration_token": TOKEN}
+    web_call = processes.AGENTS["default"] | {"upstream": "webcall", "web_integration_token": TOKEN}
     async with processes.gateway(
         vendor.url,
+        auth="ticket,open",
         agents=agents(webcall=web_call),
         tools="app.examples.support_tools,tests.e2e.shop",
         http_tools=outside.tools(),
         webhook_allowed_hosts="127.0.0.1/32",
         tool_timeout=2,
         tool_concurrency=8,
+        service_tokens=f"{processes.SERVICE_TOKEN},{READER}",
+        content_tokens=READER,
     ) as running:
         running.secrets["web integration token"] = TOKEN
         running.secrets["webhook secret"] = applications.WEBHOOK_SECRET
+        running.secrets["reader's token"] = READER
         yield running
 
 
@@ -115,7 +119,6 @@ async def strict(
         max_sessions_per_ip=4,
         resume_window=1,
         demo="true",
-        content_tokens=None,
     ) as running:
         running.secrets["cookie"] = applications.COOKIE
         yield running

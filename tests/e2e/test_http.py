@@ -1,0 +1,412 @@
+"""What the gateway answers over HTTP: balancers, backends, operators, and nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import READER
+from tests.e2e.entrance import ORIGIN
+from tests.support.browser import browser
+from tests.support.gateway import KEY, SERVICE_TOKEN
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.gateway import Emulator, Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+UPGRADE = (
+    b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def asking(base: str, **headers: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=base, headers=headers, trust_env=False, timeout=30)
+
+
+# Balancers
+
+
+async def test_alive_and_ready(calm: Gateway) -> None:
+    async with asking(calm.base) as client:
+        alive, ready = await client.get("/healthz"), await client.get("/readyz")
+    assert (alive.status_code, alive.json()["status"]) == (200, "ok")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert ready.headers["cache-control"] == "no-store"
+
+
+async def test_metrics_have_the_names_of_the_contract(calm: Gateway) -> None:
+    async with calm.api() as client:
+        answer = await client.get("/metrics")
+    names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
+    assert {
+        *("relay_sessions", "relay_sessions_total", "relay_session_seconds"),
+        *("relay_frames_total", "relay_frame_bytes_total", "relay_latency_seconds"),
+        *("relay_upstream_connect_seconds", "relay_tool_calls_total", "relay_tool_seconds"),
+        *("relay_refusals_total", "relay_resumes_total", "relay_outbox_bytes"),
+        *("relay_loop_lag_seconds", "relay_upstream_unknown_types_total"),
+        "relay_state_errors_total",
+    } <= names
+
+
+async def test_no_label_takes_its_value_from_a_client(calm: Gateway) -> None:
+    mark = uuid4().hex
+    async with browser(f"{calm.ws}/ws/{mark}?call_type={mark}", origin=calm.base) as page:
+        await page.refused()
+    async with browser(f"{calm.ws}/ws/echo") as page:
+        await page.wish(marker=mark, fault="unknown_tool")
+        await page.connected()
+        await page.send({"type": mark})
+        await page.send({"type": "event", "name": mark})
+        await page.terminate()
+    async with calm.api() as client:
+        text = (await client.get("/metrics")).text
+    assert mark not in text
+    assert "no_such_tool" not in text
+
+
+async def test_draining_is_told_to_balancers(vendor: Emulator) -> None:
+    from signal import SIGTERM  # noqa: PLC0415
+
+    from tests.support.gateway import gateway  # noqa: PLC0415
+
+    async with gateway(vendor.url, drain_delay=30, drain_timeout=30) as leaving:
+        async with browser(f"{leaving.ws}/ws/echo?call_type=chat", native=True) as page:
+            await page.connected()
+            leaving.signal(SIGTERM)
+            assert (await page.frame("event", "relay.draining"))["data"]["deadline"]
+            async with asking(leaving.base) as client:
+                ready, alive = await client.get("/readyz"), await client.get("/healthz")
+            assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
+            assert alive.status_code == 200
+            await page.talks("still served")
+            leaving.signal(SIGTERM)
+            error, code = await page.refused()
+            assert code == error["code"] == 1001
+        assert await leaving.ended() == 0
+
+
+# Ports
+
+
+async def test_backends_have_a_port_of_their_own(strict: Gateway) -> None:
+    paths = ("/metrics", "/v1/sessions", "/v1/tickets", "/v1/conversations", "/v1/calls")
+    headers = {"authorization": f"Bearer {SERVICE_TOKEN}"}
+    async with asking(strict.base, **headers) as public:
+        for path in paths:
+            answer = await public.get(path)
+            assert answer.status_code == 404, path
+            assert answer.headers["content-type"] == "application/problem+json"
+        for path in ("/healthz", "/readyz", "/client.js", "/demo"):
+            assert (await public.get(path)).status_code == 200, path
+    async with asking(strict.internal, **headers) as internal:
+        for path in ("/metrics", "/v1/sessions", "/healthz", "/readyz"):
+            assert (await internal.get(path)).status_code == 200, path
+        for path in ("/demo", "/ws/echo", "/client.js"):
+            assert (await internal.get(path)).status_code == 404, path
+    with pytest.raises(Exception, match=r"HTTP 40[34]"):
+        async with browser(strict.internal.replace("http", "ws") + "/ws/echo"):
+            pass
+
+
+# Problems
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing/here", 404),
+        ("GET", "/v1/sessions/nobody", 404),
+        ("GET", "/v1/sessions/nobody/watch", 404),
+        ("DELETE", "/v1/sessions/nobody", 404),
+        ("GET", "/v1/conversations", 404),
+        ("POST", "/healthz", 405),
+        ("PUT", "/v1/sessions", 405),
+        ("POST", "/v1/tickets", 422),
+        ("POST", "/v1/calls", 422),
+        ("GET", "/v1/sessions?limit=0", 422),
+    ],
+)
+async def test_error_is_a_problem(calm: Gateway, method: str, path: str, status: int) -> None:
+    async with calm.api() as client:
+        answer = await client.request(method, path)
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "detail"} <= set(problem)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": f"Basic {SERVICE_TOKEN}"},
+        {"authorization": f"Bearer {SERVICE_TOKEN}x"},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer \xe9\xff"},
+        {"cookie": f"token={SERVICE_TOKEN}"},
+    ],
+)
+async def test_backend_without_a_service_token_is_refused(
+    calm: Gateway, headers: dict[str, str]
+) -> None:
+    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    async with httpx.AsyncClient(base_url=calm.base, trust_env=False, timeout=30) as client:
+        for method, path in (
+            ("GET", "/v1/sessions"),
+            ("DELETE", "/v1/sessions/x"),
+            ("GET", "/v1/sessions/x/watch"),
+            ("POST", "/v1/tickets"),
+            ("POST", "/v1/calls"),
+            ("GET", "/v1/conversations"),
+        ):
+            answer = await client.request(method, path, headers=list(raw.items()))
+            assert answer.status_code == 401, path
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert SERVICE_TOKEN not in answer.text
+
+
+async def test_what_was_wrong_is_not_repeated(calm: Gateway) -> None:
+    canary = "canary-of-a-customer"
+    async with calm.api() as client:
+        answer = await client.post("/v1/tickets", json={"subject": [canary], "ttl": canary})
+        nothing = await client.get(f"/{canary}")
+    assert answer.status_code == 422
+    assert {fault["at"] for fault in answer.json()["faults"]} == {"body.subject", "body.ttl"}
+    assert canary not in answer.text + nothing.text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /ws/echo HTTP/1.1\r\n" + UPGRADE + b"X: " + b"x" * 500_000 + b"\r\n\r\n",
+        b"GET /ws/\xe9\xff HTTP/1.1\r\n" + UPGRADE + b"\r\n",
+        b"GET /ws/echo HTTP/1.1\r\n" + UPGRADE + b"X: y\r\n" * 100_000 + b"\r\n",
+        b"GET /ws/echo HTTP/1.1\r\n" + UPGRADE.replace(b"13", b"12") + b"\r\n",
+        b"GET /ws/echo HTTP/1.1\r\n" + UPGRADE.replace(b"Key: dGhl", b"Key: d") + b"\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100_000 + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    ],
+    ids=[
+        *("long header", "path is not ASCII", "many headers", "old version", "bad key"),
+        *("long path", "many headers without an upgrade", "TLS", "two lengths"),
+    ],
+)
+async def test_head_that_cannot_be_read_is_answered_and_let_go(calm: Gateway, head: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", calm.port)
+    writer.write(head)
+    async with asyncio.timeout(20):
+        try:
+            answer = await reader.read()
+        except ConnectionResetError:
+            answer = b"HTTP/1.1 4"  # it went while we still wrote
+        finally:
+            writer.close()
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert "Traceback" not in calm.log
+    assert not calm.lines(level="error")
+
+
+# Pages
+
+
+async def test_pages_come_under_a_strict_policy(strict: Gateway) -> None:
+    async with asking(strict.base) as client:
+        for path in ("/demo", "/console", "/client.js", "/client.d.ts"):
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "no-referrer"
+        script = await client.get("/client.js")
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert script.headers["access-control-allow-origin"] == "*"
+        for path in ("/demo/../settings", "/demo/%2e%2e%2fmain.py", "/demo/console.js"):
+            assert (await client.get(path)).status_code == 404, path
+
+
+async def test_demo_is_off_unless_it_is_switched_on(calm: Gateway) -> None:
+    async with asking(calm.base) as client:
+        assert (await client.get("/demo")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/asyncapi.json", "/openapi.json"])
+async def test_schemas_are_served(calm: Gateway, path: str) -> None:
+    async with asking(calm.base) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.json()["info"]["title"]
+
+
+# Sessions
+
+
+async def watched(gateway: Gateway, session: str, bearer: str) -> AsyncIterator[dict[str, Any]]:
+    async with (
+        gateway.api(bearer) as client,
+        client.stream("GET", f"/v1/sessions/{session}/watch") as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        async for line in answer.aiter_lines():
+            if line.startswith(": watching"):
+                yield {"kind": "ready"}
+            elif line.startswith("data: "):
+                yield json.loads(line.removeprefix("data: "))
+
+
+async def test_session_is_listed_shown_and_ended(calm: Gateway, vendor: Emulator) -> None:
+    marker = uuid4().hex
+    async with browser(f"{calm.ws}/ws/echo", native=True) as page, calm.api() as backend:
+        await page.wish(marker=marker)
+        session = await page.connected()
+        await page.talks()
+        listed = (await backend.get("/v1/sessions")).json()["sessions"]
+        row = (await backend.get(f"/v1/sessions/{session}")).json()
+        assert session in [one["id"] for one in listed]
+        assert (row["agent"], row["call_type"], row["browser"]) == ("echo", "chat", "here")
+        assert (row["frames_in"], row["phase"]) == (2, "live")
+        assert "credential_id" not in row
+        token = page.frames[0]["data"]["resume"]["token"]
+        assert token not in json.dumps([listed, row])
+        ended = await backend.delete(f"/v1/sessions/{session}")
+        assert ended.status_code == 204
+        assert await page.closed() == 1000
+
+        async def gone() -> bool:
+            return (await backend.get(f"/v1/sessions/{session}")).status_code == 404
+
+        await until(gone)
+    assert (await vendor.conversation(marker, ended=True))["terminated"]
+    calm.secrets["resume token"] = token
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_watcher_sees_what_happens_and_what_was_said_only_by_right(
+    calm: Gateway, reads: bool
+) -> None:
+    said = f"canary {uuid4().hex}"
+    events = []
+    async with browser(f"{calm.ws}/ws/echo?call_type=chat") as page:
+        session = await page.connected()
+        bearer = READER if reads else SERVICE_TOKEN
+        async for event in watched(calm, session, bearer):
+            events.append(event)
+            if event["kind"] == "ready":
+                await page.say(said)
+                await page.send({"type": "nonsense"})
+                await page.send({"type": "terminate"})
+        assert await page.closed() == 1000
+    frames = [event for event in events if event["kind"] == "frame"]
+    assert {"incomingChatMessage", "text", "conversationResult"} <= {
+        event["type"] for event in frames
+    }
+    assert events[-1]["kind"] == "end"
+    assert (said in json.dumps(events)) == reads
+    assert KEY not in json.dumps(events)
+
+
+async def test_watcher_that_leaves_disturbs_nobody(calm: Gateway) -> None:
+    async with browser(f"{calm.ws}/ws/echo?call_type=chat") as page:
+        session = await page.connected()
+        async for _ in watched(calm, session, READER):
+            break
+        await page.talks("unwatched")
+        assert await page.terminate() == 1000
+
+
+# Calls
+
+
+async def test_backend_starts_a_call_that_is_watched_and_ends_by_itself(
+    calm: Gateway, vendor: Emulator
+) -> None:
+    marker = uuid4().hex
+    body = {
+        "agent": "phone",
+        "endpoint": "+15550002222",
+        "subject": "crm",
+        "additional_data": {"marker": marker, "turns": 2},
+    }
+    async with calm.api() as backend:
+        answer = await backend.post("/v1/calls", json=body)
+    assert answer.status_code == 201
+    session = answer.json()["session_id"]
+    await until(lambda: calm.lines("session_ended", session=session, code=1000))
+    request = (await vendor.conversation(marker, ended=True))["received"][0]["frame"]
+    assert request["devRequest"]["callType"] == "onPhone"
+    assert request["devRequest"]["endpoint"] == "+15550002222"
+    assert "+15550002222" not in calm.log
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"agent": "phone", "endpoint": "+19005551234"}, 403),
+        ({"agent": "nobody", "endpoint": "+15550002222"}, 404),
+        ({"agent": "phone"}, 422),
+        ({"agent": "phone", "endpoint": "+15550002222", "evil": 1}, 422),
+    ],
+)
+async def test_call_that_may_not_be_made(
+    calm: Gateway, vendor: Emulator, body: dict[str, Any], status: int
+) -> None:
+    dials = (await vendor.counters())["dials"]
+    async with calm.api() as backend:
+        answer = await backend.post("/v1/calls", json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await vendor.counters())["dials"] == dials
+
+
+# Either kind of upstream
+
+
+@pytest.mark.parametrize(("agent", "endpoint"), [("webcall", "webCall"), ("default", "dev")])
+async def test_client_in_the_vendors_dialect_works_on_either_upstream(
+    calm: Gateway, vendor: Emulator, agent: str, endpoint: str
+) -> None:
+    marker = uuid4().hex
+    ticket = await calm.ticket("dialect", agent=agent, additional_data={"marker": marker})
+    async with browser(f"{calm.ws}/api/v1/ws/webCall?agent={agent}&token={ticket}") as page:
+        timestamp = "2026-01-01T00:00:00Z"
+        wish = {"callType": "chat", "additionalData": {"secret": "not allowed"}}
+        await page.send({"type": "initialize", "timestamp": timestamp, "request": wish})
+        await page.connected()
+        said = {"type": "incomingChatMessage", "timestamp": timestamp, "content": "hello"}
+        await page.send(said)
+        while (await page.frame("text"))["content"]["source"] != "assistant":
+            pass
+        await page.send({"type": "terminate", "timestamp": timestamp})
+        await page.frame("conversationResult")
+        assert await page.closed() == 1000
+    assert page.frames[0]["data"]["resume"] is None
+    conversation = await vendor.conversation(marker, ended=True)
+    assert conversation["endpoint"] == endpoint
+    assert conversation["violations"] == []
+    opening = conversation["received"][0]["frame"]
+    field = {"webCall": "request", "dev": "devRequest"}[endpoint]
+    assert opening[field]["additionalData"] == {"agent": "echo", "marker": marker}
+    assert ("request" in opening) != ("devRequest" in opening)
+
+
+async def test_origins_of_the_vendors_path_are_judged_too(strict: Gateway) -> None:
+    with pytest.raises(Exception, match="HTTP 403"):
+        async with browser(f"{strict.ws}/api/v1/ws/webCall?token=x", origin="https://evil.example"):
+            pass
+    async with browser(f"{strict.ws}/api/v1/ws/webCall?token=x", origin=ORIGIN) as page:
+        assert (await page.refused())[1] == 4401
