@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -167,13 +167,14 @@ async def _address(
             answer = await client.get(
                 f"{base}/v1/sessions/{session}", headers={"authorization": f"Bearer {bearer}"}
             )
-            listed = ip_address(answer.json()["address"].partition("/")[0])
+            known = ip_network(answer.json()["address"], strict=False)
     except (httpx.HTTPError, ValueError, KeyError):
         return note(subject, "not looked at", "/v1/sessions does not answer at this URL")
     ours, balancer = ip_address(ws.local_address[0]), ip_address(ws.remote_address[0])
-    if listed == ours:
+    listed = known.network_address  # of IPv6 the gateway keeps a prefix alone
+    if ours in known:
         return fine(subject, f"comes through: {listed}")
-    if listed == balancer or listed.is_loopback or (balancer.is_global and not listed.is_global):
+    if balancer in known or listed.is_loopback or (balancer.is_global and not listed.is_global):
         advice = (
             "every browser has this one address: add the balancer's network to "
             "RELAY_TRUSTED_PROXIES and let it send X-Forwarded-For"
