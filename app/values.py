@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from app.assembly import DIAL_PATHS
 from app.gateway import GatewayLimits
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.settings import AgentSettings, Settings
+
+# Seconds. A dead vendor is dead air for the caller: it is noticed within ten, whatever browsers get.
+UPSTREAM_PING: Final = 5.0
 
 
 def demo(settings: Settings, profiles: Mapping[str, Profile]) -> dict[str, Any]:
@@ -96,8 +99,8 @@ def upstream_limits(settings: Settings) -> WireLimits:
     """What the vendor's leg may take."""
     return WireLimits(
         max_message=settings.max_upstream_frame,
-        ping_interval=settings.ping_interval,
-        ping_timeout=settings.ping_timeout,
+        ping_interval=min(settings.ping_interval, UPSTREAM_PING),
+        ping_timeout=min(settings.ping_timeout, UPSTREAM_PING),
     )
 
 
