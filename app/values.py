@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from app.settings import AgentSettings, Settings
 
-# Seconds. A dead vendor is dead air for the caller: it is noticed within ten, whatever browsers get.
+# Seconds. A dead vendor is dead air for the caller: it is noticed within ten of them.
 UPSTREAM_PING: Final = 5.0
 
 

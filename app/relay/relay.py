@@ -278,10 +278,16 @@ class Relay:
         else:
             for action in actions:
                 self._do(action)
-        if self._wished is not None and not self._wished.done():
-            self._wished.set_result(closing.ENDED)
+        if self._wished is not None:
+            self._heard_first(self._wished)
         if self._listening and actions is not NOTHING:
             self.books.frame(Direction.FROM_BROWSER, now, payload)
+
+    def _heard_first(self, wished: asyncio.Future[CloseReason]) -> None:
+        """A frame came while a wish was waited for: the wish, or a sign that none will come."""
+        waits_on = self.conversation.wish_demanded and self.session.wish is None
+        if not waits_on and not wished.done():
+            wished.set_result(closing.ENDED)
 
     def batch_from_upstream(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""

@@ -12,7 +12,7 @@ from app.wire.frames import CLOSE, PING, PONG, close_payload
 from app.wire.framing import Parser
 from app.wire.nobody import NOBODY
 from app.wire.rate import TokenBucket
-from app.wire.socket import ABNORMAL, Closed, Forewarned
+from app.wire.socket import ABNORMAL, Closed
 from app.wire.wheel import NEVER
 
 if TYPE_CHECKING:
@@ -254,8 +254,7 @@ class Connection(Channel):
         """
         self._report(fault, code)
         if self._state == OPEN:
-            if isinstance(self._owner, Forewarned):
-                self._owner.failing(code)
+            self._owner.failing(code)
             self._write(CLOSE, close_payload(code))
         self._state = OVER
         self._parser.stop()

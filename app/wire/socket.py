@@ -16,7 +16,7 @@ goes as the bytes that it came in. Nobody must know of that.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 ABNORMAL = 1006
 NO_STATUS = 1005
@@ -73,15 +73,6 @@ class Receiver(Protocol):
 
         Nothing can be sent any more; the wire winds TCP up by itself, within its time-outs.
         """
-        ...
-
-
-@runtime_checkable
-class Forewarned(Protocol):
-    """A receiver that has something to say before the wire fails its socket."""
-
-    def failing(self, code: int) -> None:
-        """Send what should still be sent: the peer broke a rule, a close with `code` follows."""
         ...
 
 
