@@ -316,6 +316,7 @@ def test_malformed_frames_are_dropped_and_the_third_means_failure(payload: bytes
 
     assert [say() for _ in range(2)] == [(Count("malformed_upstream"),)] * 2
     assert say() == (Count("malformed_upstream"), End(UPSTREAM_FAILED))
+    assert say() == NOTHING
 
 
 @pytest.mark.parametrize(
