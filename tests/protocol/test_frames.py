@@ -89,6 +89,14 @@ def test_error_frame_says_what_and_whether_to_retry() -> None:
     }
 
 
+def test_error_outside_the_numbered_frames_is_the_gateways_own() -> None:
+    told = frames.error(NOW, UPSTREAM_FAILED, "s-1", numbered=False)
+    made = json.loads(told)
+    assert (made["type"], made["name"]) == ("error", "relay.error")
+    assert frames.is_own(made), "a browser that resumes afterwards must not have counted it"
+    assert not frames.is_own(json.loads(frames.error(NOW, UPSTREAM_FAILED, "s-1")))
+
+
 def test_error_frame_may_say_when_to_retry() -> None:
     made = json.loads(frames.error(NOW, OVERLOADED, None, "Come back.", 1.23456))
     assert made["data"]["message"] == "Come back."
