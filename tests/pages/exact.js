@@ -8,16 +8,14 @@ async ({ port, frames, messages }) => {
     chat.on('frame', (f) => f.type === 'text' && heard.push(Number(f.content.text.split(':')[0])));
     chat.on('resumed', (r) => { resumes += 1; again += r.replayed + r.resent; });
     await chat.open();
-    const all = new Promise((done) => {
-        let said = 0;
-        const tick = setInterval(() => {
-            for (let i = 0; i < 3 && said < messages; i += 1) chat.send(`${++said}:` + 'y'.repeat(said * 53 % 700));
-            const written = said === messages && chat.state === 'live' && chat.waiting === 0;
-            if (written && heard.length >= frames) { clearInterval(tick); done(); }
-        }, 4);
-        chat.closed.then(() => { clearInterval(tick); done(); });
-    });
-    await all;
-    const ended = await chat.hangUp();
-    return { heard, resumes, again, ended: `${ended.code} ${ended.message}`, waiting: chat.waiting };
+    let said = 0;
+    const talking = setInterval(() => {
+        for (let i = 0; i < 3 && said < messages; i += 1) chat.send(`${++said}:` + 'y'.repeat(said * 53 % 700));
+    }, 4);
+    window.heardAll = () => heard.length >= frames && said === messages;
+    window.finish = async () => {
+        clearInterval(talking);
+        const ended = await chat.hangUp();
+        return { heard, resumes, again, ended: `${ended.code} ${ended.message}` };
+    };
 }

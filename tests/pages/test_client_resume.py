@@ -23,35 +23,43 @@ EXACT = (Path(__file__).parent / "exact.js").read_text()
 async def prove_exact(
     page: Page, gateway: StubGateway, seed: int, *, frames: int, messages: int, cuts: int
 ) -> None:
+    def said() -> list[int]:
+        """Numbers of the messages that reached the conversation that counts."""
+        talks = [one for one in gateway.conversations if one.sent >= frames]
+        return [
+            int(frame["content"].split(":")[0])
+            for talk in talks
+            for frame in talk.arrived
+            if frame["type"] == "incomingChatMessage"
+        ]
+
     async with Cutter(gateway.port, seed, most=8000).serving() as cutter:
         size = {"port": cutter.port, "frames": frames, "messages": messages}
-        got = await page.evaluate(EXACT, size)
+        await page.evaluate(EXACT, size)
+        await page.wait_for_function("() => heardAll()", timeout=900_000)
+        await until(lambda: len(said()) >= messages, within=900)
+        cutter.cutting = False
+        got = await page.evaluate("() => finish()")
     assert got["ended"] == "1000 The conversation has ended."
     assert got["heard"] == list(range(1, frames + 1))
-    talk = next(one for one in gateway.conversations if one.arrived and one.sent >= frames)
-    said = [
-        int(frame["content"].split(":")[0])
-        for frame in talk.arrived
-        if frame["type"] == "incomingChatMessage"
-    ]
-    assert said == list(range(1, messages + 1))
+    assert said() == list(range(1, messages + 1))
     assert cutter.cuts >= cuts
     assert got["resumes"] >= cuts / 2
     assert got["again"] > 0
 
 
-async def test_a_hundred_cuts_lose_nothing_and_repeat_nothing(
+async def test_cuts_at_random_bytes_lose_nothing_and_repeat_nothing(
     page: Page, gateway: StubGateway
 ) -> None:
-    await prove_exact(page, gateway, 1, frames=700, messages=220, cuts=80)
+    await prove_exact(page, gateway, 1, frames=500, messages=160, cuts=50)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize("seed", range(2, 8))
 async def test_hundreds_of_cuts_lose_nothing_and_repeat_nothing(
     page: Page, gateway: StubGateway, seed: int
 ) -> None:
-    await prove_exact(page, gateway, seed, frames=3000, messages=1000, cuts=250)
+    await prove_exact(page, gateway, seed, frames=3000, messages=800, cuts=250)
 
 
 OPEN = """async (options) => {
