@@ -71,7 +71,17 @@ def _spoken(value: object) -> str:
         error = value["error"]
         return str(error.get("message", error) if isinstance(error, dict) else error).rstrip(".")
     if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {_spoken(part)}" for key, part in value.items())
+        told = {_words(key): part for key, part in value.items() if not _taken_as_read(key, part)}
+        return ", ".join(f"{key} {_spoken(part)}" for key, part in told.items())
     if isinstance(value, list):
         return " and ".join(_spoken(part) for part in value)
     return "nothing" if value is None else str(value)
+
+
+def _taken_as_read(key: str, value: object) -> bool:
+    """Nobody says aloud that an order was found, or its number once more."""
+    return value is True or _words(key) == "order number"
+
+
+def _words(key: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).replace("_", " ").lower()
