@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy import RowMapping, Select, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
 
@@ -112,8 +113,11 @@ class Archive:
             .where(conversations.c.subject == subject)
             .returning(conversations.c.id)
         )
-        async with self._database.transaction(write=True, deadline=60.0) as connection:
-            erased = frozenset((await connection.execute(statement)).scalars())
+
+        async def work(connection: AsyncConnection) -> frozenset[str]:
+            return frozenset((await connection.execute(statement)).scalars())
+
+        erased = await self._database.run(work, write=True, deadline=60.0)
         return len(erased | waiting)
 
     async def _numbered(
@@ -137,8 +141,10 @@ class Archive:
         return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
 
     async def _all(self, query: Select[Any]) -> list[RowMapping]:
-        async with self._database.transaction() as connection:
+        async def work(connection: AsyncConnection) -> list[RowMapping]:
             return list((await connection.execute(query)).mappings())
+
+        return await self._database.run(work)
 
 
 def _filtered(filters: Filters) -> Select[Any]:

@@ -7,8 +7,8 @@ beginning, foreign keys are enforced, nothing waits longer than it may.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,25 +18,34 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.history.errors import HistoryLost, Unstorable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from pydantic import SecretStr
     from sqlalchemy import Connection, Table
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+Value = TypeVar("Value")
+
 POSTGRESQL: Final = "postgresql"
+
+CONNECTING: Final = 3.0
+"""Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
 
 CONTENT_CLASSES: Final = ("22", "23")
 """SQLSTATE classes that blame the content: data exception, integrity constraint violation."""
 
 
 class Database:
-    """An engine with a deadline; `deadline` is what one transaction may take, in seconds."""
+    """An engine with a deadline; `deadline` is what one transaction may take, in seconds.
+
+    Connecting is bounded besides: with a database that hangs, three times as long.
+    """
 
     def __init__(self, url: SecretStr, *, deadline: float = 5.0, connections: int = 4) -> None:
         plain = url.get_secret_value()
         self.deadline = deadline
+        self._under_way: set[asyncio.Task[Any]] = set()
         # `timeout` is asyncpg's for connecting and sqlite3's for a busy file.
         self._engine = create_async_engine(
             plain,
@@ -55,19 +64,52 @@ class Database:
     def __repr__(self) -> str:
         return f"Database({self._engine.dialect.name})"
 
+    async def run(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[Value]],
+        *,
+        write: bool = False,
+        deadline: float | None = None,
+    ) -> Value:
+        """Do `work` in one transaction, and return what it returns; raises as `transaction` does.
+
+        Work that has begun goes on to its end when its caller is cancelled. With SQLite it does
+        even when it is late: a statement that runs in the driver's thread cannot be called back,
+        and a connection abandoned in the middle would hold the file's lock for good.
+        """
+        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
+        task = asyncio.create_task(self._do(work, write=write, deadline=deadline))
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+        try:
+            late = None if self.is_postgresql else deadline or 2 * self.deadline
+            async with asyncio.timeout(late):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise HistoryLost("TimeoutError") from None
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=self.deadline)
+            raise
+
     @asynccontextmanager
     async def transaction(
         self, *, write: bool = False, deadline: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction and commit it at the end.
+        """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
         Raises `HistoryLost` when it may work later, `Unstorable` when it never will.
         """
+        limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
-            async with asyncio.timeout(deadline or self.deadline), self._engine.connect() as raw:
-                connection = await raw.execution_options(writes=write)
-                async with connection.begin():
-                    yield connection
+            async with AsyncExitStack() as stack:
+                # The driver gives up connecting by itself, and cleans up after itself: this
+                # deadline only comes after that.
+                async with asyncio.timeout(limit and CONNECTING * self.deadline):
+                    raw = await stack.enter_async_context(self._engine.connect())
+                async with asyncio.timeout(limit):
+                    connection = await raw.execution_options(writes=write)
+                    async with connection.begin():
+                        yield connection
         except (SQLAlchemyError, OSError, TimeoutError, EOFError, ValueError, OverflowError) as e:
             raise translated(e) from None
 
@@ -76,8 +118,25 @@ class Database:
         return postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, once what is under way has ended."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=self.deadline)
         await self._engine.dispose()
+
+    async def _do(
+        self,
+        work: Callable[[AsyncConnection], Awaitable[Value]],
+        *,
+        write: bool,
+        deadline: float | None,
+    ) -> Value:
+        async with self.transaction(write=write, deadline=deadline) as connection:
+            return await work(connection)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever still waits has it; for a caller who left it is no news
 
 
 def translated(error: Exception) -> HistoryLost | Unstorable:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
 
@@ -30,10 +31,13 @@ async def migrate(database: Database) -> None:
 
     Raises `HistoryLost` when the database is gone, or locked for a minute.
     """
-    async with database.transaction(write=True, deadline=DEADLINE) as connection:
+
+    async def upgrade(connection: AsyncConnection) -> None:
         if database.is_postgresql:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         await connection.run_sync(_upgrade)
+
+    await database.run(upgrade, write=True, deadline=DEADLINE)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -13,7 +13,8 @@ from app.history.schema import outbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import RowMapping
+    from sqlalchemy import RowMapping, Update
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
     from app.history.seal import Seal
@@ -78,9 +79,12 @@ class Outbox:
             .where(outbox.c.state == WAITING, outbox.c.deadline <= now)
             .values(state=GIVEN_UP, body=None)
         )
-        async with self._database.transaction(write=True) as connection:
+
+        async def work(connection: AsyncConnection) -> tuple[int, Sequence[RowMapping]]:
             expired = (await connection.execute(expire)).rowcount
-            rows = (await connection.execute(take)).mappings().all()
+            return expired, (await connection.execute(take)).mappings().all()
+
+        expired, rows = await self._database.run(work, write=True)
         if expired:
             log.error("results_given_up", results=expired)
             if self._on_given_up is not None:
@@ -90,17 +94,21 @@ class Outbox:
     async def delivered(self, letter: Letter) -> None:
         """Note that it arrived, whoever carried it; its body is needed no more."""
         statement = update(outbox).where(outbox.c.id == letter.id)
-        async with self._database.transaction(write=True) as connection:
-            await connection.execute(statement.values(state=DELIVERED, body=None))
+        await self._execute(statement.values(state=DELIVERED, body=None))
 
     async def failed(self, letter: Letter) -> bool:
         """Keep it for later; the deadline is judged when that comes."""
         mine = (outbox.c.state == WAITING, outbox.c.claimed_by == self._replica)
         statement = update(outbox).where(outbox.c.id == letter.id, *mine)
         next_at = self._clock() + self._backoff.after(letter.attempts)
-        async with self._database.transaction(write=True) as connection:
-            await connection.execute(statement.values(next_at=next_at, claimed_by=None))
+        await self._execute(statement.values(next_at=next_at, claimed_by=None))
         return True
+
+    async def _execute(self, statement: Update) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await self._database.run(work, write=True)
 
     def _letter(self, row: RowMapping) -> Letter | None:
         body: bytes | None = row["body"]

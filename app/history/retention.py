@@ -15,6 +15,8 @@ from app.history.schema import conversations
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from app.history.database import Database
 
 log = structlog.get_logger(__name__)
@@ -81,10 +83,13 @@ class Retention:
             .order_by(conversations.c.started_at)
             .limit(self._bite)
         )
-        async with self._database.transaction(write=True) as connection:
+
+        async def work(connection: AsyncConnection) -> int:
             if self._database.is_postgresql:
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if not (await connection.execute(lock, {"lock": LOCK})).scalar():
                     return 0
             statement = delete(conversations).where(conversations.c.id.in_(old))
             return (await connection.execute(statement)).rowcount
+
+        return await self._database.run(work, write=True)

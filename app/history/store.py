@@ -60,21 +60,23 @@ class Store:
         A conversation whose row was there and is there no more was erased, maybe by another
         replica: its part is left out, and its id returned.
         """
-        async with self._database.transaction(write=True) as connection:
-            gone = await self._gone(connection, parts)
-            kept = [part for part in parts if part.conversation.start.id not in gone]
-            fresh = [part.conversation.row() for part in kept if not part.conversation.stored]
-            await self._many(connection, conversations, fresh)
-            await self._many(connection, turns, [row for p in kept for row in p.turn_rows()])
-            await self._many(connection, events, [row for p in kept for row in p.events])
-            await self._many(connection, tool_calls, [row for p in kept for row in p.tools])
-            await self._many(connection, results, [p.result for p in kept if p.result])
-            messages = [_message(p.message) for p in kept if p.message]
-            await self._many(connection, outbox, messages)
-            ends = [{"conversation": p.conversation.start.id, **p.end} for p in kept if p.end]
-            await _chunks(connection, self._end, ends)
-        if messages and self._on_message is not None:
+        gone = await self._database.run(lambda connection: self._all(connection, parts), write=True)
+        if self._on_message is not None and any(part.message for part in parts):
             self._on_message()
+        return gone
+
+    async def _all(self, connection: AsyncConnection, parts: Sequence[Part]) -> frozenset[str]:
+        gone = await self._gone(connection, parts)
+        kept = [part for part in parts if part.conversation.start.id not in gone]
+        fresh = [part.conversation.row() for part in kept if not part.conversation.stored]
+        await self._many(connection, conversations, fresh)
+        await self._many(connection, turns, [row for p in kept for row in p.turn_rows()])
+        await self._many(connection, events, [row for p in kept for row in p.events])
+        await self._many(connection, tool_calls, [row for p in kept for row in p.tools])
+        await self._many(connection, results, [p.result for p in kept if p.result])
+        await self._many(connection, outbox, [_message(p.message) for p in kept if p.message])
+        ends = [{"conversation": p.conversation.start.id, **p.end} for p in kept if p.end]
+        await _chunks(connection, self._end, ends)
         return gone
 
     async def _gone(self, connection: AsyncConnection, parts: Sequence[Part]) -> frozenset[str]:

@@ -29,6 +29,7 @@ REPORT_EVERY: Final = 10.0
 """Seconds between two log lines about the same trouble."""
 
 FIRST_RETRY: Final = 0.1
+MOST_SHARES: Final = 64
 
 
 class Sink(Protocol):
@@ -84,6 +85,7 @@ class Writer:
         self._batch: dict[str, Part] = {}
         self._opened = False
         self._taken = 0
+        self._shares = 1
         self._load = Load()
         self._written: Counter[str] = Counter()
         self._skipped = 0
@@ -216,7 +218,15 @@ class Writer:
         return True
 
     async def _commit(self) -> None:
+        """Write the batch; in ever smaller shares while the sink is too slow for more at once."""
         parts = list(self._batch.values())
+        step = max(1, len(parts) // self._shares)
+        self._shares = min(self._shares * 2, MOST_SHARES)
+        for at in range(0, len(parts), step):
+            await self._write_or_lose(parts[at : at + step])
+        self._shares = 1
+
+    async def _write_or_lose(self, parts: Sequence[Part]) -> None:
         try:
             await self._write(parts)
         except Unstorable:

@@ -126,6 +126,21 @@ async def test_a_blocked_sink_drops_within_the_bound_and_every_loss_is_told() ->
     assert end["lost"] == counts.dropped.total()
 
 
+async def test_a_sink_too_slow_for_a_whole_batch_gets_smaller_ones() -> None:
+    class Slow(Hole):
+        async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+            if len(parts) > 3:
+                raise HistoryLost("TimeoutError")
+            return await super().write(parts)
+
+    recorder = QueueRecorder(QUICK, time.monotonic, Slow())
+    for number in range(100):
+        recorder.started(start(f"c{number}"))
+    async with running(recorder):
+        await until(lambda: recorder.counts().written["started"] == 100)
+    assert recorder.counts().dropped.total() == 0
+
+
 async def test_a_crash_of_the_sink_is_survived() -> None:
     class Broken(Hole):
         crashes = 3

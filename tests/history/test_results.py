@@ -205,7 +205,7 @@ async def test_without_history_results_are_tried_a_few_times_and_then_given_up()
     bag = MemoryBag(time.time, tries=3, backoff=SOON)
     composer = Composer(lifetime=1e12)
     recorder = QueueRecorder(QUICK, time.monotonic, bag, content=False, composer=composer)
-    async with receiving(receiver), carrying(bag, receiver) as courier:
+    async with receiving(receiver), carrying(bag, receiver, patience=20) as courier:
         bag.on_message = courier.wake
         async with running(recorder):
             recorder.started(start("late"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.history.archive import Archive
 from app.history.conversation import Conversation, Part
+from app.history.database import Database
 from app.history.model import Filters
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
@@ -17,7 +18,7 @@ from app.protocol.tool import Outcome, ToolCall, ToolResult
 from tests.history.feed import DOWN, NOW, QUICK, UP, converse, event, running, start, text, until
 
 if TYPE_CHECKING:
-    from app.history.database import Database
+    from pydantic import SecretStr
 
 
 def recorder_on(database: Database, **more: object) -> QueueRecorder:
@@ -95,6 +96,21 @@ async def test_a_batch_written_twice_is_written_once(database: Database) -> None
     assert (turn.text, turn.pieces) == ("one two", 2)
     assert len((await archive.events("c1")).items) == 1
     assert len((await archive.conversations()).items) == 1
+
+
+async def test_a_writer_cancelled_at_any_moment_leaves_nothing_locked_and_nothing_lost(
+    url: SecretStr,
+) -> None:
+    for number in range(12):
+        database = Database(url)
+        recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
+        said = [converse(recorder, f"c{number}-{n}", n) for n in range(20)]
+        async with running(recorder):
+            await asyncio.sleep(number * 0.01)  # the moment at which it is cancelled
+        assert recorder.counts().dropped.total() == recorder.counts().waiting == 0
+        page = await Archive(database, recorder.forget).transcript(said[-1].id)
+        assert [(t.source, t.text, t.pieces) for t in page.items] == said[-1].turns
+        await database.close()
 
 
 async def test_what_no_database_takes_is_replaced(database: Database) -> None:
