@@ -45,6 +45,9 @@ SECRETS = {
 }
 
 
+HELLO = {"type": "incomingChatMessage", "content": "hello"}
+
+
 class Heard:
     """Everything that came out of a gateway, and what must not be in it."""
 
@@ -52,6 +55,21 @@ class Heard:
         self.vendor = vendor
         self.gateway = gateway
         self.texts: list[str] = []
+
+    async def ticket(self, agent: str = "echo") -> str:
+        """Mint a ticket; the one answer that may hold it is not kept."""
+        body = {"subject": "canary", "agent": agent}
+        async with self.gateway.api(SECRETS["service token"]) as client:
+            minted: str = (await client.post("/v1/tickets", json=body)).json()["ticket"]
+        self.gateway.secrets[f"ticket {len(self.gateway.secrets)}"] = minted
+        return minted
+
+    def token(self, **claims: Any) -> str:
+        """Sign a JWT."""
+        given = {"sub": "canary", "exp": time.time() + 60} | claims
+        signed = jwt.encode(given, SECRETS["JWT secret"], "HS256")
+        self.gateway.secrets[f"JWT {len(self.gateway.secrets)}"] = signed
+        return signed
 
     async def http(self, method: str, path: str, **options: Any) -> str:
         """Make a request; keep status, headers and body."""
@@ -113,74 +131,59 @@ async def heard(outside: Outside) -> AsyncIterator[Heard]:
     await gateway.ready()
     it = Heard(vendor, gateway)
     try:
-        await everything(it, vendor)
+        await come_in(it)
+        await go_wrong(it)
+        await ask_around(it)
         yield it
     finally:
         await gateway.stop()
         await vendor.stop()
 
 
-async def everything(it: Heard, vendor: processes.Emulator) -> None:
-    """The broad run."""
-    gateway = it.gateway
-
-    async def ticket(agent: str = "echo") -> str:
-        body = {"subject": "canary", "agent": agent}
-        async with gateway.api(SECRETS["service token"]) as client:
-            minted: str = (await client.post("/v1/tickets", json=body)).json()["ticket"]
-        gateway.secrets[f"ticket {len(gateway.secrets)}"] = minted
-        return minted
-
-    def token(**claims: Any) -> str:
-        given = {"sub": "canary", "exp": time.time() + 60} | claims
-        signed = jwt.encode(given, SECRETS["JWT secret"], "HS256")
-        gateway.secrets[f"JWT {len(gateway.secrets)}"] = signed
-        return signed
-
-    def wish(**script: Any) -> dict[str, Any]:
-        return {
-            "type": "initialize",
-            "request": {"callType": "chat", "additionalData": script},
-        }
-
-    hello = {"type": "incomingChatMessage", "content": "hello"}
-    origin = gateway.base
-    await it.talk(f"/ws/echo?ticket={await ticket()}", wish(), hello)
-    used = await ticket()
+async def come_in(it: Heard) -> None:
+    """Present every kind of credential, in every place, good and bad."""
+    origin = it.gateway.base
+    await it.talk(f"/ws/echo?ticket={await it.ticket()}", wish(), HELLO)
+    used = await it.ticket()
     for _ in range(2):
-        await it.talk(f"/ws/echo?ticket={used}&call_type=chat", hello, origin=origin)
-    await it.talk(f"/ws/echo?%74icket={await ticket()}&call_type=chat", hello)
-    await it.talk("/ws/echo", wish(), hello, bearer=await ticket(), origin=origin)
-    await it.talk("/ws/echo", wish(), hello, bearer=token(), native=True)
-    await it.talk(f"/ws/echo?token={token()}", origin=origin)
-    await it.talk(f"/ws/echo?token={token()}")
-    await it.talk("/ws/echo", bearer=token(exp=1), origin=origin)
-    await it.talk("/ws/echo", bearer=token(call_type="fax"))
-    await it.talk("/ws/nobody", bearer=token(agent="nobody"), origin=origin)
-    header = {"authorization": f"Bearer {token()}"}
-    await it.talk("/ws/echo?call_type=chat", hello, additional_headers=header)
+        await it.talk(f"/ws/echo?ticket={used}&call_type=chat", HELLO, origin=origin)
+    await it.talk(f"/ws/echo?%74icket={await it.ticket()}&call_type=chat", HELLO)
+    await it.talk("/ws/echo", wish(), HELLO, bearer=await it.ticket(), origin=origin)
+    await it.talk("/ws/echo", wish(), HELLO, bearer=it.token(), native=True)
+    await it.talk(f"/ws/echo?token={it.token()}", origin=origin)
+    await it.talk(f"/ws/echo?token={it.token()}")
+    await it.talk("/ws/echo", bearer=it.token(exp=1), origin=origin)
+    await it.talk("/ws/echo", bearer=it.token(call_type="fax"))
+    await it.talk("/ws/nobody", bearer=it.token(agent="nobody"), origin=origin)
+    header = {"authorization": f"Bearer {it.token()}"}
+    await it.talk("/ws/echo?call_type=chat", HELLO, additional_headers=header)
     cookie = {"cookie": f"session={COOKIE}"}
-    await it.talk("/ws/echo?call_type=chat", hello, additional_headers=cookie)
+    await it.talk("/ws/echo?call_type=chat", HELLO, additional_headers=cookie)
     broken = {"cookie": f"session=broken; x={COOKIE}"}
     await it.talk("/ws/echo", origin=origin, additional_headers=broken)
-    await it.talk("/ws/webcall?call_type=chat", hello, bearer=await ticket("webcall"))
+    await it.talk("/ws/webcall?call_type=chat", HELLO, bearer=await it.ticket("webcall"))
+    for nonsense in ({"type": "x"}, b"binary", '{"a":1,"a":2}', "NaN"):
+        frames = [nonsense] * 3
+        await it.talk("/ws/echo", wish(), *frames, bearer=await it.ticket(), origin=origin)
+
+
+async def go_wrong(it: Heard) -> None:
+    """Let the vendor and the tools do what they should not."""
     for agent in ("echo", "webcall"):
         for fault in ("close_with_key", "rst", "odd_json", "bad_args", "unknown_tool", "oversize"):
-            await it.talk(
-                f"/ws/{agent}",
-                wish(fault=fault, tool="crash"),
-                hello,
-                bearer=await ticket(agent),
-            )
+            script = wish(fault=fault, tool="crash")
+            await it.talk(f"/ws/{agent}", script, HELLO, bearer=await it.ticket(agent))
     for fault in ("refuse", "redirect", "rst_on_dial", "hang", "accept_silent", "not_enabled"):
-        await vendor.order(fault)
-        await it.talk("/ws/echo?call_type=chat", bearer=await ticket())
-        await it.talk("/ws/echo?call_type=chat", hello, bearer=await ticket())
+        await it.vendor.order(fault)
+        await it.talk("/ws/echo?call_type=chat", bearer=await it.ticket())
+        await it.talk("/ws/echo?call_type=chat", HELLO, bearer=await it.ticket())
     for tool in ("hook", "hook_denied", "hook_private", "hook_hangs", "crash", "never"):
-        script = {"agent": "counter", "count": 1, "toolEvery": 1, "tool": tool, "pieces": 1}
-        await it.talk("/ws/counter", wish(**script), bearer=await ticket("counter"))
-    for nonsense in ({"type": "x"}, b"binary", '{"a":1,"a":2}', "NaN"):
-        await it.talk("/ws/echo", wish(), *([nonsense] * 3), bearer=await ticket(), origin=origin)
+        script = wish(count=1, toolEvery=1, tool=tool, pieces=1)
+        await it.talk("/ws/counter", script, bearer=await it.ticket("counter"))
+
+
+async def ask_around(it: Heard) -> None:
+    """Make requests, right and wrong, with secrets where they do not belong."""
     for path in ("/metrics", "/readyz", "/v1/sessions", "/v1/conversations", "/v1/nothing"):
         await it.http("GET", path)
     for wrong in ("wrong", SECRETS["service token"] + "x", SECRETS["service token"][:-1]):
@@ -192,6 +195,10 @@ async def everything(it: Heard, vendor: processes.Emulator) -> None:
     await it.http("GET", f"/v1/sessions/{key}")
     await it.talk(f"/api/v1/ws/dev?authorization={key}")
     await it.http("GET", "/metrics")
+
+
+def wish(**script: Any) -> dict[str, Any]:
+    return {"type": "initialize", "request": {"callType": "chat", "additionalData": script}}
 
 
 async def test_nothing_that_came_out_holds_a_secret(heard: Heard) -> None:
