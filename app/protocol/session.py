@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from app.protocol import frames
 from app.protocol.actions import (
     FORWARD,
@@ -232,7 +234,7 @@ class Session:
             counts = (Count("unknown_field"),)
         if kind in self._profile.hide:
             forward: Actions = NOTHING
-        elif any(secret in payload for secret in self._secrets):
+        elif self._reveals(frame, payload):
             told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
             forward = (Count("secret_withheld"), ToBrowser(told))
         else:
@@ -243,6 +245,14 @@ class Session:
             self.phase = advance(self.phase, Event.FINISHED)
             return (*counts, *forward, AwaitEnd())
         return (*counts, *forward) if counts else forward
+
+    def _reveals(self, frame: dict[str, Any], payload: bytes) -> bool:
+        """Tell whether a frame holds the API key, as it came or with its escapes undone.
+
+        .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
+        """
+        plain = orjson.dumps(frame)
+        return any(secret in payload or secret in plain for secret in self._secrets)
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
         content = frame.get("content")

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         "For `webcall`: mint tokens by REST for this integration, with the API key"
     )
     agents: Mapped = _about(
-        "JSON or YAML: agent's name to profile", {"default": {}}, validate_default=False
+        "JSON or YAML: agent's name to profile", {"default": {}}, validate_default=False, repr=False
     )
     host: str = _about("Where browsers come in", "0.0.0.0")  # noqa: S104 - a container's default
     port: Port = _about("Its port", 8000)
@@ -131,11 +131,15 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Items = _about("CIDRs whose `X-Forwarded-*` are believed", ())
     tools: Items = _about("Comma list of import paths whose `@tool` functions are registered", ())
-    http_tools: Mapped = _about("JSON: tool's name to `{url, …}`", {}, validate_default=False)
+    http_tools: Mapped = _about(
+        "JSON: tool's name to `{url, …}`", {}, validate_default=False, repr=False
+    )
     webhook_allowed_hosts: Items = _about(
         "Hosts and CIDRs that webhooks may reach although they are private or loopback", ()
     )
-    mcp_servers: Mapped = _about("JSON: MCP server's name to `{url}` or `{command}`", {})
+    mcp_servers: Mapped = _about(
+        "JSON: MCP server's name to `{url}` or `{command}`", {}, repr=False
+    )
     tool_timeout: Positive = _about("How long a tool may take", 20.0)
     tool_concurrency: Count = _about("How many tools of one session run at once", 8)
     state_url: SecretStr = _about(

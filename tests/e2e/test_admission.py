@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,3 +150,20 @@ async def test_cap_is_told_to_others_by_status_and_retry_after(strict: Gateway) 
         assert int(problem["headers"]["retry-after"]) >= 1
         await leave(one)
         await leave(two)
+
+
+async def test_full_replica_says_so_to_balancers(strict: Gateway) -> None:
+    async with AsyncExitStack() as stack:
+        pages = []
+        for number in range(6):
+            ticket = await strict.ticket(f"filler {number}")
+            url = f"{strict.ws}/ws/echo?call_type=chat&ticket={ticket}"
+            headers = {"x-forwarded-for": f"203.0.113.{number}"}
+            coming = browser(url, origin=ORIGIN, additional_headers=headers)
+            pages.append(await stack.enter_async_context(coming))
+            await pages[-1].connected()
+        async with strict.api() as client:
+            answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "overloaded")
+        for page in pages:
+            await leave(page)

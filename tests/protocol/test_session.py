@@ -289,9 +289,11 @@ def test_upstream_cannot_speak_as_the_gateway(payload: bytes) -> None:
     assert live().from_upstream(payload, NOW) == (Count("spoofed_upstream"),)
 
 
-def test_frame_with_the_key_in_it_is_withheld() -> None:
-    rules = live(secrets=frozenset({b"canary-key"}))
-    told = rules.from_upstream(frame("error", data={"message": "bad key canary-key"}), NOW)
+@pytest.mark.parametrize("written", [b"+", b"\\u002B"], ids=["raw", "as .NET escapes it"])
+def test_frame_with_the_key_in_it_is_withheld(written: bytes) -> None:
+    rules = live(secrets=frozenset({b"canary+key"}))
+    said = frame("error", data={"message": "bad key canary+key"})
+    told = rules.from_upstream(said.replace(b"+", written), NOW)
     assert only(told, Count).name == "secret_withheld"
     shown = only(told, ToBrowser).payload
     assert b"canary" not in shown

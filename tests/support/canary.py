@@ -74,18 +74,13 @@ def _undressed(text: str) -> dict[str, str]:
     Encodings may lie over one another (a URL in a JSON text in a representation), so each is undone
     some times, and both in turn.
     """
-    plain = {"as it is": text}
+    dresses = {"as it is": text, "form-encoded": unquote_plus(text)}
     percent, escaped, both = text, text, text
-    for _ in range(TIMES):
-        percent = unquote(percent)
-        escaped = _unescape(escaped)
-        both = unquote(_unescape(both))
-    return plain | {
-        "percent-encoded": percent,
-        "form-encoded": unquote_plus(text),
-        "escaped": escaped,
-        "encoded twice": both,
-    }
+    for time in range(1, TIMES + 1):  # each is looked at: undone too often, it is gone again
+        dresses[f"percent-encoded {time}"] = percent = unquote(percent)
+        dresses[f"escaped {time}"] = escaped = _unescape(escaped)
+        dresses[f"escaped and percent-encoded {time}"] = both = unquote(_unescape(both))
+    return dresses
 
 
 def _unescape(text: str) -> str:

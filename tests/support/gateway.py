@@ -155,6 +155,10 @@ class Emulator(Running):
         arguments = ["-m", "app.emulator", "--port", str(self.port), "--api-key", KEY, "--quiet"]
         super().__init__([*arguments, *more], clean_environment())
 
+    def give_key(self, key: str) -> None:
+        """Let it take another key; before it starts."""
+        self._arguments = [key if argument == KEY else argument for argument in self._arguments]
+
     async def ready(self) -> Self:
         """Wait until it answers."""
         await until(lambda: _answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info"), within=60)
