@@ -58,5 +58,5 @@ $(CACHE)/machine: tests/apt-packages.txt
 	@mkdir -p $(CACHE) && touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json
-	npm --prefix $* ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
