@@ -18,7 +18,7 @@ run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with 
 	@PORT=$(PORT) $(BIN)/python -m app run
 
 test: check $(CACHE)/machine $(NPM_DONE) ## run every test
-	$(BIN)/python -m pytest -m "not nightly"
+	$(BIN)/python -m pytest -m "not nightly" --durations 12
 
 check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

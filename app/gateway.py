@@ -80,6 +80,7 @@ class Admission:
 class Arrival:
     """How a browser came in.
 
+    `wishes` is set by a browser that announces an `initialize` of its own.
     `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
     vendor's own path and must send an `initialize` of their own.
     """
@@ -89,6 +90,7 @@ class Arrival:
     trace: Trace
     native: bool
     vendor_path: bool
+    wishes: bool = False
 
 
 class Gateway:
@@ -136,6 +138,11 @@ class Gateway:
     def opens_in(self) -> float:
         """Seconds until the vendor is tried again; 0 while it is not given up on."""
         return self._circuit.opens_in
+
+    @property
+    def max_sessions(self) -> int:
+        """How many sessions this replica takes."""
+        return self._limits.max_sessions
 
     @property
     def full(self) -> bool:
@@ -187,9 +194,10 @@ class Gateway:
         self, profile: Profile, principal: Principal, arrival: Arrival
     ) -> Conversation:
         session_id = secrets.token_hex(16)
-        settled = arrival.wish.call_type is not None or (
+        known = arrival.wish.call_type is not None or (
             arrival.native and principal.call_type is not None
         )
+        settled = known and not arrival.wishes
         if arrival.vendor_path:
             wait = self._limits.initialize_timeout
         else:

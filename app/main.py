@@ -220,6 +220,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
         public.include_router(pages.page_routes("demo", values.demo(settings, profiles)))
     if built.internal is not None:
         internal.include_router(health.health_routes(gateway, state, metrics))
+        internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(

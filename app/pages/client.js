@@ -358,10 +358,9 @@ export class RelayClient extends EventTarget {
     full.protocol = full.protocol.replace('http', 'ws');
     if (full.pathname === '/') full.pathname = '/ws';
     if (agent) full.pathname = `${full.pathname.replace(/\/$/, '')}/${encodeURIComponent(agent)}`;
-    // With additionalData the gateway must wait for `initialize`: the query would settle it all.
-    const asked = additionalData ? {} : { call_type: callType, endpoint };
+    // With additionalData the gateway must wait for `initialize`.
     const query = fresh
-      ? asked
+      ? { call_type: callType, endpoint, wish: additionalData && 1 }
       : { resume: this.#resume.token, received: this.#received };
     for (const [key, value] of Object.entries(query)) if (value != null) full.searchParams.set(key, value);
     return full.href;

@@ -226,6 +226,7 @@ def _query() -> dict[str, Any]:
             "ticket": {"type": "string", "description": "A ticket; also as `token`."},
             "call_type": {"type": "string", "enum": [kind.value for kind in CallType]},
             "endpoint": {"type": "string", "description": "The number of a phone call."},
+            "wish": {"type": "string", "description": "An `initialize` follows: wait for it."},
             "resume": {"type": "string", "description": "The token from `relay.session`."},
             "received": {"type": "integer", "description": "The browser's own count."},
         },

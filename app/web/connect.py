@@ -110,6 +110,7 @@ class Doorkeeper:
             trace=trace,
             native=SUBPROTOCOL in request.subprotocols,
             vendor_path=request.path == VENDOR_PATH,
+            wishes="wish" in request.query,
         )
         if arrival.wish.call_type is not None or principal.call_type is not None:
             settle(profile, principal, arrival.wish)  # refuse before the upgrade what can be

@@ -32,6 +32,7 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
         content: dict[str, Any] = {
             "status": "unready" if reasons else "ready",
             "sessions": len(gateway.live),
+            "limits": {"max_sessions": gateway.max_sessions},
         }
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
