@@ -9,16 +9,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.browser import Browser, browser
 from tests.support.gateway import KEY
+from tests.support.plain import plain_client
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import httpx
 
     from tests.support.gateway import Emulator, Gateway
 
@@ -266,7 +268,7 @@ async def test_readiness_tells_operators_that_the_vendor_refuses_the_key(
 
 
 async def readiness(gateway: Gateway) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with plain_client() as client:
         return await client.get(f"{gateway.base}/readyz")
 
 

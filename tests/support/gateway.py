@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from tests.support.plain import plain_client
 from tests.support.process import ROOT, Running, clean_environment
 from tests.support.redis import free_port
 from tests.support.waiting import until
@@ -74,7 +75,7 @@ class Emulator(Running):
 
     async def conversations(self) -> list[dict[str, Any]]:
         """What reached it, as it tells by its side door."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with plain_client() as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/emulator/conversations")
         found: list[dict[str, Any]] = answer.json()["conversations"]
         return found
@@ -84,7 +85,7 @@ class Emulator(Running):
         query: dict[str, str | int] = {"marker": marker, "count": 1, "timeout": 20}
         if ended:
             query["ended"] = 1
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             url = f"http://127.0.0.1:{self.port}/emulator/conversations"
             answer = await client.get(url, params=query)
         assert answer.status_code == 200, f"no conversation {marker}: {answer.status_code}"
@@ -98,7 +99,7 @@ class Emulator(Running):
 
     async def counters(self) -> dict[str, int]:
         """What it counted besides conversations."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/emulator")
         found: dict[str, int] = answer.json()["counters"]
         return found
@@ -106,13 +107,13 @@ class Emulator(Running):
     async def order(self, fault: str, count: int | None = 1, **settings: Any) -> None:
         """Let a fault strike the next dials."""
         body = {"next": fault, "count": count, **settings}
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             answer = await client.post(f"http://127.0.0.1:{self.port}/emulator/faults", json=body)
         assert answer.status_code == 200, answer.text
 
     async def behave(self) -> None:
         """Let no fault strike the next dials."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             await client.delete(f"http://127.0.0.1:{self.port}/emulator/faults")
 
     async def last(self) -> dict[str, Any]:
@@ -173,9 +174,7 @@ class Gateway(Running):
     def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
         """A backend's client of `/v1/*`."""
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(
-            base_url=self.internal, headers=headers, trust_env=False, timeout=30
-        )
+        return plain_client(self.internal, headers=headers)
 
     async def ticket(self, subject: str = "user", **pinned: Any) -> str:
         """Mint a ticket, as a backend does; it is searched for in the log as any secret."""
@@ -197,7 +196,7 @@ class Gateway(Running):
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with plain_client(timeout=5) as client:
         try:
             return (await client.get(url)).status_code == 200
         except httpx.HTTPError:
