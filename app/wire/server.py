@@ -202,6 +202,8 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
             await self._carry_plain_asgi().send(message)
         else:
             await super().send(message)
+            # uvicorn takes a denied handshake for an unfinished one, and logs an error.
+            self.handshake_complete |= self.close_sent
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Close what a handler by plain ASGI left open."""

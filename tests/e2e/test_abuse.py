@@ -264,6 +264,7 @@ async def test_what_is_not_allowed_is_told_by_frame_or_by_status(
     assert json.loads(response.body or b"")["code"] == code
     await until(lambda: hasty.lines("browser_refused", code=code))
     assert len(hasty.lines("session_started")) == dials
+    assert not hasty.lines(logger="uvicorn.error", level="error")
 
 
 async def test_controls_in_names_are_escaped_in_the_log(hasty: Gateway) -> None:

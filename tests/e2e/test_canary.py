@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -16,11 +14,7 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
-from app.auth import Connecting, Peer
-from app.auth.ticket import TicketRequest, Tickets
-from app.main import house
-from app.settings import load
-from app.state.memory import MemoryState
+from tests.e2e.canaries import SECRETS
 from tests.support import gateway as processes
 from tests.support.browser import browser
 from tests.support.canary import reveals_nothing
@@ -32,18 +26,6 @@ if TYPE_CHECKING:
     from tests.support.outside import Outside
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-# With what URLs, JSON, header values and representations escape.
-SECRETS = {
-    "API key": "canary 1 +/=%41&?#\"\\'é<key>",
-    "service token": "canary2+/=%41&\"'<token>",
-    "JWT secret": "canary3+/=%41\"'<secret of more than sixty-four bytes, for every hash there is>",
-    "web integration token": "canary4 +/=%41&\"\\'<token>",
-    "result secret": WEBHOOK_SECRET,
-    "tool's header": "canary5+/=%41\"'<header>",
-    "cookie": COOKIE,
-}
-
 
 HELLO = {"type": "incomingChatMessage", "content": "hello"}
 
@@ -220,87 +202,3 @@ async def test_key_reached_the_vendor_and_nobody_else(heard: Heard, outside: Out
     told = json.dumps([outside.calls, outside.forged])
     secrets = {name: SECRETS[name] for name in ("API key", "service token", "JWT secret")}
     reveals_nothing("what webhooks were told", told, secrets)
-
-
-def environment(**more: str) -> dict[str, str]:
-    agents = {
-        "default": {},
-        "other": {"upstream": "webcall", "web_integration_token": SECRETS["web integration token"]},
-    }
-    tool = {"url": "https://x.example", "headers": {"x-secret": SECRETS["tool's header"]}}
-    return {
-        "RELAY_BLACKBOX_API_KEY": SECRETS["API key"],
-        "RELAY_SERVICE_TOKENS": SECRETS["service token"],
-        "RELAY_AUTH": "ticket,jwt",
-        "RELAY_JWT_SECRET": SECRETS["JWT secret"],
-        "RELAY_AGENTS": json.dumps(agents),
-        "RELAY_HTTP_TOOLS": json.dumps({"hook": tool}),
-        "RELAY_RESULT_WEBHOOK_URL": "https://x.example",
-        "RELAY_RESULT_WEBHOOK_SECRET": SECRETS["result secret"],
-        **more,
-    }
-
-
-async def test_no_representation_holds_a_secret() -> None:
-    settings = load(environment())
-    built = house(settings)
-    said = [repr(settings), str(settings), repr(built), *map(repr, vars_of(built))]
-    minted = await Tickets(MemoryState("replica")).mint(TicketRequest("u"))
-    secrets = SECRETS | {"ticket": minted.ticket.get_secret_value()}
-    headers = [(b"authorization", f"Bearer {secrets['ticket']}".encode())]
-    query = f"ticket={secrets['ticket']}".encode()
-    peer = Peer("127.0.0.1", "http")
-    request = Connecting.read(headers, query, path="/ws", agent=None, peer=peer)
-    said += [repr(minted), repr(request), repr(request.credential)]
-    reveals_nothing("a representation", "\n".join(said), secrets)
-    await built.egress.close()
-
-
-def vars_of(built: Any) -> list[Any]:
-    """The parts of the house, and theirs: whatever a debugger or a traceback would print."""
-    found: list[Any] = []
-    waiting = [built]
-    while waiting and len(found) < 2000:
-        item = waiting.pop(0)
-        if not type(item).__module__.startswith("app.") or any(item is one for one in found):
-            continue
-        found.append(item)
-        names = [*getattr(type(item), "__slots__", ()), *getattr(item, "__dict__", ())]
-        values = [getattr(item, name, None) for name in names if isinstance(name, str)]
-        waiting += [part for value in values for part in parts_of(value)]
-    return found
-
-
-def parts_of(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"RELAY_PORT": SECRETS["API key"], "RELAY_AUTH": SECRETS["service token"]},
-        {"RELAY_BLACKBOX_URL": f"ws://x:{quote(SECRETS['API key'], safe='')}@evil.example/"},
-        {"RELAY_STATE_URL": f"nonsense://:{quote(SECRETS['API key'], safe='')}@x"},
-        {"RELAY_AGENTS": json.dumps({"x": {"blackbox_api_key": [SECRETS["API key"]]}})},
-        {"RELAY_SERVICE_TOKEN": SECRETS["service token"]},
-        {"RELAY_RESULT_WEBHOOK_SECRET": SECRETS["API key"]},
-    ],
-    ids=["valid", "types", "URL", "state", "agent", "unknown", "webhook"],
-)
-async def test_checking_a_configuration_prints_no_secret(more: dict[str, str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "check"),
-        env=processes.clean_environment() | environment(**more) | {"COLUMNS": "9999"},
-        cwd=processes.ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said = (await process.communicate())[0].decode()
-    assert process.returncode == (2 if more else 0), said
-    assert "RELAY_" in said
-    assert "Traceback" not in said
-    reveals_nothing("check", said, SECRETS)
-    assert os.environ.get("RELAY_BLACKBOX_API_KEY") is None

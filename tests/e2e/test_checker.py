@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.test_canary import SECRETS
+from tests.e2e.canaries import SECRETS
 from tests.support.canary import dressings, revealed, reveals_nothing
 
 

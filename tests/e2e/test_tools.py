@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.e2e.answering import answers, calls
 from tests.e2e.shop import SECRET
-from tests.support.browser import Browser, browser
+from tests.support.browser import browser
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -36,20 +37,6 @@ async def asked(
         assert await page.closed() == 1000
     assert SECRET not in "".join(page.raw)
     return await answers(vendor, marker), result
-
-
-async def answers(vendor: Emulator, marker: str) -> list[Any]:
-    """What the vendor was answered, in order; each request once."""
-    conversation = await vendor.conversation(marker, ended=True)
-    assert conversation["violations"] == []
-    frames = [kept["frame"] for kept in conversation["received"]]
-    responses = [frame for frame in frames if frame["type"] == "websocketToolResponse"]
-    assert all("channelId" in frame and "timestamp" in frame for frame in responses)
-    return [frame["content"]["result"] for frame in responses]
-
-
-async def calls(calm: Gateway, tool: str, outcome: str) -> float:
-    return await calm.metric(f'relay_tool_calls_total{{outcome="{outcome}",tool="{tool}"}}')
 
 
 @pytest.mark.parametrize(
@@ -230,64 +217,6 @@ async def test_fallback_stands_in_for_a_webhook_that_hangs(calm: Gateway, vendor
     before = await calls(calm, "hook_hangs", "fallback")
     assert (await asked(calm, vendor, "hook_hangs", toolTimeout=20))[0] == ["try later"]
     assert await calls(calm, "hook_hangs", "fallback") == before + 1
-
-
-# Tools of the browser
-
-
-async def at_the_browsers_tool(page: Browser, marker: str) -> str:
-    await page.wish(marker=marker, toolTimeout=20, pieces=1)
-    await page.connected()
-    await page.say("1001")
-    request = await page.frame("websocketToolRequest")
-    call_id: str = request["content"]["id"]
-    return call_id
-
-
-def answer(call_id: str, result: Any) -> dict[str, Any]:
-    return {"type": "websocketToolResponse", "content": {"id": call_id, "result": result}}
-
-
-async def test_browsers_answer_counts_once(calm: Gateway, vendor: Emulator) -> None:
-    marker = uuid4().hex
-    async with browser(f"{calm.ws}/ws/support") as page:
-        call_id = await at_the_browsers_tool(page, marker)
-        for number in range(3):
-            await page.send(answer(call_id, f"shown {number}"))
-        assert await page.closed() == 1000
-    assert not [frame for frame in page.frames if frame["type"] == "error"]
-    assert [one for one in await answers(vendor, marker) if isinstance(one, str)] == ["shown 0"]
-
-
-async def test_browser_cannot_answer_for_the_backends_tool(calm: Gateway, vendor: Emulator) -> None:
-    marker = uuid4().hex
-    async with browser(calm.ws + URL) as page:
-        await page.wish(marker=marker, count=1, toolEvery=1, tool="nap", plain=True)
-        await page.connected()
-        conversation = (await vendor.conversation(marker))["id"]
-        await page.send(answer(f"call_{conversation[:8]}_1", "forged"))
-        assert (await page.frame("error"))["data"]["code"] == 4403
-        assert await page.closed() == 1000
-    given = await answers(vendor, marker)
-    assert len(given) == 1
-    assert "forged" not in given[0]
-
-
-async def test_browser_that_does_not_answer_is_answered_for(
-    calm: Gateway, vendor: Emulator
-) -> None:
-    marker = uuid4().hex
-    before = await calls(calm, "show_order", "timeout")
-    async with browser(f"{calm.ws}/ws/support") as page:
-        call_id = await at_the_browsers_tool(page, marker)
-        while "could not show" not in (await page.frame("text"))["content"]["text"]:
-            pass
-        await page.send(answer(call_id, "too late"))
-        assert await page.closed() == 1000
-    given = await answers(vendor, marker)
-    assert given[-1]["error"]["code"] == "timeout"
-    assert "too late" not in given
-    assert await calls(calm, "show_order", "timeout") == before + 1
 
 
 async def test_hidden_frames_of_tools_reach_no_browser(calm: Gateway) -> None:

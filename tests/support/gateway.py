@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from tests.support.canary import reveals_nothing
+from tests.support.plain import plain_client
+from tests.support.process import ROOT, Running, clean_environment
 from tests.support.redis import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ROOT = Path(__file__).parents[2]
+__all__ = [
+    "AGENTS",
+    "KEY",
+    "OURS",
+    "ROOT",
+    "SCRIPT",
+    "SERVICE_TOKEN",
+    "Emulator",
+    "Gateway",
+    "Running",
+    "clean_environment",
+    "emulator",
+    "gateway",
+]
+
 # Canaries, with characters that URLs and JSON escape: every process's log is searched for them.
 KEY = "canary+api/key=4f1c&%7E"
 SERVICE_TOKEN = "canary+service/token=9b2e"
+OURS = {"API key": KEY, "service token": SERVICE_TOKEN}
 # What a test's browser may set of the emulator's script: the script's settings, and its faults.
 SCRIPT = [
     *("fault", "faultAfter", "faultBytes", "faultCount", "faultSeconds", "marker", "pace"),
@@ -44,108 +54,6 @@ AGENTS: dict[str, dict[str, Any]] = {
 AGENTS["default"]["initialize"] = {"additionalData": {"agent": "echo"}}
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without any of the gateway's variables."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "OTEL_"))}
-
-
-class Running:
-    """A process of ours with its log. End it by `stop`, or `kill` it.
-
-    Its log is searched for `secrets` when it is over; tests add what they hand to it.
-    """
-
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
-        self.secrets = {"API key": KEY, "service token": SERVICE_TOKEN}
-        self._arguments = arguments
-        self.environment = environment
-        self._reading: asyncio.Task[None] | None = None
-        self._lines: list[str] = []
-        self.process: Process | None = None
-
-    async def start(self) -> Self:
-        """Start it; `log` grows from now on."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._arguments,
-            env=self.environment,
-            cwd=ROOT,
-            stdout=PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        self._reading = asyncio.create_task(self._read())
-        return self
-
-    async def _read(self) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self._lines.append(line.decode(errors="replace"))
-
-    @property
-    def log(self) -> str:
-        """Everything it has written."""
-        return "".join(self._lines)
-
-    def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """The structured lines of its log that have this event and these fields."""
-        wanted = fields if event is None else {"event": event, **fields}
-        found = [json.loads(line) for line in self._lines if line.startswith("{")]
-        return [line for line in found if wanted.items() <= line.items()]
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self.process is not None
-        return self.process.pid
-
-    @property
-    def descriptors(self) -> int:
-        """How many file descriptors it holds."""
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
-
-    @property
-    def resident(self) -> int:
-        """Its resident memory, in bytes."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def ended(self, within: float = 30.0) -> int:
-        """Wait for its end; return its exit status."""
-        assert self.process is not None
-        async with asyncio.timeout(within):
-            status = await self.process.wait()
-            if self._reading is not None:
-                await self._reading
-        reveals_nothing(f"the log of {' '.join(self._arguments[:3])}", self.log, self.secrets)
-        return status
-
-    async def stop(self) -> int:
-        """SIGTERM, and wait."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.signal(signal.SIGTERM)
-        try:
-            return await self.ended()
-        except TimeoutError:
-            self.signal(signal.SIGKILL)
-            await self.ended()
-            raise
-
-    async def kill(self) -> None:
-        """SIGKILL, and wait."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.signal(signal.SIGKILL)
-        await self.ended()
-
-
 class Emulator(Running):
     """The fake vendor as a process of its own."""
 
@@ -154,6 +62,7 @@ class Emulator(Running):
         self.url = f"ws://127.0.0.1:{self.port}"
         arguments = ["-m", "app.emulator", "--port", str(self.port), "--api-key", KEY, "--quiet"]
         super().__init__([*arguments, *more], clean_environment())
+        self.secrets |= OURS
 
     def give_key(self, key: str) -> None:
         """Let it take another key; before it starts."""
@@ -166,7 +75,7 @@ class Emulator(Running):
 
     async def conversations(self) -> list[dict[str, Any]]:
         """What reached it, as it tells by its side door."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with plain_client() as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/emulator/conversations")
         found: list[dict[str, Any]] = answer.json()["conversations"]
         return found
@@ -176,7 +85,7 @@ class Emulator(Running):
         query: dict[str, str | int] = {"marker": marker, "count": 1, "timeout": 20}
         if ended:
             query["ended"] = 1
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             url = f"http://127.0.0.1:{self.port}/emulator/conversations"
             answer = await client.get(url, params=query)
         assert answer.status_code == 200, f"no conversation {marker}: {answer.status_code}"
@@ -190,7 +99,7 @@ class Emulator(Running):
 
     async def counters(self) -> dict[str, int]:
         """What it counted besides conversations."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/emulator")
         found: dict[str, int] = answer.json()["counters"]
         return found
@@ -198,13 +107,13 @@ class Emulator(Running):
     async def order(self, fault: str, count: int | None = 1, **settings: Any) -> None:
         """Let a fault strike the next dials."""
         body = {"next": fault, "count": count, **settings}
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             answer = await client.post(f"http://127.0.0.1:{self.port}/emulator/faults", json=body)
         assert answer.status_code == 200, answer.text
 
     async def behave(self) -> None:
         """Let no fault strike the next dials."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with plain_client() as client:
             await client.delete(f"http://127.0.0.1:{self.port}/emulator/faults")
 
     async def last(self) -> dict[str, Any]:
@@ -246,6 +155,7 @@ class Gateway(Running):
             if value is not None
         }
         super().__init__(["-m", "app", "serve"], clean_environment() | shown)
+        self.secrets |= OURS
         for name, value in variables.items():
             if name.endswith(("_secret", "_token", "_api_key")):
                 self.secrets[name] = str(value)
@@ -264,9 +174,7 @@ class Gateway(Running):
     def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
         """A backend's client of `/v1/*`."""
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(
-            base_url=self.internal, headers=headers, trust_env=False, timeout=30
-        )
+        return plain_client(self.internal, headers=headers)
 
     async def ticket(self, subject: str = "user", **pinned: Any) -> str:
         """Mint a ticket, as a backend does; it is searched for in the log as any secret."""
@@ -288,7 +196,7 @@ class Gateway(Running):
 
 
 async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with plain_client(timeout=5) as client:
         try:
             return (await client.get(url)).status_code == 200
         except httpx.HTTPError:

@@ -1,0 +1,16 @@
+"""Secrets as no operator has them: everything that some writing escapes is in them."""
+
+from __future__ import annotations
+
+from tests.support.outside import COOKIE, WEBHOOK_SECRET
+
+# With what URLs, JSON, header values and representations escape.
+SECRETS = {
+    "API key": "canary 1 +/=%41&?#\"\\'é<key>",
+    "service token": "canary2+/=%41&\"'<token>",
+    "JWT secret": "canary3+/=%41\"'<secret of more than sixty-four bytes, for every hash there is>",
+    "web integration token": "canary4 +/=%41&\"\\'<token>",
+    "result secret": WEBHOOK_SECRET,
+    "tool's header": "canary5+/=%41\"'<header>",
+    "cookie": COOKIE,
+}
