@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.browser import browser
 from tests.support.gateway import SERVICE_TOKEN
+from tests.support.plain import plain_client
 
 if TYPE_CHECKING:
     import httpx
