@@ -120,6 +120,7 @@ def house(settings: Settings) -> House:
         recorder=None if history is None else history.recorder,
         metrics=metrics,
         secrets=values.secret_forms(settings),
+        circuit=circuit,
     )
     gateway = Gateway(
         replica,

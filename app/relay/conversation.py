@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from app.relay.dialling import Circuit
+
 if TYPE_CHECKING:
     from app.history.port import Recorder
     from app.protocol.initialize import Profile, Wish
@@ -72,7 +74,8 @@ class Collaborators:
     """Whose help a relay has; shared by all relays of a process.
 
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
-    run. `secrets` are the forms of the API key that no browser may be shown.
+    run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
+    the vendor took the beginning of each conversation.
     """
 
     dial: Dial
@@ -81,3 +84,4 @@ class Collaborators:
     recorder: Recorder | None
     metrics: Metrics
     secrets: frozenset[bytes] = field(repr=False)
+    circuit: Circuit = field(default_factory=Circuit)

@@ -137,7 +137,6 @@ class Dialer:
             raise self._failed(profile, failed.kind.value, failed) from None
         except UpstreamError as failed:
             raise self._failed(profile, "no_credential", failed) from None
-        self._circuit.succeeded()
         self._metrics.upstream_connect_seconds.observe(monotonic() - begun)
         return socket
 

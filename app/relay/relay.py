@@ -30,6 +30,7 @@ from app.protocol.actions import (
 )
 from app.protocol.initialize import settle
 from app.protocol.limits import TokenBucket
+from app.protocol.phases import Phase
 from app.protocol.replay import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.books import Books
@@ -293,9 +294,17 @@ class Relay:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
         self._check()
         if self._initializing is not None:
-            self._initializing.end()
-            self._initializing = None
+            self._begun(self._initializing)
         self.books.from_upstream.observe(perf_counter() - arrived, count)
+
+    def _begun(self, initializing: Span) -> None:
+        """The vendor said its first words: it took `initialize`, or it refused."""
+        initializing.end()
+        self._initializing = None
+        if self.session.phase is Phase.OPENING:
+            self._helpers.circuit.failed()
+        else:
+            self._helpers.circuit.succeeded()
 
     def batch_from_browser(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
