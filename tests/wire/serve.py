@@ -53,6 +53,8 @@ class Echo:
     def writing_resumed(self) -> None:
         self.socket.resume_reading()
 
+    def failing(self, code: int) -> None: ...
+
     def connection_lost(self, closed: Closed) -> None: ...
 
 

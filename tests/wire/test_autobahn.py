@@ -145,6 +145,8 @@ class Echo:
 
     def writing_resumed(self) -> None: ...
 
+    def failing(self, code: int) -> None: ...
+
     def connection_lost(self, closed: Closed) -> None:
         self.over.set_result(closed)
 
