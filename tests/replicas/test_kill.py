@@ -106,7 +106,7 @@ async def _one(
 
 
 async def test_browsers_of_a_killed_replica_begin_anew(tmp_path: Path) -> None:
-    await killed(tmp_path, kills=2, size=30)
+    await killed(tmp_path, kills=1, size=30)
 
 
 @pytest.mark.nightly

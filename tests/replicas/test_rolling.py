@@ -74,7 +74,7 @@ async def _restarted(it: House, balancer: Balancer, number: int) -> None:
 
 
 async def test_rolling_restart_loses_reorders_and_doubles_nothing(tmp_path: Path) -> None:
-    await rolled(tmp_path, rounds=1, size=40)
+    await rolled(tmp_path, rounds=1, size=24)
 
 
 @pytest.mark.nightly
