@@ -53,7 +53,7 @@ async def exact_through(directory: Path, cuts: int, seed: int) -> None:
 
 
 async def test_random_cuts_lose_and_double_nothing(tmp_path: Path) -> None:
-    await exact_through(tmp_path, 150, secrets.randbits(32))
+    await exact_through(tmp_path, 300, secrets.randbits(32))
 
 
 @pytest.mark.nightly
