@@ -7,6 +7,7 @@ beginning, foreign keys are enforced, nothing waits longer than it may.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
     from sqlalchemy import Connection, Table
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Value = TypeVar("Value")
 
 POSTGRESQL: Final = "postgresql"
 
+WAL_ATTEMPTS: Final = 1000
 CONNECTING: Final = 3.0
 """Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
 
@@ -170,9 +172,26 @@ def _session(url: str) -> dict[str, Any]:
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions by itself
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+    _write_ahead(cursor)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _write_ahead(cursor: DBAPICursor) -> None:
+    """Switch to the write-ahead log.
+
+    Two processes that begin a file together get in each other's way, and SQLite's own busy
+    time-out does not hold for this one statement.
+    """
+    for attempts_left in reversed(range(WAL_ATTEMPTS)):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not attempts_left:
+                raise
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
