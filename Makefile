@@ -9,7 +9,7 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench nightly lock clean images
+.PHONY: help run test check bench nightly lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
