@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import select
 import subprocess
 import tempfile
@@ -133,15 +134,14 @@ class Load:
     def _order(self, order: str, timeout: float = 10) -> str:
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        self._errors.seek(0, 2)
-        told = self._errors.tell()
+        told = os.fstat(self._errors.fileno()).st_size
         self._popen.stdin.write(order.encode() + b"\n")
         self._popen.stdin.flush()
         ready, _, _ = select.select([self._popen.stdout], [], [], timeout)
         answer = self._popen.stdout.readline().decode().strip() if ready else ""
         if not answer.startswith("ok"):
-            self._errors.seek(told)
-            why = self._errors.read().decode(errors="replace").strip()
+            # By position: the program writes through the same offset, behind a buffer's back.
+            why = os.pread(self._errors.fileno(), 4096, told).decode(errors="replace").strip()
             raise Fault(f"{order.split(maxsplit=1)[0]}: {answer or 'no answer'}; {why}")
         return answer
 

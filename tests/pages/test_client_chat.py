@@ -214,7 +214,9 @@ async def test_data_goes_in_initialize_and_what_the_query_can_say_in_the_query(
     }""")
     assert gateway.dials[0]["call_type"] == "onPhone"
     assert gateway.dials[0]["endpoint"] == "+15550100"
-    assert "call_type" not in gateway.dials[1]
+    assert "wish" not in gateway.dials[0]
+    assert gateway.dials[1]["call_type"] == "chat"
+    assert gateway.dials[1]["wish"] == "1"  # the gateway waits for what the query can't say
     second = gateway.conversations[1]
     await until(lambda: second.arrived)
     assert second.arrived[0]["request"] == {"callType": "chat", "additionalData": {"locale": "de"}}
