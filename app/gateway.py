@@ -284,8 +284,8 @@ class Gateway:
             browser=relay.browser.state,
             frames_in=session.received,
             frames_out=session.outgoing.count,
-            bytes_in=relay.bytes_in,
-            bytes_out=relay.bytes_out,
+            bytes_in=session.size_received,
+            bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
         )
 

@@ -86,12 +86,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
-    wiring = Wiring()
+    metrics = Metrics(settings.max_sessions)
+    wiring = Wiring(written=metrics.written)
     egress = assembly.egress(settings)
     vendor = assembly.vendor(settings)
     box = assembly.toolbox(settings, egress.tools)
     circuit = Circuit()
-    metrics = Metrics(settings.max_sessions)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = assembly.history(settings, egress.results, replica, metrics)
 

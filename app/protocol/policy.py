@@ -6,7 +6,8 @@ The vendor closes with 1007 on a `content` that is no string and on a tool respo
 
 from __future__ import annotations
 
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.closing import BAD_FRAMES, FORBIDDEN, CloseReason
 from app.protocol.frames import (
@@ -17,8 +18,12 @@ from app.protocol.frames import (
     timestamp,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 FORWARDED: Final = frozenset({INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE})
 NEEDS_CHANNEL: Final = frozenset({SDP_ANSWER, TOOL_RESPONSE})
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, always caught within the rules
@@ -59,11 +64,13 @@ def response_id(frame: dict[str, Any]) -> str | None:
     return call_id if type(call_id) is str else None
 
 
-def missing(frame: dict[str, Any], now: float) -> dict[str, Any]:
+def missing(frame: dict[str, Any], now: float) -> Mapping[str, Any]:
     """The members that the vendor demands and the browser left out (D L)."""
-    added: dict[str, Any] = {}
-    if "timestamp" not in frame:
-        added["timestamp"] = timestamp(now)
-    if frame["type"] in NEEDS_CHANNEL and "channelId" not in frame:
+    untimed = "timestamp" not in frame
+    unchannelled = "channelId" not in frame and frame["type"] in NEEDS_CHANNEL
+    if not untimed and not unchannelled:
+        return NONE
+    added: dict[str, Any] = {"timestamp": timestamp(now)} if untimed else {}
+    if unchannelled:
         added["channelId"] = None
     return added

@@ -12,11 +12,12 @@ from collections import deque
 class ReplayBuffer:
     """The unconfirmed tail of the frames that were sent to one browser.
 
-    `count` is the number of the newest frame, `confirmed` of the newest that is confirmed, and
-    `size` the bytes that are held. Without `limit` (bytes) nothing is held at all.
+    `count` is the number of the newest frame, `confirmed` of the newest that is confirmed, `size`
+    the bytes that are held, `sent` the bytes that ever were. Without `limit` (bytes) nothing is
+    held at all.
     """
 
-    __slots__ = ("_kept", "_limit", "confirmed", "count", "size")
+    __slots__ = ("_kept", "_limit", "confirmed", "count", "full", "sent", "size")
 
     def __init__(self, limit: int | None) -> None:
         self._kept: deque[bytes] = deque()
@@ -24,18 +25,19 @@ class ReplayBuffer:
         self.count = 0
         self.confirmed = 0
         self.size = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether what is held has reached the limit."""
-        return self._limit is not None and self.size >= self._limit
+        self.sent = 0
+        self.full = False  # whether what is held has reached the limit
 
     def keep(self, payload: bytes) -> None:
         """Number a frame, and hold it."""
+        size = len(payload)
         self.count += 1
+        self.sent += size
         if self._limit is not None:
             self._kept.append(payload)
-            self.size += len(payload)
+            self.size += size
+            if self.size >= self._limit:
+                self.full = True
 
     def trim(self) -> None:
         """Let the oldest go past the limit: a browser that is here but confirms nothing.
@@ -45,6 +47,7 @@ class ReplayBuffer:
         if self._limit is not None:
             while self.size > self._limit:
                 self.size -= len(self._kept.popleft())
+            self.full = self.size >= self._limit
 
     def confirm(self, count: int) -> bool:
         """Let go of everything up to frame `count`; False if no such frame was sent."""
@@ -54,6 +57,7 @@ class ReplayBuffer:
             self.confirmed = count
             while self._kept and self.count - len(self._kept) < count:
                 self.size -= len(self._kept.popleft())
+            self.full = self._limit is not None and self.size >= self._limit
         return True
 
     def since(self, received: int) -> list[bytes] | None:

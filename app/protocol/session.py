@@ -60,7 +60,8 @@ class Session:
     """The rules of one conversation.
 
     `tools` names what the backend can run, `secrets` are the forms of the API key that no browser
-    may be shown, `received` counts the browser's frames, `outgoing` those that were sent to it.
+    may be shown, `received` counts the browser's frames, `size_received` all of its bytes, and
+    `outgoing` holds what was sent to it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Session:
     ) -> None:
         self.phase = Phase.WAITING
         self.received = 0
+        self.size_received = 0
         self.outgoing = outgoing
         self.calls = Ledger()
         self.wish: dict[str, Any] | None = None
@@ -95,6 +97,7 @@ class Session:
 
     def from_browser(self, payload: bytes, now: float) -> Actions:
         """Judge one text frame of the browser's."""
+        self.size_received += len(payload)
         if self.phase is Phase.CLOSED:
             return NOTHING
         try:

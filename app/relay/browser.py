@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from random import uniform
-from time import perf_counter, time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
+from app.history.port import Direction
 from app.protocol import frames
+from app.protocol.actions import FORWARD, NOTHING
 from app.protocol.closing import (
     BAD_FRAMES,
     CANNOT_RESUME,
@@ -56,17 +58,30 @@ class BrowserSocket:
         self._end = None
 
     def text_received(self, payload: bytes) -> None:
-        """Pass a frame on; what goes wrong with it is this session's trouble alone."""
+        """Judge a frame, and do what that leads to; what goes wrong is this session's trouble.
+
+        What one read brings behind the frame that ended it all is neither judged nor counted.
+        """
         end = self._end
-        if end is None:
+        if end is None or end.relay.over:
             return
+        relay = end.relay
         if not self._count:
-            self._arrived = perf_counter()
+            self._arrived = monotonic()
         self._count += 1
+        at = relay.epoch + self._arrived
         try:
-            end.relay.from_browser(payload)
+            actions = relay.session.from_browser(payload, at)
+            if actions is FORWARD:
+                relay.upstream.send(payload)
+            else:
+                relay.carry_out(actions, payload)
+            if relay.wished is not None:
+                relay.heard_first(relay.wished)
+            if relay.listening and actions is not NOTHING:
+                relay.books.frame(Direction.FROM_BROWSER, at, payload)
         except Exception:  # noqa: BLE001 - the outermost door of what a frame sets off
-            end.relay.crashed()
+            relay.crashed()
 
     def binary_received(self, size: int) -> None:  # noqa: ARG002 - how large it was is no matter
         """Pass on that a binary message came."""
@@ -76,7 +91,7 @@ class BrowserSocket:
     def batch_received(self) -> None:
         """Pass on that one read has been delivered."""
         if self._count and self._end is not None:
-            self._end.relay.batch_from_browser(self._arrived, self._count)
+            self._end.relay.heard_browser(self._arrived, self._count)
             self._count = 0
 
     def writing_paused(self) -> None:
@@ -116,7 +131,7 @@ class BrowserEnd:
         self._current: BrowserSocket | None = None
         self._socket: Socket | None = None
         self._came = False
-        self._stalled: asyncio.TimerHandle | None = None
+        self.stalled: asyncio.TimerHandle | None = None  # while it reads slowly
         self._goodbye: CloseReason | None = None
         self._heard: asyncio.Future[None] | None = None
 
@@ -204,9 +219,9 @@ class BrowserEnd:
     def paused(self) -> None:
         """The browser reads slowly: upstream is read no further until it has caught up."""
         self.relay.browser_slow()
-        if self._stalled is None:
+        if self.stalled is None:
             loop = asyncio.get_running_loop()
-            self._stalled = loop.call_later(self._patience, self._too_slow)
+            self.stalled = loop.call_later(self._patience, self._too_slow)
 
     def resumed(self) -> None:
         """The browser caught up."""
@@ -269,12 +284,12 @@ class BrowserEnd:
         return socket
 
     def _calm(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
 
     def _too_slow(self) -> None:
-        self._stalled = None
+        self.stalled = None
         if self._socket is None:
             return
         self.relay.books.count("too_slow")

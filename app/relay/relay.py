@@ -7,16 +7,14 @@ queue, no task and no lock lie between the two sockets.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic, perf_counter, time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from app.errors import Refusal, UpstreamError
-from app.history.port import Direction
 from app.protocol import closing, frames
 from app.protocol.actions import (
-    FORWARD,
-    NOTHING,
     Action,
+    Actions,
     AwaitBrowserTool,
     AwaitEnd,
     Confirmed,
@@ -77,9 +75,8 @@ class Relay:
         )
         self.books = Books(conversation, helpers)
         self.browser = BrowserEnd(self, conversation.id, limits.outbox, limits.patience)
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self._upstream = UpstreamEnd(self)
+        self.heard_at = monotonic()
+        self.upstream = UpstreamEnd(self)
         self._tools = ToolTasks(
             helpers.runner,
             conversation.id,
@@ -92,11 +89,12 @@ class Relay:
         self._timers = Timers(self, limits)
         self._helpers = helpers
         self._limits = limits
-        self._listening = helpers.recorder is not None
-        self._epoch = time() - monotonic()
+        self.listening = helpers.recorder is not None
+        self.epoch = time() - monotonic()
+        self.over = False  # whether a reason to end is known
         self._group: asyncio.TaskGroup | None = None
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
-        self._wished: asyncio.Future[CloseReason] | None = None
+        self.wished: asyncio.Future[CloseReason] | None = None
         self._message: str | None = None
         self._retry_after: float | None = None
         self._verified: Mapping[str, Any] = {}
@@ -112,6 +110,7 @@ class Relay:
         try:
             reason = await self._converse()
         finally:
+            self.over = True
             await self._hang_up(reason)
 
     async def _converse(self) -> CloseReason:
@@ -121,7 +120,7 @@ class Relay:
         except Refusal as refusal:
             self._message = refusal.message
             return refusal.reason
-        if self._ended.done():
+        if self.over:
             return self._ended.result()
         self._greet(opening)
         async with asyncio.TaskGroup() as self._group:
@@ -136,14 +135,14 @@ class Relay:
         """Wait, bounded, for an `initialize` of the browser's own, where one may come."""
         conversation = self.conversation
         if conversation.wish_wait > 0 and self.session.wish is None:
-            self._wished = asyncio.get_running_loop().create_future()
+            self.wished = asyncio.get_running_loop().create_future()
             await asyncio.wait(
-                (self._wished, self._ended),
+                (self.wished, self._ended),
                 timeout=conversation.wish_wait,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            silent, self._wished = not self._wished.done(), None
-            if silent and conversation.wish_demanded and not self._ended.done():
+            silent, self.wished = not self.wished.done(), None
+            if silent and conversation.wish_demanded and not self.over:
                 raise Refusal(closing.IDLE, "Init message not received")
         wish = conversation.wish.over(self.session.wish)
         return settle(conversation.profile, conversation.principal, wish)
@@ -171,13 +170,13 @@ class Relay:
             self.end(failed.reason)
             return
         self._initializing = self.conversation.trace.begin("initialize")
-        self._upstream.attach(socket)
+        self.upstream.attach(socket)
         first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
         for action in self.session.open(first):
             self._do(action)
         self._timers.opened()
         # The vendor may have spoken already: by the rules that is after our initialize.
-        self._upstream.listen()
+        self.upstream.listen()
         self._check()
 
     async def _hang_up(self, reason: CloseReason) -> None:
@@ -190,7 +189,7 @@ class Relay:
             self._do(action)
         self._timers.cancel()
         try:
-            await self._upstream.hang_up(self._limits.end_grace)
+            await self.upstream.hang_up(self._limits.end_grace)
             self.session.close()
             if self.window and not self._gone and reason in LINGERING:
                 await self.browser.heard_goodbye(self.window)
@@ -204,7 +203,7 @@ class Relay:
 
     def now(self) -> float:
         """Unix seconds that never jump."""
-        return self._epoch + monotonic()
+        return self.epoch + monotonic()
 
     @property
     def tools_running(self) -> int:
@@ -214,12 +213,12 @@ class Relay:
     @property
     def idle_for(self) -> float:
         """Seconds since anything was said."""
-        return self._timers.idle_for
+        return monotonic() - self.heard_at
 
     def listen(self) -> None:
         """Look anew at whether frames are watched or recorded."""
         watched = bool(self.books.watchers.watching)
-        self._listening = watched or self._helpers.recorder is not None
+        self.listening = watched or self._helpers.recorder is not None
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""
@@ -234,68 +233,48 @@ class Relay:
         self.books.browser("here", self.now())
         self._timers.back()
         self._regulate()
-        if self._upstream.slow:
+        if self.upstream.slow:
             self.browser.pause_reading()
 
     def end(
         self, reason: CloseReason, message: str | None = None, retry_after: float | None = None
     ) -> None:
         """End the conversation; the first reason wins."""
-        if not self._ended.done():
+        if not self.over:
+            self.over = True
             self._message, self._retry_after = message, retry_after
-            self._ended.set_result(reason)
+            if not self._ended.done():  # it is, where the task that waits for it was cancelled
+                self._ended.set_result(reason)
 
-    # What the wire tells: the hot path
+    # What the wire tells
 
-    def from_upstream(self, payload: bytes) -> None:
-        """Judge a frame of the vendor's, and do what that leads to."""
-        now = self._epoch + self._timers.stamp()
-        actions = self.session.from_upstream(payload, now)
-        if actions is FORWARD:
-            self.bytes_out += len(payload)
-            self.browser.send(payload)
-        else:
-            for action in actions:
-                if type(action) is Forward:
-                    self.bytes_out += len(payload)
-                    self.browser.send(payload)
-                else:
-                    self._do(action)
-        if self._listening:
-            self.books.frame(Direction.FROM_UPSTREAM, now, payload)
-
-    def from_browser(self, payload: bytes) -> None:
-        """Judge a frame of the browser's, and do what that leads to.
-
-        What one read brings behind the frame that ended it all is neither judged nor counted.
-        """
-        if self._ended.done():
-            return
-        now = self._epoch + self._timers.stamp()
-        self.bytes_in += len(payload)
-        actions = self.session.from_browser(payload, now)
-        if actions is FORWARD:
-            self._upstream.send(payload)
-        else:
-            for action in actions:
+    def carry_out(self, actions: Actions, payload: bytes) -> None:
+        """Do what the session decided about a frame."""
+        for action in actions:
+            if type(action) is Forward:
+                self.browser.send(payload)
+            else:
                 self._do(action)
-        if self._wished is not None:
-            self._heard_first(self._wished)
-        if self._listening and actions is not NOTHING:
-            self.books.frame(Direction.FROM_BROWSER, now, payload)
 
-    def _heard_first(self, wished: asyncio.Future[CloseReason]) -> None:
+    def heard_first(self, wished: asyncio.Future[CloseReason]) -> None:
         """A frame came while a wish was waited for: the wish, or a sign that none will come."""
         waits_on = self.conversation.wish_demanded and self.session.wish is None
         if not waits_on and not wished.done():
             wished.set_result(closing.ENDED)
 
-    def batch_from_upstream(self, arrived: float, count: int) -> None:
+    def heard_upstream(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
-        self._check()
+        self.heard_at = arrived
         if self._initializing is not None:
             self._begun(self._initializing)
-        self.books.from_upstream.observe(perf_counter() - arrived, count)
+        self._check()
+        self.books.from_upstream.judged.append((arrived, count))
+
+    def heard_browser(self, arrived: float, count: int) -> None:
+        """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
+        self.heard_at = arrived
+        self._check()
+        self.books.from_browser.judged.append((arrived, count))
 
     def _begun(self, initializing: Span) -> None:
         """The vendor said its first words: it took `initialize`, or it refused."""
@@ -306,14 +285,9 @@ class Relay:
         else:
             self._helpers.circuit.succeeded()
 
-    def batch_from_browser(self, arrived: float, count: int) -> None:
-        """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
-        self._check()
-        self.books.from_browser.observe(perf_counter() - arrived, count)
-
     def binary_from_browser(self) -> None:
         """A binary message came: refused, as the protocol has none."""
-        if self._ended.done():
+        if self.over:
             return
         for action in self.session.binary_from_browser(self.now()):
             self._do(action)
@@ -354,7 +328,7 @@ class Relay:
         Otherwise it may come back within the window, if it can at all.
         """
         self.books.browser("away", self.now())
-        if self._ended.done():
+        if self.over:
             return
         if reason is not None:
             self.end(reason)
@@ -381,9 +355,8 @@ class Relay:
         """Carry out one decision of the session's that concerns either peer."""
         match action:
             case ToUpstream(payload):
-                self._upstream.send(payload)
+                self.upstream.send(payload)
             case ToBrowser(payload):
-                self.bytes_out += len(payload)
                 self.browser.send(payload)
             case Count(name):
                 self.books.count(name)
@@ -399,7 +372,7 @@ class Relay:
     def _do_with_tools(self, action: Action) -> None:
         """Carry out one decision of the session's that concerns a tool."""
         match action:
-            case RunTool() | AwaitBrowserTool() if self._ended.done():
+            case RunTool() | AwaitBrowserTool() if self.over:
                 pass  # the agent was told to end: it waits for no answer
             case RunTool(call) if self._group is not None:
                 self.books.tool(call.name, self.now(), "running")
@@ -430,17 +403,20 @@ class Relay:
             seconds = self._tools.settled(shown.call, result.outcome)
             self.books.tool_settled(shown.call.name, result.outcome, seconds)
         self.books.tool(name, self.now(), result.outcome.value)
-        self._timers.stamp()
+        self.heard_at = monotonic()
         for action in self.session.tool_finished(result, self.now()):
             self._do(action)
         self._check()
 
     def _check(self) -> None:
-        self.browser.check()
-        if self.window and not self.browser.here and self.session.outgoing.full:
-            self._regulate()
+        """See whether somebody is too far behind."""
+        full = self.session.outgoing.full
+        if full or self.browser.stalled is not None:
+            self.browser.check()
+            if full and self.window and not self.browser.here:
+                self._regulate()
 
     def _regulate(self) -> None:
         """Read upstream only while there is somewhere to put what it says."""
         full = not self.browser.here and self.session.outgoing.full
-        self._upstream.read(not (self._slow_browser or full))
+        self.upstream.read(not (self._slow_browser or full))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING
 
 from app.protocol import closing
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Timers:
-    """Ends its relay when something takes too long, and stamps when something was said."""
+    """Ends its relay when something takes too long."""
 
     __slots__ = (
         "_away",
@@ -26,29 +26,17 @@ class Timers:
         "_opening",
         "_over",
         "_relay",
-        "_said",
     )
 
     def __init__(self, relay: Relay, limits: RelayLimits) -> None:
         self._relay = relay
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._said = monotonic()
         self._away: asyncio.TimerHandle | None = None
         self._opening: asyncio.TimerHandle | None = None
         self._finishing: asyncio.TimerHandle | None = None
         self._idle = self._loop.call_later(limits.idle_timeout, self._look)
         self._over = self._loop.call_later(self._longest(), self._expire)
-
-    @property
-    def idle_for(self) -> float:
-        """Seconds since anything was said."""
-        return monotonic() - self._said
-
-    def stamp(self) -> float:
-        """Something was said, just now; return when, in monotonic seconds."""
-        self._said = now = monotonic()
-        return now
 
     def opened(self) -> None:
         """`initialize` was sent: the vendor has its time to say something."""
@@ -93,7 +81,7 @@ class Timers:
             self._relay.end(closing.MAX_DURATION)
 
     def _look(self) -> None:
-        left = self._limits.idle_timeout - self.idle_for
+        left = self._limits.idle_timeout - self._relay.idle_for
         if left <= 0:
             self._relay.end(closing.IDLE)
         else:

@@ -1,10 +1,16 @@
-"""The vendor's leg: one socket for the whole conversation."""
+"""The vendor's leg: one socket for the whole conversation.
+
+`text_received` is the hot path: no call that need not be, one look at the clock per read.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
+from time import monotonic
 from typing import TYPE_CHECKING
+
+from app.history.port import Direction
+from app.protocol.actions import FORWARD
 
 if TYPE_CHECKING:
     from app.relay.relay import Relay
@@ -66,14 +72,22 @@ class UpstreamEnd:
     # What the wire tells
 
     def text_received(self, payload: bytes) -> None:
-        """Pass a frame on; what goes wrong with it is this session's trouble alone."""
+        """Judge a frame, and do what that leads to; what goes wrong is this session's trouble."""
+        relay = self._relay
         if not self._count:
-            self._arrived = perf_counter()
+            self._arrived = monotonic()
         self._count += 1
+        at = relay.epoch + self._arrived
         try:
-            self._relay.from_upstream(payload)
+            actions = relay.session.from_upstream(payload, at)
+            if actions is FORWARD:
+                relay.browser.send(payload)
+            else:
+                relay.carry_out(actions, payload)
+            if relay.listening:
+                relay.books.frame(Direction.FROM_UPSTREAM, at, payload)
         except Exception:  # noqa: BLE001 - the outermost door of what a frame sets off
-            self._relay.crashed()
+            relay.crashed()
 
     def binary_received(self, size: int) -> None:  # noqa: ARG002 - how large it was is no matter
         """Pass on that a binary message came."""
@@ -82,7 +96,7 @@ class UpstreamEnd:
     def batch_received(self) -> None:
         """Pass on that one read has been delivered."""
         if self._count:
-            self._relay.batch_from_upstream(self._arrived, self._count)
+            self._relay.heard_upstream(self._arrived, self._count)
             self._count = 0
 
     def writing_paused(self) -> None:

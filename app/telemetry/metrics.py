@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter as Tallied
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -50,13 +51,23 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Latency:
-    """A histogram of seconds that costs a bisection: it is fed on the way of every frame."""
+    """A histogram of seconds that costs a bisection: it is fed on the way of every frame.
 
-    __slots__ = ("_counts", "total")
+    `judged` holds what waits to be written: when it arrived (monotonic seconds), how many frames.
+    """
+
+    __slots__ = ("_counts", "judged", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * (len(FAST) + 1)
+        self.judged: list[tuple[float, int]] = []
         self.total = 0.0
+
+    def written(self, now: float) -> None:
+        """Note that all that was judged has been written."""
+        for arrived, frames in self.judged:
+            self.observe(now - arrived, frames)
+        self.judged.clear()
 
     def observe(self, seconds: float, frames: int) -> None:
         """Note that `frames` frames took so long from their arrival to their write."""
@@ -172,6 +183,12 @@ class Metrics:
             self.upstream_unknown_types_total.labels(kind)
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)
+
+    def written(self) -> None:
+        """What the wire had to write has been written: so long took what was judged before."""
+        now = monotonic()
+        self.from_browser.written(now)
+        self.from_upstream.written(now)
 
     def look_at(
         self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]

@@ -25,7 +25,7 @@ class BrowserSocket(Connection):
     is_server = True
     leg = "browser"
 
-    __slots__ = ("_connections", "_run_start", "_run_stop")
+    __slots__ = ("_connections",)
 
     def __init__(
         self,
@@ -38,15 +38,11 @@ class BrowserSocket(Connection):
         super().__init__(transport, limits, wiring, early)
         self._connections = connections
         connections.add(self)
-        # The frames of the present read that go on as they came, and are not yet in the cork.
-        self._run_start = -1
-        self._run_stop = -1
 
     @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
-        run = self._run_stop - self._run_start if self._run_stop >= 0 else 0
-        return super().waiting + run
+        return super().waiting + self._wiring.origin.running(self)
 
     def send_text(self, payload: bytes) -> None:
         """Send one text message; one that upstream sent as it came (see `Origin`)."""
@@ -54,25 +50,18 @@ class BrowserSocket(Connection):
         if payload is not origin.payload:
             super().send_text(payload)
         elif not self._state:
-            start = origin.start
-            if self._run_stop != start:
-                if self._run_stop >= 0:
-                    self._end_run()
-                elif not self._cork:
-                    self._wiring.corked.append(self)
-                self._run_start = start
-            self._run_stop = origin.stop
+            origin.run_on(self)
+
+    def cork_run(self, frames: bytes) -> None:
+        """Send frames that upstream sent, as they came."""
+        if not self._cork:
+            self._wiring.cork(self)
+        self._cork.append(frames)
 
     def flush(self) -> None:
-        """Write what is corked; a run that is alone is written without being copied."""
-        cork = self._cork
-        stop = self._run_stop
-        if stop >= 0 and not cork:
-            self._run_stop = -1
-            self._transport.write(self._wiring.origin.data[self._run_start : stop])
-        else:
-            self._end_run()
-            super().flush()
+        """Write what is corked."""
+        self._end_run()
+        super().flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the server go."""
@@ -90,7 +79,6 @@ class BrowserSocket(Connection):
         return header(opcode, len(payload)), payload
 
     def _end_run(self) -> None:
-        """Cork the run."""
-        if self._run_stop >= 0:
-            self._cork.append(self._wiring.origin.data[self._run_start : self._run_stop])
-            self._run_stop = -1
+        origin = self._wiring.origin
+        if origin.running(self):
+            origin.end_run()

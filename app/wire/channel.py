@@ -54,18 +54,14 @@ class Channel(asyncio.Protocol):
         return self._transport.get_write_buffer_size() + corked
 
     def send_text(self, payload: bytes) -> None:
-        """Send one text message; corked until the batch ends, if one is being delivered."""
+        """Send one text message; corked until the loop's turn ends."""
         if self._state:
             return
-        wiring = self._wiring
-        if wiring.batching:
-            # Pieces are joined when the cork is pulled: a payload is copied once.
-            cork = self._cork
-            if not cork:
-                wiring.corked.append(self)
-            cork += self._frame(TEXT, payload)
-        else:
-            self._transport.write(b"".join(self._frame(TEXT, payload)))
+        # Pieces are joined when the cork is pulled: a payload is copied once.
+        cork = self._cork
+        if not cork:
+            self._wiring.cork(self)
+        cork += self._frame(TEXT, payload)
 
     def send_binary(self, payload: bytes) -> None:
         """Send one binary message; `on_binary` takes those that come, where it is set."""
@@ -73,7 +69,7 @@ class Channel(asyncio.Protocol):
             self._write(BINARY, payload)
 
     def flush(self) -> None:
-        """Write what `send_text` corked, in one write."""
+        """Write what is corked, in one write."""
         cork = self._cork
         if cork:
             data = b"".join(cork)
@@ -109,10 +105,6 @@ class Channel(asyncio.Protocol):
 
     def _write(self, opcode: int, payload: bytes) -> None:
         """Send a frame behind what is corked."""
-        wiring = self._wiring
-        if wiring.batching:
-            if not self._cork:
-                wiring.corked.append(self)
-            self._cork += self._frame(opcode, payload)
-        else:
-            self._transport.write(b"".join(self._frame(opcode, payload)))
+        if not self._cork:
+            self._wiring.cork(self)
+        self._cork += self._frame(opcode, payload)

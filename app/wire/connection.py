@@ -106,27 +106,21 @@ class Connection(Channel):
     # The transport's calls
 
     def data_received(self, data: bytes) -> None:
-        """Take one read: deliver it, then write what it led to, on every leg that it led to."""
+        """Take one read, and deliver it; what it leads to is written when the turn ends."""
         self._heard = True
-        if self._parser.stopped:
+        parser = self._parser
+        if parser.stopped:
             self._discard(len(data))
             return
-        wiring = self._wiring
-        wiring.batching = True
         try:
-            self._parser.feed(data)
+            parser.feed(data)
             self._owner.batch_received()
         except PeerError as fault:
             self._fail(fault.code, str(fault))
         finally:
-            corked = wiring.corked
-            for socket in corked:  # may grow meanwhile: a flush may make an owner send
-                socket.flush()
-            corked.clear()
-            wiring.batching = False
-            origin = wiring.origin
-            origin.payload = None
-            origin.data = b""
+            wiring = self._wiring
+            wiring.origin.release()
+            wiring.delivered()
 
     def eof_received(self) -> bool | None:
         """Let the transport close itself: a half-open WebSocket is of no use."""

@@ -4,10 +4,9 @@ Everything is a synchronous callback on the event loop's thread, so that a frame
 leg to the other without a task, a queue or a lock. The lane, the plain ASGI fallback, a bridge
 to another replica and the tests' memory pair all implement `Socket`.
 
-**Corking.** What one read brings is a batch. A message that is sent while any leg delivers a
-batch is corked, and the wire itself writes every corked leg, once, after `batch_received`; so
-nobody must call `flush`, though anybody may. A message that is sent at any other time (a tool's
-result) is written at once.
+**Corking.** What one read brings is a batch. A message that is sent is corked, and the wire itself
+writes every corked leg, once, when the event loop's turn ends, in which several reads may have
+been delivered; so nobody must call `flush`, though anybody may.
 
 **Passing on.** A payload that is sent on to a browser as the very object that came from upstream
 goes as the bytes that it came in. Nobody must know of that.
@@ -50,7 +49,7 @@ class Receiver(Protocol):
         ...
 
     def batch_received(self) -> None:
-        """Take note that all of one read has been delivered; what it led to is written next."""
+        """Take note that all of one read has been delivered; what it led to is written soon."""
         ...
 
     def writing_paused(self) -> None:
@@ -92,14 +91,14 @@ class Socket(Protocol):
         ...
 
     def send_text(self, payload: bytes) -> None:
-        """Send one text message; corked until the batch ends, if one is being delivered.
+        """Send one text message; corked until the loop's turn ends.
 
         After a close or loss it does nothing: the owner hears of that by `connection_lost`.
         """
         ...
 
     def flush(self) -> None:
-        """Write what is corked now, in one write, rather than at the batch's end."""
+        """Write what is corked now, in one write, rather than at the turn's end."""
         ...
 
     def pause_reading(self) -> None:

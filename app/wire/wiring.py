@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -11,10 +12,11 @@ from app.wire.origin import Origin
 from app.wire.wheel import Wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Corked(Protocol):
-        """A socket with messages that wait for the end of a batch."""
+        """A socket with messages that wait for the end of the loop's turn."""
 
         def flush(self) -> None:
             """Write them."""
@@ -23,25 +25,59 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_QUIET = 1.0
+_QUIET: Final = 1.0
+# So many sockets wait for their turn's end at most: a turn may be long, and none shall wait long.
+_MANY: Final = 64
 
 
 class Wiring:
     """Made once per process and handed to both legs.
 
-    `batching` is true while what one read brought is being delivered: `send_text` then corks,
-    on any leg, and the sockets in `corked` are flushed at the batch's end.
+    What is sent is corked, on any leg, and written when the event loop's turn ends: all that one
+    poll brought is judged first, and then written, one write per socket. The kernel wakes whoever
+    reads it; a peer that was woken once per turn, not once per message, is most of what a message
+    costs less for it. `written` is called after each round of writes.
     """
 
-    __slots__ = ("_said", "batching", "corked", "masks", "origin", "wheel")
+    __slots__ = ("_corked", "_due", "_said", "masks", "origin", "wheel", "written")
 
-    def __init__(self, *, tick: float = 0.05) -> None:
+    def __init__(self, *, tick: float = 0.05, written: Callable[[], None] | None = None) -> None:
         self.wheel = Wheel(tick)
         self.masks = mask_keys()
         self.origin = Origin()
-        self.batching = False
-        self.corked: list[Corked] = []
+        self.written = written
+        self._corked: list[Corked] = []
+        self._due = False
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def cork(self, socket: Corked) -> None:
+        """Let `socket` write at the end of the loop's turn."""
+        self._corked.append(socket)
+        if not self._due:
+            self._begin_turn()
+
+    def delivered(self) -> None:
+        """A read has been delivered: the turn will end; at once, if many wait already."""
+        if not self._due:
+            self._begin_turn()
+        elif len(self._corked) >= _MANY:
+            self._write()
+
+    def _begin_turn(self) -> None:
+        self._due = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._due = False
+        self._write()
+
+    def _write(self) -> None:
+        corked = self._corked
+        for socket in corked:  # may grow meanwhile: a flush may make an owner send
+            socket.flush()
+        corked.clear()
+        if self.written is not None:
+            self.written()
 
     def report(self, leg: str, fault: str, code: int, now: float) -> None:
         """Log why a leg was failed: at most a line per second of each kind, with a count.
