@@ -61,28 +61,23 @@ class Connecting:
     @classmethod
     def read(
         cls,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: Mapping[str, str],
         query: bytes,
         *,
         path: str,
         agent: str | None,
         peer: Peer,
     ) -> Connecting:
-        """Read an ASGI scope's raw headers and query; a query field's first value counts."""
-        joined: dict[str, str] = {}
-        for raw_name, raw_value in headers:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            separator = "; " if name == "cookie" else ", "
-            joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
+        """Read headers as `read_headers` gives them, and a query; a field's first value counts."""
         return cls(
-            headers=joined,
+            headers=headers,
             query=_fields(query),
             path=path,
             agent=agent,
-            origin=joined.get("origin"),
+            origin=headers.get("origin"),
             address=peer.address,
             scheme=peer.scheme,
-            host=peer.host or joined.get("host", ""),
+            host=peer.host or headers.get("host", ""),
         )
 
     @property
@@ -109,6 +104,16 @@ class Connecting:
         if scheme.lower() == "bearer" and value.strip():
             return Credential(SecretStr(value.strip()), Place.HEADER)
         return None
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read an ASGI scope's headers: names in lower case, repeated ones joined (RFC 9110 §5.3)."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        separator = "; " if name == "cookie" else ", "
+        joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
+    return joined
 
 
 def _fields(query: bytes) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
+import orjson
 import structlog
 from jwt.algorithms import get_default_algorithms
 
@@ -116,7 +118,7 @@ class Jwt:
             raise Refusal(UNAUTHENTICATED) from None
 
     async def _verified(self, token: str) -> dict[str, Any]:
-        header = jwt.get_unverified_header(token)
+        header = _header(token)
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise jwt.InvalidAlgorithmError
@@ -143,6 +145,15 @@ class Jwt:
         if algorithm in self._public:
             return self._public[algorithm]
         raise jwt.InvalidKeyError
+
+
+def _header(token: str) -> dict[str, Any]:
+    """Read the header alone, which names the key; PyJWT reads and judges it again with the rest."""
+    encoded = token.partition(".")[0].encode()
+    header = orjson.loads(urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
+    if not isinstance(header, dict):
+        raise jwt.DecodeError
+    return header
 
 
 def _public_keys(pem: str | None, algorithms: frozenset[str]) -> dict[str, Any]:

@@ -134,18 +134,24 @@ class Relay:
     async def _settle(self) -> Opening:
         """Wait, bounded, for an `initialize` of the browser's own, where one may come."""
         conversation = self.conversation
-        if conversation.wish_wait > 0 and self.session.wish is None:
-            self.wished = asyncio.get_running_loop().create_future()
-            await asyncio.wait(
-                (self.wished, self._ended),
-                timeout=conversation.wish_wait,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            silent, self.wished = not self.wished.done(), None
+        if conversation.wish_wait > 0 and self.session.wish is None and not self.over:
+            silent = await self._silent(conversation.wish_wait)
             if silent and conversation.wish_demanded and not self.over:
                 raise Refusal(closing.IDLE, "Init message not received")
         wish = conversation.wish.over(self.session.wish)
         return settle(conversation.profile, conversation.principal, wish)
+
+    async def _silent(self, seconds: float) -> bool:
+        """Wait for the browser's first frame, or for the end; whether neither came in time."""
+        loop = asyncio.get_running_loop()
+        self.wished = loop.create_future()
+        timer = loop.call_later(seconds, self.wished.cancel)
+        try:
+            await asyncio.wait((self.wished,))
+            return self.wished.cancelled()
+        finally:
+            timer.cancel()
+            self.wished = None
 
     def _greet(self, opening: Opening) -> None:
         """Tell the browser first of all which session this is."""
@@ -243,6 +249,8 @@ class Relay:
         if not self.over:
             self.over = True
             self._message, self._retry_after = message, retry_after
+            if self.wished is not None and not self.wished.done():
+                self.wished.set_result(reason)
             if not self._ended.done():  # it is, where the task that waits for it was cancelled
                 self._ended.set_result(reason)
 

@@ -38,6 +38,8 @@ SECRET_NAMES: Final = frozenset(
     }
 )
 HEX: Final = re.compile(r"%[0-9A-F]{2}")
+# Nothing of the above can stand in such a text: no "=", "%", "/", "+", no blank, no dot.
+PLAIN: Final = re.compile(r"[A-Za-z0-9_:\-]{0,256}")
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -56,6 +58,8 @@ class Redactor:
         """Return `text` without credentials and control characters, bounded in length."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
+        if PLAIN.fullmatch(text):
+            return text
         text = CREDENTIAL.sub(_mask, text)
         text = UNPRINTABLE.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
         return text if len(text) <= MAX_FIELD else text[:MAX_FIELD] + "…"

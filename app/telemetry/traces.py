@@ -6,14 +6,15 @@ never contents; the SDK's queue is bounded, and sampling is by `OTEL_TRACES_SAMP
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import propagate, trace
-from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from contextlib import AbstractContextManager
 
 EXPORTERS: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -31,9 +32,12 @@ class Trace:
         self._tracer = tracer
         self._span = tracer.start_span("relay.session", kind=SpanKind.SERVER)
 
-    @contextmanager
-    def part(self, name: str, **attributes: str) -> Iterator[None]:
+    def part(self, name: str, **attributes: str) -> AbstractContextManager[None]:
         """Time one part of the session; HTTP calls made within carry the trace on."""
+        return self._timed(name, attributes)
+
+    @contextmanager
+    def _timed(self, name: str, attributes: Mapping[str, str]) -> Iterator[None]:
         span = self.begin(name, **attributes)
         try:
             with trace.use_span(span, record_exception=False, set_status_on_exception=False):
@@ -65,16 +69,42 @@ class Trace:
         self._span.end()
 
 
-class Traces:
-    """Begins traces; `close` sends what is left."""
+class Untraced(Trace):
+    """The trace of a session where nothing is traced: costs nothing."""
 
-    def __init__(self, tracer: Tracer, close: Callable[[], None]) -> None:
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._span = INVALID_SPAN
+
+    def part(self, name: str, **attributes: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Time nothing."""
+        return nullcontext()
+
+    def begin(self, name: str, **attributes: str) -> Span:  # noqa: ARG002
+        """Begin nothing."""
+        return self._span
+
+    def describe(self, **attributes: str) -> None:
+        """Say it to nobody."""
+
+    def note(self, event: str) -> None:
+        """Note nothing."""
+
+    def end(self, code: int, reason: str) -> None:
+        """End nothing."""
+
+
+class Traces:
+    """Begins traces, if there is a `tracer`; `close` sends what is left."""
+
+    def __init__(self, tracer: Tracer | None, close: Callable[[], None]) -> None:
         self._tracer = tracer
         self.close = close
 
     def begin(self) -> Trace:
         """Begin the trace of a request that may become a session."""
-        return Trace(self._tracer)
+        return Untraced() if self._tracer is None else Trace(self._tracer)
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
@@ -87,7 +117,7 @@ def open_traces(environ: Mapping[str, str], version: str) -> Traces:
     if not any(environ.get(name) for name in EXPORTERS) or (
         environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     ):
-        return Traces(NoOpTracer(), lambda: None)
+        return Traces(None, lambda: None)
     return _exporting(version)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from time import time
-from typing import Annotated, Final
+from typing import Final
 
 import structlog
-from fastapi import APIRouter, Path, WebSocket
+from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from app.auth.authenticator import Authenticator
-from app.auth.connecting import Connecting
+from app.auth.connecting import Connecting, read_headers
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
@@ -89,13 +89,14 @@ class Doorkeeper:
         await socket.run()
 
     def _read(self, websocket: WebSocket, agent: str | None) -> Connecting:
-        headers = {name.lower(): value for name, value in websocket.headers.items()}
-        address = websocket.client.host if websocket.client else ""
-        scheme = "https" if websocket.url.scheme == "wss" else "http"
+        scope = websocket.scope
+        address = scope["client"][0] if scope.get("client") else ""
+        scheme = "https" if scope.get("scheme") == "wss" else "http"
+        headers = read_headers(scope["headers"])
         return Connecting.read(
-            websocket.headers.raw,
-            websocket.scope.get("query_string", b""),
-            path=websocket.url.path,
+            headers,
+            scope.get("query_string", b""),
+            path=scope["path"],
             agent=agent,
             peer=self._proxies.peer(address, scheme, headers),
         )
@@ -165,13 +166,10 @@ def routes(doorkeeper: Doorkeeper) -> APIRouter:
     """The paths by which browsers come in."""
     router = APIRouter()
 
-    @router.websocket("/ws")
-    @router.websocket(VENDOR_PATH)
     async def connect(websocket: WebSocket) -> None:
-        await doorkeeper.welcome(websocket, None)
+        await doorkeeper.welcome(websocket, websocket.path_params.get("agent"))
 
-    @router.websocket("/ws/{agent}")
-    async def connect_to(websocket: WebSocket, agent: Annotated[str, Path(max_length=64)]) -> None:
-        await doorkeeper.welcome(websocket, agent)
-
+    # Starlette's own routes: nothing is injected here, and to find that out takes its time.
+    for path in ("/ws", VENDOR_PATH, "/ws/{agent}"):
+        router.add_websocket_route(path, connect)
     return router

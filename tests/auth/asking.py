@@ -16,10 +16,7 @@ def asking(
     """Header names take `_` for `-`; a Host is always there."""
     named = {"host": "relay.example.com", **headers}
     return Connecting.read(
-        [
-            (name.replace("_", "-").encode(), value.encode("latin-1"))
-            for name, value in named.items()
-        ],
+        {name.replace("_", "-"): value for name, value in named.items()},
         query.encode("latin-1"),
         path=path,
         agent=agent,

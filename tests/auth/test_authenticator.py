@@ -12,7 +12,7 @@ from app.auth import (
     TicketRequest,
     Tickets,
 )
-from app.auth.connecting import Place
+from app.auth.connecting import Place, read_headers
 from app.errors import Refusal, StateLost
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
 from app.protocol.principal import Principal
@@ -89,7 +89,9 @@ def test_no_credential_is_none(request_: Connecting) -> None:
 
 def test_repeated_headers_are_joined_and_browsers_known() -> None:
     request = Connecting.read(
-        [(b"Cookie", b"a=1"), (b"cookie", b"b=2"), (b"Origin", b"https://a"), (b"Host", b"h")],
+        read_headers(
+            [(b"Cookie", b"a=1"), (b"cookie", b"b=2"), (b"Origin", b"https://a"), (b"Host", b"h")]
+        ),
         b"",
         path="/ws",
         agent=None,

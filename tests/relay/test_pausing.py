@@ -56,6 +56,7 @@ async def test_owner_hears_that_its_peer_reads_slowly_although_it_came_later() -
         socket = await dial(url, limits=WireLimits(), timeout=20, wiring=Wiring())
         for _ in range(32):
             socket.send_text(b"x" * MIB)
+        socket.flush()
         owner = Owner()
         socket.open(owner)
         reads.set()
