@@ -275,13 +275,15 @@ class Relay:
         self.heard_at = arrived
         if self._initializing is not None:
             self._begun(self._initializing)
-        self._check()
+        if self.session.outgoing.full or self.browser.stalled is not None:
+            self._check()
         self.books.from_upstream.judged.append((arrived, count))
 
     def heard_browser(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
         self.heard_at = arrived
-        self._check()
+        if self.session.outgoing.full or self.browser.stalled is not None:
+            self._check()
         self.books.from_browser.judged.append((arrived, count))
 
     def _begun(self, initializing: Span) -> None:
@@ -417,12 +419,10 @@ class Relay:
         self._check()
 
     def _check(self) -> None:
-        """See whether somebody is too far behind."""
-        full = self.session.outgoing.full
-        if full or self.browser.stalled is not None:
-            self.browser.check()
-            if full and self.window and not self.browser.here:
-                self._regulate()
+        """See whether the browser is too far behind, here or away."""
+        self.browser.check()
+        if self.window and not self.browser.here and self.session.outgoing.full:
+            self._regulate()
 
     def _regulate(self) -> None:
         """Read upstream only while there is somewhere to put what it says."""

@@ -6,7 +6,8 @@ to another replica and the tests' memory pair all implement `Socket`.
 
 **Corking.** What one read brings is a batch. A message that is sent is corked, and the wire itself
 writes every corked leg, once, when the event loop's turn ends, in which several reads may have
-been delivered; so nobody must call `flush`, though anybody may.
+been delivered; so nobody must call `flush`, though anybody may. A leg on which much is corked
+already is written at once: what waits is bounded, and `writing_paused` comes in time.
 
 **Passing on.** A payload that is sent on to a browser as the very object that came from upstream
 goes as the bytes that it came in. Nobody must know of that.
