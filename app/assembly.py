@@ -1,4 +1,8 @@
-"""From settings to the small values and parts that everybody else is given."""
+"""From settings to the small values and parts that everybody else is given.
+
+A part that is not configured is not imported either: the database layer, the MCP SDK and JWTs with
+their cryptography would take longer to load than all the rest, at every start of every replica.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from app.auth.forward import Forward
-from app.auth.jwks import Jwks
-from app.auth.jwt import Jwt, JwtKeys
 from app.auth.open import Open
 from app.auth.ticket import TicketAuth, Tickets
 from app.egress.addresses import AllowedHosts
 from app.egress.guarded import guarded_client
 from app.errors import ConfigurationError
-from app.history.assemble import (
-    Clocks,
-    History,
-    Meters,
-    Webhook,
-    results_alone,
-    stored_history,
-)
 from app.relay.dialling import Credential, Endpoint, GivenCredential
 from app.relay.minting import MintedCredential
 from app.telemetry.traces import inject
@@ -41,6 +35,8 @@ if TYPE_CHECKING:
     import httpx
 
     from app.auth.authenticator import Method
+    from app.auth.jwt import Jwt
+    from app.history.assemble import History
     from app.settings import Settings
     from app.telemetry.metrics import Metrics
     from app.tools.mcp import McpTools
@@ -69,6 +65,9 @@ def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> 
 
 def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
     """The `jwt` method with its keys."""
+    from app.auth.jwks import Jwks  # noqa: PLC0415 - see above
+    from app.auth.jwt import Jwt, JwtKeys  # noqa: PLC0415
+
     keys = JwtKeys(
         secret=settings.jwt_secret,
         public_key=settings.jwt_public_key.get_secret_value() if settings.jwt_public_key else None,
@@ -102,7 +101,7 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
     ]
     if not settings.mcp_servers:
         return Toolbox(Registry(tools), None)
-    from app.tools.mcp import McpTools  # noqa: PLC0415 - the SDK takes a moment to import
+    from app.tools.mcp import McpTools  # noqa: PLC0415 - see above
     from app.tools.mcp_spec import mcp_servers  # noqa: PLC0415
 
     servers = McpTools(
@@ -164,6 +163,16 @@ def history(
     settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
 ) -> History | None:
     """History and results, as far as they are configured."""
+    if settings.history_url is None and settings.result_webhook_url is None:
+        return None
+    from app.history.assemble import (  # noqa: PLC0415 - see above
+        Clocks,
+        Meters,
+        Webhook,
+        results_alone,
+        stored_history,
+    )
+
     clocks = Clocks(monotonic, time)
     meters = Meters(
         on_dropped=lambda count: metrics.history_dropped_total.labels("record").inc(count),
