@@ -7,6 +7,7 @@ their cryptography would take longer to load than all the rest, at every start o
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, time
@@ -116,7 +117,7 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
     """The registered tools alone, for the shell; MCP servers have been asked once."""
-    clients = egress(settings)
+    clients = egress(settings, trust())
     try:
         async with asyncio.TaskGroup() as tasks:
             box = toolbox(settings, clients.tools)
@@ -143,7 +144,17 @@ class Egress:
             await client.aclose()
 
 
-def egress(settings: Settings) -> Egress:
+def trust() -> ssl.SSLContext:
+    """Whom TLS trusts, for every client alike: reading all those certificates takes a while.
+
+    The system's authorities, or OpenSSL's own `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])  # as httpcore will; WebSockets begin with it too
+    return context
+
+
+def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
     """Make the clients. Raises ConfigurationError."""
     try:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
@@ -151,11 +162,15 @@ def egress(settings: Settings) -> Egress:
         raise ConfigurationError([f"RELAY_WEBHOOK_ALLOWED_HOSTS: {fault}"]) from None
     keys = urlsplit(settings.jwt_jwks_url or "").hostname
     return Egress(
-        tools=guarded_client(allowed, timeout=settings.tool_timeout, max_connections=1000),
-        auth=guarded_client(
-            allowed.trusting(keys) if keys else allowed, timeout=settings.handshake_timeout
+        tools=guarded_client(
+            allowed, timeout=settings.tool_timeout, max_connections=1000, verify=tls
         ),
-        results=guarded_client(allowed, timeout=settings.tool_timeout),
+        auth=guarded_client(
+            allowed.trusting(keys) if keys else allowed,
+            timeout=settings.handshake_timeout,
+            verify=tls,
+        ),
+        results=guarded_client(allowed, timeout=settings.tool_timeout, verify=tls),
     )
 
 
@@ -219,7 +234,7 @@ class Vendor:
             task.cancel()
 
 
-def vendor(settings: Settings) -> Vendor:
+def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
     minted: dict[tuple[str, str, str], MintedCredential] = {}
@@ -232,7 +247,7 @@ def vendor(settings: Settings) -> Vendor:
     allowed = AllowedHosts()
     for host in hosts:
         allowed = allowed.trusting(host)
-    client = guarded_client(allowed, timeout=settings.connect_timeout)
+    client = guarded_client(allowed, timeout=settings.connect_timeout, verify=tls)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
         base = agent.blackbox_url or settings.blackbox_url
