@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -172,26 +170,6 @@ class Gateway(Running):
         if self.process.returncode is not None:
             raise AssertionError(f"the gateway ended by itself:\n{self.log}")
         return True
-
-    async def stop(self) -> int:
-        """SIGTERM, and again while it drains: nobody waits for what a test has left behind."""
-        async with asyncio.TaskGroup() as tasks:
-            hurrying = tasks.create_task(self._hurry(len(self._lines)))
-            try:
-                return await super().stop()
-            finally:
-                hurrying.cancel()
-
-    async def _hurry(self, since: int) -> None:
-        """Send signals only while its log says that it takes them."""
-        assert self.process is not None
-        while self.process.returncode is None:
-            said = "".join(self._lines[since:])
-            if "drained" in said:
-                return
-            if "draining" in said:
-                self.signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
 
     def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
         """A backend's client of `/v1/*`."""
