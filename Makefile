@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+# Test files that run at a time: much of what they do is waiting.
+WORKERS ?= 3
+# What keeps the whole machine busy by itself, or measures it, runs alone.
+ALONE := tests/bench tests/replicas
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
@@ -18,7 +22,9 @@ run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with 
 	@PORT=$(PORT) $(BIN)/python -m app run
 
 test: check $(CACHE)/machine $(NPM_DONE) ## run every test
-	$(BIN)/python -m pytest -m "not nightly" --durations 12
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
+	  $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest -m "not nightly" --durations 12 $(ALONE)
 
 check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -1,8 +1,13 @@
-"""From settings to the small values and parts that everybody else is given."""
+"""From settings to the small values and parts that everybody else is given.
+
+A part that is not configured is not imported either: the database layer, the MCP SDK and JWTs with
+their cryptography would take longer to load than all the rest, at every start of every replica.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, time
@@ -12,21 +17,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from app.auth.forward import Forward
-from app.auth.jwks import Jwks
-from app.auth.jwt import Jwt, JwtKeys
 from app.auth.open import Open
 from app.auth.ticket import TicketAuth, Tickets
 from app.egress.addresses import AllowedHosts
 from app.egress.guarded import guarded_client
 from app.errors import ConfigurationError
-from app.history.assemble import (
-    Clocks,
-    History,
-    Meters,
-    Webhook,
-    results_alone,
-    stored_history,
-)
 from app.relay.dialling import Credential, Endpoint, GivenCredential
 from app.relay.minting import MintedCredential
 from app.telemetry.traces import inject
@@ -41,6 +36,8 @@ if TYPE_CHECKING:
     import httpx
 
     from app.auth.authenticator import Method
+    from app.auth.jwt import Jwt
+    from app.history.assemble import History
     from app.settings import Settings
     from app.telemetry.metrics import Metrics
     from app.tools.mcp import McpTools
@@ -69,6 +66,9 @@ def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> 
 
 def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
     """The `jwt` method with its keys."""
+    from app.auth.jwks import Jwks  # noqa: PLC0415 - see above
+    from app.auth.jwt import Jwt, JwtKeys  # noqa: PLC0415
+
     keys = JwtKeys(
         secret=settings.jwt_secret,
         public_key=settings.jwt_public_key.get_secret_value() if settings.jwt_public_key else None,
@@ -102,7 +102,7 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
     ]
     if not settings.mcp_servers:
         return Toolbox(Registry(tools), None)
-    from app.tools.mcp import McpTools  # noqa: PLC0415 - the SDK takes a moment to import
+    from app.tools.mcp import McpTools  # noqa: PLC0415 - see above
     from app.tools.mcp_spec import mcp_servers  # noqa: PLC0415
 
     servers = McpTools(
@@ -117,7 +117,7 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
     """The registered tools alone, for the shell; MCP servers have been asked once."""
-    clients = egress(settings)
+    clients = egress(settings, trust())
     try:
         async with asyncio.TaskGroup() as tasks:
             box = toolbox(settings, clients.tools)
@@ -144,7 +144,17 @@ class Egress:
             await client.aclose()
 
 
-def egress(settings: Settings) -> Egress:
+def trust() -> ssl.SSLContext:
+    """Whom TLS trusts, for every client alike: reading all those certificates takes a while.
+
+    The system's authorities, or OpenSSL's own `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])  # as httpcore will; WebSockets begin with it too
+    return context
+
+
+def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
     """Make the clients. Raises ConfigurationError."""
     try:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
@@ -152,11 +162,15 @@ def egress(settings: Settings) -> Egress:
         raise ConfigurationError([f"RELAY_WEBHOOK_ALLOWED_HOSTS: {fault}"]) from None
     keys = urlsplit(settings.jwt_jwks_url or "").hostname
     return Egress(
-        tools=guarded_client(allowed, timeout=settings.tool_timeout, max_connections=1000),
-        auth=guarded_client(
-            allowed.trusting(keys) if keys else allowed, timeout=settings.handshake_timeout
+        tools=guarded_client(
+            allowed, timeout=settings.tool_timeout, max_connections=1000, verify=tls
         ),
-        results=guarded_client(allowed, timeout=settings.tool_timeout),
+        auth=guarded_client(
+            allowed.trusting(keys) if keys else allowed,
+            timeout=settings.handshake_timeout,
+            verify=tls,
+        ),
+        results=guarded_client(allowed, timeout=settings.tool_timeout, verify=tls),
     )
 
 
@@ -164,6 +178,16 @@ def history(
     settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
 ) -> History | None:
     """History and results, as far as they are configured."""
+    if settings.history_url is None and settings.result_webhook_url is None:
+        return None
+    from app.history.assemble import (  # noqa: PLC0415 - see above
+        Clocks,
+        Meters,
+        Webhook,
+        results_alone,
+        stored_history,
+    )
+
     clocks = Clocks(monotonic, time)
     meters = Meters(
         on_dropped=lambda count: metrics.history_dropped_total.labels("record").inc(count),
@@ -210,7 +234,7 @@ class Vendor:
             task.cancel()
 
 
-def vendor(settings: Settings) -> Vendor:
+def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
     minted: dict[tuple[str, str, str], MintedCredential] = {}
@@ -223,7 +247,7 @@ def vendor(settings: Settings) -> Vendor:
     allowed = AllowedHosts()
     for host in hosts:
         allowed = allowed.trusting(host)
-    client = guarded_client(allowed, timeout=settings.connect_timeout)
+    client = guarded_client(allowed, timeout=settings.connect_timeout, verify=tls)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
         base = agent.blackbox_url or settings.blackbox_url

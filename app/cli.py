@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -91,6 +92,7 @@ def _serve(_: argparse.Namespace) -> int:
 
 def serve(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit status."""
+    gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
     from app.main import house  # noqa: PLC0415 - the other commands need not wait for it
     from app.server import serve as run  # noqa: PLC0415
 

@@ -7,7 +7,6 @@ import gc
 import os
 import secrets
 import socket
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,8 +87,9 @@ def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     metrics = Metrics(settings.max_sessions)
     wiring = Wiring(written=metrics.written)
-    egress = assembly.egress(settings)
-    vendor = assembly.vendor(settings)
+    tls = assembly.trust()
+    egress = assembly.egress(settings, tls)
+    vendor = assembly.vendor(settings, tls)
     box = assembly.toolbox(settings, egress.tools)
     circuit = Circuit()
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -111,7 +111,7 @@ def house(settings: Settings) -> House:
             values.upstream_limits(settings),
             settings.connect_timeout,
             wiring,
-            ssl.create_default_context(),
+            tls,
             metrics,
             circuit,
         ),
@@ -180,7 +180,9 @@ def _lifespan(built: House) -> Any:
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
             await started.wait()
+            gc.collect()
             gc.freeze()  # what was made so far stays: no collection needs to walk it again
+            gc.enable()
             yield
             for task in running:
                 task.cancel()

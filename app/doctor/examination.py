@@ -19,7 +19,7 @@ WATCH = 75.0  # longer than the minute at which most balancers cut idle sockets
 async def examine(settings: Settings, url: str | None, watch: float = WATCH) -> int:
     """Print every finding; return 1 if something is wrong, else 0."""
     findings: list[Finding] = []
-    vendor = assembly.vendor(settings)
+    vendor = assembly.vendor(settings, assembly.trust())
     limits = values.upstream_limits(settings)
     async with vendor.running():
         different = {

@@ -1,4 +1,8 @@
-"""From `RELAY_STATE_URL` to a state, and to bridges where there can be other replicas."""
+"""From `RELAY_STATE_URL` to a state, and to bridges where there can be other replicas.
+
+Redis, and what is built on it, is imported only where the URL names it: a replica that is alone
+starts without.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
-from app.state.bridge import Bridges
 from app.state.keys import Keys
 from app.state.memory import MemoryState
-from app.state.redis import RedisState
-from app.state.store import Store
-from app.state.switchboard import MAX_READERS
-from app.state.watch import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.protocol.closing import CloseReason
+    from app.state.bridge import Bridges
     from app.state.port import State
+    from app.state.redis import RedisState
     from app.state.remote import BridgeTimings
+    from app.state.watch import Watches
     from app.wire.socket import Socket
 
 # Bridges are on nobody's request path: their ends wait longer than a request may.
@@ -47,6 +49,8 @@ def open_state(
         raise ConfigurationError(
             ["RELAY_STATE_URL: expected memory://, redis://, rediss:// or unix://"]
         )
+    from app.state.redis import RedisState  # noqa: PLC0415 - see above
+
     try:
         return RedisState(url, replica, prefix=prefix, on_error=on_error)
     except (ValueError, TypeError) as error:
@@ -69,8 +73,13 @@ def open_bridges(
     `hang_up` says to a browser why, and closes its socket; `warn` says why the wire is about to
     close it: see `Bridges`.
     """
-    if not isinstance(state, RedisState):
+    shared = _shared(state)
+    if shared is None:
         return None
+    from app.state.bridge import Bridges  # noqa: PLC0415 - see above
+    from app.state.store import Store  # noqa: PLC0415
+    from app.state.switchboard import MAX_READERS  # noqa: PLC0415
+
     writing = Store(url, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error)
     reading = Store(
         url,
@@ -81,7 +90,7 @@ def open_bridges(
     )
     return Bridges(
         replica,
-        state,
+        shared,
         keys=Keys(prefix),
         stores=(writing, reading),
         block=_BLOCK,
@@ -99,10 +108,14 @@ def open_watches(
     on_error: Callable[[str], None] = lambda _: None,
 ) -> Watches | None:
     """Open the watches that go with `state`; None where there is but one replica."""
-    if not isinstance(state, RedisState):
+    shared = _shared(state)
+    if shared is None:
         return None
+    from app.state.store import Store  # noqa: PLC0415 - see above
+    from app.state.watch import Watches  # noqa: PLC0415
+
     return Watches(
-        state,
+        shared,
         keys=Keys(prefix),
         writing=Store(url, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error),
         reading=Store(
@@ -114,3 +127,11 @@ def open_watches(
         ),
         block=_BLOCK,
     )
+
+
+def _shared(state: State) -> RedisState | None:
+    if isinstance(state, MemoryState):
+        return None
+    from app.state.redis import RedisState  # noqa: PLC0415 - see above
+
+    return state if isinstance(state, RedisState) else None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
-from app.history.archive import Archive
 from app.history.errors import HistoryLost, InvalidCursor
 from app.history.model import Filters
+
+if TYPE_CHECKING:  # where history is off, nobody waits for the database layer
+    from app.history.archive import Archive
 
 Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]

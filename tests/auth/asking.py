@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.auth import Connecting, Peer
+from app.auth.connecting import Connecting
+from app.auth.proxies import Peer
 
 
 def asking(

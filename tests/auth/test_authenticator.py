@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.auth import (
-    Authenticator,
-    Connecting,
-    Credential,
-    Open,
-    Peer,
-    TicketAuth,
-    TicketRequest,
-    Tickets,
-)
-from app.auth.connecting import Place, read_headers
+from app.auth.authenticator import Authenticator
+from app.auth.connecting import Connecting, Credential, Place, read_headers
+from app.auth.open import Open
+from app.auth.proxies import Peer
+from app.auth.ticket import TicketAuth, TicketRequest, Tickets
 from app.errors import Refusal, StateLost
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
 from app.protocol.principal import Principal

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from app.auth import Authenticator, Connecting, Forward
+from app.auth.authenticator import Authenticator
+from app.auth.forward import Forward
 from app.egress import AllowedHosts, guarded_client
 from app.errors import Refusal
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
+
+    from app.auth.connecting import Connecting
 
 USER = answer(200, {"subject": "customer-7"})
 

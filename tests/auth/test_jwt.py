@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pydantic import SecretStr
 
-from app.auth import Credential, Jwks, Jwt, JwtKeys
-from app.auth.connecting import Place
+from app.auth.connecting import Credential, Place
+from app.auth.jwks import Jwks
+from app.auth.jwt import Jwt, JwtKeys
 from app.egress import AllowedHosts, guarded_client
 from app.errors import ConfigurationError, Refusal
 from app.protocol.closing import OVERLOADED, UNAUTHENTICATED

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.auth import AllowedOrigins
-from app.auth.origin import normal_origin
+from app.auth.origin import AllowedOrigins, normal_origin
 
 SAME = AllowedOrigins.parse([])
 LISTED = AllowedOrigins.parse(

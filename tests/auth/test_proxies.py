@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.auth import Peer, TrustedProxies, bucket
+from app.auth.proxies import Peer, TrustedProxies, bucket
 
 BALANCER = TrustedProxies.parse(["10.0.0.0/8", "fd00::/8", ""])
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.auth import TicketRequest, Tickets
+from app.auth.ticket import TicketRequest, Tickets
 from app.errors import Refusal, StateLost
 from app.protocol.closing import UNAUTHENTICATED
 from app.protocol.principal import CallType, Principal

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench.machine import find
 from tests.bench.peers import RELAYS, Peer, with_extra
-from tests.bench.process import Process, free_port
+from tests.bench.process import Process
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

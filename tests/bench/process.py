@@ -145,14 +145,6 @@ def pinned(core: int) -> Callable[[], None]:
     return prepare
 
 
-def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _clean_environment() -> dict[str, str]:
     """Leave out what this shell may have set for another gateway."""
     ours = ("RELAY_", "OTEL_")

@@ -24,8 +24,9 @@ from tests.bench import stages
 from tests.bench.load import Load
 from tests.bench.machine import Busy, Cores
 from tests.bench.peers import Browser, Launch, Peer, Wiring
-from tests.bench.process import Fault, Process, free_port
+from tests.bench.process import Fault, Process
 from tests.bench.quiet import Quiet
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,9 +20,10 @@ from tests.bench.load import Load
 from tests.bench.machine import Missing, choose_cores, find
 from tests.bench.peers import Browser, all_peers
 from tests.bench.picture import draw
-from tests.bench.process import Fault, Process, descendants, free_port
+from tests.bench.process import Fault, Process, descendants
 from tests.bench.stages import BURST, LARGE, SMALL
 from tests.bench.table import render
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.deploy.balancer import NO_ANSWER, ask
-from tests.deploy.tooling import DEPLOY, binary, free_port
+from tests.deploy.tooling import DEPLOY, binary
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from websockets.typing import Subprotocol
 
 from tests.deploy.balancer import NO_ANSWER, ask
 from tests.deploy.podman import Podman, base, build, podman
-from tests.deploy.tooling import DEPLOY, ROOT, binary, free_port, passes, run
+from tests.deploy.tooling import DEPLOY, ROOT, binary, passes, run
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from websockets.typing import Subprotocol
 
 from tests.deploy.balancer import NO_ANSWER, ask
 from tests.deploy.podman import IMAGE, Podman, base, build, podman
-from tests.deploy.tooling import free_port
 from tests.support.gateway import KEY, emulator
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

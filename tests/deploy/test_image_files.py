@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.deploy import lock_build
-from tests.deploy.tooling import DEPLOY, ROOT, free_port, passes, run, script
+from tests.deploy.tooling import DEPLOY, ROOT, passes, run, script
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from websockets.typing import Subprotocol
 
 from tests.deploy.prometheus import prometheus
 from tests.deploy.queries import QUERIES, names_in
-from tests.deploy.tooling import free_port
 from tests.support.gateway import AGENTS, Gateway, emulator, gateway
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,11 +85,3 @@ def passes(*command: str | Path, **options: Any) -> str:
 def load(path: Path) -> Any:
     """Read one YAML document."""
     return yaml.safe_load(path.read_text())
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

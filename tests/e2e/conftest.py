@@ -20,7 +20,7 @@ from tests.e2e.calls import AGENTS, SETUP
 from tests.pages.browser import launched, voice_flags
 from tests.support import gateway as processes
 from tests.support import outside as applications
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

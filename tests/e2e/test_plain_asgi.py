@@ -17,7 +17,7 @@ from app.wire.server import make_protocols
 from tests.e2e.counting import converse
 from tests.support.browser import browser
 from tests.support.gateway import AGENTS, KEY
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from app.auth import Connecting, Peer
+from app.auth.connecting import Connecting
+from app.auth.proxies import Peer
 from app.auth.ticket import TicketRequest, Tickets
 from app.cli import main
 from app.main import house

@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.replicas.house import House, house
 from tests.support.browser import NATIVE, Browser, browser
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -125,8 +126,12 @@ async def test_browser_resumes_on_the_other_replica_and_back(pair: House) -> Non
             again = Browser(socket)
             await again.frame("event", "relay.resumed")
             assert await again.terminate() == 1000
-    row = next((row for row in await pair.rows(1) if row["id"] == session), None)
-    assert row is None or row["phase"] in {"finished", "closed"}
+
+    async def over() -> bool:
+        row = next((row for row in await pair.rows(1) if row["id"] == session), None)
+        return row is None or row["phase"] in {"finished", "closed"}
+
+    await until(over)
 
 
 async def test_newest_socket_wins_over_replicas(pair: House) -> None:

@@ -14,7 +14,8 @@ from app.errors import StateLost
 from app.state.port import Caps
 from app.state.redis import RedisState, Timings
 from tests.state.conftest import row, running
-from tests.support.redis import RedisServer, free_port
+from tests.support.ports import free_port
+from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from tests.support.plain import plain_client
+from tests.support.ports import free_port
 from tests.support.process import ROOT, Running, clean_environment
-from tests.support.redis import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

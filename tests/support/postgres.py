@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from uuid import uuid4
 
 import asyncpg
 import psutil
+
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, on the port it had before if there was one, and wait until it takes queries."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         options = [f"-c{name}={value}" for name, value in self._options.items()]
         command = [self._binaries / "postgres", "-D", self._data, f"-p{self.port}", *options]
         with self._log.open("ab") as log:
@@ -212,9 +213,3 @@ def _nobody() -> dict[str, object]:
 
 def _is_root() -> bool:
     return os.geteuid() == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

