@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.wire.channel import LARGE
 from app.wire.connection import Connection
 from app.wire.frames import header
 
@@ -57,6 +58,8 @@ class BrowserSocket(Connection):
         if not self._cork:
             self._wiring.cork(self)
         self._cork.append(frames)
+        if len(frames) > LARGE:
+            self.flush()  # a turn may bring many reads of one socket
 
     def flush(self) -> None:
         """Write what is corked."""

@@ -18,7 +18,7 @@ CLOSING: Final = 1  # our close is out, the peer's is awaited
 OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
 LOST: Final = 3  # the transport is gone
 _MANY: Final = 64  # pieces: with frames below the next bound, a megabyte or two
-_LARGE: Final = 32 * 1024
+LARGE: Final = 32 * 1024
 
 
 class Channel(asyncio.Protocol):
@@ -64,7 +64,7 @@ class Channel(asyncio.Protocol):
         if not cork:
             self._wiring.cork(self)
         cork += self._frame(TEXT, payload)
-        if len(cork) > _MANY or len(payload) > _LARGE:
+        if len(cork) > _MANY or len(payload) > LARGE:
             self.flush()  # so that what is corked is bounded, and back-pressure felt in time
 
     def send_binary(self, payload: bytes) -> None:
