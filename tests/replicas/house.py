@@ -107,11 +107,7 @@ class House:
 
     async def violations(self) -> list[str]:
         """What the vendor says that the gateway did wrong."""
-        return [
-            f"{conversation['marker']}: {violation}"
-            for conversation in await self.vendor.conversations()
-            for violation in conversation["violations"]
-        ]
+        return await self.vendor.violations()
 
 
 @asynccontextmanager
