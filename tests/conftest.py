@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("long runs")
     group.addoption("--cuts", type=int, default=100_000, help="how many sockets are cut")
     group.addoption("--cutting-minutes", type=float, help="stop cutting after so long")
+    group.addoption("--rounds", type=int, default=10, help="how often each replica is restarted")
     group.addoption("--seed", type=int, help="of the cuts, as an earlier run printed it")
 
 
