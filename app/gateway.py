@@ -36,14 +36,14 @@ from app.relay.relay import Relay
 from app.state.port import Caps, SessionRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from app.protocol.initialize import Profile, Wish
     from app.protocol.principal import Principal
     from app.relay.conversation import Collaborators, RelayLimits
-    from app.relay.dialling import Circuit
     from app.relay.watch import Watcher
     from app.state.port import State
+    from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
     from app.wire.socket import Socket
 
@@ -94,26 +94,27 @@ class Arrival:
 
 
 class Gateway:
-    """The live conversations of this replica."""
+    """The live conversations of this replica. `helpers` are those of each agent's."""
 
     def __init__(
         self,
         replica: str,
         state: State,
-        helpers: Collaborators,
+        helpers: Mapping[str, Collaborators],
+        metrics: Metrics,
         limits: GatewayLimits,
         relay_limits: RelayLimits,
-        circuit: Circuit,
     ) -> None:
         self.replica = replica
         self.draining = False
         self._state = state
         self._helpers = helpers
+        self._metrics = metrics
         self._limits = limits
         self._relay_limits = relay_limits
-        self._circuit = circuit
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
+        self._entering: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._closed = False
         self._drain_until = 0.0
@@ -135,9 +136,14 @@ class Gateway:
         return self._live
 
     @property
-    def opens_in(self) -> float:
-        """Seconds until the vendor is tried again; 0 while it is not given up on."""
-        return self._circuit.opens_in
+    def open_circuits(self) -> list[str]:
+        """The agents for whom the vendor is not tried for now."""
+        return [name for name, helpers in self._helpers.items() if helpers.circuit.opens_in > 0]
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the vendor is tried for no agent at all."""
+        return len(self.open_circuits) == len(self._helpers)
 
     @property
     def max_sessions(self) -> int:
@@ -146,8 +152,8 @@ class Gateway:
 
     @property
     def full(self) -> bool:
-        """Whether this replica has as many sessions as it may."""
-        return len(self._live) >= self._limits.max_sessions
+        """Whether this replica has as many sessions as it may, those that come in included."""
+        return len(self._live) + len(self._entering) >= self._limits.max_sessions
 
     def labels(self) -> Iterator[tuple[str, str]]:
         """The agent and call type of every live session, for metrics."""
@@ -166,8 +172,9 @@ class Gateway:
             raise Refusal(OVERLOADED, DRAINING.message, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
         if self.full:
             raise Refusal(OVERLOADED, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
-        if self.opens_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=self.opens_in + uniform(0, 2))  # noqa: S311
+        opens_in = self._helpers[profile.name].circuit.opens_in
+        if opens_in > 0:
+            raise Refusal(UPSTREAM_FAILED, retry_after=opens_in + uniform(0, 2))  # noqa: S311
         conversation = self._conversation(profile, principal, arrival)
         row = SessionRow(
             id=conversation.id,
@@ -179,16 +186,25 @@ class Gateway:
             started_at=conversation.started_at,
             credential_id=principal.credential_id,
         )
+        # Taken before the store is asked: others come in meanwhile.
+        self._entering.add(row.id)
+        try:
+            await self._enter(row)
+        except BaseException:
+            self._entering.discard(row.id)
+            raise
+        return Admission(conversation, row)
+
+    async def _enter(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
         try:
-            if row.credential_id and await self._state.revoked((row.credential_id,)):
-                raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
-            full = await self._state.enter(row, caps)
+            refused = await self._state.enter(row, caps)
         except StateLost:
             raise Refusal(OVERLOADED, retry_after=uniform(*RECONNECT_SPREAD)) from None  # noqa: S311
-        if full is not None:
+        if refused == "revoked":
+            raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
+        if refused is not None:
             raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
-        return Admission(conversation, row)
 
     def _conversation(
         self, profile: Profile, principal: Principal, arrival: Arrival
@@ -217,12 +233,15 @@ class Gateway:
 
     async def withdraw(self, admission: Admission) -> None:
         """Give a place back whose browser never came."""
+        self._entering.discard(admission.row.id)
         await self._forget(admission.row)
 
     def start(self, admission: Admission, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
         assert self._tasks is not None  # noqa: S101 - admit has looked
-        relay = Relay(admission.conversation, self._helpers, self._relay_limits)
+        helpers = self._helpers[admission.conversation.profile.name]
+        relay = Relay(admission.conversation, helpers, self._relay_limits)
+        self._entering.discard(admission.row.id)
         self._live[admission.row.id] = relay
         self._rows[admission.row.id] = admission.row
         self._empty.clear()
@@ -269,7 +288,7 @@ class Gateway:
 
     def count_lost_resume(self) -> None:
         """Count a browser that came back to a conversation that is no more."""
-        self._helpers.metrics.resumes_total.labels("cannot_resume").inc()
+        self._metrics.resumes_total.labels("cannot_resume").inc()
 
     def rows(self) -> list[SessionRow]:
         """What this replica publishes of its sessions."""
@@ -344,7 +363,7 @@ class Gateway:
         while True:
             due = loop.time() + LAG_TICK
             await asyncio.sleep(LAG_TICK)
-            self._helpers.metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
+            self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
 
     # Draining
 
@@ -358,7 +377,7 @@ class Gateway:
         `closed` is called once no new session is taken any more.
         """
         self.draining = True
-        self._helpers.metrics.draining.set(1)
+        self._metrics.draining.set(1)
         log.info("draining", sessions=len(self._live), delay=self._limits.drain_delay)
         self._drain_until = time() + self._limits.drain_delay + self._limits.drain_timeout
         told = frozenset(self._live)

@@ -20,8 +20,9 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.gateway import Gateway
 from app.relay.browser import hang_up, warn
+from app.relay.circuits import AgentCircuit, agent_circuits
 from app.relay.conversation import Collaborators
-from app.relay.dialling import Circuit, Dialer
+from app.relay.dialling import Dialer
 from app.replicas import Replicas
 from app.state.opening import open_bridges, open_state, open_watches
 from app.telemetry.metrics import Metrics
@@ -91,7 +92,6 @@ def house(settings: Settings) -> House:
     egress = assembly.egress(settings, tls)
     vendor = assembly.vendor(settings, tls)
     box = assembly.toolbox(settings, egress.tools)
-    circuit = Circuit()
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = assembly.history(settings, egress.results, replica, metrics)
 
@@ -105,30 +105,35 @@ def house(settings: Settings) -> House:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
-    helpers = Collaborators(
-        dial=Dialer(
-            vendor.endpoints,
-            values.upstream_limits(settings),
-            settings.connect_timeout,
-            wiring,
-            tls,
-            metrics,
-            circuit,
-        ),
-        runner=Runner(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished),
-        tools=lambda: frozenset(box.registry),
-        recorder=None if history is None else history.recorder,
-        metrics=metrics,
-        secrets=values.secret_forms(settings),
-        circuit=circuit,
-    )
+    runner = Runner(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    def helpers(circuit: AgentCircuit) -> Collaborators:
+        return Collaborators(
+            dial=Dialer(
+                vendor.endpoints,
+                values.upstream_limits(settings),
+                settings.connect_timeout,
+                wiring,
+                tls,
+                metrics,
+                circuit.way,
+            ),
+            runner=runner,
+            tools=lambda: frozenset(box.registry),
+            recorder=None if history is None else history.recorder,
+            metrics=metrics,
+            secrets=values.secret_forms(settings),
+            circuit=circuit,
+        )
+
+    circuits = agent_circuits(vendor.endpoints)
     gateway = Gateway(
         replica,
         state,
-        helpers,
+        {name: helpers(circuit) for name, circuit in circuits.items()},
+        metrics,
         values.gateway_limits(settings),
         values.relay_limits(settings),
-        circuit,
     )
     metrics.look_at(gateway.labels, gateway.waiting)
     replicas = Replicas(
@@ -204,7 +209,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     minted = Tickets(state)
     doorkeeper = connect.Doorkeeper(
         built.replicas,
-        Authenticator(assembly.methods(settings, minted, built.egress.auth)),
+        Authenticator(assembly.methods(settings, minted, built.egress.auth), minted.give_back),
         AllowedOrigins.parse(settings.allowed_origins),
         proxies,
         profiles,

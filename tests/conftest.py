@@ -11,6 +11,17 @@ from tests.support import gateway as processes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Sizes of the long runs."""
+    group = parser.getgroup("long runs")
+    group.addoption("--cuts", type=int, default=100_000, help="how many sockets are cut")
+    group.addoption("--cutting-minutes", type=float, help="stop cutting after so long")
+    group.addoption("--rounds", type=int, default=10, help="how often each replica is restarted")
+    group.addoption("--seed", type=int, help="of the cuts, as an earlier run printed it")
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def emulator() -> AsyncIterator[processes.Emulator]:

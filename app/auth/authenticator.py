@@ -9,7 +9,7 @@ from app.errors import Refusal, StateLost
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from app.auth.connecting import Connecting, Credential
     from app.protocol.principal import Principal
@@ -43,10 +43,20 @@ class Authenticator:
     The first that handles the kind of credential presented decides. An ambient method that knows
     nobody (4401) lets the next one try, so that `forward,ticket` serves both kinds of user. A
     ticket or JWT that is refused never falls through: an expired one is not turned into `open`.
+    `give_back` lets a handshake's credential be used again, if it is one that can be used up.
     """
 
-    def __init__(self, methods: Sequence[Method]) -> None:
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        give_back: Callable[[Principal, str], None] = lambda *_: None,
+    ) -> None:
         self._methods = tuple(methods)
+        self._give_back = give_back
+
+    def give_back(self, principal: Principal, request: Connecting) -> None:
+        """Let the credential be used again: its handshake came to nothing, and may come again."""
+        self._give_back(principal, request.id)
 
     async def authenticate(self, request: Connecting) -> Principal:
         """Return the verified principal of a request; raises Refusal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -47,6 +48,7 @@ class Connecting:
 
     `headers` have lower-case names, those repeated are joined by ", ". `address` is the client's as
     far as proxies are trusted, `scheme` and `host` are what it asked for. `agent` is the path's.
+    `id` is this handshake's alone, and cannot be guessed.
     """
 
     headers: Mapping[str, str] = field(repr=False)
@@ -57,6 +59,7 @@ class Connecting:
     address: str
     scheme: str
     host: str
+    id: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     @classmethod
     def read(

@@ -30,19 +30,24 @@ MAX_PAYLOAD: Final = 16 * 1024
 # Two prefixes, so that one look-up is enough: the second kind is bound to an origin.
 PLAIN: Final = "bbt_"
 PINNED: Final = "bbo_"
+METHOD: Final = "ticket"
 RANDOM_BYTES: Final = 32
 TICKET: Final = re.compile(rf"(?:{PLAIN}|{PINNED})[A-Za-z0-9_-]{{43}}")
 
 
 class TicketStore(Protocol):
-    """The part of the shared store that tickets need; both raise StateLost."""
+    """The part of the shared store that tickets need; its coroutines raise StateLost."""
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a payload for `ttl` seconds."""
         ...
 
-    async def take_ticket(self, key: str) -> bytes | None:
-        """Return the payload once."""
+    async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
+        """Return the payload to one claimant alone."""
+        ...
+
+    def return_ticket(self, key: str, claimant: str) -> None:
+        """Let another claimant have it."""
         ...
 
 
@@ -65,7 +70,7 @@ class TicketRequest:
         if self.origin is not None and normal_origin(self.origin) is None:
             raise ValueError("origin is one such as https://app.example.com")
         try:
-            principal_from(self.claims(), "ticket", credential_id=None)
+            principal_from(self.claims(), METHOD, credential_id=None)
         except Unreadable as error:
             raise ValueError(f"{error.claim} cannot be used") from None
         try:
@@ -128,19 +133,29 @@ class Tickets:
         await self._store.put_ticket(key, payload, request.ttl)
         return Ticket(SecretStr(ticket), expires_at, key)
 
-    async def redeem(self, ticket: SecretStr, origin: str | None) -> Principal:
-        """Redeem a ticket, once; raises Refusal and StateLost."""
+    async def redeem(
+        self, ticket: SecretStr, origin: str | None, claimant: str | None = None
+    ) -> Principal:
+        """Redeem a ticket, once; raises Refusal, and StateLost, after which it is not used up.
+
+        `claimant` names the handshake that redeems it, which may do so again.
+        """
         text = ticket.get_secret_value()
         if not TICKET.fullmatch(text):
             raise Refusal(UNAUTHENTICATED)
         key = _key(text, (origin or "") if text.startswith(PINNED) else None)
-        payload = await self._store.take_ticket(key)
+        payload = await self._store.take_ticket(key, claimant)
         if payload is None:
             raise Refusal(UNAUTHENTICATED)
         claims = orjson.loads(payload)
         if self._clock() >= claims["until"]:
             raise Refusal(UNAUTHENTICATED)
-        return principal_from(claims, "ticket", credential_id=key)
+        return principal_from(claims, METHOD, credential_id=key)
+
+    def give_back(self, principal: Principal, claimant: str) -> None:
+        """Let a ticket be redeemed again: its handshake was refused through no fault of its own."""
+        if principal.method == METHOD and principal.credential_id is not None:
+            self._store.return_ticket(principal.credential_id, claimant)
 
 
 class TicketAuth:
@@ -159,7 +174,7 @@ class TicketAuth:
         """Redeem the ticket for the page that asks."""
         if credential is None:
             raise Refusal(UNAUTHENTICATED)
-        return await self._tickets.redeem(credential.value, request.origin)
+        return await self._tickets.redeem(credential.value, request.origin, request.id)
 
 
 def _key(ticket: str, origin: str | None) -> str:

@@ -95,7 +95,8 @@ class Ledger:
     """All conversations that are kept, oldest first, and counters of everything else.
 
     Bounded by `keep_conversations`, by `keep_frames` in each, and by `keep_bytes` over all:
-    the oldest ended conversation goes first; frames past a bound are counted, not kept.
+    the oldest ended conversation goes first, those with violations last; frames past a bound are
+    counted, not kept.
     """
 
     def __init__(self, options: Options) -> None:
@@ -173,7 +174,7 @@ class Ledger:
     def _make_room(self) -> None:
         while len(self._records) > self._options.keep_conversations:
             oldest = next(
-                (record for record in self._records.values() if not record.live),
+                (r for r in self._records.values() if not r.live and not r.violations),
                 next(iter(self._records.values())),
             )
             del self._records[oldest.id]

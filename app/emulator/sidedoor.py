@@ -1,7 +1,8 @@
 """The tests' side door, `/emulator/…`: what reached the vendor, and the switch for faults.
 
 GET    /emulator                       agents, faults, counters, the switch
-GET    /emulator/conversations         all that are kept; `marker`, `agent`, `state` filter;
+GET    /emulator/conversations         all that are kept; `marker`, `agent`, `state` filter,
+                                       `faulty` leaves those with violations;
                                        `ended=N` and `count=N` wait up to `timeout` s, else 408
 GET    /emulator/conversations/{id}    one of them
 DELETE /emulator/conversations         forget them and the counters
@@ -129,4 +130,6 @@ class SideDoor:
 
 def _matches(record: Record, query: dict[str, str]) -> bool:
     wanted = {"marker": record.marker, "agent": record.agent, "state": record.state}
+    if "faulty" in query and not record.violations:
+        return False
     return all(query[name] == value for name, value in wanted.items() if name in query)

@@ -23,6 +23,14 @@ class Keys:
         """Name a ticket's payload, by the hash of the ticket."""
         return f"{self._tag}ticket:{key}"
 
+    def claim(self, key: str) -> str:
+        """Name who redeemed a ticket."""
+        return f"{self._tag}claim:{key}"
+
+    def given_up(self, claimant: str) -> str:
+        """Name the mark of a claimant that gave its ticket back."""
+        return f"{self._tag}given-up:{claimant}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from app.errors import StateLost
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 
 MAX_TICKETS: Final = 100_000
+MAX_CLAIMS: Final = 1_000
 MAX_REVOKED: Final = 100_000
 MAX_MESSAGES: Final = 1_000
 
@@ -36,8 +38,10 @@ class MemoryState(State):
         lease: float = 15.0,
     ) -> None:
         self._replica = replica
+        self._clock = clock
         self._lease = lease
         self._tickets: _Expiring[str, bytes] = _Expiring(clock)
+        self._claims: dict[str, _Claim] = {}
         self._revoked: _Expiring[str, None] = _Expiring(clock)
         self._sessions: _Expiring[str, SessionRow] = _Expiring(clock)
         self._by_subject: dict[str, set[str]] = {}
@@ -53,12 +57,32 @@ class MemoryState(State):
                 raise StateLost("too many tickets wait to be redeemed")
         self._tickets.put(key, payload, ttl)
 
-    async def take_ticket(self, key: str) -> bytes | None:
-        """Redeem a ticket once."""
-        return self._tickets.pop(key)
+    async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
+        """Redeem a ticket for one claimant; the newest `MAX_CLAIMS` can be given back."""
+        left = self._tickets.left(key)
+        payload = self._tickets.pop(key)
+        if payload is None:
+            claim = self._claims.get(key)
+            mine = claim is not None and claimant is not None and claim.claimant == claimant
+            return claim.payload if claim is not None and mine else None
+        if claimant is not None:
+            if len(self._claims) >= MAX_CLAIMS:
+                del self._claims[next(iter(self._claims))]
+            self._claims[key] = _Claim(claimant, payload, left, self._clock())
+        return payload
+
+    def return_ticket(self, key: str, claimant: str) -> None:
+        """Give a ticket back at once."""
+        claim = self._claims.get(key)
+        if claim is not None and claim.claimant == claimant:
+            del self._claims[key]
+            left = claim.left - (self._clock() - claim.at)
+            self._tickets.put(key, claim.payload, left)
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
-        """Register a session unless a cap is full."""
+        """Register a session unless its credential is revoked or a cap is full."""
+        if row.credential_id is not None and row.credential_id in self._revoked:
+            return "revoked"
         if self._full(self._by_subject, row.subject, row.id, caps.per_subject):
             return "subject"
         if self._full(self._by_address, row.address, row.id, caps.per_address):
@@ -144,6 +168,16 @@ class MemoryState(State):
         return len(members - {session_id}) >= cap
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Who redeemed a ticket when, and how many seconds it had left."""
+
+    claimant: str
+    payload: bytes
+    left: float
+    at: float
+
+
 class _Expiring(Generic[Key, Value]):
     """A dictionary whose entries run out; what ran out is dropped as the dictionary grows."""
 
@@ -171,6 +205,10 @@ class _Expiring(Generic[Key, Value]):
     def get(self, key: Key) -> Value | None:
         entry = self._entries.get(key)
         return entry[1] if entry is not None and entry[0] > self._clock() else None
+
+    def left(self, key: Key) -> float:
+        entry = self._entries.get(key)
+        return 0.0 if entry is None else entry[0] - self._clock()
 
     def pop(self, key: Key) -> Value | None:
         value = self.get(key)

@@ -61,14 +61,26 @@ class State(Protocol):
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""
         ...
 
-    async def take_ticket(self, key: str) -> bytes | None:
-        """Redeem: return the payload once, and None to everybody after."""
+    async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
+        """Redeem: return the payload to one claimant, as often as it asks; to all others None.
+
+        `claimant` names one handshake, and cannot be guessed; without it each call is another.
+        After `StateLost` the ticket is given back by itself: that claimant gets it no more.
+        """
+        ...
+
+    def return_ticket(self, key: str, claimant: str) -> None:
+        """Let a ticket be redeemed by another claimant: this one came to nothing.
+
+        It is done as soon as the store answers, and may be asked for whatever became of the claim.
+        """
         ...
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session under a lease, atomically with its caps.
 
-        Returns None, or the name of the cap that is full: "subject" or "address".
+        Returns None, or why not: "revoked", or the cap that is full, "subject" or "address".
+        After `StateLost` the session is forgotten by itself, as by `leave`.
         """
         ...
 

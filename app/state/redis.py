@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from app.errors import StateLost
+from app.state.debts import Debts
 from app.state.inbox import Inbox
 from app.state.keys import Keys
 from app.state.port import Caps, Page, SessionRow, State
 from app.state.pulse import ON, Pulse
 from app.state.rows import decode_row, encode_row
-from app.state.scripts import ENTER, PAGE, REFRESH, TELL
+from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
 from app.state.store import Store, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+    from app.state.store import Command
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
@@ -25,16 +29,17 @@ KEYS_PER_TRIP: Final = 1_000
 MAX_PAGE: Final = 1_000
 MAX_INBOX: Final = 1_000
 _INBOX_EXPIRY: Final = 60.0
+_GIVEN_UP_EXPIRY: Final = 330.0  # longer than any ticket lives
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """How long things take, in seconds.
 
-    `timeout` bounds a call. A session that its owner has not
-    refreshed for `lease` is gone. A replica that has not beaten for `alive` is dead; it beats
-    every third of that. `refill` is how long after an outage a missing row proves nothing:
-    longer than owners take to refresh theirs.
+    `timeout` is how long the store may be silent while a call is with it. A session that its
+    owner has not refreshed for `lease` is gone. A replica that has not beaten for `alive` is
+    dead; it beats every third of that. `refill` is how long after an outage a missing row
+    proves nothing: longer than owners take to refresh theirs.
     """
 
     timeout: float = 0.4
@@ -48,7 +53,8 @@ class RedisState(State):
 
     `url` is `redis://`, `rediss://` (TLS) or `unix://`; `replica` is this process's name, unique
     among those alive. Every key begins with `{prefix}:`. Caps, leases and tickets are decided
-    in Redis, each in one atomic step and by its clock. All keys share a hash tag, so that a
+    in Redis, each in one atomic step and by its clock. A call whose answer was lost is undone
+    as soon as Redis answers again, while `run` runs. All keys share a hash tag, so that a
     Redis Cluster keeps them on one slot; dial that slot's node, or a proxy: redirections are
     not followed.
 
@@ -76,11 +82,14 @@ class RedisState(State):
         self._store = Store(
             url, timeout=self._timings.timeout, connections=connections, on_error=on_error
         )
+        # Signs of life stand in no line: a crowd must not make a replica look dead, or unready.
+        self._vital = Store(url, timeout=self._timings.timeout, connections=1, on_error=on_error)
+        self._debts = Debts(self._store, clock)
         self._inbox = Inbox(
             url, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
         self._pulse = Pulse(
-            self._store,
+            self._vital,
             self._keys,
             replica,
             alive=self._timings.alive,
@@ -96,27 +105,38 @@ class RedisState(State):
             "put_ticket", "SET", self._keys.ticket(key), payload, "PX", milliseconds(ttl)
         )
 
-    async def take_ticket(self, key: str) -> bytes | None:
-        """Redeem a ticket once. After `StateLost` it may be used up, but never twice."""
-        payload: bytes | None = await self._store.call(
-            "take_ticket", "GETDEL", self._keys.ticket(key)
-        )
+    async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
+        """Redeem a ticket for one claimant. After `StateLost` it is given back."""
+        claimant = claimant or secrets.token_hex(16)
+        names = (self._keys.ticket(key), self._keys.claim(key), self._keys.given_up(claimant))
+        try:
+            payload: bytes | None = await self._store.script(
+                "take_ticket", TAKE, names, (claimant,)
+            )
+        except (StateLost, asyncio.CancelledError):
+            self.return_ticket(key, claimant)
+            raise
         return payload
 
+    def return_ticket(self, key: str, claimant: str) -> None:
+        """Give a ticket back with the next beat that Redis answers."""
+        names = (self._keys.claim(key), self._keys.given_up(claimant))
+        expiry = milliseconds(_GIVEN_UP_EXPIRY)
+        give_back = ("EVAL", GIVE_BACK.text, len(names), *names, claimant, expiry)
+        self._debts.owe(f"ticket {claimant}", (give_back,))
+
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
-        """Register a session unless a cap is full."""
-        reply: bytes | None = await self._store.script(
-            "enter",
-            ENTER,
-            self._session_keys(row),
-            (
-                row.id,
-                encode_row(row),
-                milliseconds(self._timings.lease),
-                caps.per_subject,
-                caps.per_address,
-            ),
-        )
+        """Register a session unless its credential is revoked or a cap is full."""
+        keys = self._session_keys(row)
+        if row.credential_id is not None:
+            keys = (*keys, self._keys.revoked(row.credential_id))
+        lease = milliseconds(self._timings.lease)
+        args = (row.id, encode_row(row), lease, caps.per_subject, caps.per_address)
+        try:
+            reply: bytes | None = await self._store.script("enter", ENTER, keys, args)
+        except (StateLost, asyncio.CancelledError):
+            self._owe_leave(row)
+            raise
         return None if reply is None else reply.decode()
 
     async def refresh(self, rows: Sequence[SessionRow]) -> None:
@@ -133,19 +153,14 @@ class RedisState(State):
                 self._left.clear()
 
     async def leave(self, row: SessionRow) -> None:
-        """Forget a session. If this fails, its lease frees the caps."""
+        """Forget a session. If this fails, Redis is told later, or the lease frees the caps."""
         if self._refreshing:
             self._left.add(row.id)
-        key, index, subject, address = self._session_keys(row)
-        await self._store.batch(
-            "leave",
-            [
-                ("DEL", key),
-                ("ZREM", index, row.id),
-                ("ZREM", subject, row.id),
-                ("ZREM", address, row.id),
-            ],
-        )
+        try:
+            await self._store.batch("leave", self._leaving(row))
+        except (StateLost, asyncio.CancelledError):
+            self._owe_leave(row)
+            raise
 
     async def find(self, session_id: str) -> SessionRow | None:
         """Look a session up. Raise `StateLost` while owners may not have registered theirs again.
@@ -216,22 +231,26 @@ class RedisState(State):
 
     async def ping(self) -> None:
         """Raise `StateLost` if Redis does not answer."""
-        await self._store.call("ping", "PING")
+        await self._vital.call("ping", "PING")
 
     async def run(self) -> None:
-        """Beat until cancelled, and sweep the index of sessions whose owner has died."""
+        """Beat until cancelled; pay debts; sweep the index of sessions whose owner has died."""
         cursor: str | None = None
         swept = self._clock()
         while True:
-            if await self._pulse.beat() and self._clock() - swept > self._timings.lease:
-                swept = self._clock()
-                cursor = await self._sweep(cursor)
+            if await self._pulse.beat():
+                await self._debts.pay()
+                if self._clock() - swept > self._timings.lease:
+                    swept = self._clock()
+                    cursor = await self._sweep(cursor)
             await asyncio.sleep(self._timings.alive / 3)
 
     async def close(self) -> None:
         """Sign off, so that nobody waits for this replica, and close every connection."""
+        await self._debts.pay()
         await self._pulse.sign_off()
         await self._inbox.close()
+        await self._vital.close()
         await self._store.close()
 
     async def _refresh(self, rows: Sequence[SessionRow]) -> None:
@@ -253,7 +272,14 @@ class RedisState(State):
         except StateLost:
             return cursor
 
-    def _session_keys(self, row: SessionRow) -> tuple[str, str, str, str]:
+    def _leaving(self, row: SessionRow) -> list[Command]:
+        key, index, *groups = self._session_keys(row)
+        return [("DEL", key), *(("ZREM", name, row.id) for name in (index, *groups))]
+
+    def _owe_leave(self, row: SessionRow) -> None:
+        self._debts.owe(f"session {row.id}", self._leaving(row))
+
+    def _session_keys(self, row: SessionRow) -> tuple[str, ...]:
         return (
             self._keys.row(row.id),
             self._keys.index,

@@ -36,10 +36,12 @@ local function register(row, index, subject, address, id, json, lease)
 end
 """
 
-# KEYS: row, index, subject, address. ARGV: id, json, lease in ms, cap of subject, cap of address.
+# KEYS: row, index, subject, address, and the mark of a revoked credential if there is one.
+# ARGV: id, json, lease in ms, cap of subject, cap of address.
 ENTER: Final = Script(
     _REGISTER
     + """
+if KEYS[5] and redis.call('EXISTS', KEYS[5]) == 1 then return 'revoked' end
 for i, name in ipairs({'subject', 'address'}) do
   local group = KEYS[2 + i]
   redis.call('ZREMRANGEBYSCORE', group, '-inf', '(' .. now)
@@ -61,6 +63,33 @@ for i = 0, (#KEYS - 1) / 3 - 1 do
   local k = 2 + 3 * i
   register(KEYS[k], KEYS[1], KEYS[k + 1], KEYS[k + 2], ARGV[2 + 2 * i], ARGV[3 + 2 * i], lease)
 end
+return true
+"""
+)
+
+# KEYS: ticket, its claim, the mark of a claimant that gave up. ARGV: claimant.
+# A ticket is its first claimant's, who may ask again. The claim outlives the ticket.
+TAKE: Final = Script(
+    """
+local payload = redis.call('GET', KEYS[1])
+if not payload or redis.call('EXISTS', KEYS[3]) == 1 then return false end
+local holder = redis.call('GET', KEYS[2])
+if not holder then
+  local left = math.max(0, redis.call('PTTL', KEYS[1]))
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', left + 1000)
+elseif holder ~= ARGV[1] then
+  return false
+end
+return payload
+"""
+)
+
+# KEYS: a ticket's claim, the mark of a claimant that gave up. ARGV: claimant, the mark's expiry.
+# The mark stops a TAKE that Redis had received, and carries out later.
+GIVE_BACK: Final = Script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
 return true
 """
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -11,9 +12,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from app.errors import StateLost
+from app.state.deadline import Deadline
+from app.state.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from app.state.scripts import Script
 
@@ -21,11 +24,12 @@ Command = tuple[Any, ...]
 
 
 class Store:
-    """A bounded pool of connections to one Redis.
+    """A bounded pool of connections to one Redis, and a line of calls before it.
 
-    `timeout` is in seconds and bounds a whole call: waiting for a free connection, dialling,
-    writing and reading. Nothing is tried twice: the caller can say no sooner than a second
-    attempt could succeed. `patience` is how
+    `timeout` is in seconds, and bounds how long the store may be silent while a call is with it:
+    dialling, writing and reading. A call that waits for a free connection fails as soon as
+    another one finds the store silent, and no sooner: a crowd is no outage. Nothing is tried
+    twice: the caller can say no sooner than a second attempt could succeed. `patience` is how
     long, in seconds, the commands themselves may block (`XREAD BLOCK`). `on_error` is called
     with the operation's name, from a closed set, before `StateLost` is raised.
     """
@@ -42,11 +46,16 @@ class Store:
         self._timeout = timeout
         self._deadline = timeout + patience
         self._on_error = on_error
+        self._line = Line(connections)
+        # Of commands that block, one's answer says nothing about another's silence.
+        self._answers = 0
+        self._heard = (lambda: 0) if patience else (lambda: self._answers)
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
-            timeout=timeout,
-            socket_connect_timeout=timeout,
+            # Ours is the only clock: theirs run on while the event loop is late.
+            timeout=None,
+            socket_connect_timeout=None,
             retry=Retry(NoBackoff(), 0),
             # RESP2 needs no greeting; the name is for whoever reads CLIENT LIST.
             protocol=2,
@@ -65,11 +74,8 @@ class Store:
 
     async def call(self, operation: str, *command: Any) -> Any:
         """Run one command."""
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await self._execute(*command)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._lost(operation, error) from error
+        async with self._asking(operation):
+            return await self._execute(*command)
 
     async def script(
         self,
@@ -80,14 +86,11 @@ class Store:
     ) -> Any:
         """Run one script, in one round trip, or two where Redis did not know it yet."""
         tail = (len(keys), *keys, *args)
-        try:
-            async with asyncio.timeout(self._deadline):
-                try:
-                    return await self._execute("EVALSHA", script.sha, *tail)
-                except NoScriptError:
-                    return await self._execute("EVAL", script.text, *tail)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._lost(operation, error) from error
+        async with self._asking(operation):
+            try:
+                return await self._execute("EVALSHA", script.sha, *tail)
+            except NoScriptError:
+                return await self._execute("EVAL", script.text, *tail)
 
     async def batch(self, operation: str, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
@@ -114,20 +117,33 @@ class Store:
         commands: Sequence[Command],
         passes: Callable[[RedisError], bool] = lambda _: False,
     ) -> list[Any]:
-        try:
-            async with (
-                asyncio.timeout(self._deadline),
-                self._redis.pipeline(transaction=False) as pipeline,
-            ):
-                for command in commands:
-                    pipeline.execute_command(*command)
-                replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._lost(operation, error) from error
+        async with (
+            self._asking(operation),
+            self._redis.pipeline(transaction=False) as pipeline,
+        ):
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
         for reply in replies:
             if isinstance(reply, RedisError) and not passes(reply):
                 raise self._lost(operation, reply) from reply
         return replies
+
+    @asynccontextmanager
+    async def _asking(self, operation: str) -> AsyncIterator[None]:
+        """Wait for a place, then for the answer; whatever goes wrong is `StateLost`."""
+        try:
+            await self._line.enter()
+            try:
+                async with Deadline(self._deadline, self._heard) as deadline:
+                    yield
+                self._answers += 1
+            finally:
+                if deadline.silent:
+                    self._line.turn_away()
+                self._line.leave()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise self._lost(operation, error) from error
 
     def _lost(self, operation: str, error: Exception) -> StateLost:
         """Name the fault by its class alone: the text may hold a host or a key."""

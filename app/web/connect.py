@@ -17,7 +17,7 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
 from app.gateway import Admission, Arrival
-from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT
+from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT, Retry
 from app.protocol.initialize import Profile, Wish, settle
 from app.protocol.principal import Principal
 from app.relay.browser import refuse
@@ -82,9 +82,12 @@ class Doorkeeper:
             return
         try:
             socket = await self._accept(websocket, request)
-        except (WebSocketDisconnect, RuntimeError, OSError):
+        except BaseException as gone:
+            self._authenticator.give_back(admission.conversation.principal, request)
             await self._gateway.withdraw(admission)
-            return
+            if isinstance(gone, WebSocketDisconnect | RuntimeError | OSError):
+                return
+            raise
         self._gateway.start(admission, socket)
         await socket.run()
 
@@ -104,6 +107,14 @@ class Doorkeeper:
     async def _admit(self, request: Connecting, trace: Trace) -> Admission:
         with trace.part("authenticate"):
             principal = await self._authenticator.authenticate(request)
+        try:
+            return await self._enter(request, principal, trace)
+        except Refusal as refusal:
+            if refusal.reason.retry is not Retry.NO:
+                self._authenticator.give_back(principal, request)
+            raise
+
+    async def _enter(self, request: Connecting, principal: Principal, trace: Trace) -> Admission:
         profile = self._profile(request, principal)
         arrival = Arrival(
             address=bucket(request.address),

@@ -26,7 +26,10 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
 
     @router.get("/readyz", responses={503: {"description": "Not ready; `reason` says why."}})
     async def readyz() -> Response:
-        """200 while new sessions are taken, else 503 with the reasons."""
+        """200 while new sessions are taken, else 503 with the reasons.
+
+        `open_circuits` names agents for whom the vendor is not tried for now.
+        """
         reasons = await _reasons(gateway, state)
         metrics.ready.set(0 if reasons else 1)
         content: dict[str, Any] = {
@@ -34,6 +37,8 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
             "sessions": len(gateway.live),
             "limits": {"max_sessions": gateway.max_sessions},
         }
+        if gateway.open_circuits:
+            content |= {"open_circuits": gateway.open_circuits}
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
         return JSONResponse(content, 503 if reasons else 200, headers={"cache-control": "no-store"})
@@ -51,7 +56,7 @@ async def _reasons(gateway: Gateway, state: State) -> list[str]:
         await state.ping()
     except StateLost:
         reasons.append("state_lost")
-    if gateway.opens_in > 0:
+    if gateway.cut_off:
         reasons.append("upstream_circuit_open")
     return reasons
 

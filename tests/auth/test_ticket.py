@@ -20,15 +20,23 @@ class Store:
         self.kept: dict[str, bytes] = {}
         self.ttls: list[float] = []
         self.asked = 0
+        self.claims: dict[str, object] = {}
+        self.returned: list[str] = []
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         self.kept[key] = payload
         self.ttls.append(ttl)
 
-    async def take_ticket(self, key: str) -> bytes | None:
+    async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
         self.asked += 1
         await asyncio.sleep(0)
-        return self.kept.pop(key, None)
+        mine = claimant or object()
+        return self.kept.get(key) if self.claims.setdefault(key, mine) == mine else None
+
+    def return_ticket(self, key: str, claimant: str) -> None:
+        self.returned.append(key)
+        if self.claims.get(key) == claimant:
+            del self.claims[key]
 
 
 class Clock:
@@ -171,8 +179,35 @@ def test_data_is_bounded_and_json() -> None:
 
 async def test_a_lost_store_is_told_as_such() -> None:
     class Lost(Store):
-        async def take_ticket(self, key: str) -> bytes | None:
-            raise StateLost(f"no answer for {len(key)}")
+        async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
+            raise StateLost(f"no answer for {len(key)} {claimant}")
 
     with pytest.raises(StateLost):
         await Tickets(Lost()).redeem(SecretStr("bbt_" + "a" * 43), None)
+
+
+async def test_a_handshake_may_redeem_its_ticket_again_and_nobody_else(tickets: Tickets) -> None:
+    minted = await tickets.mint(TicketRequest("a"))
+    first = await tickets.redeem(minted.ticket, None, "mine")
+    assert await tickets.redeem(minted.ticket, None, "mine") == first
+    with pytest.raises(Refusal):
+        await tickets.redeem(minted.ticket, None, "another")
+
+
+async def test_a_ticket_that_was_given_back_is_redeemed_by_the_next(tickets: Tickets) -> None:
+    origin = "https://app.example.com"
+    minted = await tickets.mint(TicketRequest("a", origin=origin))
+    principal = await tickets.redeem(minted.ticket, origin, "mine")
+    tickets.give_back(principal, "somebody else's")
+    with pytest.raises(Refusal):
+        await tickets.redeem(minted.ticket, origin, "next")
+    tickets.give_back(principal, "mine")
+    assert await tickets.redeem(minted.ticket, origin, "next") == principal
+    with pytest.raises(Refusal):
+        await tickets.redeem(minted.ticket, origin, "mine")
+
+
+def test_only_a_ticket_is_given_back(tickets: Tickets, store: Store) -> None:
+    tickets.give_back(Principal("a", "jwt", credential_id="jti"), "mine")
+    tickets.give_back(Principal("a", "open"), "mine")
+    assert store.returned == []

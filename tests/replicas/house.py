@@ -30,6 +30,8 @@ ROOMY: dict[str, Any] = {
     "frames_per_second": 10_000,
     "frame_burst": 10_000,
     "handshake_timeout": 20,
+    "connect_timeout": 60,
+    "initialize_timeout": 60,
     "ping_timeout": 20,
     "trusted_proxies": "127.0.0.1/32",
     "allowed_origins": "*",
@@ -107,11 +109,7 @@ class House:
 
     async def violations(self) -> list[str]:
         """What the vendor says that the gateway did wrong."""
-        return [
-            f"{conversation['marker']}: {violation}"
-            for conversation in await self.vendor.conversations()
-            for violation in conversation["violations"]
-        ]
+        return await self.vendor.violations()
 
 
 @asynccontextmanager

@@ -110,6 +110,7 @@ async def test_browsers_of_a_killed_replica_begin_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 async def test_20_kills_under_load(tmp_path: Path) -> None:
     await killed(tmp_path, kills=20, size=60)
 

@@ -93,7 +93,7 @@ async def test_a_crowd_fails_as_soon_as_one(mortal_redis: RedisServer) -> None:
     state = RedisState(mortal_redis.url, "a", connections=4)
     await until(lambda: answers(state))
     mortal_redis.pause()
-    took = await asyncio.gather(*(seconds_to_fail(state.ping) for _ in range(100)))
+    took = await asyncio.gather(*(seconds_to_fail(lambda: state.find("s")) for _ in range(100)))
     assert median(took) < 0.5
     assert max(took) < 3
     mortal_redis.resume()
@@ -118,25 +118,61 @@ async def test_fault_names_no_address_and_no_credential() -> None:
     await state.close()
 
 
-async def test_ticket_asked_for_while_frozen_is_never_redeemed_twice(
-    mortal_redis: RedisServer,
+@pytest.mark.parametrize("outage", ["frozen", "killed"])
+async def test_ticket_asked_for_during_an_outage_is_redeemed_once_after_it(
+    tmp_path: Path, outage: str
 ) -> None:
-    state = RedisState(mortal_redis.url, "a")
-    await until(lambda: answers(state))
-    for number in range(20):
-        await state.put_ticket(f"t{number}", b"1", 60)
-    mortal_redis.pause()
-    asked = await asyncio.gather(
-        *(state.take_ticket(f"t{n}") for n in range(20)), return_exceptions=True
-    )
-    assert all(isinstance(answer, StateLost) for answer in asked)
-    mortal_redis.resume()
-    await until(lambda: answers(state))
-    # Redis still carries out what it had received; whatever is left can be had once.
-    for number in range(20):
-        again = [await state.take_ticket(f"t{number}") for _ in range(3)]
-        assert again.count(b"1") <= 1
-    await state.close()
+    with RedisServer(tmp_path / "redis", durable=True) as server:
+        state = RedisState(server.url, "a", timings=Timings(alive=0.6))
+        async with running(state):
+            await until(lambda: answers(state))
+            for number in range(50):
+                await state.put_ticket(f"t{number}", b"1", 300)
+            asking = asyncio.gather(
+                *(state.take_ticket(f"t{n}", f"first {n}") for n in range(50)),
+                return_exceptions=True,
+            )
+            if outage == "frozen":
+                server.pause()
+            else:
+                await asyncio.sleep(0)
+                server.kill()
+            asked = await asking
+            await (asyncio.sleep(0) if outage == "frozen" else asyncio.to_thread(server.start))
+            server.resume()
+            lost = {n for n, answer in enumerate(asked) if isinstance(answer, StateLost)}
+            assert lost, "the outage came while they were asked for"
+            for number in lost:
+
+                async def redeemed(number: int = number) -> bool:
+                    try:
+                        return await state.take_ticket(f"t{number}") == b"1"
+                    except StateLost:
+                        return False
+
+                await until(redeemed)
+            for number in range(50):
+                assert await state.take_ticket(f"t{number}") is None
+
+
+async def test_session_whose_registration_was_lost_holds_no_cap(mortal_redis: RedisServer) -> None:
+    state = RedisState(mortal_redis.url, "a", timings=Timings(alive=0.6, lease=300))
+    async with running(state):
+        await until(lambda: answers(state))
+        await until(lambda: succeeds(lambda: state.enter(row("s0"), Caps(2, 9))))
+        mortal_redis.pause()
+        with pytest.raises(StateLost):
+            await state.enter(row("s1"), Caps(2, 9))
+        mortal_redis.resume()
+
+        async def entered() -> bool:
+            try:
+                return await state.enter(row("s2"), Caps(2, 9)) is None
+            except StateLost:
+                return False
+
+        await until(entered)
+        assert await state.find("s1") is None
 
 
 @pytest.mark.parametrize("keeps_data", [True, False])

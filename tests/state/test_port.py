@@ -243,3 +243,61 @@ async def test_nobody_is_told_in_vain(state: State) -> None:
 
 async def test_ping_answers(state: State) -> None:
     await state.ping()
+
+
+async def test_claimant_may_ask_again_for_its_ticket_and_nobody_else(state: State) -> None:
+    await state.put_ticket("k", b"1", 60)
+    assert await state.take_ticket("k", "mine") == b"1"
+    assert await state.take_ticket("k", "theirs") is None
+    assert await state.take_ticket("k", "mine") == b"1"
+    assert await state.take_ticket("k") is None
+
+
+async def test_ticket_that_was_given_back_is_redeemed_once_by_another(state: State) -> None:
+    await state.put_ticket("k", b"1", 60)
+    assert await state.take_ticket("k", "first") == b"1"
+    state.return_ticket("k", "first")
+
+    async def others() -> list[bytes | None]:
+        return await asyncio.gather(*(state.take_ticket("k") for _ in range(9)))
+
+    async def redeemed() -> bool:
+        won = [payload for payload in await others() if payload is not None]
+        assert won in ([], [b"1"])
+        return bool(won)
+
+    await until(redeemed)
+    assert not await redeemed()
+    # What was given back twice, or by somebody who has no claim, is nobody else's.
+    state.return_ticket("k", "first")
+    state.return_ticket("k", "o99")
+    await state.put_ticket("other", b"2", 60)
+    assert await state.take_ticket("other", "o1") == b"2"
+    state.return_ticket("other", "o1")
+    await until(lambda: _taken(state, "other"))
+    assert not await redeemed()
+
+
+async def _taken(state: State, key: str) -> bool:
+    return await state.take_ticket(key) is not None
+
+
+async def test_given_back_ticket_runs_out_as_it_would_have(state: State) -> None:
+    await state.put_ticket("k", b"1", 1.0)
+    assert await state.take_ticket("k", "first") == b"1"
+    state.return_ticket("k", "first")
+
+    async def gone() -> bool:
+        if await state.take_ticket("k", "second") is None:
+            return await state.take_ticket("never") is None
+        state.return_ticket("k", "second")
+        return False
+
+    await until(gone)
+
+
+async def test_revoked_credential_does_not_enter(state: State) -> None:
+    await state.revoke("c1", 60)
+    assert await state.enter(row("s1", credential_id="c1"), ROOMY) == "revoked"
+    assert await state.find("s1") is None
+    assert await state.enter(row("s2", credential_id="c2"), ROOMY) is None

@@ -80,6 +80,17 @@ class Emulator(Running):
         found: list[dict[str, Any]] = answer.json()["conversations"]
         return found
 
+    async def violations(self) -> list[str]:
+        """What clients did wrong in any conversation."""
+        async with plain_client(timeout=60) as client:
+            url = f"http://127.0.0.1:{self.port}/emulator/conversations?faulty=1"
+            answer = await client.get(url)
+        return [
+            f"{conversation['marker']}: {violation}"
+            for conversation in answer.json()["conversations"]
+            for violation in conversation["violations"]
+        ]
+
     async def conversation(self, marker: str, *, ended: bool = False) -> dict[str, Any]:
         """The one whose browser set this marker, once it is there, or over."""
         query: dict[str, str | int] = {"marker": marker, "count": 1, "timeout": 20}

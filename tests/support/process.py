@@ -109,7 +109,7 @@ class Running:
         except TimeoutError:
             self.signal(signal.SIGKILL)
             await self.ended()
-            raise
+            raise AssertionError(f"it did not end on SIGTERM:\n{self.log[-4000:]}") from None
         finally:
             hurrying.cancel()
 
