@@ -269,7 +269,14 @@ class Gateway:
         except StateLost:
             log.warning("session_not_forgotten", session=row.id, advice="its lease runs out")
 
-    def resume(self, session_id: str, proof: str, received: int, socket: Socket) -> bool:
+    def overtaken(self, session_id: str, attempt: int) -> bool:
+        """Tell whether a later attempt of this browser's to resume has come already."""
+        relay = self._live.get(session_id)
+        return relay is not None and relay.browser.here and 0 < attempt < relay.attempt
+
+    def resume(
+        self, session_id: str, proof: str, received: int, socket: Socket, attempt: int = 0
+    ) -> bool:
         """Bring a browser back to its conversation; False if that is not one of this replica's.
 
         `proof` is the SHA-256 of the resume token, in hexadecimal.
@@ -281,6 +288,7 @@ class Gateway:
         expected = hashlib.sha256(token.encode()).hexdigest()
         if not hmac.compare_digest(expected, proof):
             return False
+        relay.attempt = max(relay.attempt, attempt)
         relay.resume(socket, received)
         if self.draining:
             self._tell_draining(relay)
@@ -396,6 +404,7 @@ class Gateway:
             await self._pause(self._limits.drain_timeout / 2, until_empty=True)
         for relay in tuple(self._live.values()):
             relay.end(DRAINING, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
+            relay.let_go()
         self._hurry.clear()
         if self._live:
             await self._pause(3 * self._relay_limits.end_grace, until_empty=True)

@@ -20,6 +20,7 @@ import structlog
 from app.errors import StateLost
 from app.protocol.closing import CANNOT_RESUME, OVERLOADED, Retry
 from app.relay.browser import refuse
+from app.state.bridge import BROKEN
 from app.state.messages import Attach, EndSession, Watch, decode, encode
 from app.state.watch import Gap
 
@@ -73,10 +74,13 @@ class Replicas:
         if self._bridges is not None:
             self._bridges.release()
 
-    async def resume(self, token: str, received: int, socket: Socket) -> None:
-        """Bring a browser back to its conversation, wherever that lives, or say that it is lost."""
+    async def resume(self, token: str, received: int, socket: Socket, attempt: int = 0) -> None:
+        """Bring a browser back to its conversation, wherever that lives, or say that it is lost.
+
+        `attempt` grows with each of a browser's attempts, where it says so (else 0).
+        """
         session_id, proof = token.partition(".")[0], hashlib.sha256(token.encode()).hexdigest()
-        if self.gateway.resume(session_id, proof, received, socket):
+        if self.gateway.resume(session_id, proof, received, socket, attempt):
             return
         try:
             row = await self._state.find(session_id)
@@ -85,7 +89,8 @@ class Replicas:
                 and row is not None
                 and row.replica != self.gateway.replica
             ):
-                await self._bridges.serve(socket, row, {"proof": proof, "received": received})
+                hello = {"proof": proof, "received": received, "attempt": attempt}
+                await self._bridges.serve(socket, row, hello)
                 return
         except StateLost:
             # The conversation may well live: a browser that began anew would lose it.
@@ -170,11 +175,13 @@ class Replicas:
             log.warning("bridge_refused", session=message.session_id)
             return
         proof, received = message.hello.get("proof"), message.hello.get("received")
-        if not (
-            isinstance(proof, str)
-            and isinstance(received, int)
-            and self.gateway.resume(message.session_id, proof, received, socket)
-        ):
+        attempt = message.hello.get("attempt", 0)
+        if not (isinstance(proof, str) and isinstance(received, int) and isinstance(attempt, int)):
+            refuse(socket, time(), CANNOT_RESUME, None)
+        elif self.gateway.overtaken(message.session_id, attempt):
+            # It was on its way for longer than a newer one took to come here directly.
+            refuse(socket, time(), BROKEN, None)
+        elif not self.gateway.resume(message.session_id, proof, received, socket, attempt):
             self.gateway.count_lost_resume()
             refuse(socket, time(), CANNOT_RESUME, None)
 

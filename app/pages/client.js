@@ -361,7 +361,7 @@ export class RelayClient extends EventTarget {
     // With additionalData the gateway must wait for `initialize`.
     const query = fresh
       ? { call_type: callType, endpoint, wish: additionalData && 1 }
-      : { resume: this.#resume.token, received: this.#received };
+      : { resume: this.#resume.token, received: this.#received, attempt: Date.now() };
     for (const [key, value] of Object.entries(query)) if (value != null) full.searchParams.set(key, value);
     return full.href;
   }

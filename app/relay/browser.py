@@ -230,8 +230,8 @@ class BrowserEnd:
 
     def lost(self, closed: Closed) -> None:
         """The browser's socket is gone."""
-        if self._heard is not None and closed.code != ABNORMAL and not self._heard.done():
-            self._heard.set_result(None)
+        if closed.code != ABNORMAL:
+            self.let_go()
         self._drop()
         self.relay.browser_left(None if closed.by_peer else BROKEN.get(closed.code))
 
@@ -264,6 +264,11 @@ class BrowserEnd:
         except TimeoutError:
             return False
         return True
+
+    def let_go(self) -> None:
+        """The goodbye was heard, or nobody waits for that any more."""
+        if self._heard is not None and not self._heard.done():
+            self._heard.set_result(None)
 
     def leave(self) -> None:
         """Let go of the socket for good; its closing handshake, if any, goes on by itself."""

@@ -91,6 +91,7 @@ class Relay:
         self._limits = limits
         self.listening = helpers.recorder is not None
         self.epoch = time() - monotonic()
+        self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self.over = False  # whether a reason to end is known
         self._group: asyncio.TaskGroup | None = None
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
@@ -226,6 +227,10 @@ class Relay:
         watched = bool(self.books.watchers.watching)
         self.listening = watched or self._helpers.recorder is not None
 
+    def let_go(self) -> None:
+        """Wait no longer for a browser that is away to come back for the goodbye."""
+        self.browser.let_go()
+
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""
         slow, self._slow_browser = self._slow_browser, False  # the new socket will say for itself
@@ -287,7 +292,7 @@ class Relay:
         self.books.from_browser.judged.append((arrived, count))
 
     def _begun(self, initializing: Span) -> None:
-        """The vendor said its first words: it took `initialize`, or it refused."""
+        """The vendor said its first words, or left: it took `initialize`, or it refused."""
         initializing.end()
         self._initializing = None
         if self.session.phase is Phase.OPENING:
@@ -330,6 +335,8 @@ class Relay:
         reason = self.session.upstream_lost(closed.code)
         if reason is not closing.ENDED:
             self.books.upstream_lost(closed)
+        if self._initializing is not None:
+            self._begun(self._initializing)
         self.end(reason)
 
     def browser_left(self, reason: CloseReason | None) -> None:

@@ -113,7 +113,8 @@ class UpstreamEnd:
         """Nothing is left to say to a vendor that breaks the protocol."""
 
     def connection_lost(self, closed: Closed) -> None:
-        """Pass on that the vendor is gone."""
+        """Pass on that the vendor is gone, once what it said last has been looked at."""
+        self.batch_received()
         if not self._gone.done():
             self._gone.set_result(None)
         self._relay.upstream_left(closed)

@@ -113,8 +113,8 @@ class Bridges:
         """Be the session's replica for this browser, until the browser's socket is gone.
 
         `hello` is for the owner to judge, and crosses the store: put no credential in it that
-        is good for anything else. Raises `StateLost` before it has touched the socket; later
-        faults close it.
+        is good for anything else. Raises `StateLost` when the owner could not be told: the socket
+        is still the caller's to close; later faults close it.
         """
         attachment = secrets.token_urlsafe(18)
         bridge = _Bridge(
@@ -127,12 +127,16 @@ class Bridges:
         )
         self._switchboard.join(bridge)
         try:
+            # Heard before the owner is told: a browser that has gone again takes nobody's place.
+            socket.open(bridge)
+            await asyncio.sleep(0)  # a poll, in which a reset that is there already shows
+            if bridge.gone.is_set():
+                return
             message = Attach(row.id, attachment, self._replica, dict(hello))
             told = await self._replicas.tell(row.replica, encode(message))
             if not told and await self._replicas.alive(row.replica):
                 raise StateLost("attach: the owner was not told")
             self._bridges.add(bridge)
-            socket.open(bridge)
             fault = await self._watch_over(bridge, row.replica) if told else CANNOT_RESUME
             if fault is not None:
                 log.info("bridge_over", outcome=fault.name)

@@ -229,6 +229,10 @@ def _query() -> dict[str, Any]:
             "wish": {"type": "string", "description": "An `initialize` follows: wait for it."},
             "resume": {"type": "string", "description": "The token from `relay.session`."},
             "received": {"type": "integer", "description": "The browser's own count."},
+            "attempt": {
+                "type": "integer",
+                "description": "Greater with each attempt to resume: one that is late is known.",
+            },
         },
     }
 

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 SUBPROTOCOL: Final = "blackbox-relay.v1"
 VENDOR_PATH: Final = "/api/v1/ws/webCall"
 DEFAULT_AGENT: Final = "default"
-MAX_RECEIVED_DIGITS: Final = 15
+MAX_DIGITS: Final = 15
 
 
 class Doorkeeper:
@@ -142,16 +142,15 @@ class Doorkeeper:
             refusal = Refusal(FORBIDDEN, f"Resuming needs the subprotocol {SUBPROTOCOL}.")
             await self._refuse(websocket, request, refusal)
             return
-        received = request.query.get("received", "")
-        if not (
-            received.isdecimal() and received.isascii() and len(received) <= MAX_RECEIVED_DIGITS
-        ):
+        received = _number(request.query.get("received", ""))
+        if received is None:
             await self._refuse(websocket, request, Refusal(CANNOT_RESUME, "received is missing."))
             return
         socket = await self._accept(websocket, request)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(socket.run())
-            await self._replicas.resume(request.query["resume"], int(received), socket)
+            attempt = _number(request.query.get("attempt", "")) or 0
+            await self._replicas.resume(request.query["resume"], received, socket, attempt)
 
     async def _refuse(self, websocket: WebSocket, request: Connecting, refusal: Refusal) -> None:
         """Tell a browser by frame and code, which it can read, and others by HTTP."""
@@ -171,6 +170,12 @@ class Doorkeeper:
 
     def _count(self, reason: str) -> None:
         self._metrics.refusals_total.labels(reason).inc()
+
+
+def _number(text: str) -> int | None:
+    """Read a natural number of a query, bounded: int() would take any script's digits."""
+    sound = text.isdecimal() and text.isascii() and len(text) <= MAX_DIGITS
+    return int(text) if sound else None
 
 
 def routes(doorkeeper: Doorkeeper) -> APIRouter:

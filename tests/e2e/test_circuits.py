@@ -56,3 +56,18 @@ async def test_agent_whose_vendor_is_away_is_not_dialled_and_the_others_are() ->
         status, told = await readyz(running)
         assert (status, told["reason"]) == (503, "upstream_circuit_open")
         assert told["open_circuits"] == ["echo", "late"]
+
+
+async def test_vendor_that_refuses_in_words_opens_the_circuit() -> None:
+    """It takes the handshake, says what is wrong, and closes in the same packet."""
+    agents = {"support": AGENTS["support"]}
+    async with (
+        emulator() as vendor,
+        gateway(
+            vendor.url, agents=agents, allowed_origins="*", blackbox_api_key="not-the-vendors"
+        ) as running,
+    ):
+        for _ in range(5):
+            await refused(running, "support")
+        status, told = await readyz(running)
+        assert (status, told["open_circuits"]) == (503, ["support"])

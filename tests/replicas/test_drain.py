@@ -119,6 +119,20 @@ async def test_drain_ends_as_soon_as_the_last_session_has(emulator: Emulator) ->
         assert await replica.ended(60) == 0
 
 
+async def test_drain_does_not_wait_for_who_will_not_hear_the_goodbye(emulator: Emulator) -> None:
+    async with (
+        gateway(emulator.url, drain_delay=0, drain_timeout=2, resume_window=300) as replica,
+        AsyncExitStack() as stack,
+    ):
+        user = await entered(stack, replica)
+        await user.send({"type": "terminate"})
+        user.socket.transport.abort()
+        await until(lambda: "session_ended" in replica.log or "browser" in replica.log, within=20)
+        replica.signal(SIGTERM)
+        assert await replica.ended(60) == 0
+        assert '"sessions":0,"event":"drained"' in replica.log.replace(" ", ""), replica.log
+
+
 async def test_idle_chats_are_ended_first_and_calls_last(emulator: Emulator) -> None:
     async with (
         gateway(emulator.url, drain_delay=0, drain_timeout=12) as replica,

@@ -141,7 +141,9 @@ class ResumingBrowser:
     async def _url(self) -> str:
         if not self.story.token:
             return await self._dial()
-        return f"{self._base()}/ws?resume={self.story.token}&received={self._received}"
+        attempt = time.time_ns() // 100_000
+        query = f"resume={self.story.token}&received={self._received}&attempt={attempt}"
+        return f"{self._base()}/ws?{query}"
 
     async def _one_socket(self, url: str) -> bool:
         """Use one socket up; True if the conversation began or went on by it."""
