@@ -178,7 +178,7 @@ def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
 def history(
     settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
 ) -> History | None:
-    """History and results, as far as they are configured."""
+    """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
         return None
     from app.history.assemble import (  # noqa: PLC0415 - see above
@@ -200,15 +200,18 @@ def history(
         url = SecretStr(settings.result_webhook_url)
         webhook = Webhook(url, settings.result_webhook_secret, client)
     if settings.history_url is not None:
-        return stored_history(
-            settings.history_url,
-            clocks,
-            replica=replica,
-            days=settings.history_days,
-            content=settings.history_content,
-            webhook=webhook,
-            meters=meters,
-        )
+        try:
+            return stored_history(
+                settings.history_url,
+                clocks,
+                replica=replica,
+                days=settings.history_days,
+                content=settings.history_content,
+                webhook=webhook,
+                meters=meters,
+            )
+        except ValueError as fault:
+            raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None
     return None if webhook is None else results_alone(webhook, clocks, meters=meters)
 
 

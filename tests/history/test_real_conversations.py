@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
+from signal import SIGTERM
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -196,8 +197,13 @@ async def scene(server: Postgres, size: int, script: Script) -> AsyncIterator[Sc
             await running.ready()
             yield Scene(url, vendor, running, Crowd(running, size, script))
         finally:
-            status = await running.stop()
-        assert status == 0
+            running.signal(SIGTERM)
+            try:
+                status = await running.ended(within=120)
+            except TimeoutError:
+                await running.kill()
+                pytest.fail(f"it did not end: {running.log[-3000:]}")
+        assert status == 0, running.log[-3000:]
 
 
 def short(size: int) -> Script:
