@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.gateway import SERVICE_TOKEN
 from tests.support.plain import plain_client
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"#(\d+)")
 ARRIVING = 32
-"""Browsers that dial at once, and conversations that are asked for at once."""
+"""Browsers that dial at once."""
+
+ASKING = 4
+"""Conversations that a backend asks for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +192,8 @@ class Seen:
         return frames + int(self.result["toolCalls"]) + len(("started", "ended"))
 
 
-async def seen_by(vendor: Emulator) -> dict[str, Seen]:
-    """Ask the vendor for all it knows, by marker."""
+async def seen_by(vendor: Emulator, size: int) -> dict[str, Seen]:
+    """Ask the vendor for all it knows, by marker, once that many conversations have ended there."""
     return {
         found["marker"]: Seen(
             found["sent"],
@@ -200,7 +204,7 @@ async def seen_by(vendor: Emulator) -> dict[str, Seen]:
             ],
             found["result"],
         )
-        for found in await vendor.conversations()
+        for found in await vendor.ended(size)
     }
 
 
@@ -227,7 +231,7 @@ def went_well(crowd: Crowd, vendor: Mapping[str, Seen]) -> list[str]:
 
 async def of_each(talks: Sequence[Talk], ask: Callable[[Talk], Awaitable[Any]]) -> list[Any]:
     """Ask something of every conversation, a few at a time."""
-    gate = asyncio.Semaphore(ARRIVING)
+    gate = asyncio.Semaphore(ASKING)
 
     async def one(talk: Talk) -> Any:
         async with gate:
@@ -246,11 +250,19 @@ class Backend:
         self._client = plain_client(gateway.internal, timeout=60, headers=headers)
 
     async def get(self, session: str, what: str = "") -> dict[str, Any]:
-        """Ask `/v1/conversations/{id}`, or something below it."""
-        answer = await self._client.get(f"/v1/conversations/{session}{what}")
-        assert answer.status_code == 200, f"{session}{what}: {answer.status_code} {answer.text}"
-        found: dict[str, Any] = answer.json()
-        return found
+        """Ask `/v1/conversations/{id}`, or something below it; a busy store is asked again."""
+        path = f"/v1/conversations/{session}{what}"
+
+        async def answered() -> dict[str, Any] | None:
+            answer = await self._client.get(path)
+            if answer.status_code == 503:
+                return None
+            assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+            found: dict[str, Any] = answer.json()
+            return found
+
+        kept: dict[str, Any] = await until(answered, within=60, every=0.5)
+        return kept
 
     async def turns(self, talk: Talk) -> list[tuple[str, str, int]]:
         """Who said what, and in how many pieces."""

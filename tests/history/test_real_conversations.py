@@ -181,7 +181,7 @@ class Scene:
             await until(lambda: self.crowd.all_talk, within=300)
             yield
             assert not holding.done(), "the outage came too late"
-        self.seen = await seen_by(self._vendor)
+        self.seen = await seen_by(self._vendor, len(self.crowd.talks))
         assert went_well(self.crowd, self.seen) == []
 
 
