@@ -204,7 +204,7 @@ async def seen_by(vendor: Emulator, size: int) -> dict[str, Seen]:
             ],
             found["result"],
         )
-        for found in await vendor.ended(size)
+        for found in await vendor.over(size)
     }
 
 

@@ -91,7 +91,7 @@ class Emulator(Running):
             for violation in conversation["violations"]
         ]
 
-    async def ended(self, count: int) -> list[dict[str, Any]]:
+    async def over(self, count: int) -> list[dict[str, Any]]:
         """What reached it, once that many conversations are over."""
         query = {"count": count, "ended": count, "timeout": 60}
         async with plain_client(timeout=120) as client:
