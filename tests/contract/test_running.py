@@ -16,7 +16,7 @@ from tests.support.browser import browser
 from tests.support.gateway import ROOT, Gateway, clean_environment
 from tests.support.gateway import gateway as start
 from tests.support.plain import plain_client
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from app.egress.probe import InfoProbe, Sight
 from tests.support.gateway import Emulator, Gateway
 from tests.support.gateway import gateway as start
 from tests.support.plain import plain_client
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
