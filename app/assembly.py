@@ -21,6 +21,7 @@ from app.auth.open import Open
 from app.auth.ticket import TicketAuth, Tickets
 from app.egress.addresses import AllowedHosts
 from app.egress.guarded import guarded_client
+from app.egress.probe import InfoProbe
 from app.errors import ConfigurationError
 from app.relay.dialling import Credential, Endpoint, GivenCredential
 from app.relay.minting import MintedCredential
@@ -177,7 +178,7 @@ def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
 def history(
     settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
 ) -> History | None:
-    """History and results, as far as they are configured."""
+    """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
         return None
     from app.history.assemble import (  # noqa: PLC0415 - see above
@@ -199,15 +200,18 @@ def history(
         url = SecretStr(settings.result_webhook_url)
         webhook = Webhook(url, settings.result_webhook_secret, client)
     if settings.history_url is not None:
-        return stored_history(
-            settings.history_url,
-            clocks,
-            replica=replica,
-            days=settings.history_days,
-            content=settings.history_content,
-            webhook=webhook,
-            meters=meters,
-        )
+        try:
+            return stored_history(
+                settings.history_url,
+                clocks,
+                replica=replica,
+                days=settings.history_days,
+                content=settings.history_content,
+                webhook=webhook,
+                meters=meters,
+            )
+        except ValueError as fault:
+            raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None
     return None if webhook is None else results_alone(webhook, clocks, meters=meters)
 
 
@@ -238,16 +242,7 @@ def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
     minted: dict[tuple[str, str, str], MintedCredential] = {}
-    hosts = {urlsplit(settings.blackbox_url).hostname or ""}
-    hosts |= {
-        urlsplit(agent.blackbox_url).hostname or ""
-        for agent in settings.agent_settings.values()
-        if agent.blackbox_url
-    }
-    allowed = AllowedHosts()
-    for host in hosts:
-        allowed = allowed.trusting(host)
-    client = guarded_client(allowed, timeout=settings.connect_timeout, verify=tls)
+    client = _vendor_client(settings, tls)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
         base = agent.blackbox_url or settings.blackbox_url
@@ -271,3 +266,31 @@ def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
             raise ConfigurationError([f"RELAY_AGENTS: {name} has no credential"])
         found[name] = Endpoint(base, path, parameter, credential)
     return Vendor(found, tuple(minted.values()), client)
+
+
+def probe(settings: Settings, metrics: Metrics, tls: ssl.SSLContext) -> InfoProbe | None:
+    """What looks at the vendor's info page; None where that is off, as it is by default."""
+    if not settings.upstream_probe_interval:
+        return None
+    agents = settings.agent_settings.values()
+    bases = dict.fromkeys(agent.blackbox_url or settings.blackbox_url for agent in agents)
+    return InfoProbe(
+        tuple(bases),
+        _vendor_client(settings, tls),
+        settings.upstream_probe_interval,
+        on_seen=metrics.upstream_reachable.set,
+    )
+
+
+def _vendor_client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    """An HTTP client for the vendor's hosts, wherever they are."""
+    hosts = {urlsplit(settings.blackbox_url).hostname or ""}
+    hosts |= {
+        urlsplit(agent.blackbox_url).hostname or ""
+        for agent in settings.agent_settings.values()
+        if agent.blackbox_url
+    }
+    allowed = AllowedHosts()
+    for host in hosts:
+        allowed = allowed.trusting(host)
+    return guarded_client(allowed, timeout=settings.connect_timeout, verify=tls)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from app.assembly import Egress, Toolbox, Vendor
+    from app.egress.probe import InfoProbe
     from app.history.assemble import History
     from app.protocol.initialize import Profile
     from app.settings import Settings
@@ -74,6 +75,7 @@ class House:
     toolbox: Toolbox
     history: History | None
     vendor: Vendor
+    probe: InfoProbe | None
     egress: Egress
     wiring: Wiring
     browser_limits: WireLimits
@@ -153,6 +155,7 @@ def house(settings: Settings) -> House:
         toolbox=box,
         history=history,
         vendor=vendor,
+        probe=assembly.probe(settings, metrics, tls),
         egress=egress,
         wiring=wiring,
         browser_limits=values.browser_limits(settings),
@@ -184,6 +187,8 @@ def _lifespan(built: House) -> Any:
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
+            if built.probe is not None:
+                running.append(tasks.create_task(built.probe.run()))
             await started.wait()
             gc.collect()
             gc.freeze()  # what was made so far stays: no collection needs to walk it again
@@ -220,14 +225,14 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
     guarded = [Depends(tokens)]
     public.include_router(connect.routes(doorkeeper))
-    public.include_router(health.health_routes(gateway, state, metrics))
+    public.include_router(health.health_routes(gateway, state, metrics, built.probe))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", values.demo(settings, profiles)))
     if built.internal is not None:
-        internal.include_router(health.health_routes(gateway, state, metrics))
+        internal.include_router(health.health_routes(gateway, state, metrics, built.probe))
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)

@@ -30,6 +30,7 @@ Value = TypeVar("Value")
 
 POSTGRESQL: Final = "postgresql"
 
+UNUSABLE: Final = "is no URL of a database: percent-encode what user and password hold of @ : /"
 WAL_ATTEMPTS: Final = 1000
 CONNECTING: Final = 3.0
 """Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
@@ -41,7 +42,8 @@ CONTENT_CLASSES: Final = ("22", "23")
 class Database:
     """An engine with a deadline; `deadline` is what one transaction may take, in seconds.
 
-    Connecting is bounded besides: with a database that hangs, three times as long.
+    Connecting is bounded besides: with a database that hangs, three times as long. Raises
+    `ValueError`, which says what is wrong and nothing of the URL, if there is no such engine.
     """
 
     def __init__(self, url: SecretStr, *, deadline: float = 5.0, connections: int = 4) -> None:
@@ -49,15 +51,18 @@ class Database:
         self.deadline = deadline
         self._under_way: set[asyncio.Task[Any]] = set()
         # `timeout` is asyncpg's for connecting and sqlite3's for a busy file.
-        self._engine = create_async_engine(
-            plain,
-            hide_parameters=True,
-            pool_pre_ping=plain.startswith(POSTGRESQL),
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=deadline,
-            connect_args={"timeout": deadline} | _session(plain),
-        )
+        try:
+            self._engine = create_async_engine(
+                plain,
+                hide_parameters=True,
+                pool_pre_ping=plain.startswith(POSTGRESQL),
+                pool_size=connections,
+                max_overflow=0,
+                pool_timeout=deadline,
+                connect_args={"timeout": deadline} | _session(plain),
+            )
+        except (SQLAlchemyError, ValueError, TypeError):
+            raise ValueError(UNUSABLE) from None
         self.is_postgresql = self._engine.dialect.name == POSTGRESQL
         if not self.is_postgresql:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from app.history.conversation import Conversation
 
@@ -54,7 +54,9 @@ class RecordQueue:
     """Records in their order. `dropped` counts what had to go, by kind.
 
     An end is never pushed out by frames: without it, a conversation would have no result. It is
-    set aside instead, until as many ends wait as records may.
+    set aside instead, until as many ends wait as records may. A start that is pushed out is owed,
+    not lost: any later record of its conversation makes up for it. Nor is one lost that would have
+    left no row: `leaves` tells, and is asked only when a record has to go.
     """
 
     __slots__ = (
@@ -62,18 +64,24 @@ class RecordQueue:
         "_ends",
         "_held",
         "_held_bytes",
+        "_leaves",
         "_limit",
+        "_owed",
         "_queue",
         "_size",
         "dropped",
+        "skipped",
     )
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, leaves: Callable[[Record], bool] | None = None) -> None:
         self.dropped: Counter[str] = Counter()
+        self.skipped = 0
+        self._leaves = leaves
         self._limit = bounds.bytes
         self._size = bounds.count
         self._queue: deque[Record] = deque()
         self._ends: deque[Record] = deque()
+        self._owed: set[Conversation] = set()
         self._bytes = 0
         self._held = 0
         self._held_bytes = 0
@@ -85,6 +93,11 @@ class RecordQueue:
     def bytes(self) -> int:
         """What waits and what is held, in bytes."""
         return self._bytes + self._held_bytes
+
+    @property
+    def owed(self) -> int:
+        """How many starts were pushed out that later records may still make up for."""
+        return len(self._owed)
 
     def put(self, record: Record) -> None:
         """Append a record; make room where there is none. This is on the way of every frame."""
@@ -103,6 +116,14 @@ class RecordQueue:
         self._held += 1
         self._held_bytes += record[2]
         return record
+
+    def make_up(self, conversation: Conversation) -> bool:
+        """Take over an owed start, which then counts as taken; False if none is owed."""
+        if conversation not in self._owed:
+            return False
+        self._owed.discard(conversation)
+        self._held += 1
+        return True
 
     def let_go(self, count: int, size: int) -> None:
         """Stop counting records that were taken: they are committed, or lost."""
@@ -125,7 +146,10 @@ class RecordQueue:
         while self:
             record = self.take()
             self.let_go(1, record[2])
-            self.lose(record[0], record[1])
+            self._lose(record)
+        for conversation in self._owed:
+            self.lose(Kind.STARTED, conversation)
+        self._owed.clear()
 
     def _make_room(self) -> None:
         while self._queue and (
@@ -139,4 +163,17 @@ class RecordQueue:
                     continue
                 record = self._ends.popleft()
             self._bytes -= record[2]
-            self.lose(record[0], record[1])
+            if record[0] is Kind.STARTED:
+                self._owed.add(record[1])
+            else:
+                self._lose(record)
+
+    def _lose(self, record: Record) -> None:
+        conversation: Conversation = record[1]
+        if record[0] is Kind.ENDED and conversation in self._owed:  # nothing comes after an end
+            self._owed.discard(conversation)
+            self.lose(Kind.STARTED, conversation)
+        if self._leaves is None or self._leaves(record):
+            self.lose(record[0], conversation)
+        else:
+            self.skipped += 1

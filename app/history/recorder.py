@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.history.conversation import Conversation
+from app.history.frames import read
 from app.history.port import Direction
 from app.history.queue import OVERHEAD, Bounds, Kind, RecordQueue
 from app.history.text import as_json, clean
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from app.history.message import Composer
     from app.history.port import ConversationStart
+    from app.history.queue import Record
     from app.history.writer import Counts, Sink
     from app.protocol.closing import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
@@ -52,7 +54,7 @@ class QueueRecorder:
         self._composer = composer
         self._budget = budget or Budget()
         self._live: dict[str, Conversation] = {}
-        self._queue = RecordQueue(bounds)
+        self._queue = RecordQueue(bounds, _leaves_a_row)
         self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped)
 
     def started(self, start: ConversationStart) -> None:
@@ -123,3 +125,8 @@ class QueueRecorder:
     def counts(self) -> Counts:
         """Return the numbers; at any time, all that was noted is in exactly one of them."""
         return self._writer.counts()
+
+
+def _leaves_a_row(record: Record) -> bool:
+    """Tell whether a record that has to go would have been kept at all: if not, nothing is lost."""
+    return record[0] is not FRAME or read(record[3], record[5]) is not None

@@ -127,10 +127,10 @@ class Writer:
         held = sum(part.fed.total() for part in self._batch.values())
         return Counts(
             Counter(self._written),
-            self._skipped,
+            self._skipped + self._queue.skipped,
             self._erased,
             Counter(self._queue.dropped),
-            len(self._queue) + held,
+            len(self._queue) + held + self._queue.owed,
             self._queue.bytes,
         )
 
@@ -181,6 +181,9 @@ class Writer:
         conversation: Conversation = record[1]
         size: int = record[2]
         part = self._batch.get(conversation.start.id) or Part(conversation)
+        if self._queue.make_up(conversation):
+            part.fed[Kind.STARTED] += 1
+            self._batch[conversation.start.id] = part
         try:
             left = not conversation.erased and self._enter(part, record)
         except Exception as error:  # noqa: BLE001 - outermost door: one record must not stop all

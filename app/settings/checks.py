@@ -16,6 +16,11 @@ def contradictions(settings: Settings) -> list[str]:
     faults = _agents(settings) + _authentication(settings) + _addresses(settings)
     if settings.ping_timeout > settings.idle_timeout:
         faults.append("RELAY_PING_TIMEOUT must not exceed RELAY_IDLE_TIMEOUT")
+    if settings.ping_timeout > settings.ping_interval:
+        faults.append(
+            "RELAY_PING_TIMEOUT must not exceed RELAY_PING_INTERVAL, or a dead peer is not noticed "
+            "within their sum: lower RELAY_PING_TIMEOUT, or raise RELAY_PING_INTERVAL"
+        )
     if settings.outbox < settings.max_upstream_frame:
         faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
     if bool(settings.result_webhook_secret) != bool(settings.result_webhook_url):
@@ -25,7 +30,24 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
     if not re.match(r"(memory|redis|rediss|unix)://", settings.state_url.get_secret_value()):
         faults.append("RELAY_STATE_URL must begin with memory://, redis://, rediss:// or unix://")
-    return list(dict.fromkeys(faults))  # agents share what they do not override
+    return list(
+        dict.fromkeys(faults + _history(settings))
+    )  # agents share what they do not override
+
+
+def _history(settings: Settings) -> list[str]:
+    """What no driver is needed to see; the rest of the URL is judged by the one that dials it."""
+    if settings.history_url is None:
+        return []
+    url = settings.history_url.get_secret_value()
+    if url.startswith("sqlite+aiosqlite:"):
+        if re.match(r"sqlite\+aiosqlite:///(?!:memory:)[^?]", url):
+            return []
+        advice = "sqlite+aiosqlite:///relative.db, or sqlite+aiosqlite:////absolute.db"
+        return [f"RELAY_HISTORY_URL must name a file: {advice}"]
+    if url.startswith("postgresql+asyncpg://"):
+        return []
+    return ["RELAY_HISTORY_URL must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://"]
 
 
 def _agents(settings: Settings) -> list[str]:

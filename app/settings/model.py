@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     web_integration_id: str | None = _about(
         "For `webcall`: mint tokens by REST for this integration, with the API key"
     )
+    upstream_probe_interval: Seconds = _about(
+        "How often the vendor's `ws/info` is looked at, for `/readyz` and a metric; 0: never", 0.0
+    )
     agents: Mapped = _about(
         "JSON or YAML: agent's name to profile", {"default": {}}, validate_default=False, repr=False
     )
@@ -172,7 +175,9 @@ class Settings(BaseSettings):
     idle_timeout: Positive = _about("Silence on both sides before a session ends", 300.0)
     max_session: Positive = _about("The longest session", 3600.0)
     ping_interval: Positive = _about("Between pings on both legs", 15.0)
-    ping_timeout: Positive = _about("For a pong", 10.0)
+    ping_timeout: Positive = _about(
+        "For a pong; at most the interval, and that where the default is more", 10.0
+    )
     drain_delay: Seconds = _about("After SIGTERM: keep taking sessions that long", 5.0)
     drain_timeout: Seconds = _about("Then let live sessions end that long", 300.0)
     demo: bool = _about("Serve the demo page", False)

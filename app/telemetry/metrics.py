@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter as Tallied
+from math import nan
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -47,6 +57,10 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    "python_gc_collections_total": ("generation",),
+    "python_gc_objects_collected_total": ("generation",),
+    "python_gc_objects_uncollectable_total": ("generation",),
+    "python_info": ("version", "implementation", "major", "minor", "patchlevel"),
 }
 
 
@@ -173,12 +187,21 @@ class Metrics:
             LABELS["relay_results_total"],
             registry=registry,
         )
+        self.upstream_reachable = Gauge(
+            "relay_upstream_reachable",
+            "1 if the vendor's info page answered when it was last looked at; NaN if it never was.",
+            registry=registry,
+        )
+        self.upstream_reachable.set(nan)
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
         Gauge(
             "relay_sessions_limit", "The most sessions this replica takes.", registry=registry
         ).set(limit)
         self.registry.register(_Hot(self))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
         for kind in ("type", "field"):
             self.upstream_unknown_types_total.labels(kind)
         for outcome in ("resumed", "cannot_resume", "elsewhere"):

@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
+from app.egress.probe import InfoProbe
 from app.errors import StateLost
 from app.gateway import Gateway
 from app.state.port import State
@@ -15,7 +17,35 @@ from app.telemetry.metrics import Metrics
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter:
+class Upstream(BaseModel):
+    """What the last look at the vendor's info page saw; it makes no replica unready.
+
+    `checked` is how many seconds ago that was.
+    """
+
+    reachable: bool
+    status: str
+    checked: float
+
+
+class Readiness(BaseModel):
+    """Whether new sessions are taken; if not, `reason` is the first of the `reasons`.
+
+    `upstream` is there where RELAY_UPSTREAM_PROBE_INTERVAL is set; null before the first look.
+    """
+
+    status: str
+    sessions: int
+    limits: dict[str, int]
+    open_circuits: list[str] | None = None
+    reason: str | None = None
+    reasons: list[str] | None = None
+    upstream: Upstream | None = None
+
+
+def health_routes(
+    gateway: Gateway, state: State, metrics: Metrics, probe: InfoProbe | None
+) -> APIRouter:
     """`/healthz` and `/readyz`."""
     router = APIRouter(tags=["health"])
 
@@ -24,7 +54,13 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
         """200 while the loop turns."""
         return {"status": "ok"}
 
-    @router.get("/readyz", responses={503: {"description": "Not ready; `reason` says why."}})
+    @router.get(
+        "/readyz",
+        responses={
+            200: {"model": Readiness},
+            503: {"model": Readiness, "description": "Not ready; `reason` says why."},
+        },
+    )
     async def readyz() -> Response:
         """200 while new sessions are taken, else 503 with the reasons.
 
@@ -39,6 +75,8 @@ def health_routes(gateway: Gateway, state: State, metrics: Metrics) -> APIRouter
         }
         if gateway.open_circuits:
             content |= {"open_circuits": gateway.open_circuits}
+        if probe is not None:
+            content["upstream"] = _upstream(probe)
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
         return JSONResponse(content, 503 if reasons else 200, headers={"cache-control": "no-store"})
@@ -59,6 +97,13 @@ async def _reasons(gateway: Gateway, state: State) -> list[str]:
     if gateway.cut_off:
         reasons.append("upstream_circuit_open")
     return reasons
+
+
+def _upstream(probe: InfoProbe) -> dict[str, Any] | None:
+    if probe.seen is None or probe.age is None:
+        return None
+    seen = probe.seen
+    return {"reachable": seen.reachable, "status": seen.status, "checked": round(probe.age, 1)}
 
 
 def metrics_routes(metrics: Metrics) -> APIRouter:

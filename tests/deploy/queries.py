@@ -14,7 +14,7 @@ from tests.deploy.tooling import DEPLOY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = re.compile(r"\b(?:relay_\w+|up)\b(?=\s*[\[{)=<>/]|\s|$)")
+NAME = re.compile(r"\b(?:(?:relay|process|python)_\w+|up)\b(?=\s*[\[{)=<>/]|\s|$)")
 # What Grafana fills in; the test's Prometheus scrapes every second.
 FILLED: Final = {"$__rate_interval": "20s", "$instance": ".*", "$agent": ".*"}
 

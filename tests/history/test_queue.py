@@ -74,6 +74,42 @@ def test_an_end_is_not_pushed_out_by_frames() -> None:
     assert queue.take()[3] == "end"
 
 
+def test_a_start_that_was_pushed_out_is_made_up_for_or_falls_with_the_end() -> None:
+    queue = RecordQueue(Bounds(count=1))
+    kept, gone = conversation("a"), conversation("b")
+    for talk in (kept, gone):
+        queue.put((Kind.STARTED, talk, 10))
+        queue.put((Kind.FRAME, talk, 10))
+    assert (queue.owed, queue.dropped) == (2, {"frame": 1})
+    assert queue.make_up(kept)
+    assert not queue.make_up(kept)
+    queue.let_go(1, 0)
+    for talk in (gone, kept):
+        queue.put((Kind.ENDED, talk, 10))
+    queue.put((Kind.ENDED, conversation("c"), 10))
+    assert (queue.owed, queue.dropped) == (0, {"frame": 2, "ended": 1, "started": 1})
+    assert (kept.lost, gone.lost) == (1, 3)
+
+
+def test_what_was_owed_at_the_end_is_lost() -> None:
+    queue = RecordQueue(Bounds(count=1))
+    talk = conversation()
+    queue.put((Kind.STARTED, talk, 10))
+    queue.put((Kind.FRAME, talk, 10))
+    queue.drop_all()
+    assert (queue.owed, queue.dropped, talk.lost) == (0, {"started": 1, "frame": 1}, 2)
+
+
+async def test_a_frame_that_would_leave_no_row_is_no_loss() -> None:
+    recorder = QueueRecorder(Bounds(count=1), time.monotonic, Hole())
+    recorder.started(start("c"))
+    recorder.frame("c", DOWN, NOW, b'{"type":"websocketToolRequest","content":{"id":"1"}}')
+    recorder.frame("c", DOWN, NOW, text("user", "lost"))
+    recorder.frame("c", DOWN, NOW, text("user", "kept"))
+    counts = recorder.counts()
+    assert (counts.dropped, counts.skipped, counts.waiting) == ({"frame": 1}, 1, 2)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*Kind, None]), st.integers(1, 50)), max_size=120))
 def test_every_record_is_somewhere(steps: list[tuple[Kind | None, int]]) -> None:
@@ -81,10 +117,9 @@ def test_every_record_is_somewhere(steps: list[tuple[Kind | None, int]]) -> None
     fed: Counter[str] = Counter()
     taken: Counter[str] = Counter()
     held: list[int] = []
-    talk = conversation()
-    for kind, size in steps:
+    for number, (kind, size) in enumerate(steps):
         if kind is not None:
-            queue.put((kind, talk, size))
+            queue.put((kind, conversation(str(number)), size))
             fed[kind] += 1
         elif queue:
             record = queue.take()
@@ -100,6 +135,7 @@ def test_every_record_is_somewhere(steps: list[tuple[Kind | None, int]]) -> None
         record = queue.take()
         waiting[record[0]] += 1
         left -= record[2]
+    waiting["started"] += queue.owed
     assert fed == taken + waiting + queue.dropped
     assert left == 0
 

@@ -32,6 +32,7 @@ ROOMY: dict[str, Any] = {
     "handshake_timeout": 20,
     "connect_timeout": 60,
     "initialize_timeout": 60,
+    "ping_interval": 20,
     "ping_timeout": 20,
     "trusted_proxies": "127.0.0.1/32",
     "allowed_origins": "*",

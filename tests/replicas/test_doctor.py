@@ -29,7 +29,7 @@ OPEN = ("|| { path,url_dec -m beg /v1/ }", "")
 async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """Two replicas behind whichever balancer."""
     directory = tmp_path_factory.mktemp("pair")
-    async with house(directory, auth="ticket,open", ping_interval=PING) as it:
+    async with house(directory, auth="ticket,open", ping_interval=PING, ping_timeout=PING) as it:
         yield it
 
 

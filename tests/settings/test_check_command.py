@@ -69,3 +69,14 @@ def test_faults_of_tools_are_configuration_faults_too(tmp_path: Path) -> None:
     done = check(tmp_path, blackbox_api_key="key-1234", tools="no.such.module")
     assert done.returncode == 2
     assert done.stderr.startswith("error: RELAY_TOOLS")
+
+
+def test_history_url_that_no_driver_understands_is_a_fault_and_not_a_traceback(
+    tmp_path: Path,
+) -> None:
+    url = "postgresql+asyncpg://relay:canary-password@host:canary/name"
+    done = check(tmp_path, blackbox_api_key="canary-key", history_url=url)
+    assert done.returncode == 2
+    (line,) = (done.stdout + done.stderr).strip().splitlines()
+    assert "RELAY_HISTORY_URL is no URL of a database" in line
+    assert "canary" not in line

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.errors import ConfigurationError
+from app.history.database import Database
 from app.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -106,6 +107,14 @@ def test_a_fault_is_told_once_however_many_agents_share_it() -> None:
         ("RELAY_CONTENT_TOKENS", "canary"),
         ("RELAY_OUTBOX", "64KiB"),
         ("RELAY_PING_TIMEOUT", "400"),
+        ("RELAY_HISTORY_URL", "postgres://user:canary@host/name"),
+        ("RELAY_HISTORY_URL", "postgresql://user:canary@host/name"),
+        ("RELAY_HISTORY_URL", "sqlite:///canary.db"),
+        ("RELAY_HISTORY_URL", "sqlite+aiosqlite://"),
+        ("RELAY_HISTORY_URL", "sqlite+aiosqlite:///"),
+        ("RELAY_HISTORY_URL", "sqlite+aiosqlite:///:memory:"),
+        ("RELAY_HISTORY_URL", "sqlite+aiosqlite://canary.db"),
+        ("RELAY_HISTORY_URL", "canary"),
     ],
 )
 def test_a_fault_names_its_variable_and_never_the_value(name: str, value: str) -> None:
@@ -114,6 +123,36 @@ def test_a_fault_names_its_variable_and_never_the_value(name: str, value: str) -
     shown = " ".join(told).replace("canary_key", "")
     assert "canary" not in shown
     assert all("\n" not in fault for fault in told)
+
+
+def test_pong_may_not_take_longer_than_the_interval_between_pings() -> None:
+    (told,) = faults({**GOOD, "RELAY_PING_INTERVAL": "8", "RELAY_PING_TIMEOUT": "9"})
+    assert "lower RELAY_PING_TIMEOUT, or raise RELAY_PING_INTERVAL" in told
+    even = load({**GOOD, "RELAY_PING_INTERVAL": "9", "RELAY_PING_TIMEOUT": "9"})
+    assert (even.ping_interval, even.ping_timeout) == (9, 9)
+
+
+def test_default_for_a_pong_follows_a_shorter_interval() -> None:
+    assert load({**GOOD, "RELAY_PING_INTERVAL": "4"}).ping_timeout == 4
+    assert load({**GOOD, "RELAY_PING_INTERVAL": "20"}).ping_timeout == 10
+    told = faults({**GOOD, "RELAY_PING_INTERVAL": "4", "RELAY_PORT": "banana"})
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+aiosqlite:///history.db",
+        "sqlite+aiosqlite:////var/lib/relay/history.db",
+        "postgresql+asyncpg://user:p%40ss@host:5432/name",
+        "postgresql+asyncpg://user:pa/ss@host/name",
+        "postgresql+asyncpg://user@/name?host=/run/postgresql",
+    ],
+)
+def test_history_may_be_in_either_database(url: str) -> None:
+    settings = load({**GOOD, "RELAY_HISTORY_URL": url})
+    assert settings.history_url is not None
+    Database(settings.history_url)
 
 
 def test_unknown_variable_gets_a_did_you_mean() -> None:

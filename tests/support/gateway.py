@@ -91,6 +91,16 @@ class Emulator(Running):
             for violation in conversation["violations"]
         ]
 
+    async def over(self, count: int) -> list[dict[str, Any]]:
+        """What reached it, once that many conversations are over."""
+        query = {"count": count, "ended": count, "timeout": 60}
+        async with plain_client(timeout=120) as client:
+            url = f"http://127.0.0.1:{self.port}/emulator/conversations"
+            answer = await client.get(url, params=query)
+        assert answer.status_code == 200, f"not {count} ended conversations: {answer.status_code}"
+        found: list[dict[str, Any]] = answer.json()["conversations"]
+        return found
+
     async def conversation(self, marker: str, *, ended: bool = False) -> dict[str, Any]:
         """The one whose browser set this marker, once it is there, or over."""
         query: dict[str, str | int] = {"marker": marker, "count": 1, "timeout": 20}
