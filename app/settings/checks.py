@@ -16,11 +16,6 @@ def contradictions(settings: Settings) -> list[str]:
     faults = _agents(settings) + _authentication(settings) + _addresses(settings)
     if settings.ping_timeout > settings.idle_timeout:
         faults.append("RELAY_PING_TIMEOUT must not exceed RELAY_IDLE_TIMEOUT")
-    if settings.ping_timeout > settings.ping_interval:
-        faults.append(
-            "RELAY_PING_TIMEOUT must not exceed RELAY_PING_INTERVAL, or a dead peer is not noticed "
-            "within their sum: lower RELAY_PING_TIMEOUT, or raise RELAY_PING_INTERVAL"
-        )
     if settings.outbox < settings.max_upstream_frame:
         faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
     if bool(settings.result_webhook_secret) != bool(settings.result_webhook_url):

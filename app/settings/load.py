@@ -60,22 +60,14 @@ def _dotenv(path: Path | None, faults: list[str]) -> dict[str, str]:
 def _validated(values: dict[str, str], faults: list[str]) -> Settings:
     """Validate; a variable that is wrong gets its default, so that the rest is looked at too."""
     try:
-        return _following(Settings.model_validate(values))
+        return Settings.model_validate(values)
     except ValidationError as invalid:
         for error in invalid.errors(include_input=False, include_url=False):
             field = str(error["loc"][0])
             values.pop(field, None)
             where = ".".join(str(part) for part in error["loc"])
             faults.append(f"{PREFIX}{where.upper()}: {said(error['msg'])}")
-        return _following(Settings.model_validate(values))
-
-
-def _following(settings: Settings) -> Settings:
-    """Let the default for a pong follow a shorter interval: who lowers one need not know both."""
-    longest = settings.ping_interval
-    if "ping_timeout" in settings.model_fields_set or settings.ping_timeout <= longest:
-        return settings
-    return settings.model_copy(update={"ping_timeout": longest})
+        return Settings.model_validate(values)
 
 
 def _read(

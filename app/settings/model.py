@@ -175,9 +175,7 @@ class Settings(BaseSettings):
     idle_timeout: Positive = _about("Silence on both sides before a session ends", 300.0)
     max_session: Positive = _about("The longest session", 3600.0)
     ping_interval: Positive = _about("Between pings on both legs", 15.0)
-    ping_timeout: Positive = _about(
-        "For a pong; at most the interval, and that where the default is more", 10.0
-    )
+    ping_timeout: Positive = _about("For the answer to a ping", 10.0)
     drain_delay: Seconds = _about("After SIGTERM: keep taking sessions that long", 5.0)
     drain_timeout: Seconds = _about("Then let live sessions end that long", 300.0)
     demo: bool = _about("Serve the demo page", False)

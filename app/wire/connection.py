@@ -37,6 +37,7 @@ class Connection(Channel):
     leg: str
 
     __slots__ = (
+        "_asked",
         "_closed",
         "_controls",
         "_discarded",
@@ -44,7 +45,7 @@ class Connection(Channel):
         "_limits",
         "_loop",
         "_parser",
-        "_pinged",
+        "_ping_at",
         "_slot",
         "on_binary",
     )
@@ -64,13 +65,16 @@ class Connection(Channel):
             max_fragments=limits.max_fragments,
         )
         self._closed: Closed | None = None
-        self._pinged = False
+        self._asked = 0.0  # when the oldest ping without an answer was sent
         self._discarded = 0
         self._controls: TokenBucket | None = None
         self._slot = NEVER
         self.on_binary: Callable[[bytes], None] | None = None
+        self._ping_at = 0.0
         if limits.ping_interval > 0:
-            self._set_deadline(limits.ping_interval * (1 - wiring.wheel.spread() / 2))
+            first = limits.ping_interval * (1 - wiring.wheel.spread() / 2)
+            self._ping_at = self._loop.time() + first
+            self._set_deadline(first)
 
     # The socket, for its owner
 
@@ -191,18 +195,25 @@ class Connection(Channel):
             self._state = max(self._state, OVER)
             self._parser.stop()
             self._transport.abort()
-        elif not self._pinged:
-            self._pinged = True
-            self._heard = not self._reading
-            self._write(PING, b"")
-            self._set_deadline(limits.ping_timeout)
-        elif self._heard or not self._reading:
-            self._pinged = False
-            self._set_deadline(max(limits.ping_interval - limits.ping_timeout, 0))
-        else:
+            return
+        now = self._loop.time()
+        if self._heard or not self._reading:
+            self._asked = 0.0  # any byte is an answer
+        elif self._asked and now >= self._asked + limits.ping_timeout:
             self._report("silent", ABNORMAL)
             self._end(Closed(ABNORMAL, by_peer=False))
             self.abort()
+            return
+        if now >= self._ping_at:
+            self._write(PING, b"")
+            self._ping_at = now + limits.ping_interval
+            if not self._asked:  # else an older one waits: a time-out may be longer than a round
+                self._asked = now
+                self._heard = not self._reading
+        due = (
+            min(self._ping_at, self._asked + limits.ping_timeout) if self._asked else self._ping_at
+        )
+        self._set_deadline(due - now)
 
     def _set_deadline(self, delay: float) -> None:
         self._clear_deadline()

@@ -125,20 +125,6 @@ def test_a_fault_names_its_variable_and_never_the_value(name: str, value: str) -
     assert all("\n" not in fault for fault in told)
 
 
-def test_pong_may_not_take_longer_than_the_interval_between_pings() -> None:
-    (told,) = faults({**GOOD, "RELAY_PING_INTERVAL": "8", "RELAY_PING_TIMEOUT": "9"})
-    assert "lower RELAY_PING_TIMEOUT, or raise RELAY_PING_INTERVAL" in told
-    even = load({**GOOD, "RELAY_PING_INTERVAL": "9", "RELAY_PING_TIMEOUT": "9"})
-    assert (even.ping_interval, even.ping_timeout) == (9, 9)
-
-
-def test_default_for_a_pong_follows_a_shorter_interval() -> None:
-    assert load({**GOOD, "RELAY_PING_INTERVAL": "4"}).ping_timeout == 4
-    assert load({**GOOD, "RELAY_PING_INTERVAL": "20"}).ping_timeout == 10
-    told = faults({**GOOD, "RELAY_PING_INTERVAL": "4", "RELAY_PORT": "banana"})
-    assert len(told) == 1
-
-
 @pytest.mark.parametrize(
     "url",
     [

@@ -112,6 +112,22 @@ async def test_a_peer_that_answers_pings_lives() -> None:
         assert await client.close_code() == 1000
 
 
+async def test_an_answer_may_take_longer_than_the_interval() -> None:
+    """Pings go on meanwhile, and the time-out counts from the oldest that has no answer."""
+    async with serve(ping_interval=0.2, ping_timeout=1.0) as server:
+        client = await server.connect("/hold")
+        opcode, _ = await client.receive()
+        assert opcode == PING
+        client.send(10, b"")
+        asked = time.monotonic()
+        for _ in range(3):
+            assert (await client.receive())[0] == PING
+        await client.gone()
+        assert time.monotonic() - asked > 1.0
+        ended = (await server.until(lambda state: state["ended"]))["ended"]
+        assert ended == [[1006, False]]
+
+
 async def test_a_close_that_is_not_answered_has_its_time() -> None:
     async with serve(close_timeout=0.4, max_message=10) as server:
         client = await server.connect("/plain")
