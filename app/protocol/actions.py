@@ -57,6 +57,11 @@ class AwaitEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class CallDescribed:
+    """An offer or an answer has passed: there is something new to tell of the call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     """Frames that were held for the browser have been let go: there is room again."""
 
@@ -84,6 +89,7 @@ Action = (
     | AwaitBrowserTool
     | ToolSettled
     | AwaitEnd
+    | CallDescribed
     | Confirmed
     | Count
     | End

@@ -17,6 +17,7 @@ from app.protocol.actions import (
     Actions,
     AwaitBrowserTool,
     AwaitEnd,
+    CallDescribed,
     Confirmed,
     Count,
     End,
@@ -38,6 +39,7 @@ from app.protocol.codec import BadFrame, complete, decode, decode_strictly
 from app.protocol.limits import STRIKES
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.policy import FORWARDED, Refused, judge, missing, response_id
+from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Session:
         self.size_received = 0
         self.outgoing = outgoing
         self.calls = Ledger()
+        self.call = Call()
         self.wish: dict[str, Any] | None = None
         self._id = session_id
         self._profile = profile
@@ -142,6 +145,9 @@ class Session:
         if kind == frames.TERMINATE:
             self.phase = advance(self.phase, Event.FINISHED)
             return (ToUpstream(payload), AwaitEnd())
+        if kind == frames.SDP_ANSWER and (answer := answer_in(frame)) is not None:
+            self.call = self.call.answered(answer, now)
+            return (ToUpstream(payload), CallDescribed())
         return (ToUpstream(payload),) if added else FORWARD
 
     def _wished(self, frame: dict[str, Any]) -> Actions:
@@ -210,6 +216,8 @@ class Session:
             if kind == frames.ERROR:
                 return (Count("upstream_refused"), End(UPSTREAM_FAILED))
             self.phase = advance(self.phase, Event.HEARD)
+        if kind == frames.TEXT and self.call.answer is not None:
+            self._hear(frame)
         if kind == frames.TEXT and self._texts_shown and "name" not in frame:
             return FORWARD if frame.keys() <= ENVELOPE else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
@@ -247,7 +255,16 @@ class Session:
         ):
             self.phase = advance(self.phase, Event.FINISHED)
             return (*counts, *forward, AwaitEnd())
+        if kind == frames.SDP_INVITE and (offer := offer_in(frame)) is not None:
+            self.call = self.call.offered(offer, now)
+            return (*counts, *forward, CallDescribed())
         return (*counts, *forward) if counts else forward
+
+    def _hear(self, frame: dict[str, Any]) -> None:
+        """Take note that the user's voice arrives: it was written down."""
+        content = frame.get("content")
+        if not self.call.heard and type(content) is dict and content.get("source") == "user":
+            self.call = self.call.user_heard()
 
     def _reveals(self, frame: dict[str, Any], payload: bytes) -> bool:
         """Tell whether a frame holds the API key, as it came or with its escapes undone.

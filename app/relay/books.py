@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.protocol.closing import CloseReason
     from app.protocol.initialize import Opening
     from app.protocol.principal import CallType
+    from app.protocol.sdp import Description, Diagnosis
     from app.protocol.tool import Outcome
     from app.relay.conversation import Collaborators, Conversation
     from app.wire.socket import Closed
@@ -95,6 +96,17 @@ class Books:
     def upstream_lost(self, closed: Closed) -> None:
         """The vendor's socket went without an announced end."""
         self.log.warning("upstream_lost", code=closed.code, by_peer=closed.by_peer)
+
+    def call_problem(self, found: Diagnosis, answer: Description | None) -> None:
+        """A web call does not connect, or is likely not to: why, and what to do about it."""
+        self.log.warning(
+            "call_problem",
+            problem=found.problem.value,
+            likely=found.likely,
+            advice=found.advice,
+            lacks=list(found.lacks),
+            **({} if answer is None else answer.fields()),
+        )
 
     def browser(self, state: str, at: float) -> None:
         """The browser came or went."""

@@ -17,6 +17,7 @@ from app.protocol.actions import (
     Actions,
     AwaitBrowserTool,
     AwaitEnd,
+    CallDescribed,
     Confirmed,
     Count,
     End,
@@ -29,6 +30,7 @@ from app.protocol.actions import (
 from app.protocol.initialize import settle
 from app.protocol.limits import TokenBucket
 from app.protocol.phases import Phase
+from app.protocol.principal import CallType
 from app.protocol.replay import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.books import Books
@@ -36,6 +38,7 @@ from app.relay.browser import BrowserEnd, retry_after
 from app.relay.timers import Timers
 from app.relay.tools import ToolTasks
 from app.relay.upstream import UpstreamEnd
+from app.relay.webcall import WebCall
 from app.tools.port import ToolContext
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ class Relay:
         self.listening = helpers.recorder is not None
         self.epoch = time() - monotonic()
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
+        self._call = WebCall(self.session, self.books, self.now)
         self.over = False  # whether a reason to end is known
         self._group: asyncio.TaskGroup | None = None
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
@@ -195,6 +199,9 @@ class Relay:
         for action in self.session.terminate(now):
             self._do(action)
         self._timers.cancel()
+        if self.call_type is CallType.WEB_CALL:
+            self._call.ended()
+        self._call.cancel()
         try:
             await self.upstream.hang_up(self._limits.end_grace)
             self.session.close()
@@ -381,6 +388,8 @@ class Relay:
                 self._regulate()
             case AwaitEnd():
                 self._timers.finishing()
+            case CallDescribed():
+                self._call.described()
             case End(reason, message):
                 self.end(reason, message)
             case _:

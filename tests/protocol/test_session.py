@@ -13,6 +13,7 @@ from app.protocol.actions import (
     NOTHING,
     AwaitBrowserTool,
     AwaitEnd,
+    CallDescribed,
     Confirmed,
     Count,
     End,
@@ -122,8 +123,26 @@ def test_malformed_frames_behind_the_one_that_ended_it_are_counted_no_more() -> 
 
 def test_complete_frame_is_forwarded_as_it_came() -> None:
     rules = live()
-    for payload in (chat(), frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"})):
-        assert rules.from_browser(payload, NOW) is FORWARD
+    assert rules.from_browser(chat(), NOW) is FORWARD
+    answer = frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"})
+    assert rules.from_browser(answer, NOW) == (ToUpstream(answer), CallDescribed())
+
+
+def test_call_is_described_by_offer_and_answer_and_by_the_users_voice() -> None:
+    rules = live()
+    spoken = frame("text", content={"source": "user", "text": "hello"})
+    rules.from_upstream(spoken, NOW)
+    for name in ("invite", "sdpOffer"):
+        offer = frame("sdpInvite", data={name: "v=0"})
+        assert rules.from_upstream(offer, NOW) == (*FORWARD, CallDescribed())
+    assert rules.call.offer is not None
+    assert rules.call.answer is None
+    assert not rules.call.heard
+    rules.from_browser(frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"}), NOW)
+    for source, heard in (("assistant", False), ("user", True)):
+        said = frame("text", content={"source": source, "text": "hello"})
+        assert rules.from_upstream(said, NOW) is FORWARD
+        assert rules.call.heard is heard
 
 
 def test_missing_members_are_added_at_the_end() -> None:
@@ -250,7 +269,7 @@ def test_confirmations_that_make_progress_are_free_and_others_are_not() -> None:
         frame("text", content={"source": "assistant", "text": "hello"}),
         frame("text", content={}, name="named"),
         frame("event", name="opened"),
-        frame("sdpInvite", data={"sdpOffer": "v=0"}),
+        frame("sdpInvite", data={}),
         frame("error", data={"message": "oh"}),
     ],
 )
