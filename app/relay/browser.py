@@ -188,8 +188,9 @@ class BrowserEnd:
     def send(self, payload: bytes) -> None:
         """Number a frame, hold it, and write it if anybody is there."""
         self._outgoing.keep(payload)
-        if self._socket is not None:
-            self._socket.send_text(payload)
+        socket = self._socket
+        if socket is not None:
+            socket.send_text(payload)
 
     def announce(self, payload: bytes) -> None:
         """Write one of the gateway's own frames, which have no number."""

@@ -20,14 +20,28 @@ if TYPE_CHECKING:
 class UpstreamEnd:
     """The vendor's socket; it receives for its relay."""
 
-    __slots__ = ("_arrived", "_count", "_gone", "_paused", "_relay", "_socket", "slow")
+    __slots__ = (
+        "_arrived",
+        "_at",
+        "_browser",
+        "_count",
+        "_gone",
+        "_judge",
+        "_paused",
+        "_relay",
+        "_socket",
+        "slow",
+    )
 
     def __init__(self, relay: Relay) -> None:
         self.slow = False
         self._relay = relay
+        self._judge = relay.session.from_upstream
+        self._browser = relay.browser
         self._socket: Socket | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrived = 0.0
+        self._at = 0.0
         self._count = 0
         self._paused = False
 
@@ -75,17 +89,17 @@ class UpstreamEnd:
         """Judge a frame, and do what that leads to; what goes wrong is this session's trouble."""
         relay = self._relay
         if not self._count:
-            self._arrived = monotonic()
+            self._arrived = arrived = monotonic()
+            self._at = relay.epoch + arrived
         self._count += 1
-        at = relay.epoch + self._arrived
         try:
-            actions = relay.session.from_upstream(payload, at)
+            actions = self._judge(payload, self._at)
             if actions is FORWARD:
-                relay.browser.send(payload)
+                self._browser.send(payload)
             else:
                 relay.carry_out(actions, payload)
             if relay.listening:
-                relay.books.frame(Direction.FROM_UPSTREAM, at, payload)
+                relay.books.frame(Direction.FROM_UPSTREAM, self._at, payload)
         except Exception:  # noqa: BLE001 - the outermost door of what a frame sets off
             relay.crashed()
 

@@ -26,7 +26,7 @@ class BrowserSocket(Connection):
     is_server = True
     leg = "browser"
 
-    __slots__ = ("_connections",)
+    __slots__ = ("_connections", "_origin")
 
     def __init__(
         self,
@@ -39,15 +39,16 @@ class BrowserSocket(Connection):
         super().__init__(transport, limits, wiring, early)
         self._connections = connections
         connections.add(self)
+        self._origin = wiring.origin
 
     @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
-        return super().waiting + self._wiring.origin.running(self)
+        return super().waiting + self._origin.running(self)
 
     def send_text(self, payload: bytes) -> None:
         """Send one text message; one that upstream sent as it came (see `Origin`)."""
-        origin = self._wiring.origin
+        origin = self._origin
         if payload is not origin.payload:
             super().send_text(payload)
         elif not self._state:
@@ -82,6 +83,6 @@ class BrowserSocket(Connection):
         return header(opcode, len(payload)), payload
 
     def _end_run(self) -> None:
-        origin = self._wiring.origin
+        origin = self._origin
         if origin.running(self):
             origin.end_run()

@@ -48,7 +48,7 @@ async def test_no_representation_holds_a_secret() -> None:
     said = [repr(settings), str(settings), repr(built), *map(repr, vars_of(built))]
     minted = await Tickets(MemoryState("replica")).mint(TicketRequest("u"))
     secrets = SECRETS | {"ticket": minted.ticket.get_secret_value()}
-    headers = [(b"authorization", f"Bearer {secrets['ticket']}".encode())]
+    headers = {"authorization": f"Bearer {secrets['ticket']}"}
     query = f"ticket={secrets['ticket']}".encode()
     peer = Peer("127.0.0.1", "http")
     request = Connecting.read(headers, query, path="/ws", agent=None, peer=peer)
