@@ -240,18 +240,17 @@ async def test_binary_messages_are_refused_here_and_dropped_there() -> None:
         assert stage.browser.code == 4502
 
 
-async def test_crash_while_judging_ends_this_session_alone(
+async def test_crash_while_a_frame_passes_ends_this_session_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def bug(*_: object) -> Any:
+        raise ZeroDivisionError("boom")
+
     async with Stage(native=False) as broken, Stage(native=False) as sound:
         await broken.live()
         await sound.live()
-
-        def bug(payload: bytes, now: float) -> Any:
-            raise ZeroDivisionError(payload, now)
-
-        monkeypatch.setattr(broken.relay.session, "from_upstream", bug)
-        broken.vendor.say(text("boom"))
+        monkeypatch.setattr(broken.relay, "carry_out", bug)
+        broken.vendor.say({"type": "websocketToolRequest", "content": {"id": "1"}})
         await broken.over()
         assert broken.browser.ended == (1011, "internal_error")
         assert broken.vendor.kinds[-1] == "terminate"
