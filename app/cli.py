@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor = command("doctor", _doctor, "dial upstream and the gateway; measure; explain")
     doctor.add_argument("--url", help="the gateway's public URL, as browsers use it")
     doctor.add_argument(
+        "--tickets", metavar="URL", help="where tickets are minted, if that is not public"
+    )
+    doctor.add_argument(
         "--watch", type=float, default=75.0, help="seconds to watch an idle socket (default 75)"
     )
     tools = command("tools", _tools, "list the registered tools, or call one")
@@ -191,7 +194,9 @@ def _tools(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from app.doctor import examine  # noqa: PLC0415
 
-    return asyncio.run(examine(load(dotenv=DOTENV), arguments.url, arguments.watch))
+    return asyncio.run(
+        examine(load(dotenv=DOTENV), arguments.url, arguments.watch, arguments.tickets)
+    )
 
 
 def _emulator(rest: Sequence[str]) -> int:

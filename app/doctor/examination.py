@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 WATCH = 75.0  # longer than the minute at which most balancers cut idle sockets
 
 
-async def examine(settings: Settings, url: str | None, watch: float = WATCH) -> int:
+async def examine(
+    settings: Settings, url: str | None, watch: float = WATCH, tickets: str | None = None
+) -> int:
     """Print every finding; return 1 if something is wrong, else 0."""
     findings: list[Finding] = []
     vendor = assembly.vendor(settings, assembly.trust())
@@ -34,7 +36,7 @@ async def examine(settings: Settings, url: str | None, watch: float = WATCH) -> 
         bearer = None
         with suppress(IndexError):
             bearer = settings.service_tokens[0].get_secret_value()
-        found = await look_at_gateway(url, bearer, watch=watch)
+        found = await look_at_gateway(url, bearer, watch=watch, tickets=tickets)
         findings += found
         _tell(found)
     faults = sum(finding.grade is Grade.FAULT for finding in findings)

@@ -28,11 +28,16 @@ UPGRADE: Final = (
 )
 
 
-async def look_at_gateway(url: str, bearer: str | None, *, watch: float) -> list[Finding]:
-    """Look at readiness, the upgrade, and what becomes of a socket that idles `watch` seconds."""
-    base = url.rstrip("/").replace("ws", "http", 1) if url.startswith("ws") else url.rstrip("/")
+async def look_at_gateway(
+    url: str, bearer: str | None, *, watch: float, tickets: str | None = None
+) -> list[Finding]:
+    """Look at readiness, the upgrade, and what becomes of a socket that idles `watch` seconds.
+
+    `tickets` is where they are minted, if not at the public `url`.
+    """
+    base = _http(url)
     findings = [await _readiness(base)]
-    ticket, minted = await _ticket(base, bearer)
+    ticket, minted = await _ticket(base, bearer, _http(tickets or url))
     findings += minted
     findings += await _socket(base, ticket, bearer, watch)
     return findings
@@ -51,18 +56,24 @@ async def _readiness(base: str) -> Finding:
     return fault("gateway", f"HTTP {answer.status_code}: {answer.text[:200]}", "see its logs")
 
 
-async def _ticket(base: str, bearer: str | None) -> tuple[str | None, list[Finding]]:
+def _http(url: str) -> str:
+    return url.rstrip("/").replace("ws", "http", 1) if url.startswith("ws") else url.rstrip("/")
+
+
+async def _ticket(base: str, bearer: str | None, mint: str) -> tuple[str | None, list[Finding]]:
     if bearer is None:
         return None, []
     body = {"subject": "doctor"}
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             answer = await client.post(
-                f"{base}/v1/tickets", json=body, headers={"authorization": f"Bearer {bearer}"}
+                f"{mint}/v1/tickets", json=body, headers={"authorization": f"Bearer {bearer}"}
             )
-        return str(answer.json()["ticket"]), [_scheme(base, answer.json())]
+        # Minted elsewhere, it names that place: nothing to learn of the balancer.
+        found = [_scheme(base, answer.json())] if mint == base else [fine("tickets", "minted")]
+        return str(answer.json()["ticket"]), found
     except (httpx.HTTPError, ValueError, KeyError):
-        advice = "with RELAY_INTERNAL_PORT, /v1 is not public: then open auth is tried instead"
+        advice = "where /v1 is not public (RELAY_INTERNAL_PORT), say --tickets URL as well"
         return None, [note("tickets", "none was minted at this URL", advice)]
 
 
