@@ -46,8 +46,11 @@ def a_jwt(subject: str, seconds: float = 600, **claims: Any) -> str:
     return jwt.encode({"sub": subject, "exp": time.time() + seconds, **claims}, SECRET, "HS256")
 
 
-async def resumed(replica: Gateway, token: str, received: int) -> ClientConnection:
-    url = f"{replica.ws}/ws?resume={token}&received={received}"
+async def resumed(
+    replica: Gateway, token: str, received: int, attempt: int | None = None
+) -> ClientConnection:
+    counted = "" if attempt is None else f"&attempt={attempt}"
+    url = f"{replica.ws}/ws?resume={token}&received={received}{counted}"
     return await connect(
         url,
         subprotocols=[NATIVE],  # type: ignore[list-item]
@@ -108,6 +111,27 @@ async def test_newest_socket_wins_over_replicas(pair: House) -> None:
             assert (code, error["code"], error["retry"]) == (4409, 4409, "no")
             await newest.talks("still mine")
             assert await newest.terminate() == 1000
+
+
+async def test_late_attempt_takes_no_newer_ones_place(pair: House) -> None:
+    """It was on its way through the other replica while the browser came back directly."""
+    one, other = pair.replicas
+    async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
+        _, token = await offered(user)
+        await user.frame("event", "connection")
+        await user.talks()
+        received = len(user.raw) - 1
+        user.socket.transport.abort()
+        async with await resumed(one, token, received, attempt=200) as socket:
+            newer = Browser(socket)
+            await newer.frame("event", "relay.resumed")
+            async with await resumed(other, token, received, attempt=100) as late:
+                error, code = await Browser(late).refused()
+                assert (code, error["retry"]) == (1001, "resume")
+            await newer.talks("still mine")
+            async with await resumed(other, token, received, attempt=201) as newest:
+                assert (await newer.refused())[1] == 4409
+                assert await Browser(newest).terminate() == 1000
 
 
 async def test_forged_token_is_refused_by_both_replicas(pair: House) -> None:
