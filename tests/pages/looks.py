@@ -17,6 +17,11 @@ async def assert_accessible(page: Page) -> None:
     source = ((await npm.install()) / "axe-core" / "axe.min.js").read_text()
     # By the driver and not by a script element: the page's policy stays as strict as it is.
     await page.evaluate(f"{source}; undefined")
+    # Half faded in, a colour is none of the page's: what moves comes to rest first.
+    await page.evaluate(
+        "() => Promise.allSettled(document.getAnimations()"
+        ".filter((a) => a.effect.getTiming().iterations !== Infinity).map((a) => a.finished))"
+    )
     found: list[dict[str, Any]] = await page.evaluate(
         "async () => (await axe.run(document, { resultTypes: ['violations'] })).violations"
     )
