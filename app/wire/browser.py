@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.errors import PeerError
 from app.wire.channel import LARGE
 from app.wire.connection import Connection
 from app.wire.frames import header
@@ -47,21 +46,6 @@ class BrowserSocket(Connection):
         """Bytes that wait to be written."""
         return super().waiting + self._origin.running(self)
 
-    def data_received(self, data: bytes) -> None:
-        """Take one read of a browser's."""
-        self._heard = True
-        parser = self._parser
-        if parser.stopped:
-            self._discard(len(data))
-            return
-        try:
-            parser.feed(data)
-            self._owner.batch_received()
-        except PeerError as fault:
-            self._fail(fault.code, str(fault))
-        finally:
-            self._wiring.delivered()
-
     def send_text(self, payload: bytes) -> None:
         """Send one text message; one that upstream sent as it came (see `Origin`)."""
         origin = self._origin
@@ -80,14 +64,8 @@ class BrowserSocket(Connection):
 
     def flush(self) -> None:
         """Write what is corked."""
-        origin = self._origin
-        if origin.running(self):
-            origin.end_run()
-        cork = self._cork
-        if cork:
-            data = cork[0] if len(cork) == 1 else b"".join(cork)
-            cork.clear()  # first: a full transport calls the owner, who may send
-            self._transport.write(data)
+        self._end_run()
+        super().flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the server go."""

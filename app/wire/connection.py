@@ -110,12 +110,21 @@ class Connection(Channel):
     # The transport's calls
 
     def data_received(self, data: bytes) -> None:
-        """Take one read, and deliver it; what it leads to is written when the turn ends.
-
-        Each role has its own: Python's interpreter learns the one class that a method serves, and
-        would have to look everything up anew where two take turns.
-        """
-        raise NotImplementedError
+        """Take one read, and deliver it; what it leads to is written when the turn ends."""
+        self._heard = True
+        parser = self._parser
+        if parser.stopped:
+            self._discard(len(data))
+            return
+        try:
+            parser.feed(data)
+            self._owner.batch_received()
+        except PeerError as fault:
+            self._fail(fault.code, str(fault))
+        finally:
+            wiring = self._wiring
+            wiring.origin.release()
+            wiring.delivered()
 
     def eof_received(self) -> bool | None:
         """Let the transport close itself: a half-open WebSocket is of no use."""

@@ -14,7 +14,7 @@ from websockets.client import ClientProtocol
 from websockets.http11 import Response
 from websockets.uri import WebSocketURI
 
-from app.errors import PeerError, RelayError
+from app.errors import RelayError
 from app.wire.connection import Connection
 from app.wire.frames import masked_header
 from app.wire.masking import apply_mask
@@ -112,23 +112,6 @@ class UpstreamSocket(Connection):
     leg = "upstream"
 
     __slots__ = ()
-
-    def data_received(self, data: bytes) -> None:
-        """Take one read of the vendor's, whose frames may go on as they came (see `Origin`)."""
-        self._heard = True
-        parser = self._parser
-        if parser.stopped:
-            self._discard(len(data))
-            return
-        try:
-            parser.feed(data)
-            self._owner.batch_received()
-        except PeerError as fault:
-            self._fail(fault.code, str(fault))
-        finally:
-            wiring = self._wiring
-            wiring.origin.release()
-            wiring.delivered()
 
     def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
         key = next(self._wiring.masks)

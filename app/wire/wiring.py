@@ -74,7 +74,10 @@ class Wiring:
     def _write(self) -> None:
         corked = self._corked
         for socket in corked:  # may grow meanwhile: a flush may make an owner send
-            socket.flush()
+            try:
+                socket.flush()
+            except Exception as error:  # noqa: BLE001 - a transport's fault is its socket's alone
+                log.error("write_failed", error=type(error).__name__)  # noqa: TRY400
         corked.clear()
         if self.written is not None:
             self.written()
