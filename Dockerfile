@@ -16,10 +16,14 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 SHELL ["/bin/sh", "-eu", "-c"]
 WORKDIR /src
+# The way of a frame is compiled; the compiler stays in this stage.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 # A venv is one directory to copy, and its interpreter has the same path in both stages.
 RUN python -m venv --without-pip /opt/blackbox-relay
 COPY requirements.txt deploy/requirements-build.txt ./
-# Only wheels: what would need a compiler fails here instead of pulling one in.
+# Only wheels: nothing of somebody else's is built here.
 RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip_conf,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
@@ -28,9 +32,10 @@ RUN --mount=type=secret,id=ca,required=false \
     pip --python /opt/blackbox-relay/bin/python install \
       --require-hashes --only-binary :all: -r requirements.txt
 # After the dependencies, so that a change of the code reuses their layer.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY app ./app
-RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
+RUN BLACKBOX_RELAY_COMPILE=required \
+    pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
     && pip --python /opt/blackbox-relay/bin/python install --no-deps --no-index /tmp/wheel/*.whl
 
 FROM ${BASE}

@@ -9,6 +9,12 @@ ALONE := tests/bench tests/replicas
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
+# A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
+COMPILED := $(CACHE)/compiled
+COPIED := app tests deploy docs pyproject.toml setup.py README.md .env.example
+SOURCES := setup.py $(shell find app tests -name '*.py' -o -name '*.pxd')
+# What leads frames from one socket to the other is tested both ways: as source and compiled.
+BOTH_WAYS := tests/wire tests/protocol tests/relay tests/e2e
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 
@@ -21,9 +27,11 @@ help: ## list the targets
 run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with the emulator and the demo page
 	@PORT=$(PORT) $(BIN)/python -m app run
 
-test: check $(CACHE)/machine $(NPM_DONE) ## run every test
+test: check $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## run every test
 	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
 	  $(addprefix --ignore=,$(ALONE))
+	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m "not nightly and not source" --build compiled \
+	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS)
 	$(BIN)/python -m pytest -m "not nightly" --durations 12 $(ALONE)
 
 check: $(CACHE)/development ## format, lint, types, import contracts
@@ -32,10 +40,10 @@ check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(CACHE)/development $(CACHE)/machine $(NPM_DONE) ## measure side by side with other relays
+bench: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## measure side by side with other relays
 	$(BIN)/python -m tests.bench
 
-nightly: $(CACHE)/development $(CACHE)/machine $(NPM_DONE) ## the long runs: soak, fuzz, conformance, images
+nightly: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## the long runs: soak, fuzz, conformance, images
 	$(BIN)/python -m pytest -m nightly --timeout 3600
 
 lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
@@ -62,6 +70,14 @@ $(CACHE)/development: requirements-dev.txt pyproject.toml | $(BIN)/python
 $(CACHE)/machine: tests/apt-packages.txt
 	@tests/machine.sh tests/apt-packages.txt
 	@mkdir -p $(CACHE) && touch $@
+
+$(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
+	@mkdir -p $(COMPILED) && rm -rf $(COMPILED)/tests
+	@find $(COMPILED) -name '*.py' -not -path '*/build/*' -delete
+	@tar --create --exclude node_modules --exclude __pycache__ $(COPIED) | tar --extract --directory $(COMPILED)
+	cd $(COMPILED) && BLACKBOX_RELAY_COMPILE=required \
+	  ../../$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	@touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

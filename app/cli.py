@@ -50,11 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FINE
 
 
+class _Version(argparse.Action):
+    """Says which version this is, and whether its way of a frame is compiled."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from app.wire.build import COMPILED  # noqa: PLC0415 - only this needs it
+
+        build = "compiled" if COMPILED else "not compiled"
+        parser.exit(0, f"{parser.prog} {__version__} ({build})\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blackbox-relay", description="The gateway between browsers and Dasha BlackBox agents."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action=_Version, help="print the version, and the build")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> Any:

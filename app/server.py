@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import uvicorn
 
+from app import __version__
+from app.wire.build import COMPILED
 from app.wire.server import make_protocols
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from app.main import House
+
+log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 2048
 GRACE: Final = 10
@@ -46,6 +51,7 @@ async def serve(house: House, host: str, port: int, internal_port: int | None) -
     loop = asyncio.get_running_loop()
     for signal in (SIGTERM, SIGINT):
         loop.add_signal_handler(signal, on_signal)
+    log.info("serving", version=__version__, compiled=COMPILED, port=port)
     async with asyncio.TaskGroup() as tasks:
         serving = [tasks.create_task(server.serve()) for server in servers]
         waiting = tasks.create_task(stopping.wait())

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
+from app.wire.build import COMPILED
 from tests.support import gateway as processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    import pytest
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Sizes of the long runs."""
+    """What is under test, and sizes of the long runs."""
+    parser.addoption(
+        "--build",
+        choices=("source", "compiled"),
+        default="source",
+        help="how the way of a frame runs: a run of the other build fails",
+    )
     group = parser.getgroup("long runs")
     group.addoption("--cuts", type=int, default=100_000, help="how many sockets are cut")
     group.addoption("--cutting-minutes", type=float, help="stop cutting after so long")
     group.addoption("--rounds", type=int, default=10, help="how often each replica is restarted")
     group.addoption("--seed", type=int, help="of the cuts, as an earlier run printed it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make sure that the build under test is the one that is meant."""
+    meant = config.getoption("--build")
+    if COMPILED is not (meant == "compiled"):
+        raise pytest.UsageError(f"not a {meant} build: see `make test`")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -63,15 +63,17 @@ class BrowserSocket:
         What one read brings behind the frame that ended it all is neither judged nor counted.
         """
         end = self._end
-        if end is None or end.relay.over:
+        if end is None:
             return
         relay = end.relay
+        if relay.over:
+            return
         if not self._count:
             self._arrived = monotonic()
         self._count += 1
-        at = relay.epoch + self._arrived
+        at = end.epoch + self._arrived
         try:
-            actions = relay.session.from_browser(payload, at)
+            actions = end.session.from_browser(payload, at)
             if actions is FORWARD:
                 relay.upstream.send(payload)
             else:
@@ -124,6 +126,8 @@ class BrowserEnd:
 
     def __init__(self, relay: Relay, session_id: str, outbox: int, patience: float) -> None:
         self.relay = relay
+        self.session = relay.session
+        self.epoch = relay.epoch
         self._session_id = session_id
         self._outgoing = relay.session.outgoing
         self._outbox = outbox

@@ -76,6 +76,7 @@ class Relay:
             helpers.metrics.tally,
             helpers.secrets,
         )
+        self.epoch = time() - monotonic()
         self.books = Books(conversation, helpers)
         self.browser = BrowserEnd(self, conversation.id, limits.outbox, limits.patience)
         self.heard_at = monotonic()
@@ -93,7 +94,6 @@ class Relay:
         self._helpers = helpers
         self._limits = limits
         self.listening = helpers.recorder is not None
-        self.epoch = time() - monotonic()
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self._call = WebCall(self.session, self.books, self.now)
         self.over = False  # whether a reason to end is known
@@ -289,14 +289,14 @@ class Relay:
             self._begun(self._initializing)
         if self.session.outgoing.full or self.browser.stalled is not None:
             self._check()
-        self.books.from_upstream.judged.append((arrived, count))
+        self.books.from_upstream.judged += count
 
     def heard_browser(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
         self.heard_at = arrived
         if self.session.outgoing.full or self.browser.stalled is not None:
             self._check()
-        self.books.from_browser.judged.append((arrived, count))
+        self.books.from_browser.judged += count
 
     def _begun(self, initializing: Span) -> None:
         """The vendor said its first words, or left: it took `initialize`, or it refused."""

@@ -26,9 +26,9 @@ class UpstreamEnd:
         "_browser",
         "_count",
         "_gone",
-        "_judge",
         "_paused",
         "_relay",
+        "_session",
         "_socket",
         "slow",
     )
@@ -36,7 +36,7 @@ class UpstreamEnd:
     def __init__(self, relay: Relay) -> None:
         self.slow = False
         self._relay = relay
-        self._judge = relay.session.from_upstream
+        self._session = relay.session
         self._browser = relay.browser
         self._socket: Socket | None = None
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class UpstreamEnd:
             self._at = relay.epoch + arrived
         self._count += 1
         try:
-            actions = self._judge(payload, self._at)
+            actions = self._session.from_upstream(payload, self._at)
             if actions is FORWARD:
                 self._browser.send(payload)
             else:

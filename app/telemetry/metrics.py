@@ -65,23 +65,23 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Latency:
-    """A histogram of seconds that costs a bisection: it is fed on the way of every frame.
+    """A histogram of seconds that costs an addition on the way of a frame.
 
-    `judged` holds what waits to be written: when it arrived (monotonic seconds), how many frames.
+    `judged` counts the frames that wait to be written.
     """
 
     __slots__ = ("_counts", "judged", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * (len(FAST) + 1)
-        self.judged: list[tuple[float, int]] = []
+        self.judged = 0
         self.total = 0.0
 
-    def written(self, now: float) -> None:
-        """Note that all that was judged has been written."""
-        for arrived, frames in self.judged:
-            self.observe(now - arrived, frames)
-        self.judged.clear()
+    def written(self, seconds: float) -> None:
+        """Note that all that was judged has been written, `seconds` after it arrived."""
+        if self.judged:
+            self.observe(seconds, self.judged)
+            self.judged = 0
 
     def observe(self, seconds: float, frames: int) -> None:
         """Note that `frames` frames took so long from their arrival to their write."""
@@ -207,11 +207,11 @@ class Metrics:
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)
 
-    def written(self) -> None:
-        """What the wire had to write has been written: so long took what was judged before."""
-        now = monotonic()
-        self.from_browser.written(now)
-        self.from_upstream.written(now)
+    def written(self, began: float) -> None:
+        """Note that a turn's frames are written; at `began` (monotonic) the first had arrived."""
+        seconds = monotonic() - began
+        self.from_browser.written(seconds)
+        self.from_upstream.written(seconds)
 
     def look_at(
         self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]

@@ -44,13 +44,13 @@ class BrowserSocket(Connection):
     @property
     def waiting(self) -> int:
         """Bytes that wait to be written."""
-        return super().waiting + self._origin.running(self)
+        return self._unwritten() + self._origin.running(self)
 
     def send_text(self, payload: bytes) -> None:
         """Send one text message; one that upstream sent as it came (see `Origin`)."""
         origin = self._origin
         if payload is not origin.payload:
-            super().send_text(payload)
+            Connection.send_text(self, payload)
         elif not self._state:
             origin.run_on(self)
 
@@ -65,7 +65,7 @@ class BrowserSocket(Connection):
     def flush(self) -> None:
         """Write what is corked."""
         self._end_run()
-        super().flush()
+        Connection.flush(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the server go."""

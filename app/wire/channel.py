@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from app.wire.frames import BINARY, TEXT
 from app.wire.nobody import NOBODY
 
 if TYPE_CHECKING:
+    import asyncio
+
     from app.wire.limits import WireLimits
     from app.wire.socket import Receiver
     from app.wire.wiring import Wiring
@@ -17,13 +18,15 @@ OPEN: Final = 0
 CLOSING: Final = 1  # our close is out, the peer's is awaited
 OVER: Final = 2  # nothing more will be delivered; TCP is being wound up
 LOST: Final = 3  # the transport is gone
+_TEXT: Final = TEXT
 _MANY: Final = 64  # pieces: with frames below the next bound, a megabyte or two
 LARGE: Final = 32 * 1024
 
 
-class Channel(asyncio.Protocol):
+class Channel:
     """The half of a `Connection` that knows no rule of the protocol.
 
+    It is an asyncio protocol by its methods, not by its base: compiled, it has a C layout.
     Its state is OPEN → CLOSING → OVER → LOST, with any of them left out.
     """
 
@@ -52,8 +55,7 @@ class Channel(asyncio.Protocol):
     @property
     def waiting(self) -> int:
         """Bytes that were sent and still wait to be written to the kernel, corked ones included."""
-        corked = sum(map(len, self._cork)) if self._cork else 0
-        return self._transport.get_write_buffer_size() + corked
+        return self._unwritten()
 
     def send_text(self, payload: bytes) -> None:
         """Send one text message; corked until the loop's turn ends."""
@@ -63,7 +65,7 @@ class Channel(asyncio.Protocol):
         cork = self._cork
         if not cork:
             self._wiring.cork(self)
-        cork += self._frame(TEXT, payload)
+        cork += self._frame(_TEXT, payload)
         if len(cork) > _MANY or len(payload) > LARGE:
             self.flush()  # so that what is corked is bounded, and back-pressure felt in time
 
@@ -76,7 +78,7 @@ class Channel(asyncio.Protocol):
         """Write what is corked, in one write."""
         cork = self._cork
         if cork:
-            data = b"".join(cork)
+            data = cork[0] if len(cork) == 1 else b"".join(cork)
             cork.clear()  # first: a full transport calls the owner, who may send
             self._transport.write(data)
 
@@ -102,6 +104,10 @@ class Channel(asyncio.Protocol):
         """Pass on that the peer caught up."""
         self._paused_writing = False
         self._owner.writing_resumed()
+
+    def _unwritten(self) -> int:
+        corked = sum(map(len, self._cork)) if self._cork else 0
+        return self._transport.get_write_buffer_size() + corked
 
     def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
         """Make the pieces of a whole frame of this role."""

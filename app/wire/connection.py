@@ -33,8 +33,8 @@ class Connection(Channel):
     wound up.
     """
 
-    is_server: bool
-    leg: str
+    is_server = False
+    leg = ""
 
     __slots__ = (
         "_asked",
@@ -110,8 +110,12 @@ class Connection(Channel):
     # The transport's calls
 
     def data_received(self, data: bytes) -> None:
-        """Take one read, and deliver it; what it leads to is written when the turn ends."""
+        """Take one read; it is delivered when the turn ends, and what it leads to written."""
         self._heard = True
+        self._wiring.arrived(self, data)
+
+    def deliver(self, data: bytes) -> None:
+        """Parse one read, and let the owner hear of it."""
         parser = self._parser
         if parser.stopped:
             self._discard(len(data))
@@ -122,9 +126,7 @@ class Connection(Channel):
         except PeerError as fault:
             self._fail(fault.code, str(fault))
         finally:
-            wiring = self._wiring
-            wiring.origin.release()
-            wiring.delivered()
+            self._wiring.origin.release()
 
     def eof_received(self) -> bool | None:
         """Let the transport close itself: a half-open WebSocket is of no use."""
@@ -132,6 +134,7 @@ class Connection(Channel):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Take note that TCP is gone, however it went."""
+        self._wiring.settle()  # what was read before
         by_peer = self._state == OPEN
         self._state = LOST
         self._clear_deadline()

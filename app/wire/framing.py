@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from app.wire.origin import Origin
 
 _FIN_TEXT: Final = FIN | TEXT
+_MAX_CONTROL: Final = MAX_CONTROL
 _OPCODES: Final = frozenset((CONT, TEXT, BINARY, CLOSE, PING, PONG))
 _Utf8 = getincrementaldecoder("utf-8")
 
@@ -129,6 +130,7 @@ class Parser:
                 return
             data = bytes(held)
             self._held = None
+        octets = data  # compiled, the address of its first byte
         position = 0
         end = len(data)
         stretched = -1  # where a frame began whose header is longer than need be
@@ -143,17 +145,17 @@ class Parser:
             if start > end:
                 self._hold(data, position, start)
                 return
-            head = data[position]
+            head = octets[position]
             # The right mask bit becomes 0, so that the usual case is one comparison.
-            size = data[position + 1] ^ masked
-            if size > MAX_CONTROL:
+            size = octets[position + 1] ^ masked
+            if size > _MAX_CONTROL:
                 if size == 126:  # noqa: PLR2004 - RFC 6455 §5.2
                     start = position + 4
                     if start > end:
                         self._hold(data, position, start)
                         return
-                    size = data[position + 2] << 8 | data[position + 3]
-                    if size <= MAX_CONTROL:
+                    size = octets[position + 2] << 8 | octets[position + 3]
+                    if size <= _MAX_CONTROL:
                         stretched = position
                 elif size == 127:  # noqa: PLR2004
                     start = position + 10
@@ -218,7 +220,7 @@ class Parser:
         if opcode & 0x08:
             if size > MAX_CONTROL or not head & FIN:
                 raise PeerError(PROTOCOL_ERROR, "control frame too long or in fragments")
-        elif size + self._size > self._max_message:
+        elif size > self._max_message - self._size:
             raise PeerError(TOO_LARGE, "message too large")
         if head & RESERVED:
             raise PeerError(PROTOCOL_ERROR, "reserved bit set")

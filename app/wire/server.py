@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -227,7 +227,7 @@ class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
         if lost:
             socket.connection_lost(None)
         else:
-            transport.set_protocol(socket)
+            transport.set_protocol(cast("asyncio.Protocol", socket))
         return socket
 
     def _opened(self) -> bool:

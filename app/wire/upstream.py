@@ -15,9 +15,7 @@ from websockets.http11 import Response
 from websockets.uri import WebSocketURI
 
 from app.errors import RelayError
-from app.wire.connection import Connection
-from app.wire.frames import masked_header
-from app.wire.masking import apply_mask
+from app.wire.vendor import UpstreamSocket
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -105,19 +103,6 @@ async def dial(
     raise DialError(failure)
 
 
-class UpstreamSocket(Connection):
-    """A connection to upstream: what goes is masked, what comes is not (RFC 6455 §5.1)."""
-
-    is_server = False
-    leg = "upstream"
-
-    __slots__ = ()
-
-    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
-        key = next(self._wiring.masks)
-        return masked_header(opcode, len(payload)), key, apply_mask(payload, key)
-
-
 class _Handshake(asyncio.Protocol):
     """One opening handshake (RFC 6455 §4.1) on a transport."""
 
@@ -167,7 +152,7 @@ class _Handshake(asyncio.Protocol):
         if self._websockets.handshake_exc is not None or not isinstance(answers[0], Response):
             raise DialError(DialFailure.BAD_HANDSHAKE)
         connection = connect(transport, early)
-        transport.set_protocol(connection)
+        transport.set_protocol(cast("asyncio.Protocol", connection))
         self._transport = None
         return connection
 

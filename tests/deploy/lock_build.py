@@ -1,4 +1,4 @@
-"""What builds the wheel inside the image: hatchling and its needs, from requirements-dev.txt.
+"""What builds the wheel inside the image: setuptools and Cython, from requirements-dev.txt.
 
 `python -m tests.deploy.lock_build` writes deploy/requirements-build.txt anew, after a new lock.
 """
@@ -25,7 +25,7 @@ def main() -> None:
 def wanted() -> str:
     """Return what the file should hold."""
     needed: set[str] = set()
-    waiting = ["hatchling"]
+    waiting = ["setuptools", "cython"]
     while waiting:
         name = waiting.pop().lower().replace("_", "-")
         if name in needed:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.gateway import ROOT, clean_environment
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.source]
 
 MODULES = sorted(
     path.stem for path in (ROOT / "app" / "protocol").glob("*.py") if path.stem != "__init__"

@@ -249,7 +249,7 @@ async def test_crash_while_a_frame_passes_ends_this_session_alone(
     async with Stage(native=False) as broken, Stage(native=False) as sound:
         await broken.live()
         await sound.live()
-        monkeypatch.setattr(broken.relay, "carry_out", bug)
+        monkeypatch.setattr(broken.relay.books, "tool_settled", bug)
         broken.vendor.say({"type": "websocketToolRequest", "content": {"id": "1"}})
         await broken.over()
         assert broken.browser.ended == (1011, "internal_error")

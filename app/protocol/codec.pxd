@@ -1,0 +1,9 @@
+cimport cython
+
+
+cpdef dict decode(bytes payload)
+
+@cython.locals(frame=dict)
+cpdef dict decode_strictly(bytes payload)
+
+cdef bint _flat(dict frame)

@@ -1,0 +1,9 @@
+cimport cython
+
+cdef class TokenBucket:
+    cdef double _due
+    cdef double _interval
+    cdef double _tolerance
+
+    @cython.locals(due=double)
+    cpdef bint allows(self, double now)

@@ -1,0 +1,6 @@
+cimport cython
+
+cpdef judge(dict frame)
+cpdef response_id(dict frame)
+@cython.locals(untimed=bint, unchannelled=bint)
+cpdef missing(dict frame, double now)

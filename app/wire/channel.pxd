@@ -1,0 +1,22 @@
+from app.wire.wiring cimport Wiring
+
+cdef int _TEXT
+cdef Py_ssize_t _MANY
+
+cdef class Channel:
+    cdef list _cork
+    cdef bint _heard
+    cdef object _owner
+    cdef bint _paused_writing
+    cdef bint _reading
+    cdef int _state
+    cdef object _transport
+    cdef Wiring _wiring
+
+    cpdef send_text(self, bytes payload)
+    cpdef flush(self)
+    cpdef pause_reading(self)
+    cpdef resume_reading(self)
+    cpdef _unwritten(self)
+    cpdef _frame(self, int opcode, bytes payload)
+    cpdef _write(self, int opcode, bytes payload)

@@ -1,0 +1,2 @@
+cpdef bytes header(int opcode, Py_ssize_t size)
+cpdef bytes masked_header(int opcode, Py_ssize_t size)

@@ -1,0 +1,20 @@
+"""A socket to upstream, once `dial` has opened it."""
+
+from __future__ import annotations
+
+from app.wire.connection import Connection
+from app.wire.frames import masked_header
+from app.wire.masking import apply_mask
+
+
+class UpstreamSocket(Connection):
+    """A connection to upstream: what goes is masked, what comes is not (RFC 6455 §5.1)."""
+
+    is_server = False
+    leg = "upstream"
+
+    __slots__ = ()
+
+    def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
+        key = next(self._wiring.masks)
+        return masked_header(opcode, len(payload)), key, apply_mask(payload, key)

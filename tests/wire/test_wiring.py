@@ -1,0 +1,99 @@
+"""A turn: what was read is delivered, then written; one socket's fault is its own alone."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+import structlog
+
+from app.wire.wiring import Wiring
+
+
+class Socket:
+    """Notes in `notes`, which sockets share, what it is told; `fails` is where it breaks."""
+
+    def __init__(self, name: str, wiring: Wiring, notes: list[str], fails: str = "") -> None:
+        self.name, self.wiring, self.notes, self.fails = name, wiring, notes, fails
+
+    def deliver(self, data: bytes) -> None:
+        self._note(f"deliver {data.decode()}")
+        self.wiring.cork(self)
+
+    def flush(self) -> None:
+        self._note("flush")
+
+    def abort(self) -> None:
+        self._note("abort")
+
+    def _note(self, what: str) -> None:
+        self.notes.append(f"{self.name}: {what}")
+        if what.split(maxsplit=1)[0] == self.fails:
+            raise ZeroDivisionError("boom")
+
+
+async def test_a_turn_delivers_all_that_was_read_and_then_writes_it() -> None:
+    notes: list[str] = []
+    wiring = Wiring(written=lambda _: notes.append("written"))
+    a, b = Socket("a", wiring, notes), Socket("b", wiring, notes)
+    wiring.arrived(a, b"1")
+    wiring.arrived(b, b"2")
+    wiring.arrived(a, b"3")
+    assert notes == []
+    await asyncio.sleep(0)
+    delivered = ["a: deliver 1", "b: deliver 2", "a: deliver 3"]
+    assert notes == [*delivered, "a: flush", "b: flush", "a: flush", "written"]
+
+
+@pytest.mark.parametrize(("many", "size"), [(64, 1), (2, 200_000)])
+async def test_much_that_was_read_is_delivered_and_written_at_once(many: int, size: int) -> None:
+    notes: list[str] = []
+    wiring = Wiring()
+    socket = Socket("a", wiring, notes)
+    for number in range(many):
+        assert notes == [], number
+        wiring.arrived(socket, b"x" * size)
+    assert [note[:10] for note in notes] == ["a: deliver"] * many + ["a: flush"] * many
+
+
+async def test_the_time_of_a_turn_runs_from_its_first_read() -> None:
+    told: list[float] = []
+    wiring = Wiring(written=told.append)
+    before = monotonic()
+    wiring.arrived(Socket("a", wiring, []), b"1")
+    after = monotonic()
+    await asyncio.sleep(0)
+    assert before <= told[0] <= after
+
+
+async def test_a_socket_that_fails_to_read_is_dropped_and_no_other_suffers() -> None:
+    notes: list[str] = []
+    wiring = Wiring()
+    with structlog.testing.capture_logs() as logs:
+        wiring.arrived(Socket("a", wiring, notes, fails="deliver"), b"1")
+        wiring.arrived(Socket("b", wiring, notes), b"2")
+        await asyncio.sleep(0)
+    assert notes == ["a: deliver 1", "a: abort", "b: deliver 2", "b: flush"]
+    failed = {"event": "read_failed", "error": "ZeroDivisionError", "log_level": "error"}
+    assert logs == [failed]
+
+
+async def test_a_socket_that_fails_to_write_keeps_no_other_from_writing() -> None:
+    notes: list[str] = []
+    wiring = Wiring()
+    with structlog.testing.capture_logs() as logs:
+        wiring.cork(Socket("a", wiring, notes, fails="flush"))
+        wiring.cork(Socket("b", wiring, notes))
+        await asyncio.sleep(0)
+    assert notes == ["a: flush", "b: flush"]
+    failed = {"event": "write_failed", "error": "ZeroDivisionError", "log_level": "error"}
+    assert logs == [failed]
+
+
+async def test_what_was_read_is_delivered_before_a_loss_is_told() -> None:
+    notes: list[str] = []
+    wiring = Wiring()
+    wiring.arrived(Socket("a", wiring, notes), b"last words")
+    wiring.settle()
+    assert notes == ["a: deliver last words"]
