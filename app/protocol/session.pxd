@@ -5,6 +5,7 @@ from app.protocol.limits cimport TokenBucket
 from app.protocol.replay cimport ReplayBuffer
 from app.protocol.tally cimport Count as Counted
 
+@cython.locals(known=frozenset)
 cpdef bint enveloped(dict frame)
 
 cdef class Session:

@@ -76,8 +76,9 @@ CLOSED, FINISHED, LIVE, WAITING = Phase.CLOSED, Phase.FINISHED, Phase.LIVE, Phas
 
 def enveloped(frame: dict[str, Any]) -> bool:
     """Tell whether a frame has no member but those that the vendor is known to send."""
+    known = ENVELOPE
     for key in frame:  # noqa: SIM110 - compiled, a loop is quicker than a generator or a view
-        if key not in ENVELOPE:
+        if key not in known:
             return False
     return True
 

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from os import urandom
+from typing import Final
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # websockets built without its C extension
     from websockets.utils import apply_mask
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["MaskKeys", "apply_mask"]
 
-__all__ = ["apply_mask", "mask_keys"]
-
-_POOL = 4096
+_POOL: Final = 4096
 
 
-def mask_keys() -> Iterator[bytes]:
-    """Yield masking keys for ever, from the kernel's generator, a page of them at a time.
+class MaskKeys:
+    """Masking keys from the kernel's generator, a page of them at a time.
 
     A key must be unpredictable (RFC 6455 §10.3): each is used once, and comes from a source of
     strong entropy. A system call per frame would cost more than the rest of sending it.
     """
-    while True:
-        pool = os.urandom(_POOL)
-        for start in range(0, _POOL, 4):
-            yield pool[start : start + 4]
+
+    __slots__ = ("_at", "_pool")
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = _POOL
+
+    def take(self) -> bytes:
+        """Take the next key: four bytes."""
+        at = self._at
+        if at >= _POOL:
+            self._pool = urandom(_POOL)
+            at = 0
+        self._at = at + 4
+        return self._pool[at : at + 4]

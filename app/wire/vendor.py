@@ -16,5 +16,5 @@ class UpstreamSocket(Connection):
     __slots__ = ()
 
     def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
-        key = next(self._wiring.masks)
+        key = self._wiring.masks.take()
         return masked_header(opcode, len(payload)), key, apply_mask(payload, key)

@@ -1,3 +1,4 @@
+from app.wire.masking cimport MaskKeys
 from app.wire.origin cimport Origin
 
 cdef Py_ssize_t _MANY
@@ -5,7 +6,7 @@ cdef Py_ssize_t _LARGE
 
 cdef class Wiring:
     cdef public object wheel
-    cdef public object masks
+    cdef public MaskKeys masks
     cdef public Origin origin
     cdef public object written
     cdef list _corked

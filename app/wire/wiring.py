@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app.wire.masking import mask_keys
+from app.wire.masking import MaskKeys
 from app.wire.origin import Origin
 from app.wire.wheel import Wheel
 
@@ -70,7 +70,7 @@ class Wiring:
         self, *, tick: float = 0.05, written: Callable[[float], None] | None = None
     ) -> None:
         self.wheel = Wheel(tick)
-        self.masks = mask_keys()
+        self.masks = MaskKeys()
         self.origin = Origin()
         self.written = written
         self._read: list[tuple[Reading, bytes]] = []
