@@ -16,7 +16,8 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 SHELL ["/bin/sh", "-eu", "-c"]
 WORKDIR /src
-# The way of a frame is compiled; the compiler stays in this stage.
+# The way of a frame is compiled; the compiler stays in this stage, so its version is Debian's matter.
+# hadolint ignore=DL3008
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*

@@ -256,7 +256,7 @@ class _Hot(Collector):
         )
         latency = HistogramMetricFamily(
             "relay_latency_seconds",
-            "From a frame's arrival to its write.",
+            "From the first arrival in a turn of the loop to its last write, for each of its frames.",
             labels=LABELS["relay_latency_seconds"],
         )
         tally = self._metrics.tally

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 RELAYS: Final = HERE / "relays"
 ROOT: Final = HERE.parents[1]
+# As in a wheel: the way of a frame is compiled there.
+COMPILED: Final = ROOT / ".cache" / "compiled"
 VENDOR_PATH: Final = "/api/v1/ws/dev?authorization=bench-key"
 JWT_SECRET: Final = "a-secret-of-the-benchmark-and-nothing-else"
 
@@ -123,10 +125,12 @@ def fastapi(wiring: Wiring) -> Launch:
     return Launch(argv, {"UPSTREAM": wiring.url + VENDOR_PATH, **_trust(wiring)})
 
 
-def gateway(**extra: str) -> Callable[[Wiring], Launch]:
+def gateway(code: Path = COMPILED, **extra: str) -> Callable[[Wiring], Launch]:
     """Ours, as an operator starts it: every check on, the limits that one machine would hit up."""
 
     def launch(wiring: Wiring) -> Launch:
+        if not (code / "app").is_dir():
+            raise Fault(f"{code.relative_to(ROOT)} is missing: `make bench` builds it")
         env = {
             "RELAY_HOST": "127.0.0.1",
             "RELAY_PORT": str(wiring.port),
@@ -141,7 +145,8 @@ def gateway(**extra: str) -> Callable[[Wiring], Launch]:
             "RELAY_FRAME_BURST": "1000000",
             "RELAY_DRAIN_DELAY": "0",
             "RELAY_DRAIN_TIMEOUT": "2",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(code),
+            "PYTHONSAFEPATH": "1",
             **_trust(wiring),
             **extra,
         }
@@ -162,6 +167,9 @@ def all_peers() -> tuple[Peer, ...]:
         Peer("haproxy", "HAProxy", haproxy),
         ours,
         replace(ours, name="gateway-resume", title="Blackbox Relay, resume", browser=resuming),
+        replace(
+            ours, name="gateway-source", title="Blackbox Relay, not compiled", launch=gateway(ROOT)
+        ),
         Peer("node", "Node ws", node_ws),
         Peer("aiohttp-uvloop", "aiohttp, uvloop", aiohttp("uvloop")),
         Peer("aiohttp", "aiohttp, asyncio", aiohttp("asyncio")),

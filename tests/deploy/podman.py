@@ -149,6 +149,7 @@ def _add_python(root: Path) -> None:
     shutil.copy(prefix / "bin" / "python3.12", root / "usr/local/bin")
     for library in (prefix / "lib").glob("libpython3*"):
         shutil.copy(library, root / "usr/local/lib", follow_symlinks=False)
+    shutil.copytree(prefix / "include" / "python3.12", root / "usr/local/include/python3.12")
     shutil.copytree(
         prefix / "lib" / "python3.12", root / "usr/local/lib/python3.12",
         ignore=left_out, symlinks=True,

@@ -91,6 +91,10 @@ def test_nothing_that_builds_is_in_what_runs(engine: Podman) -> None:
     assert ".cache/pip" not in listed
 
 
+def test_the_way_of_a_frame_is_compiled(engine: Podman) -> None:
+    assert inside(engine, "blackbox-relay --version").endswith(" (compiled)")
+
+
 def test_it_is_nobody_who_runs(engine: Podman) -> None:
     assert inside(engine, "id").startswith("uid=10001(relay) gid=10001(relay)")
     assert engine("image", "inspect", "--format", "{{.Config.User}}", IMAGE) == "10001:10001"
