@@ -256,7 +256,7 @@ class _Hot(Collector):
         )
         latency = HistogramMetricFamily(
             "relay_latency_seconds",
-            "From the first arrival in a turn of the loop to its last write, for each of its frames.",
+            "From the first arrival in a turn of the loop to its last write, for each frame in it.",
             labels=LABELS["relay_latency_seconds"],
         )
         tally = self._metrics.tally
