@@ -28,13 +28,14 @@ class Wheel:
     that runs when the first deadline is set, and only while there is a deadline.
     """
 
-    __slots__ = ("_handle", "_order", "_slots", "_spread", "_tick", "_turned")
+    __slots__ = ("_handle", "_loop", "_order", "_slots", "_spread", "_tick", "_turned")
 
     def __init__(self, tick: float = 0.05) -> None:
         self._tick = tick
         self._slots: dict[int, set[Timed]] = {}
         self._order: list[int] = []
         self._handle: TimerHandle | None = None
+        self._loop: AbstractEventLoop | None = None
         self._spread = 0.0
         self._turned = 0  # the last slot that fell due
 
@@ -43,7 +44,9 @@ class Wheel:
 
     def add(self, timed: Timed, delay: float) -> int:
         """Call `timed` after `delay` seconds. Returns the slot, by which it is removed."""
-        loop = get_running_loop()
+        if self._loop is None:
+            self._loop = get_running_loop()  # once: Python 3.11 asks the kernel each time
+        loop = self._loop
         slot = max(int((loop.time() + delay) / self._tick), self._turned + 1)
         waiting = self._slots.get(slot)
         if waiting is not None:

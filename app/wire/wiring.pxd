@@ -14,6 +14,7 @@ cdef class Wiring:
     cdef Py_ssize_t _size
     cdef bint _due
     cdef double _began
+    cdef object _loop
     cdef dict _said
 
     cpdef cork(self, socket)

@@ -57,6 +57,7 @@ class Wiring:
         "_began",
         "_corked",
         "_due",
+        "_loop",
         "_read",
         "_said",
         "_size",
@@ -78,6 +79,7 @@ class Wiring:
         self._corked: list[Corked] = []
         self._due = False
         self._began = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def arrived(self, socket: Reading, data: bytes) -> None:
@@ -114,7 +116,9 @@ class Wiring:
     def _begin_turn(self) -> None:
         self._due = True
         self._began = monotonic()
-        asyncio.get_running_loop().call_soon(self._end_turn)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # once: Python 3.11 asks the kernel each time
+        self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         try:
