@@ -45,6 +45,7 @@ bench: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## measure side by side w
 
 nightly: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## the long runs: soak, fuzz, conformance, images
 	$(BIN)/python -m pytest -m nightly --timeout 3600
+	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m nightly --timeout 3600 --build compiled $(BOTH_WAYS)
 
 lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
 	tests/lock.sh $(BIN)
@@ -72,8 +73,8 @@ $(CACHE)/machine: tests/apt-packages.txt
 	@mkdir -p $(CACHE) && touch $@
 
 $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
-	@mkdir -p $(COMPILED) && rm -rf $(COMPILED)/tests
-	@find $(COMPILED) -name '*.py' -not -path '*/build/*' -delete
+	@mkdir -p $(COMPILED) && rm -rf $(COMPILED)/tests && ln -sfn .. $(COMPILED)/.cache
+	@if [ -d $(COMPILED)/app ]; then find $(COMPILED)/app -name '*.py' -delete; fi
 	@tar --create --exclude node_modules --exclude __pycache__ $(COPIED) | tar --extract --directory $(COMPILED)
 	cd $(COMPILED) && BLACKBOX_RELAY_COMPILE=required \
 	  ../../$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2

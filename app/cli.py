@@ -60,7 +60,8 @@ class _Version(argparse.Action):
         from app.wire.build import COMPILED  # noqa: PLC0415 - only this needs it
 
         build = "compiled" if COMPILED else "not compiled"
-        parser.exit(0, f"{parser.prog} {__version__} ({build})\n")
+        print(f"{parser.prog} {__version__} ({build})")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
