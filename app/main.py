@@ -225,6 +225,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
     guarded = [Depends(tokens)]
     public.include_router(connect.routes(doorkeeper))
+    public.add_middleware(connect.ShortWay, doorkeeper=doorkeeper)
     public.include_router(health.health_routes(gateway, state, metrics, built.probe))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
