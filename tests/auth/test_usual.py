@@ -76,7 +76,7 @@ def test_a_usual_token_gives_the_claims_that_pyjwt_gives(more: dict[str, Any]) -
     assert usual(token) == by_pyjwt(token) == {**SOUND, **more}
 
 
-ODD = {
+ODD: dict[str, dict[str, Any]] = {
     "expired": {"exp": NOW - 600},
     "never": {"exp": None},
     "text": {"exp": str(NOW + 600)},
