@@ -10,7 +10,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import is_ssl
 
 from app.wire.cycle import LaneWebSocketProtocol
 from app.wire.opening import Unacceptable, fault, judge
@@ -46,8 +48,16 @@ class LaneHttpProtocol(HttpToolsProtocol):
     _head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first request its time."""
-        super().connection_made(transport)
+        """Give the first request its time.
+
+        uvicorn's asks the kernel five times for the two addresses that the transport knows.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -138,3 +148,9 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if self._slot != NEVER:
             self.wiring.wheel.remove(self, self._slot)
             self._slot = NEVER
+
+
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """Host and port, of IPv4 as of IPv6; None where there is no such thing."""
+    known = transport.get_extra_info(name)
+    return (str(known[0]), int(known[1])) if isinstance(known, tuple) else None
