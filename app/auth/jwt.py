@@ -128,9 +128,12 @@ class Jwt:
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise jwt.InvalidAlgorithmError
         key = await self._key(algorithm, header.get("kid"))
-        prepared = key.key if isinstance(key, jwt.PyJWK) else self._prepared.get(algorithm)
+        known = self._known[algorithm]
+        prepared = self._prepared.get(algorithm)
+        if isinstance(key, jwt.PyJWK):
+            prepared = None if known.check_key_length(key.key) else key.key
         if prepared is not None:
-            usual = self._usual.claims(token, header, self._known[algorithm], prepared)
+            usual = self._usual.claims(token, header, known, prepared)
             if usual is not None:
                 return usual
         return jwt.decode(
@@ -160,15 +163,15 @@ class Jwt:
     def _prepare(self) -> dict[str, Any]:
         """Prepare keys by algorithm, which PyJWT does with every token.
 
-        One that cannot be prepared is left to PyJWT: it refuses every token, and says why.
+        Those that cannot be prepared, or are short, are left to it: it refuses or warns.
         """
-        prepared: dict[str, Any] = {}
+        keys = dict(self._public)
         if self._keys.secret is not None:
             secret = self._keys.secret.get_secret_value()
             for name in self._algorithms & SYMMETRIC:
                 with suppress(jwt.PyJWTError, ValueError, TypeError):
-                    prepared[name] = self._known[name].prepare_key(secret)
-        return prepared | self._public
+                    keys[name] = self._known[name].prepare_key(secret)
+        return {n: key for n, key in keys.items() if not self._known[n].check_key_length(key)}
 
 
 def _header(token: str) -> dict[str, Any]:

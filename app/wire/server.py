@@ -46,6 +46,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
 
     _slot = NEVER
     _head = 0
+    _switches: bool | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request its time.
@@ -87,6 +88,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock of this request, if it is not the connection's first."""
         super().on_message_begin()
+        self._switches = None
         self._head = max(self._head, 0)
         if self._slot == NEVER:
             self._start_clock()
@@ -100,6 +102,12 @@ class LaneHttpProtocol(HttpToolsProtocol):
         """Stop the clock: the request is here."""
         self._stop_clock()
         super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        """Tell whether a WebSocket is asked for; uvicorn wants to know three times."""
+        if self._switches is None:
+            self._switches = super()._should_upgrade()
+        return self._switches
 
     def _upgrade(self, early: bytes) -> None:
         """Hand over to the WebSocket protocol, and let go of what this one holds.
