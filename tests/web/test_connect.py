@@ -52,7 +52,7 @@ async def test_short_way_is_that_of_the_routes(path: str) -> None:
         for match, child in [route.matches(dict(scope))]
         if match.value
     ][:1]
-    if path.endswith("\n"):
+    if path == "/ws\n":
         expected = []  # Starlette's patterns let one through; the layers may say so
     assert await led(scope) == (expected, not expected)
 
