@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jwt.algorithms import Algorithm
 
 _COMPACT: Final = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _PARAMETERS: Final = frozenset(("alg", "typ", "kid"))
 _FAR: Final = 2**53
 
@@ -88,5 +89,6 @@ def _is_text(mapping: Mapping[str, Any], name: str) -> bool:
 
 def _decoded(part: bytes) -> bytes | None:
     """Decode base64url without padding, written the one way that it can be (RFC 4648 §3.5)."""
-    decoded = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-    return decoded if urlsafe_b64encode(decoded).rstrip(b"=") == part else None
+    standard = part.translate(_STANDARD)
+    decoded = a2b_base64(standard + b"==")
+    return decoded if b2a_base64(decoded, newline=False).rstrip(b"=") == standard else None
