@@ -54,7 +54,7 @@ LEVELS: Final = {
 HEX: Final = re.compile(r"%[0-9A-F]{2}")
 # Nothing of the above can stand in such a text: no "=", "%", "/", "+", no blank, no dot.
 PLAIN: Final = re.compile(r"[A-Za-z0-9_:\-]{0,256}")
-UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Redactor:
@@ -135,7 +135,11 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
     logging.getLogger("app").setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     structlog.configure(
-        processors=[_drop_below_level, *shared, _redacting(redactor, sound=OURS), renderer],
+        processors=[
+            _drop_below_level,
+            *shared,
+            _always(_redacting(redactor, sound=OURS), renderer),
+        ],
         logger_factory=_Factory(handler),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -159,6 +163,21 @@ def _redacting(
         return event
 
     return redact
+
+
+def _always(
+    redact: structlog.typing.Processor, renderer: structlog.typing.Processor
+) -> structlog.typing.Processor:
+    """Redact and render, whatever a caller gave: who logs never hears of what cannot be shown."""
+
+    def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+        try:
+            return renderer(logger, method, redact(logger, method, event))  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001 - foreign objects say here how they are to be shown
+            ours = {name: value for name, value in event.items() if name in OURS}
+            return renderer(logger, method, {**ours, "event": "unprintable"})
+
+    return render
 
 
 class _Factory:
