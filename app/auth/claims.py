@@ -47,8 +47,9 @@ def principal_from(
 
 def _first(claims: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, Any]:
     for name in names:
-        if claims.get(name) is not None:
-            return name, claims[name]
+        value = claims.get(name)
+        if value is not None:
+            return name, value
     return names[0], None
 
 

@@ -91,8 +91,10 @@ class Connecting:
     @property
     def subprotocols(self) -> tuple[str, ...]:
         """The offered subprotocols; one of them may hold a credential."""
-        offered = self.headers.get("sec-websocket-protocol", "").split(",")
-        return tuple(filter(None, (name.strip() for name in offered)))
+        offered = self.headers.get("sec-websocket-protocol")
+        if offered is None:
+            return ()
+        return tuple(filter(None, (name.strip() for name in offered.split(","))))
 
     @property
     def credential(self) -> Credential | None:
@@ -111,15 +113,20 @@ class Connecting:
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Read an ASGI scope's headers: names in lower case, repeated ones joined (RFC 9110 §5.3)."""
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+    read = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+    joined = dict(read)
+    if len(joined) == len(read):
+        return joined
+    joined.clear()
+    for name, value in read:
         separator = "; " if name == "cookie" else ", "
         joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
     return joined
 
 
 def _fields(query: bytes) -> dict[str, str]:
+    if not query:
+        return {}
     try:
         pairs = parse_qsl(
             query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from app.relay.conversation import Collaborators, Conversation
     from app.wire.socket import Closed
 
+log = structlog.get_logger(__name__)
+
 ODDITIES = frozenset(
     (
         "malformed_upstream",
@@ -43,9 +45,7 @@ class Books:
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger that puts the session's id on every line."""
-        bound: structlog.stdlib.BoundLogger = structlog.get_logger(__name__).bind(
-            session=self._conversation.id
-        )
+        bound: structlog.stdlib.BoundLogger = log.bind(session=self._conversation.id)
         return bound
 
     def started(self, opening: Opening) -> None:

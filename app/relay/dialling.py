@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.errors import RelayError, UpstreamError
 from app.protocol.closing import UPSTREAM_FAILED, UPSTREAM_TIMEOUT
-from app.wire.upstream import DialError, DialFailure, dial
+from app.wire.upstream import Destination, DialError, DialFailure, dial
 
 if TYPE_CHECKING:
     import ssl
@@ -61,7 +61,11 @@ class Endpoint:
 
     async def url(self) -> SecretStr:
         """The URL to dial, the credential in its query."""
-        secret = (await self.credential.current()).get_secret_value()
+        return self.url_with(await self.credential.current())
+
+    def url_with(self, credential: SecretStr) -> SecretStr:
+        """The URL to dial with a credential."""
+        secret = credential.get_secret_value()
         parts = urlsplit(self.base)
         path = parts.path.rstrip("/") + self.path
         query = f"{self.parameter}={quote(secret, safe='')}"
@@ -117,6 +121,7 @@ class Dialer:
         self._tls = tls
         self._metrics = metrics
         self._circuit = circuit
+        self._destinations: dict[str, tuple[SecretStr, Destination]] = {}  # by agent
 
     async def __call__(self, profile: Profile) -> Socket:
         """Open the vendor's socket for an agent. Raises `UpstreamError`."""
@@ -125,9 +130,8 @@ class Dialer:
         begun = monotonic()
         endpoint = self._endpoints[profile.name]
         try:
-            url = await endpoint.url()
             socket = await dial(
-                url,
+                await self._destination(profile.name, endpoint),
                 limits=self._limits,
                 timeout=self._timeout,
                 ssl=self._tls if endpoint.base.startswith("wss") else None,
@@ -139,6 +143,16 @@ class Dialer:
             raise self._failed(profile, "no_credential", failed) from None
         self._metrics.upstream_connect_seconds.observe(monotonic() - begun)
         return socket
+
+    async def _destination(self, agent: str, endpoint: Endpoint) -> Destination:
+        """Take an endpoint's URL apart, unless that is done: a credential is seldom renewed."""
+        credential = await endpoint.credential.current()
+        known = self._destinations.get(agent)
+        if known is not None and known[0] is credential:
+            return known[1]
+        destination = Destination(endpoint.url_with(credential))
+        self._destinations[agent] = (credential, destination)
+        return destination
 
     def _failed(self, profile: Profile, kind: str, failed: RelayError) -> UpstreamError:
         """Count and log a failure, with what an operator can do about it."""

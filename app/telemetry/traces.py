@@ -70,16 +70,17 @@ class Trace:
 
 
 class Untraced(Trace):
-    """The trace of a session where nothing is traced: costs nothing."""
+    """The trace of every session where nothing is traced: costs nothing."""
 
-    __slots__ = ()
+    __slots__ = ("_nothing",)
 
     def __init__(self) -> None:
         self._span = INVALID_SPAN
+        self._nothing = nullcontext()
 
     def part(self, name: str, **attributes: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Time nothing."""
-        return nullcontext()
+        return self._nothing
 
     def begin(self, name: str, **attributes: str) -> Span:  # noqa: ARG002
         """Begin nothing."""
@@ -100,11 +101,12 @@ class Traces:
 
     def __init__(self, tracer: Tracer | None, close: Callable[[], None]) -> None:
         self._tracer = tracer
+        self._untraced = Untraced()
         self.close = close
 
     def begin(self) -> Trace:
         """Begin the trace of a request that may become a session."""
-        return Untraced() if self._tracer is None else Trace(self._tracer)
+        return self._untraced if self._tracer is None else Trace(self._tracer)
 
 
 def inject(headers: MutableMapping[str, str]) -> None:

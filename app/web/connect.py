@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from time import time
 from typing import Final
 
 import structlog
 from fastapi import APIRouter, WebSocket
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from app.auth.authenticator import Authenticator
@@ -25,13 +27,16 @@ from app.replicas import Replicas
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import Trace, Traces
 from app.web.problems import Problem, refused
-from app.wire.lane import Taken, take
+from app.wire.lane import Taken, accept
 from app.wire.limits import WireLimits
 
 log = structlog.get_logger(__name__)
 
 SUBPROTOCOL: Final = "blackbox-relay.v1"
 VENDOR_PATH: Final = "/api/v1/ws/webCall"
+PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
+# The same, for the short way.
+PATH: Final = re.compile(rf"/ws(?:/(?P<agent>[^/]+))?|{VENDOR_PATH}")
 DEFAULT_AGENT: Final = "default"
 MAX_DIGITS: Final = 15
 
@@ -165,8 +170,8 @@ class Doorkeeper:
         await socket.run()
 
     async def _accept(self, websocket: WebSocket, request: Connecting) -> Taken:
-        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None)
-        return take(websocket, self._limits)
+        chosen = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
+        return await accept(websocket, chosen, self._limits)
 
     def _count(self, reason: str) -> None:
         self._metrics.refusals_total.labels(reason).inc()
@@ -186,6 +191,27 @@ def routes(doorkeeper: Doorkeeper) -> APIRouter:
         await doorkeeper.welcome(websocket, websocket.path_params.get("agent"))
 
     # Starlette's own routes: nothing is injected here, and to find that out takes its time.
-    for path in ("/ws", VENDOR_PATH, "/ws/{agent}"):
+    for path in PATHS:
         router.add_websocket_route(path, connect)
     return router
+
+
+class ShortWay:
+    """Middleware that leads a WebSocket which `routes` would find past the layers further in.
+
+    They do nothing for it: the doorkeeper raises none of Starlette's exceptions, opens no file
+    and has no dependencies. Where FastAPI's own telemetry is on, it is shown the whole way.
+    """
+
+    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:
+        self._layers = app
+        self._doorkeeper = doorkeeper
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an ASGI scope."""
+        if scope["type"] == "websocket" and "fastapi.telemetry" not in scope:
+            path = PATH.fullmatch(scope["path"])
+            if path is not None:
+                await self._doorkeeper.welcome(WebSocket(scope, receive, send), path["agent"])
+                return
+        await self._layers(scope, receive, send)

@@ -29,9 +29,30 @@ class Taken(Socket, Protocol):
 class Lane(Protocol):
     """What the server offers in `scope["extensions"]["blackbox.lane"]`."""
 
+    def accept(self, subprotocol: str | None) -> Taken:
+        """Answer the handshake, and detach the connection from ASGI.
+
+        Raises OSError when the browser has gone.
+        """
+        ...
+
     def take(self) -> Taken:
         """Detach the connection from ASGI."""
         ...
+
+
+async def accept(
+    websocket: WebSocket, subprotocol: str | None = None, limits: WireLimits | None = None
+) -> Taken:
+    """Accept a WebSocket that nobody has answered yet and take its data phase; then `await run()`.
+
+    Raises OSError, RuntimeError or Starlette's WebSocketDisconnect when the browser has gone.
+    """
+    lane: Lane | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+    if lane is not None:
+        return lane.accept(subprotocol)
+    await websocket.accept(subprotocol)
+    return take(websocket, limits)
 
 
 def take(websocket: WebSocket, limits: WireLimits | None = None) -> Taken:

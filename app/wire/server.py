@@ -1,38 +1,28 @@
 """uvicorn's two protocols with the holes closed, and the lane on top (uvicorn 0.54).
 
 `make_protocols` gives the classes for `uvicorn.Config(http=…, ws=…)`. uvicorn keeps the listening,
-the HTTP parsing, the ASGI cycle and the handshake; the data phase is `Connection`'s.
+the HTTP parsing and HTTP's ASGI cycle; a WebSocket's is `app.wire.cycle`'s.
 """
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.datastructures import Headers
-from websockets.http11 import Request
+from uvicorn.protocols.utils import is_ssl
 
-from app.wire.browser import BrowserSocket
-from app.wire.departed import Departed
-from app.wire.lane import EXTENSION
-from app.wire.plain import PlainAsgi
+from app.wire.cycle import LaneWebSocketProtocol
+from app.wire.opening import Unacceptable, fault, judge
 from app.wire.wheel import NEVER
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
     import asyncio
 
-    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
-
     from app.wire.limits import WireLimits
-
-# What HTTP servers usually allow, and `websockets` too.
-_MAX_LINE: Final = 8192
-_MAX_HEADERS: Final = 128
 
 
 def make_protocols(
@@ -56,10 +46,19 @@ class LaneHttpProtocol(HttpToolsProtocol):
 
     _slot = NEVER
     _head = 0
+    _switches: bool | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first request its time."""
-        super().connection_made(transport)
+        """Give the first request its time.
+
+        uvicorn's asks the kernel five times for the two addresses that the transport knows.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if is_ssl(transport) else "http"
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -89,6 +88,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock of this request, if it is not the connection's first."""
         super().on_message_begin()
+        self._switches = None
         self._head = max(self._head, 0)
         if self._slot == NEVER:
             self._start_clock()
@@ -103,6 +103,12 @@ class LaneHttpProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
+    def _should_upgrade(self) -> bool:
+        """Tell whether a WebSocket is asked for; uvicorn wants to know three times."""
+        if self._switches is None:
+            self._switches = super()._should_upgrade()
+        return self._switches
+
     def _upgrade(self, early: bytes) -> None:
         """Hand over to the WebSocket protocol, and let go of what this one holds.
 
@@ -110,24 +116,22 @@ class LaneHttpProtocol(HttpToolsProtocol):
         session's set-up, and hangs on what only one of the two parsers takes for a request.
         """
         self._stop_clock()
-        fault = _fault(self.url, self.headers)
-        if fault is not None:
-            self._refuse(fault)
+        status = fault(self.url, self.headers)
+        if status is not None:
+            self._refuse(status)
             return
-        headers = [(name.decode(), value.decode("latin-1")) for name, value in self.headers]
-        request = Request(
-            self.url.decode("ascii"),
-            Headers(headers),
-            self.scope["method"],
-            f"HTTP/{self.scope['http_version']}",
-        )
-        self.connections.discard(self)
-        protocol = self.websocket(self.config, self.server_state, self.app_state)
-        protocol.connection_made(self.transport)
-        self.transport.set_protocol(protocol)
         # Its callbacks make a cycle, which would wait for the collector.
         self.parser = None  # type: ignore[assignment]
-        protocol.handle_connect(request)
+        try:
+            accept = judge(self.scope["method"], self.scope["http_version"], self.url, self.headers)
+        except Unacceptable as unacceptable:
+            self.transport.write(unacceptable.response.serialize())
+            self.transport.close()
+            return
+        self.connections.discard(self)
+        protocol = self.websocket(self, accept)
+        self.transport.set_protocol(protocol)
+        protocol.begin()
         if early:
             protocol.data_received(early)
 
@@ -154,127 +158,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
             self._slot = NEVER
 
 
-class LaneWebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's handshake, which ends in the lane; never in uvicorn's own data phase.
-
-    Nothing of the data phase is read before it is known who takes it. That is a caller of
-    `take`, or the first ASGI message after the accept: then the same connection carries ASGI.
-    """
-
-    limits: ClassVar[WireLimits]
-    wiring: ClassVar[Wiring]
-
-    _early = b""
-    _taken = False
-    _plain: PlainAsgi | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.logger = _discreet()
-        # Compression is never negotiated: a bomb has nothing to explode in.
-        self.conn.available_extensions = None
-        self.conn.logger = self.logger
-        self.conn.debug = False
-        self.ping_interval = None  # the lane pings
-
-    def handle_connect(self, event: Request) -> None:
-        """Offer the lane to whoever handles this request."""
-        super().handle_connect(event)
-        if not self.close_sent:
-            extensions: dict[str, object] = self.scope["extensions"]  # type: ignore[assignment]
-            extensions[EXTENSION] = _Lane(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what comes behind the handshake, and read no further."""
-        if not self.close_sent:
-            self._early += data
-            self.transport.pause_reading()
-
-    async def receive(self) -> ASGIReceiveEvent:
-        """Receive by plain ASGI, for a handler that did not take the lane."""
-        if self._opened() or self._plain is not None:
-            return await self._carry_plain_asgi().receive()
-        return await super().receive()
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Answer the handshake, or send by plain ASGI."""
-        if self._opened() or self._plain is not None:
-            await self._carry_plain_asgi().send(message)
-        else:
-            await super().send(message)
-            # uvicorn takes a denied handshake for an unfinished one, and logs an error.
-            self.handshake_complete |= self.close_sent
-
-    def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Close what a handler by plain ASGI left open."""
-        super().on_task_complete(task)
-        if self._plain is not None:
-            self._plain.app_returned()
-
-    def take(self) -> BrowserSocket:
-        """Detach the connection from ASGI, and from this object, which may then go."""
-        if not self._opened():
-            raise RuntimeError("only an accepted WebSocket can be taken, once")
-        self._taken = True
-        lost = self.disconnected
-        transport, self.transport = self.transport, Departed()
-        if lost:
-            transport = self.transport
-        transport.pause_reading()
-        socket = BrowserSocket(transport, self.limits, self.wiring, self._early, self.connections)
-        self._early = b""
-        self.connections.discard(self)
-        if lost:
-            socket.connection_lost(None)
-        else:
-            transport.set_protocol(cast("asyncio.Protocol", socket))
-        return socket
-
-    def _opened(self) -> bool:
-        return self.handshake_complete and not self.close_sent and not self._taken
-
-    def _carry_plain_asgi(self) -> PlainAsgi:
-        if self._plain is None:
-            self._plain = PlainAsgi(self.take())
-        return self._plain
-
-
-class _Lane:
-    """A one-way door: forgets the protocol once it has been used."""
-
-    __slots__ = ("_protocol",)
-
-    def __init__(self, protocol: LaneWebSocketProtocol) -> None:
-        self._protocol: LaneWebSocketProtocol | None = protocol
-
-    def take(self) -> BrowserSocket:
-        if self._protocol is None:
-            raise RuntimeError("this WebSocket has been taken")
-        socket = self._protocol.take()
-        self._protocol = None
-        return socket
-
-
-def _fault(url: bytes, headers: list[tuple[bytes, bytes]]) -> HTTPStatus | None:
-    """Say what is wrong with a handshake's head beyond what llhttp has seen to."""
-    if len(url) > _MAX_LINE:
-        return HTTPStatus.REQUEST_URI_TOO_LONG
-    if len(headers) > _MAX_HEADERS or any(len(value) > _MAX_LINE for _, value in headers):
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    if not url.isascii():
-        return HTTPStatus.BAD_REQUEST
-    # A body would be taken for frames.
-    for name, value in headers:
-        if name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0"):
-            return HTTPStatus.BAD_REQUEST
-    return None
-
-
-def _discreet() -> logging.Logger:
-    """Give a logger that keeps uvicorn's warnings and drops its lines with the request's query.
-
-    uvicorn logs `?ticket=…` at INFO, and websockets every header at DEBUG.
-    """
-    logger = logging.Logger("uvicorn.error", logging.WARNING)  # noqa: LOG001 - not to be shared
-    logger.parent = logging.getLogger("uvicorn.error")
-    return logger
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    """Host and port, of IPv4 as of IPv6; None where there is no such thing."""
+    known = transport.get_extra_info(name)
+    return (str(known[0]), int(known[1])) if isinstance(known, tuple) else None

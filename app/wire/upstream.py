@@ -12,14 +12,16 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from websockets.client import ClientProtocol
 from websockets.http11 import Response
+from websockets.streams import StreamReader
 from websockets.uri import WebSocketURI
+from websockets.utils import generate_key
 
 from app.errors import RelayError
 from app.wire.vendor import UpstreamSocket
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from app.wire.limits import WireLimits
 
@@ -52,27 +54,68 @@ class DialError(RelayError):
         self.status = status
 
 
+class Destination:
+    """A URL to dial, taken apart once: `websockets` makes its request, and judges every answer.
+
+    Raises DialError if it is none. No redirect is followed, no compression and no subprotocol
+    asked for, no Origin sent.
+    """
+
+    __slots__ = ("_after", "_before", "_protocol", "uri")
+
+    def __init__(self, url: SecretStr | str) -> None:
+        uri = _parse(url.get_secret_value() if isinstance(url, SecretStr) else url)
+        if uri is None:
+            raise DialError(DialFailure.BAD_URL)
+        self.uri = uri
+        self._protocol = ClientProtocol(uri, logger=_silent())
+        request = self._protocol.connect().serialize()
+        self._before, _, self._after = request.partition(self._protocol.key.encode())
+
+    def request(self, key: str) -> bytes:
+        """Make the request (RFC 6455 §4.1) with a key of its own."""
+        return b"".join((self._before, key.encode(), self._after))
+
+    def judge(self, head: bytes, key: str) -> None:
+        """Judge the answer to a key. Raises DialError."""
+        status = _status(head)
+        if status != _SWITCHING:
+            raise _refusal(status)
+        reader = StreamReader()
+        reader.feed_data(head)
+        reader.feed_eof()
+        try:
+            parsing = Response.parse(reader.read_line, reader.read_exact, reader.read_to_eof)
+            response = _returned(parsing)
+            self._protocol.key = key
+            self._protocol.process_response(response)
+            sound = True
+        except Exception:  # noqa: BLE001 - foreign code, whose errors quote what it read
+            sound = False
+        if not sound:
+            raise DialError(DialFailure.BAD_HANDSHAKE)
+
+
 async def dial(
-    url: SecretStr | str,
+    to: Destination | SecretStr | str,
     *,
     limits: WireLimits,
     timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
     ssl: tls.SSLContext | None = None,
     wiring: Wiring | None = None,
 ) -> UpstreamSocket:
-    """Open a WebSocket to `url` within `timeout` seconds: TCP, TLS and handshake together.
+    """Open a WebSocket within `timeout` seconds: TCP, TLS and handshake together.
 
-    No redirect is followed, no proxy used, no compression and no subprotocol asked for, no
-    Origin sent. TLS is verified by `ssl`, or by the system's authorities where none is given;
-    give one: to make it takes milliseconds each time. `wiring` should be the process's own.
+    No redirect is followed and no proxy used. TLS is verified by `ssl`, or by the system's
+    authorities where none is given; give one: to make it takes milliseconds each time. `wiring`
+    should be the process's own; a `Destination` should be kept by who dials often.
 
     Raises DialError.
     """
-    uri = _parse(url.get_secret_value() if isinstance(url, SecretStr) else url)
-    if uri is None:
-        raise DialError(DialFailure.BAD_URL)
+    destination = to if isinstance(to, Destination) else Destination(to)
+    uri = destination.uri
     context = (ssl or tls.create_default_context()) if uri.secure else None
-    handshake = _Handshake(uri)
+    handshake = _Handshake(destination)
     failure: DialFailure
     # The error is raised outside of `except`: nothing foreign may be chained to it.
     try:
@@ -106,8 +149,9 @@ async def dial(
 class _Handshake(asyncio.Protocol):
     """One opening handshake (RFC 6455 §4.1) on a transport."""
 
-    def __init__(self, uri: WebSocketURI) -> None:
-        self._websockets = ClientProtocol(uri, logger=_silent())
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._key = generate_key()
         self._transport: asyncio.Transport | None = None
         self._head = b""
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -115,8 +159,7 @@ class _Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # TCP gives one that both reads and writes; uvloop's is not a subclass of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        self._websockets.send_request(self._websockets.connect())
-        self._transport.writelines(self._websockets.data_to_send())
+        self._transport.write(self._destination.request(self._key))
 
     def data_received(self, data: bytes) -> None:
         if self._answer.done():
@@ -144,13 +187,7 @@ class _Handshake(asyncio.Protocol):
         if transport is None:
             raise DialError(DialFailure.BAD_HANDSHAKE)
         head, _, early = self._head.partition(_HEAD_END)
-        status = _status(head)
-        if status != _SWITCHING:
-            raise _refusal(status)
-        self._websockets.receive_data(head + _HEAD_END)
-        answers = self._websockets.events_received()
-        if self._websockets.handshake_exc is not None or not isinstance(answers[0], Response):
-            raise DialError(DialFailure.BAD_HANDSHAKE)
+        self._destination.judge(head + _HEAD_END, self._key)
         connection = connect(transport, early)
         transport.set_protocol(cast("asyncio.Protocol", connection))
         self._transport = None
@@ -166,6 +203,16 @@ class _Handshake(asyncio.Protocol):
     def _pause(self) -> None:
         if self._transport is not None:
             self._transport.pause_reading()
+
+
+def _returned(parsing: Generator[None, None, Response]) -> Response:
+    """Run a parser that has all its input."""
+    try:
+        next(parsing)
+    except StopIteration as end:
+        response: Response = end.value
+        return response
+    raise EOFError
 
 
 def _status(head: bytes) -> int:

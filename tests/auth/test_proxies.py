@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,3 +81,21 @@ def test_whatever_a_client_claims_the_proxys_word_stands(claim: str, trusted: li
     assert (
         BALANCER.peer("10.0.0.1", "http", {"x-forwarded-for": forwarded}).address == "198.51.100.7"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("203.0.113.9", "0.0.0.0", "255.255.255.255"),
+        *("1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.00", "1.2.3.256", "0x1.2.3.4", "1.2.3.4 x"),
+        *("1.2.3.4\n", " 1.2.3.4", "1.2.3.4\0", "\u0661.2.3.4", "é", "", "::1", "::ffff:1.2.3.4"),
+    ],
+)
+def test_what_is_no_ipv4_address_is_not_taken_for_one(text: str) -> None:
+    try:
+        expected = str(IPv4Address(text))
+    except ValueError:
+        expected = None
+    found = TrustedProxies().peer(text, "http", {}).address
+    assert expected in (None, found)
+    assert bucket(text) == (expected or bucket(text))

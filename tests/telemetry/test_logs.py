@@ -173,6 +173,37 @@ def test_crlf_and_ansi_in_a_value_stay_on_the_line(written: Written) -> None:
     assert written.event["name"] == "a\\x0d\\x0alevel=error\\x1b[2J"
 
 
+def test_half_a_character_does_not_cost_the_line(written: Written) -> None:
+    written.begin().info("seen", name="a\ud800b")
+    assert written.event["name"] == "a\\xd800b"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_what_cannot_be_shown_is_said_to_be_so_and_nobody_who_logs_is_hit(
+    written: Written, style: str
+) -> None:
+    class Shy:
+        def __str__(self) -> str:
+            raise ValueError(SECRET)
+
+    written.begin(style=style).warning("seen", what=Shy())
+    (line,) = written.lines
+    assert "unprintable" in line
+    assert "app.test" in line
+
+
+def test_stream_that_is_gone_hits_nobody_who_logs(written: Written) -> None:
+    log = written.begin()
+    written._stream.close()
+    log.warning("seen")
+
+
+def test_logger_without_a_name_has_its_modules(written: Written) -> None:
+    written.begin()
+    structlog.get_logger().warning("seen")
+    assert written.event["logger"] == __name__
+
+
 def test_console_is_redacted_and_escaped_too(written: Written) -> None:
     log = written.begin(style="console")
     log.info("dialled", url=f"wss://x/?authorization={SECRET}", name="a\r\nb\x1b[2J")

@@ -1,0 +1,136 @@
+"""A browser's opening handshake (RFC 6455 §4.2), judged and answered."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.utils import accept_key
+
+from app.errors import RelayError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# What HTTP servers usually allow, and `websockets` too.
+_MAX_LINE: Final = 8192
+_MAX_HEADERS: Final = 128
+# Sixteen bytes in base64.
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+_CONNECTION: Final = frozenset((b"upgrade", b"keep-alive, upgrade"))
+_DECISIVE: Final = frozenset(
+    (
+        *(b"connection", b"upgrade", b"origin"),
+        *(b"sec-websocket-key", b"sec-websocket-version"),
+    )
+)
+_SWITCHING: Final = 101
+_ACCEPTED: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: "
+)
+_BREAK: Final = re.compile(rb"[\x00\r\n]")
+
+
+class Unacceptable(RelayError):  # noqa: N818 - an answer, no error of ours
+    """A handshake that is refused; `response` is the answer to it."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(str(response.status_code))
+        self.response = response
+
+
+def fault(url: bytes, headers: list[tuple[bytes, bytes]]) -> HTTPStatus | None:
+    """Say what is wrong with a handshake's head beyond what llhttp has seen to."""
+    if len(url) > _MAX_LINE:
+        return HTTPStatus.REQUEST_URI_TOO_LONG
+    if len(headers) > _MAX_HEADERS:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    body = False
+    for name, value in headers:
+        if len(value) > _MAX_LINE:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        # A body would be taken for frames.
+        if name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0"):
+            body = True
+    return HTTPStatus.BAD_REQUEST if body or not url.isascii() else None
+
+
+def judge(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
+    """Give the value of `Sec-WebSocket-Accept`. Raises `Unacceptable`.
+
+    Handshakes as every browser sends them are told at a glance. All others, and so all refusals,
+    are `websockets`' own to judge, which takes many times as long.
+    """
+    decisive: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _DECISIVE:
+            if name in decisive:
+                break
+            decisive[name] = value
+    else:
+        key = decisive.get(b"sec-websocket-key", b"")
+        if (
+            method == "GET"
+            and version == "1.1"
+            and decisive.get(b"connection", b"").lower() in _CONNECTION
+            and decisive.get(b"upgrade", b"").lower() == b"websocket"
+            and decisive.get(b"sec-websocket-version") == b"13"
+            and _KEY.fullmatch(key)
+        ):
+            return accept_key(key.decode())
+    return _by_the_book(method, version, url, headers)
+
+
+def accepted(accept: str, headers: Iterable[tuple[bytes, bytes]], subprotocol: str | None) -> bytes:
+    """Make the answer that opens a WebSocket. Raises ValueError for a header of two lines."""
+    lines = [_ACCEPTED, accept.encode(), b"\r\n"]
+    for name, value in headers:
+        if _BREAK.search(value) or _BREAK.search(name):
+            raise ValueError("a header's name or value holds a line break")
+        lines += (name.lower(), b": ", value, b"\r\n")
+    if subprotocol:
+        chosen = subprotocol.encode("latin-1")
+        if _BREAK.search(chosen):
+            raise ValueError("a subprotocol holds a line break")
+        lines += (b"Sec-WebSocket-Protocol: ", chosen, b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def rejected(status: HTTPStatus, text: str = "") -> Response:
+    """Make a refusal in plain words."""
+    return ServerProtocol(logger=DISCREET).reject(status, text)
+
+
+def _by_the_book(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
+    request = Request(
+        url.decode("ascii"),
+        Headers([(name.decode(), value.decode("latin-1")) for name, value in headers]),
+        method,
+        f"HTTP/{version}",
+    )
+    protocol = ServerProtocol(logger=DISCREET)
+    protocol.debug = False
+    response = protocol.accept(request)
+    if response.status_code != _SWITCHING:
+        raise Unacceptable(response)
+    return response.headers["Sec-WebSocket-Accept"]
+
+
+def _discreet() -> logging.Logger:
+    """Give a logger that keeps warnings and drops the lines with the request's query.
+
+    uvicorn logs `?ticket=…` at INFO, and websockets every header at DEBUG.
+    """
+    logger = logging.Logger("uvicorn.error", logging.WARNING)  # noqa: LOG001 - not to be shared
+    logger.parent = logging.getLogger("uvicorn.error")
+    return logger
+
+
+DISCREET: Final = _discreet()
