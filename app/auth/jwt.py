@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +13,6 @@ import structlog
 from jwt.algorithms import get_default_algorithms
 
 from app.auth.claims import Unreadable, principal_from
-from app.auth.usual import Usual
 from app.errors import ConfigurationError, Refusal
 from app.protocol.closing import UNAUTHENTICATED
 
@@ -93,9 +91,6 @@ class Jwt:
         self._keys = keys
         self._jwks = jwks
         self._public = _public_keys(keys.public_key, self._algorithms)
-        self._known = get_default_algorithms()
-        self._prepared = self._prepare()
-        self._usual = Usual(keys.audience, keys.issuer, LEEWAY)
         if keys.secret and len(keys.secret.get_secret_value().encode()) < SECRET_BYTES:
             log.warning("jwt_secret_is_short", least_bytes=SECRET_BYTES)
 
@@ -127,18 +122,9 @@ class Jwt:
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise jwt.InvalidAlgorithmError
-        key = await self._key(algorithm, header.get("kid"))
-        known = self._known[algorithm]
-        prepared = self._prepared.get(algorithm)
-        if isinstance(key, jwt.PyJWK):
-            prepared = None if known.check_key_length(key.key) else key.key
-        if prepared is not None:
-            usual = self._usual.claims(token, header, known, prepared)
-            if usual is not None:
-                return usual
         return jwt.decode(
             token,
-            key,
+            await self._key(algorithm, header.get("kid")),
             algorithms=[algorithm],
             audience=self._keys.audience or None,
             issuer=self._keys.issuer,
@@ -159,19 +145,6 @@ class Jwt:
         if algorithm in self._public:
             return self._public[algorithm]
         raise jwt.InvalidKeyError
-
-    def _prepare(self) -> dict[str, Any]:
-        """Prepare keys by algorithm, which PyJWT does with every token.
-
-        Those that cannot be prepared, or are short, are left to it: it refuses or warns.
-        """
-        keys = dict(self._public)
-        if self._keys.secret is not None:
-            secret = self._keys.secret.get_secret_value()
-            for name in self._algorithms & SYMMETRIC:
-                with suppress(jwt.PyJWTError, ValueError, TypeError):
-                    keys[name] = self._known[name].prepare_key(secret)
-        return {n: key for n, key in keys.items() if not self._known[n].check_key_length(key)}
 
 
 def _header(token: str) -> dict[str, Any]:
