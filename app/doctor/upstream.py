@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from app.doctor.finding import Finding, fault, fine, note
+from app.wire.dial import DialError, DialFailure, dial
 from app.wire.nobody import NOBODY
-from app.wire.upstream import DialError, DialFailure, dial
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.errors import RelayError, UpstreamError
 from app.protocol.closing import UPSTREAM_FAILED, UPSTREAM_TIMEOUT
-from app.wire.upstream import Destination, DialError, DialFailure, dial
+from app.wire.dial import Destination, DialError, DialFailure, dial
 
 if TYPE_CHECKING:
     import ssl

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import ServerConnection, serve
 
+from app.wire.dial import dial
 from app.wire.limits import WireLimits
-from app.wire.upstream import dial
 from app.wire.wiring import Wiring
 from tests.support.waiting import until
 

@@ -23,10 +23,10 @@ import uvicorn
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.wire.connection import Connection
+from app.wire.dial import dial
 from app.wire.lane import take
 from app.wire.limits import WireLimits
 from app.wire.server import make_protocols
-from app.wire.upstream import dial
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:

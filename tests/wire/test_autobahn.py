@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.wire.dial import dial
 from app.wire.limits import WireLimits
-from app.wire.upstream import UpstreamSocket, dial
+from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
 from tests.support.ports import free_port
 from tests.wire.autobahn import (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.wire.dial import dial
 from app.wire.lane import take
 from app.wire.limits import WireLimits
-from app.wire.upstream import dial
 from tests.wire.owners import Owner, asgi
 from tests.wire.peers import CLOSE, CONT, PATIENCE, PING, TEXT, Client, frame
 from tests.wire.site import Site

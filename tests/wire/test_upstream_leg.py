@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.server import serve as websockets_serve
 
+from app.wire.dial import DialFailure, dial
 from app.wire.socket import Closed
-from app.wire.upstream import DialFailure, dial
 from app.wire.wiring import Wiring
 from tests.support.waiting import until
 from tests.wire.owners import Owner

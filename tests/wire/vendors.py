@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from websockets.utils import accept_key
 
+from app.wire.dial import DialError, dial
 from app.wire.limits import WireLimits
-from app.wire.upstream import DialError, dial
 from tests.wire.owners import Owner
 from tests.wire.peers import PATIENCE
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.wire.upstream import DialFailure
+from app.wire.dial import DialFailure
 from tests.wire.vendors import (
     KEY,
     accepting,
