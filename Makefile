@@ -11,8 +11,7 @@ BIN := $(VENV)/bin
 CACHE := .cache
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
-COPIED := app tests deploy docs pyproject.toml setup.py README.md .env.example
-SOURCES := setup.py $(shell find app tests -name '*.py' -o -name '*.pxd')
+SOURCES := setup.py tests/compiled.sh $(shell find app tests -name '*.py' -o -name '*.pxd')
 # What leads frames from one socket to the other is tested both ways: as source and compiled.
 BOTH_WAYS := tests/wire tests/protocol tests/relay tests/e2e
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
@@ -73,11 +72,7 @@ $(CACHE)/machine: tests/apt-packages.txt
 	@mkdir -p $(CACHE) && touch $@
 
 $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
-	@mkdir -p $(COMPILED) && rm -rf $(COMPILED)/tests && ln -sfn .. $(COMPILED)/.cache
-	@if [ -d $(COMPILED)/app ]; then find $(COMPILED)/app -name '*.py' -delete; fi
-	@tar --create --exclude node_modules --exclude __pycache__ $(COPIED) | tar --extract --directory $(COMPILED)
-	cd $(COMPILED) && BLACKBOX_RELAY_COMPILE=required \
-	  ../../$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	tests/compiled.sh $(BIN)/python $(COMPILED)
 	@touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json

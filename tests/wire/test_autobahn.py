@@ -14,7 +14,6 @@ import pytest
 
 from app.wire.dial import dial
 from app.wire.limits import WireLimits
-from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
 from tests.support.ports import free_port
 from tests.wire.autobahn import (
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.wire.socket import Closed
+    from app.wire.upstream import UpstreamSocket
 
 WIDE = {"max_message": 32 << 20, "max_fragments": 100_000, "max_waiting": 64 << 20}
 CASES_1_TO_10 = 301
