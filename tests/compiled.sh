@@ -9,7 +9,7 @@ ln -sfn .. "$target/.cache" # what tests install is shared
 rm -rf "$target/tests"
 find "$target/app" \( -name '*.py' -o -name '*.pxd' \) -delete
 tar --create --exclude node_modules --exclude __pycache__ --exclude '*.egg-info' \
-  app tests deploy docs pyproject.toml setup.py README.md .env.example | tar --extract --directory "$target"
+  app tests deploy docs pyproject.toml setup.py README.md LICENSE .env.example | tar --extract --directory "$target"
 cd "$target"
 find app -name '*.so' | while read -r library; do
   [ -e "${library%%.*}.pxd" ] || rm "$library"
