@@ -68,7 +68,8 @@ async def test_endless_empty_continuations_are_1009() -> None:
         client = await server.connect()
         client.send(TEXT, fin=False)
         flood = frame(CONT, fin=False)
-        pouring = asyncio.create_task(pour(client, flood * 10_000, 60 * MB // 60_000))
+        # Less than what is thrown away before TCP is cut: a reset might overtake the close.
+        pouring = asyncio.create_task(pour(client, flood * 10_000, 15 * MB // 60_000))
         assert await client.close_code() == 1009
         client.abort()
         await pouring
