@@ -30,7 +30,7 @@ class Plan:
     work: float = 0.7
     pace: float = 2.0
     crowd_work: float = 1.2
-    limit: float = 700
+    limit: float = 1_500
     middle: int = 1_000
     most: int = 4_000
 
