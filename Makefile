@@ -4,16 +4,20 @@ PYTHON ?= python3
 PORT ?= 8000
 # Test files that run at a time: much of what they do is waiting.
 WORKERS ?= 3
-# What keeps the whole machine busy by itself, or measures it, runs alone.
-ALONE := tests/bench tests/replicas
+# What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.
+ROUGH := tests/replicas
+# What measures runs alone.
+ALONE := tests/bench
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
 SOURCES := setup.py tests/compiled.sh $(shell find app tests -name '*.py' -o -name '*.pxd')
-# What leads frames from one socket to the other is tested both ways: as source and compiled.
-BOTH_WAYS := tests/wire tests/protocol tests/relay tests/e2e
+# What leads frames from one socket to the other is tested both ways, as source and compiled;
+# conversations from end to end are held by the build that is deployed.
+BOTH_WAYS := tests/wire tests/protocol tests/relay
+DEPLOYED := tests/e2e
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 
@@ -28,10 +32,11 @@ run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with 
 
 test: check $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## run every test
 	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
-	  $(addprefix --ignore=,$(ALONE))
+	  $(addprefix --ignore=,$(ROUGH) $(ALONE) $(DEPLOYED))
 	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m "not nightly and not source" --build compiled \
-	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS)
-	$(BIN)/python -m pytest -m "not nightly" --durations 12 $(ALONE)
+	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS) $(DEPLOYED)
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 --dist loadfile --durations 12 $(ROUGH)
+	$(BIN)/python -m pytest -m "not nightly" $(ALONE)
 
 check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
