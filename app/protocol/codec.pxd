@@ -1,3 +1,5 @@
+# C types of codec.py, for the compiled build (setup.py).
+
 cimport cython
 
 

@@ -1,3 +1,5 @@
+# C types of limits.py, for the compiled build (setup.py).
+
 cimport cython
 
 cdef class TokenBucket:

@@ -1,3 +1,5 @@
+# C types of policy.py, for the compiled build (setup.py).
+
 cimport cython
 
 cpdef judge(dict frame)

@@ -1,3 +1,5 @@
+# C types of replay.py, for the compiled build (setup.py).
+
 cimport cython
 
 cdef class ReplayBuffer:

@@ -1,3 +1,5 @@
+# C types of session.py, for the compiled build (setup.py).
+
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
 from app.protocol.policy cimport judge, missing, response_id

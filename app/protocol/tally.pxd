@@ -1,3 +1,5 @@
+# C types of tally.py, for the compiled build (setup.py).
+
 cdef class Count:
     cdef public dict frames
     cdef public unsigned long long size

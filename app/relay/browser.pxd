@@ -1,3 +1,5 @@
+# C types of browser.py, for the compiled build (setup.py).
+
 cimport cython
 from app.protocol.session cimport Session
 from app.protocol.replay cimport ReplayBuffer

@@ -1,3 +1,5 @@
+# C types of relay.py, for the compiled build (setup.py).
+
 from app.protocol.session cimport Session
 from app.relay.browser cimport BrowserEnd
 from app.relay.upstream cimport UpstreamEnd

@@ -1,3 +1,5 @@
+# C types of upstream.py, for the compiled build (setup.py).
+
 cimport cython
 from app.protocol.session cimport Session
 from app.relay.browser cimport BrowserEnd

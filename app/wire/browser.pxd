@@ -1,3 +1,5 @@
+# C types of browser.py, for the compiled build (setup.py).
+
 cimport cython
 from app.wire.connection cimport Connection
 from app.wire.frames cimport header

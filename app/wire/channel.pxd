@@ -1,3 +1,5 @@
+# C types of channel.py, for the compiled build (setup.py).
+
 from app.wire.wiring cimport Wiring
 
 cdef int _TEXT

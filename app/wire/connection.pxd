@@ -1,3 +1,5 @@
+# C types of connection.py, for the compiled build (setup.py).
+
 cimport cython
 from app.wire.channel cimport Channel
 from app.wire.framing cimport Parser

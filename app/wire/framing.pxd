@@ -1,3 +1,5 @@
+# C types of framing.py, for the compiled build (setup.py).
+
 cimport cython
 from app.wire.origin cimport Origin
 

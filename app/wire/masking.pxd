@@ -1,3 +1,5 @@
+# C types of masking.py, for the compiled build (setup.py).
+
 cimport cython
 
 cdef Py_ssize_t _POOL

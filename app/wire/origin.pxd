@@ -1,3 +1,5 @@
+# C types of origin.py, for the compiled build (setup.py).
+
 cdef class Origin:
     cdef public bytes data
     cdef public object payload

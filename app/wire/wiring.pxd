@@ -1,3 +1,5 @@
+# C types of wiring.py, for the compiled build (setup.py).
+
 from app.wire.masking cimport MaskKeys
 from app.wire.origin cimport Origin
 

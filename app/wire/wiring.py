@@ -125,6 +125,8 @@ class Wiring:
             self._turn()
         finally:
             self._due = False
+            if self._read or self._corked:  # what came while it wrote has a turn of its own
+                self._begin_turn()
 
     def _turn(self) -> None:
         self.settle()

@@ -91,6 +91,23 @@ async def test_a_socket_that_fails_to_write_keeps_no_other_from_writing() -> Non
     assert logs == [failed]
 
 
+async def test_what_comes_while_a_turn_writes_has_a_turn_of_its_own() -> None:
+    notes: list[str] = []
+    wiring = Wiring()
+    late = Socket("late", wiring, notes)
+
+    class Busy(Socket):
+        def flush(self) -> None:
+            super().flush()
+            wiring.arrived(late, b"2")
+
+    wiring.arrived(Busy("a", wiring, notes), b"1")
+    await asyncio.sleep(0)
+    assert notes == ["a: deliver 1", "a: flush"]
+    await asyncio.sleep(0)
+    assert notes[2:] == ["late: deliver 2", "late: flush"]
+
+
 async def test_what_was_read_is_delivered_before_a_loss_is_told() -> None:
     notes: list[str] = []
     wiring = Wiring()
