@@ -30,10 +30,11 @@ def modules(mode: str) -> list[Extension]:
     if mode == "no" or "editable_wheel" in sys.argv:
         return []
     found = [path.with_suffix("") for path in sorted(Path("app").rglob("*.pxd"))]
-    named = [
-        Extension(".".join(path.parts), [f"{path}.py"], optional=mode == "auto") for path in found
-    ]
-    return cythonize(named, build_dir="build", compiler_directives=DIRECTIVES)
+    named = [Extension(".".join(path.parts), [f"{path}.py"]) for path in found]
+    made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES)
+    for extension in made:  # which are not those that it was given
+        extension.optional = mode == "auto"
+    return made
 
 
 setup(ext_modules=modules(os.environ.get("BLACKBOX_RELAY_COMPILE", "auto")))
