@@ -17,7 +17,6 @@ cdef class BrowserSocket:
 cdef class BrowserEnd:
     cdef public object relay
     cdef public Session session
-    cdef public double epoch
     cdef object _session_id
     cdef ReplayBuffer _outgoing
     cdef Py_ssize_t _outbox

@@ -71,7 +71,7 @@ class BrowserSocket:
         if not self._count:
             self._arrived = monotonic()
         self._count += 1
-        at = end.epoch + self._arrived
+        at = relay.epoch + self._arrived
         try:
             actions = end.session.from_browser(payload, at)
             if actions is FORWARD:
@@ -127,9 +127,8 @@ class BrowserEnd:
     def __init__(self, relay: Relay, session_id: str, outbox: int, patience: float) -> None:
         self.relay = relay
         self.session = relay.session
-        self.epoch = relay.epoch
         self._session_id = session_id
-        self._outgoing = relay.session.outgoing
+        self._outgoing = self.session.outgoing
         self._outbox = outbox
         self._patience = patience
         self._current: BrowserSocket | None = None
@@ -179,10 +178,10 @@ class BrowserEnd:
         self._current = BrowserSocket(self, socket)
         self._socket = socket
         now = self.relay.now()
-        socket.send_text(frames.resumed(now, len(missed), self.relay.session.received))
+        socket.send_text(frames.resumed(now, len(missed), self.session.received))
         for payload in missed:
             socket.send_text(payload)
-        for payload in self.relay.session.unanswered(received):
+        for payload in self.session.unanswered(received):
             self.send(payload)
         socket.open(self._current)
         if self._goodbye is not None:

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 import structlog
+from structlog.processors import NAME_TO_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -41,16 +42,6 @@ SECRET_NAMES: Final = frozenset(
 )
 # What the pipeline itself puts on our own lines, whatever a caller gave under these names.
 OURS: Final = frozenset(("timestamp", "level", "logger"))
-LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-    "exception": logging.ERROR,
-    "critical": logging.CRITICAL,
-    "fatal": logging.CRITICAL,
-}
 HEX: Final = re.compile(r"%[0-9A-F]{2}")
 # Nothing of the above can stand in such a text: no "=", "%", "/", "+", no blank, no dot.
 PLAIN: Final = re.compile(r"[A-Za-z0-9_:\-]{0,256}")
@@ -224,7 +215,7 @@ class _Line:
 def _drop_below_level(
     logger: _Line, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    if not logger.is_enabled(LEVELS[method]):
+    if not logger.is_enabled(NAME_TO_LEVEL[method]):
         raise structlog.DropEvent
     return event
 

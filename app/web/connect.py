@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from time import time
 from typing import Final
 
 import structlog
 from fastapi import APIRouter, WebSocket
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
@@ -35,8 +35,7 @@ log = structlog.get_logger(__name__)
 SUBPROTOCOL: Final = "blackbox-relay.v1"
 VENDOR_PATH: Final = "/api/v1/ws/webCall"
 PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
-# The same, for the short way.
-PATH: Final = re.compile(rf"/ws(?:/(?P<agent>[^/]+))?|{VENDOR_PATH}")
+PATTERNS: Final = tuple(compile_path(path)[0] for path in PATHS)
 DEFAULT_AGENT: Final = "default"
 MAX_DIGITS: Final = 15
 
@@ -210,8 +209,10 @@ class ShortWay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an ASGI scope."""
         if scope["type"] == "websocket" and "fastapi.telemetry" not in scope:
-            path = PATH.fullmatch(scope["path"])
-            if path is not None:
-                await self._doorkeeper.welcome(WebSocket(scope, receive, send), path["agent"])
-                return
+            for pattern in PATTERNS:
+                path = pattern.fullmatch(scope["path"])
+                if path is not None:
+                    agent = path.groupdict().get("agent")
+                    await self._doorkeeper.welcome(WebSocket(scope, receive, send), agent)
+                    return
         await self._layers(scope, receive, send)

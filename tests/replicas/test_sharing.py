@@ -68,6 +68,14 @@ async def offered(user: Browser) -> tuple[str, str]:
     return told["sessionId"], told["resume"]["token"]
 
 
+async def begun(user: Browser) -> tuple[str, int]:
+    """Talk until there is something to resume: the token, and how many frames arrived."""
+    _, token = await offered(user)
+    await user.frame("event", "connection")
+    await user.talks()
+    return token, len(user.raw) - 1
+
+
 async def test_browser_resumes_on_the_other_replica_and_back(pair: House) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
@@ -101,10 +109,8 @@ async def test_browser_resumes_on_the_other_replica_and_back(pair: House) -> Non
 async def test_newest_socket_wins_over_replicas(pair: House) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
-        _, token = await offered(user)
-        await user.frame("event", "connection")
-        await user.talks()
-        async with await resumed(other, token, len(user.raw) - 1) as socket:
+        token, received = await begun(user)
+        async with await resumed(other, token, received) as socket:
             newest = Browser(socket)
             await newest.frame("event", "relay.resumed")
             error, code = await user.refused()
@@ -117,10 +123,7 @@ async def test_late_attempt_takes_no_newer_ones_place(pair: House) -> None:
     """It was on its way through the other replica while the browser came back directly."""
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
-        _, token = await offered(user)
-        await user.frame("event", "connection")
-        await user.talks()
-        received = len(user.raw) - 1
+        token, received = await begun(user)
         user.socket.transport.abort()
         async with await resumed(one, token, received, attempt=200) as socket:
             newer = Browser(socket)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from socket import socketpair
 from time import monotonic
 
 import pytest
 import structlog
 
+from app.wire.frames import TEXT, header
+from app.wire.limits import WireLimits
+from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
+from tests.wire.owners import Owner
 
 
 class Socket:
@@ -109,8 +114,18 @@ async def test_what_comes_while_a_turn_writes_has_a_turn_of_its_own() -> None:
 
 
 async def test_what_was_read_is_delivered_before_a_loss_is_told() -> None:
-    notes: list[str] = []
-    wiring = Wiring()
-    wiring.arrived(Socket("a", wiring, notes), b"last words")
-    wiring.settle()
-    assert notes == ["a: deliver last words"]
+    ours, theirs = socketpair()
+    with theirs:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        transport.pause_reading()
+        socket = UpstreamSocket(transport, WireLimits(), Wiring())
+        owner = Owner(socket)
+        socket.open(owner)
+        last = b"last words"
+        socket.data_received(header(TEXT, len(last)) + last)
+        assert owner.heard == []
+        socket.connection_lost(None)
+        assert owner.ended.done()
+        assert owner.heard == [last, "batch"]
+        transport.abort()
