@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
@@ -19,7 +20,7 @@ import psutil
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 NOBODY = 65534
 USER = "relay"
@@ -103,9 +104,7 @@ class Postgres:
     def kill(self) -> None:
         """Kill the server and all its children at once, as a power cut would."""
         assert self._process is not None
-        family = self._family()
-        for member in family:
-            member.kill()
+        family = self._each(psutil.Process.kill)
         self._process.wait(10)
         psutil.wait_procs(family, timeout=10)
         self._process = None
@@ -119,13 +118,11 @@ class Postgres:
 
     def pause(self) -> None:
         """Freeze the server and all its children: sockets stay open, nothing answers."""
-        for member in self._family():
-            member.suspend()
+        self._each(psutil.Process.suspend)
 
     def resume(self) -> None:
         """Let a frozen server go on."""
-        for member in self._family():
-            member.resume()
+        self._each(psutil.Process.resume)
 
     async def database(self) -> str:
         """Create an empty database; return its SQLAlchemy URL."""
@@ -142,6 +139,14 @@ class Postgres:
     def log(self) -> str:
         """Return what the server has said so far."""
         return self._log.read_text(errors="replace")
+
+    def _each(self, do: Callable[[psutil.Process], None]) -> list[psutil.Process]:
+        """Do something to the server and all its children; return them."""
+        family = self._family()
+        for member in family:
+            with suppress(psutil.NoSuchProcess):  # a child leaves when its client has gone
+                do(member)
+        return family
 
     def _family(self) -> list[psutil.Process]:
         if self._process is None or self._process.poll() is not None:
