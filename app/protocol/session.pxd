@@ -2,6 +2,7 @@
 
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
+from app.protocol.glance cimport is_plain_message, is_plain_text
 from app.protocol.policy cimport judge, missing, response_id
 from app.protocol.limits cimport TokenBucket
 from app.protocol.replay cimport ReplayBuffer

@@ -40,6 +40,7 @@ from app.protocol.frames import (
     CONVERSATION_RESULT,
     ERROR,
     EVENT,
+    INCOMING_CHAT_MESSAGE,
     INITIALIZE,
     RECEIVED,
     SDP_ANSWER,
@@ -51,6 +52,7 @@ from app.protocol.frames import (
     UPSTREAM_TYPES,
     is_own,
 )
+from app.protocol.glance import PAYS, is_plain_message, is_plain_text
 from app.protocol.limits import STRIKES
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.policy import FORWARDED, Refused, judge, missing, response_id
@@ -72,6 +74,7 @@ ENVELOPE: Final = frozenset(
 NORMAL_CLOSURE: Final = 1000
 # Names of this module's own, which cost one look-up on the way of every frame.
 CLOSED, FINISHED, LIVE, WAITING = Phase.CLOSED, Phase.FINISHED, Phase.LIVE, Phase.WAITING
+FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
 
 
 def enveloped(frame: dict[str, Any]) -> bool:
@@ -129,6 +132,10 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
+        if PAYS and phase is LIVE and is_plain_message(payload):
+            self._from_browser_tally.add(INCOMING_CHAT_MESSAGE, len(payload))
+            self.received += 1
+            return FORWARD if self._bucket.allows(now) else FLOODED
         try:
             frame = decode_strictly(payload)
         except BadFrame as bad:
@@ -141,7 +148,7 @@ class Session:
         if (kind in FORWARDED and "name" not in frame) or not is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
-            return (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
+            return FLOODED
         if phase is FINISHED:
             return NOTHING
         try:
@@ -200,7 +207,7 @@ class Session:
             refused = Refused(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
             return self._refuse(refused, now)
         if self.outgoing.confirmed == before and not self._bucket.allows(now):
-            return (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
+            return FLOODED
         return (Confirmed(),)
 
     def _browser_answered(self, frame: dict[str, Any], payload: bytes) -> Actions:
@@ -233,6 +240,15 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
+        if (
+            PAYS
+            and phase is LIVE
+            and self._texts_shown
+            and self.call.answer is None
+            and is_plain_text(payload)
+        ):
+            self._from_upstream_tally.add(TEXT, len(payload))
+            return FORWARD
         try:
             frame = decode(payload)
         except BadFrame:

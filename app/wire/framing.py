@@ -175,13 +175,13 @@ class Parser:
                 if stop > end:
                     self._hold(data, position, stop)
                     return
-                payload = apply_mask(data[body:stop], data[start:body])
+                payload = apply_mask(octets[body:stop], octets[start:body])
             else:
                 stop = start + size
                 if stop > end:
                     self._hold(data, position, stop)
                     return
-                payload = data[start:stop]
+                payload = octets[start:stop]
             if head == _FIN_TEXT:
                 # A scan without a copy settles most messages; the rest pay for decoding.
                 if not payload.isascii():

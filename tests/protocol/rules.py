@@ -26,6 +26,7 @@ def session(
     rate: float = 20.0,
     burst: int = 1000,
     secrets: frozenset[bytes] = frozenset(),
+    tally: Tally | None = None,
     **profile: Any,
 ) -> Session:
     """One that has not begun."""
@@ -35,7 +36,7 @@ def session(
         tools,
         TokenBucket(rate, burst),
         ReplayBuffer(limit),
-        Tally(),
+        tally or Tally(),
         secrets,
     )
 
@@ -56,7 +57,8 @@ def live(**given: Any) -> Session:
 
 def frame(kind: str, **members: Any) -> bytes:
     """A frame as a browser or the vendor would write it."""
-    return json.dumps({"type": kind, "timestamp": "2026-01-01T00:00:00Z", **members}).encode()
+    members = {"type": kind, "timestamp": "2026-01-01T00:00:00Z", **members}
+    return json.dumps(members, separators=(",", ":")).encode()
 
 
 def chat(text: str = "hello") -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random, SystemRandom
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.protocol.codec import MAX_DEPTH, MAX_TYPE, BadFrame, complete, decode, decode_strictly
 from tests.protocol import strictly
+from tests.protocol.mutants import mutants
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -199,6 +201,24 @@ def texts(draw: st.DrawFn) -> bytes:
 @example(b'{"type":"text","a:":1,"a":2}')
 @example(b'{"type":"text","a":"b\\u003a"}')
 def test_verdict_is_that_of_a_slow_strict_reader(payload: bytes) -> None:
+    hold_alike(payload)
+
+
+def test_frames_gone_wrong_are_judged_as_by_a_slow_strict_reader() -> None:
+    passed = sum(map(hold_alike, mutants(Random(4627), 20_000)))  # noqa: S311 - as below
+    assert 2_000 < passed < 18_000
+
+
+@pytest.mark.nightly
+def test_a_million_frames_are_judged_as_by_a_slow_strict_reader() -> None:
+    seed = SystemRandom().getrandbits(32)
+    print("seed", seed)
+    frames = mutants(Random(seed), 1_000_000)  # noqa: S311 - a seed makes it come again
+    assert sum(map(hold_alike, frames)) > 100_000
+
+
+def hold_alike(payload: bytes) -> bool:
+    """Hold both readers to one verdict; tell whether it is that the frame is good."""
     expected: dict[str, Any] | None
     try:
         expected = strictly.read(payload)
@@ -207,12 +227,13 @@ def test_verdict_is_that_of_a_slow_strict_reader(payload: bytes) -> None:
     try:
         found = decode_strictly(payload)
     except BadFrame:
-        assert expected is None
-        return
-    assert expected is not None
+        assert expected is None, payload
+        return False
+    assert expected is not None, payload
     assert list(found) == list(expected)
     assert found["type"] == expected["type"]
     assert json.loads(payload) == expected
+    return True
 
 
 JSON = st.recursive(

@@ -26,7 +26,16 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
     """The rules' own test files, run once; every line knows which test ran it."""
     measured = tmp_path_factory.mktemp("coverage") / "measured"
     files = [str(HERE / f"test_{name}.py") for name in MODULES]
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"]
+    options = [
+        "-q",
+        "-m",
+        "not nightly",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "--hypothesis-seed=0",
+    ]
     coverages = ["--cov=app.protocol", "--cov-branch", "--cov-context=test", "--cov-report="]
     environment = {k: v for k, v in clean_environment().items() if not k.startswith("COV_")}
     environment |= {"HYPOTHESIS_EXAMPLES": "10"}

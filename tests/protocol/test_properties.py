@@ -49,7 +49,8 @@ TEXTS = st.sampled_from(["", "hello", "a:b", 'quo"ted\\', "é\u2028😀", "x" * 
 
 
 def written(members: dict[str, Any], spaced: bool) -> bytes:
-    text = json.dumps(members, ensure_ascii=spaced, separators=(", ", " : ") if spaced else None)
+    apart = (", ", " : ") if spaced else (",", ":")
+    text = json.dumps(members, ensure_ascii=spaced, separators=apart)
     return (f" {text}\n" if spaced else text).encode()
 
 

@@ -121,6 +121,26 @@ def test_malformed_frames_behind_the_one_that_ended_it_are_counted_no_more() -> 
 # From the browser
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_plain_frames_are_judged_alike_whether_or_not_a_look_pays(
+    monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    monkeypatch.setattr("app.protocol.session.PAYS", pays)
+    tally = Tally()
+    rules = live(burst=2, tally=tally)
+    said, heard = frame("incomingChatMessage", content="hi"), frame("text", content={"text": "hi"})
+    assert [rules.from_browser(said, NOW) for _ in range(2)] == [FORWARD, FORWARD]
+    assert rules.from_browser(said, NOW) == (
+        Count("frame_rate"),
+        End(TOO_MANY, "Too many messages at once."),
+    )
+    assert rules.from_upstream(heard, NOW) is FORWARD
+    assert live(hide=frozenset({"text"})).from_upstream(heard, NOW) is NOTHING
+    assert (rules.received, rules.size_received) == (3, 3 * len(said))
+    assert tally.from_browser.frames["incomingChatMessage"] == 3
+    assert tally.from_upstream.frames["text"] == 1
+
+
 def test_complete_frame_is_forwarded_as_it_came() -> None:
     rules = live()
     assert rules.from_browser(chat(), NOW) is FORWARD
