@@ -92,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
 def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     metrics = Metrics(settings.max_sessions)
-    wiring = Wiring(written=metrics.written)
+    wiring = Wiring(written=metrics.turns.written)
     tls = assembly.trust()
     egress = assembly.egress(settings, tls)
     vendor = assembly.vendor(settings, tls)

@@ -39,8 +39,6 @@ class Books:
         self._conversation = conversation
         self._metrics = helpers.metrics
         self._recorder = helpers.recorder
-        self.from_browser = helpers.metrics.from_browser
-        self.from_upstream = helpers.metrics.from_upstream
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:

@@ -3,6 +3,7 @@
 from app.protocol.session cimport Session
 from app.relay.browser cimport BrowserEnd
 from app.relay.upstream cimport UpstreamEnd
+from app.telemetry.latency cimport Latency
 
 cdef class Relay:
     cdef public object conversation
@@ -12,6 +13,8 @@ cdef class Relay:
     cdef public object books
     cdef public BrowserEnd browser
     cdef public double heard_at
+    cdef Latency _from_browser
+    cdef Latency _from_upstream
     cdef public UpstreamEnd upstream
     cdef object _tools
     cdef object _timers

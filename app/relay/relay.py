@@ -80,6 +80,8 @@ class Relay:
         self.books = Books(conversation, helpers)
         self.browser = BrowserEnd(self, conversation.id, limits.outbox, limits.patience)
         self.heard_at = monotonic()
+        self._from_browser = helpers.metrics.from_browser
+        self._from_upstream = helpers.metrics.from_upstream
         self.upstream = UpstreamEnd(self)
         self._tools = ToolTasks(
             helpers.runner,
@@ -289,14 +291,14 @@ class Relay:
             self._begun(self._initializing)
         if self.session.outgoing.full or self.browser.stalled is not None:
             self._check()
-        self.books.from_upstream.judged += count
+        self._from_upstream.judged += count
 
     def heard_browser(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
         self.heard_at = arrived
         if self.session.outgoing.full or self.browser.stalled is not None:
             self._check()
-        self.books.from_browser.judged += count
+        self._from_browser.judged += count
 
     def _begun(self, initializing: Span) -> None:
         """The vendor said its first words, or left: it took `initialize`, or it refused."""

@@ -6,10 +6,8 @@ per session or per call goes through prometheus_client as usual.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter as Tallied
 from math import nan
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import (
@@ -30,13 +28,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from app.protocol.tally import Tally
+from app.telemetry.latency import Latency, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.core import Metric
 
-FAST: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0)
 NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
@@ -64,39 +62,6 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class Latency:
-    """A histogram of seconds that costs an addition on the way of a frame.
-
-    `judged` counts the frames that wait to be written.
-    """
-
-    __slots__ = ("_counts", "judged", "total")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(FAST) + 1)
-        self.judged = 0
-        self.total = 0.0
-
-    def written(self, seconds: float) -> None:
-        """Note that all that was judged has been written, `seconds` after it arrived."""
-        if self.judged:
-            self.observe(seconds, self.judged)
-            self.judged = 0
-
-    def observe(self, seconds: float, frames: int) -> None:
-        """Note that `frames` frames took so long from their arrival to their write."""
-        self._counts[bisect_left(FAST, seconds)] += frames
-        self.total += seconds * frames
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """The cumulative counts, as Prometheus wants them."""
-        sums, so_far = [], 0
-        for bound, count in zip((*FAST, "+Inf"), self._counts, strict=True):
-            so_far += count
-            sums.append((str(bound), float(so_far)))
-        return sums
-
-
 class Metrics:
     """The process's metrics. `limit` is how many sessions it takes."""
 
@@ -105,6 +70,7 @@ class Metrics:
         self.tally = Tally()
         self.from_browser = Latency()
         self.from_upstream = Latency()
+        self.turns = Turns(self.from_browser, self.from_upstream)
         self.live: Callable[[], Iterable[tuple[str, str]]] = tuple
         self.outbox: Callable[[], int] = int
         registry = self.registry
@@ -206,12 +172,6 @@ class Metrics:
             self.upstream_unknown_types_total.labels(kind)
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)
-
-    def written(self, began: float) -> None:
-        """Note that a turn's frames are written; at `began` (monotonic) the first had arrived."""
-        seconds = monotonic() - began
-        self.from_browser.written(seconds)
-        self.from_upstream.written(seconds)
 
     def look_at(
         self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]

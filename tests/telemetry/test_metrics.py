@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
-from app.telemetry.metrics import FAST, Latency, Metrics
+from app.telemetry.metrics import Metrics
 
 CONTRACT = {
     "relay_sessions": {"agent", "call_type"},
@@ -96,20 +94,6 @@ def test_outbox_and_limit_say_what_they_are_told() -> None:
     found = samples(metrics)
     assert found["relay_outbox_bytes"][0][1] == 1234
     assert found["relay_sessions_limit"][0][1] == 77
-
-
-def test_latency_buckets_are_cumulative_and_end_in_the_count() -> None:
-    latency = Latency()
-    latency.observe(0.00001, 3)
-    latency.observe(FAST[0], 1)
-    latency.observe(0.3, 2)
-    latency.observe(99.0, 1)
-    buckets = dict(latency.buckets())
-    assert buckets[str(FAST[0])] == 4
-    assert buckets["0.1"] == 4
-    assert buckets["0.5"] == 6
-    assert buckets["+Inf"] == 7
-    assert math.isclose(latency.total, 0.00003 + FAST[0] + 0.6 + 99)
 
 
 def test_a_registry_is_its_process_own() -> None:

@@ -1,0 +1,41 @@
+"""Frames are counted into the right bucket, once, when they have been written."""
+
+from __future__ import annotations
+
+import math
+from time import monotonic
+
+from app.telemetry.latency import FAST, Latency, Turns
+
+
+def test_latency_buckets_are_cumulative_and_end_in_the_count() -> None:
+    latency = Latency()
+    latency.observe(0.00001, 3)
+    latency.observe(FAST[0], 1)
+    latency.observe(0.3, 2)
+    latency.observe(99.0, 1)
+    buckets = dict(latency.buckets())
+    assert buckets[str(FAST[0])] == 4
+    assert buckets["0.1"] == 4
+    assert buckets["0.5"] == 6
+    assert buckets["+Inf"] == 7
+    assert math.isclose(latency.total, 0.00003 + FAST[0] + 0.6 + 99)
+
+
+def test_a_turn_s_frames_are_noted_once_in_their_direction() -> None:
+    browser, upstream = Latency(), Latency()
+    turns = Turns(browser, upstream)
+    browser.judged = 3
+    turns.written(monotonic() - 0.05)
+    turns.written(monotonic() - 0.7)
+    upstream.judged = 2
+    turns.written(monotonic() - 0.3)
+    assert (browser.judged, upstream.judged) == (0, 0)
+    assert dict(browser.buckets()) | {"+Inf": 0} == {
+        **{str(bound): 0 if bound < 0.1 else 3 for bound in FAST},
+        "+Inf": 0,
+    }
+    assert dict(upstream.buckets())["0.1"] == 0
+    assert dict(upstream.buckets())["+Inf"] == 2
+    assert 0.15 <= browser.total < 0.3
+    assert 0.6 <= upstream.total < 1.2
