@@ -18,7 +18,7 @@ from app.auth.authenticator import Authenticator
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
-from app.gateway import Gateway
+from app.gateway.gateway import Gateway
 from app.relay.browser import hang_up, warn
 from app.relay.circuits import AgentCircuit, agent_circuits
 from app.relay.conversation import Collaborators

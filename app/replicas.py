@@ -27,7 +27,7 @@ from app.state.watch import Gap
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from app.gateway import Gateway
+    from app.gateway.gateway import Gateway
     from app.state.bridge import Bridges
     from app.state.port import SessionRow, State
     from app.state.watch import Watches

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from app.assembly import DIAL_PATHS
-from app.gateway import GatewayLimits
+from app.gateway.admission import GatewayLimits
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
 from app.relay.conversation import RelayLimits

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 # As source, a loop over bytes costs far more than the parser, which is written in Rust.
-PAYS: Final = not __file__.endswith(".py")
+PAYS: Final = not __file__.endswith((".py", ".pyc"))
 
 _LONGEST: Final = 1024
 _LONGEST_NUMBER: Final = 15

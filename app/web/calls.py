@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import Refusal
-from app.gateway import Arrival, Gateway
+from app.gateway.admission import Arrival
+from app.gateway.gateway import Gateway
 from app.protocol.closing import FORBIDDEN, NO_SUCH_AGENT
 from app.protocol.initialize import Profile, Wish, may_dial, settle
 from app.protocol.principal import CallType, Principal

@@ -18,7 +18,7 @@ from app.auth.connecting import Connecting, read_headers
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
-from app.gateway import Admission, Arrival
+from app.gateway.admission import Admission, Arrival
 from app.protocol.closing import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT, Retry
 from app.protocol.initialize import Profile, Wish, settle
 from app.protocol.principal import Principal

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.egress.probe import InfoProbe
 from app.errors import StateLost
-from app.gateway import Gateway
+from app.gateway.gateway import Gateway
 from app.state.port import State
 from app.telemetry.metrics import Metrics
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from app.gateway import Gateway
+from app.gateway.gateway import Gateway
 from app.replicas import Replicas
 from app.state.port import SessionRow, State
 from app.web.backends import ServiceTokens

@@ -6,4 +6,4 @@ from typing import Final
 
 from app.wire import framing
 
-COMPILED: Final = not framing.__file__.endswith(".py")
+COMPILED: Final = not framing.__file__.endswith((".py", ".pyc"))

@@ -1,4 +1,4 @@
-"""All relays of one process: admit, list, end, drain.
+"""The live conversations of one process: admit, start, resume, list, end.
 
 A relay's task belongs to the gateway's TaskGroup, not to the browser's request: a browser's socket
 may come and go while its conversation lives.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import secrets
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from random import uniform
 from time import time
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from app.errors import Refusal, StateLost
-from app.protocol import frames
+from app.gateway.admission import Admission, describe
+from app.gateway.draining import Draining, reconnect_after
 from app.protocol.closing import (
     DRAINING,
     ENDED,
@@ -30,21 +30,19 @@ from app.protocol.closing import (
     UPSTREAM_FAILED,
     CloseReason,
 )
-from app.protocol.principal import CallType
-from app.relay.conversation import Conversation
 from app.relay.relay import Relay
 from app.state.port import Caps, SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from app.protocol.initialize import Profile, Wish
+    from app.gateway.admission import Arrival, GatewayLimits
+    from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.conversation import Collaborators, RelayLimits
     from app.relay.watch import Watcher
     from app.state.port import State
     from app.telemetry.metrics import Metrics
-    from app.telemetry.traces import Trace
     from app.wire.socket import Socket
 
 log = structlog.get_logger(__name__)
@@ -52,45 +50,6 @@ log = structlog.get_logger(__name__)
 HEARTBEAT: Final = 2.0
 BEATS_PER_REFRESH: Final = 2
 LAG_TICK: Final = 0.25
-WISH_GRACE: Final = 1.0
-RECONNECT_SPREAD: Final = (0.5, 5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayLimits:
-    """How many sessions, and how draining goes; durations in seconds."""
-
-    max_sessions: int
-    per_subject: int
-    per_address: int
-    initialize_timeout: float
-    drain_delay: float
-    drain_timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A place that was taken for one browser, before its socket is accepted."""
-
-    conversation: Conversation
-    row: SessionRow
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a browser came in.
-
-    `wishes` is set by a browser that announces an `initialize` of its own.
-    `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
-    vendor's own path and must send an `initialize` of their own.
-    """
-
-    address: str
-    wish: Wish
-    trace: Trace
-    native: bool
-    vendor_path: bool
-    wishes: bool = False
 
 
 class Gateway:
@@ -106,7 +65,6 @@ class Gateway:
         relay_limits: RelayLimits,
     ) -> None:
         self.replica = replica
-        self.draining = False
         self._state = state
         self._helpers = helpers
         self._metrics = metrics
@@ -116,10 +74,7 @@ class Gateway:
         self._rows: dict[str, SessionRow] = {}
         self._entering: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
-        self._closed = False
-        self._drain_until = 0.0
-        self._hurry = asyncio.Event()
-        self._empty = asyncio.Event()
+        self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
@@ -164,18 +119,31 @@ class Gateway:
         """Bytes that wait for browsers."""
         return sum(relay.browser.waiting for relay in self._live.values())
 
+    @property
+    def draining(self) -> bool:
+        """Whether this replica is on its way out."""
+        return self._draining.began
+
+    async def drain(self, closed: Callable[[], None]) -> None:
+        """Let live sessions end, then end them; `closed` is called once none is taken any more."""
+        await self._draining.run(closed)
+
+    def hurry(self) -> None:
+        """Shorten a drain that is under way: end what is left now."""
+        self._draining.hurry()
+
     # Sessions
 
     async def admit(self, profile: Profile, principal: Principal, arrival: Arrival) -> Admission:
         """Take a place for a browser. Raises `Refusal`, with when to come back."""
-        if self._closed or self._tasks is None:
-            raise Refusal(OVERLOADED, DRAINING.message, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
+        if self._draining.closed or self._tasks is None:
+            raise Refusal(OVERLOADED, DRAINING.message, retry_after=reconnect_after())
         if self.full:
-            raise Refusal(OVERLOADED, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
+            raise Refusal(OVERLOADED, retry_after=reconnect_after())
         opens_in = self._helpers[profile.name].circuit.opens_in
         if opens_in > 0:
             raise Refusal(UPSTREAM_FAILED, retry_after=opens_in + uniform(0, 2))  # noqa: S311
-        conversation = self._conversation(profile, principal, arrival)
+        conversation = describe(profile, principal, arrival, self._limits.initialize_timeout)
         row = SessionRow(
             id=conversation.id,
             replica=self.replica,
@@ -200,36 +168,11 @@ class Gateway:
         try:
             refused = await self._state.enter(row, caps)
         except StateLost:
-            raise Refusal(OVERLOADED, retry_after=uniform(*RECONNECT_SPREAD)) from None  # noqa: S311
+            raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
         if refused == "revoked":
             raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         if refused is not None:
             raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
-
-    def _conversation(
-        self, profile: Profile, principal: Principal, arrival: Arrival
-    ) -> Conversation:
-        session_id = secrets.token_hex(16)
-        known = arrival.wish.call_type is not None or (
-            arrival.native and principal.call_type is not None
-        )
-        settled = known and not arrival.wishes
-        if arrival.vendor_path:
-            wait = self._limits.initialize_timeout
-        else:
-            wait = 0.0 if settled else min(WISH_GRACE, self._limits.initialize_timeout)
-        return Conversation(
-            session_id,
-            profile,
-            principal,
-            arrival.address,
-            arrival.wish,
-            time(),
-            arrival.trace,
-            wish_wait=wait,
-            wish_demanded=arrival.vendor_path,
-            resume_token=f"{session_id}.{secrets.token_urlsafe(24)}" if arrival.native else None,
-        )
 
     async def withdraw(self, admission: Admission) -> None:
         """Give a place back whose browser never came."""
@@ -244,7 +187,7 @@ class Gateway:
         self._entering.discard(admission.row.id)
         self._live[admission.row.id] = relay
         self._rows[admission.row.id] = admission.row
-        self._empty.clear()
+        self._draining.came()
         if socket is not None:
             relay.browser.attach(socket)
         self._tasks.create_task(self._run(relay, admission.row))
@@ -259,8 +202,7 @@ class Gateway:
         finally:
             del self._live[row.id]
             del self._rows[row.id]
-            if not self._live:
-                self._empty.set()
+            self._draining.left()
             await self._forget(row)
 
     async def _forget(self, row: SessionRow) -> None:
@@ -291,7 +233,7 @@ class Gateway:
         relay.attempt = max(relay.attempt, attempt)
         relay.resume(socket, received)
         if self.draining:
-            self._tell_draining(relay)
+            self._draining.tell(relay)
         return True
 
     def count_lost_resume(self) -> None:
@@ -372,62 +314,3 @@ class Gateway:
             due = loop.time() + LAG_TICK
             await asyncio.sleep(LAG_TICK)
             self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
-
-    # Draining
-
-    def hurry(self) -> None:
-        """Shorten a drain that is under way: end what is left now."""
-        self._hurry.set()
-
-    async def drain(self, closed: Callable[[], None]) -> None:
-        """Let live sessions end, then end them: idle chats first, calls last.
-
-        `closed` is called once no new session is taken any more.
-        """
-        self.draining = True
-        self._metrics.draining.set(1)
-        log.info("draining", sessions=len(self._live), delay=self._limits.drain_delay)
-        self._drain_until = time() + self._limits.drain_delay + self._limits.drain_timeout
-        told = frozenset(self._live)
-        for relay in self._live.values():
-            self._tell_draining(relay)
-        await self._pause(self._limits.drain_delay)
-        self._closed = True
-        closed()
-        for session_id, relay in self._live.items():
-            if session_id not in told:
-                self._tell_draining(relay)
-        if self._live:
-            self._empty.clear()
-            await self._pause(self._limits.drain_timeout / 2, until_empty=True)
-            self._end_idle()
-            await self._pause(self._limits.drain_timeout / 2, until_empty=True)
-        for relay in tuple(self._live.values()):
-            relay.end(DRAINING, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
-            relay.let_go()
-        self._hurry.clear()
-        if self._live:
-            await self._pause(3 * self._relay_limits.end_grace, until_empty=True)
-        log.info("drained", sessions=len(self._live))
-
-    def _tell_draining(self, relay: Relay) -> None:
-        relay.browser.announce(frames.draining(time(), self._drain_until))
-
-    def _end_idle(self) -> None:
-        """Halfway through: chats in which nobody is saying anything can start anew elsewhere."""
-        silence = min(30.0, self._limits.drain_timeout / 4)
-        for relay in tuple(self._live.values()):
-            quiet = relay.idle_for >= silence and relay.tools_running == 0
-            if relay.call_type is CallType.CHAT and quiet:
-                relay.end(DRAINING, retry_after=uniform(*RECONNECT_SPREAD))  # noqa: S311
-
-    async def _pause(self, seconds: float, *, until_empty: bool = False) -> None:
-        """Wait, but no longer than until the last session has ended or somebody hurries."""
-        if self._hurry.is_set() or seconds <= 0:
-            return
-        events = [self._hurry, self._empty] if until_empty else [self._hurry]
-        async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(event.wait()) for event in events]
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()

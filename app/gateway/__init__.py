@@ -1,0 +1,1 @@
+"""All relays of one process: admit, list, end, drain."""

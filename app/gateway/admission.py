@@ -1,0 +1,85 @@
+"""Who may come in, and how: what is known of a browser before its conversation begins."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from time import time
+from typing import TYPE_CHECKING, Final
+
+from app.relay.conversation import Conversation
+
+if TYPE_CHECKING:
+    from app.protocol.initialize import Profile, Wish
+    from app.protocol.principal import Principal
+    from app.state.port import SessionRow
+    from app.telemetry.traces import Trace
+
+WISH_GRACE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """How many sessions, and how draining goes; durations in seconds."""
+
+    max_sessions: int
+    per_subject: int
+    per_address: int
+    initialize_timeout: float
+    drain_delay: float
+    drain_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A place that was taken for one browser, before its socket is accepted."""
+
+    conversation: Conversation
+    row: SessionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a browser came in.
+
+    `wishes` is set by a browser that announces an `initialize` of its own.
+    `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
+    vendor's own path and must send an `initialize` of their own.
+    """
+
+    address: str
+    wish: Wish
+    trace: Trace
+    native: bool
+    vendor_path: bool
+    wishes: bool = False
+
+
+def describe(
+    profile: Profile, principal: Principal, arrival: Arrival, initialize_timeout: float
+) -> Conversation:
+    """Describe the conversation that an arrival begins.
+
+    `initialize_timeout` (seconds) is how long a browser may take that sends an `initialize`.
+    """
+    session_id = secrets.token_hex(16)
+    known = arrival.wish.call_type is not None or (
+        arrival.native and principal.call_type is not None
+    )
+    settled = known and not arrival.wishes
+    if arrival.vendor_path:
+        wait = initialize_timeout
+    else:
+        wait = 0.0 if settled else min(WISH_GRACE, initialize_timeout)
+    return Conversation(
+        session_id,
+        profile,
+        principal,
+        arrival.address,
+        arrival.wish,
+        time(),
+        arrival.trace,
+        wish_wait=wait,
+        wish_demanded=arrival.vendor_path,
+        resume_token=f"{session_id}.{secrets.token_urlsafe(24)}" if arrival.native else None,
+    )

@@ -1,0 +1,122 @@
+"""How a replica goes: whoever can start anew elsewhere at little cost is sent there first."""
+
+from __future__ import annotations
+
+import asyncio
+from random import uniform
+from time import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from app.protocol import frames
+from app.protocol.closing import DRAINING
+from app.protocol.principal import CallType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from app.gateway.admission import GatewayLimits
+    from app.relay.relay import Relay
+    from app.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_SPREAD: Final = (0.5, 5.0)
+
+
+def reconnect_after() -> float:
+    """Seconds after which to try elsewhere, scattered: browsers must not come at once."""
+    return uniform(*RECONNECT_SPREAD)  # noqa: S311 - a spread, no secret
+
+
+class Draining:
+    """Ends the sessions of one replica, once, in that order.
+
+    `live` is the gateway's own, by session id; `end_grace` (seconds) is how long one hang-up may
+    take. `began` is set from the start, `closed` once no new session is taken any more.
+    """
+
+    def __init__(
+        self,
+        live: Mapping[str, Relay],
+        limits: GatewayLimits,
+        end_grace: float,
+        metrics: Metrics,
+    ) -> None:
+        self.began = False
+        self.closed = False
+        self._live = live
+        self._limits = limits
+        self._end_grace = end_grace
+        self._metrics = metrics
+        self._until = 0.0
+        self._hurry = asyncio.Event()
+        self._empty = asyncio.Event()
+
+    def came(self) -> None:
+        """Take note that a session has begun: one that was admitted before may do so late."""
+        self._empty.clear()
+
+    def left(self) -> None:
+        """Take note that a session has ended."""
+        if not self._live:
+            self._empty.set()
+
+    def hurry(self) -> None:
+        """Shorten a drain that is under way: end what is left now."""
+        self._hurry.set()
+
+    async def run(self, closed: Callable[[], None]) -> None:
+        """Let live sessions end, then end them: idle chats first, calls last.
+
+        `closed` is called once no new session is taken any more.
+        """
+        self.began = True
+        self._metrics.draining.set(1)
+        log.info("draining", sessions=len(self._live), delay=self._limits.drain_delay)
+        self._until = time() + self._limits.drain_delay + self._limits.drain_timeout
+        told = frozenset(self._live)
+        for relay in self._live.values():
+            self.tell(relay)
+        await self._pause(self._limits.drain_delay)
+        self.closed = True
+        closed()
+        for session_id, relay in self._live.items():
+            if session_id not in told:
+                self.tell(relay)
+        if self._live:
+            self._empty.clear()
+            await self._pause(self._limits.drain_timeout / 2, until_empty=True)
+            self._end_idle()
+            await self._pause(self._limits.drain_timeout / 2, until_empty=True)
+        for relay in tuple(self._live.values()):
+            relay.end(DRAINING, retry_after=reconnect_after())
+            relay.let_go()
+        self._hurry.clear()
+        if self._live:
+            await self._pause(3 * self._end_grace, until_empty=True)
+        log.info("drained", sessions=len(self._live))
+
+    def tell(self, relay: Relay) -> None:
+        """Let a browser know until when its conversation may go on here."""
+        relay.browser.announce(frames.draining(time(), self._until))
+
+    def _end_idle(self) -> None:
+        """Halfway through: chats in which nobody is saying anything can start anew elsewhere."""
+        silence = min(30.0, self._limits.drain_timeout / 4)
+        for relay in tuple(self._live.values()):
+            quiet = relay.idle_for >= silence and relay.tools_running == 0
+            if relay.call_type is CallType.CHAT and quiet:
+                relay.end(DRAINING, retry_after=reconnect_after())
+
+    async def _pause(self, seconds: float, *, until_empty: bool = False) -> None:
+        """Wait, but no longer than until the last session has ended or somebody hurries."""
+        if self._hurry.is_set() or seconds <= 0:
+            return
+        events = [self._hurry, self._empty] if until_empty else [self._hurry]
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(event.wait()) for event in events]
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
