@@ -26,16 +26,15 @@ def test_a_turn_s_frames_are_noted_once_in_their_direction() -> None:
     browser, upstream = Latency(), Latency()
     turns = Turns(browser, upstream)
     browser.judged = 3
-    turns.written(monotonic() - 0.05)
-    turns.written(monotonic() - 0.7)
+    turns.written(monotonic() - 0.2)
+    turns.written(monotonic() - 0.7)  # nothing was judged
     upstream.judged = 2
-    turns.written(monotonic() - 0.3)
+    turns.written(monotonic() - 2.0)
     assert (browser.judged, upstream.judged) == (0, 0)
-    assert dict(browser.buckets()) | {"+Inf": 0} == {
-        **{str(bound): 0 if bound < 0.1 else 3 for bound in FAST},
-        "+Inf": 0,
+    assert dict(browser.buckets()) == {
+        **{str(bound): 0 if bound < 0.5 else 3 for bound in FAST},
+        "+Inf": 3,
     }
-    assert dict(upstream.buckets())["0.1"] == 0
-    assert dict(upstream.buckets())["+Inf"] == 2
-    assert 0.15 <= browser.total < 0.3
-    assert 0.6 <= upstream.total < 1.2
+    assert dict(upstream.buckets()) == {**dict.fromkeys(map(str, FAST), 0), "+Inf": 2}
+    assert 0.6 <= browser.total <= 1.5
+    assert upstream.total >= 4.0
