@@ -18,8 +18,8 @@ _LONGEST_NUMBER: Final = 15
 _DEEPEST: Final = 3
 _TEXT: Final = b'{"type":"text"'
 _MESSAGE: Final = b'{"type":"incomingChatMessage"'
-# What a frame has, as bits: that it is plain, that its content is a text, and its members. They
-# are all of the vendor's envelope but `name`, which may be the gateway's own.
+# What a frame has, as bits: that it is plain, that its content is a text, and its members, in the
+# order of `_KEYS`. They are the vendor's envelope but `name`, which may be the gateway's own.
 _NOT_PLAIN: Final = 0
 _PLAIN: Final = 1
 _CONTENT_IS_TEXT: Final = 2

@@ -12,6 +12,7 @@ import pytest
 from app.protocol import session as rules_of_a_session
 from app.protocol.actions import FORWARD, Actions
 from app.protocol.glance import PAYS, is_plain_message, is_plain_text
+from app.protocol.session import ENVELOPE
 from app.protocol.tally import Tally
 from app.wire.build import COMPILED
 from tests.protocol.mutants import mutants
@@ -102,6 +103,11 @@ def test_plain_message_is_whole(members: bytes, plain: bool) -> None:
     payload = b'{"type":"incomingChatMessage",' + members + b"}"
     assert is_plain_message(payload) is plain
     assert not is_plain_text(payload)
+
+
+@pytest.mark.parametrize("member", sorted(ENVELOPE - {"type"}))
+def test_members_are_those_of_the_envelope_but_the_name(member: str) -> None:
+    assert is_plain_text(b'{"type":"text","%s":1}' % member.encode()) is (member != "name")
 
 
 def test_a_look_pays_compiled_only() -> None:
