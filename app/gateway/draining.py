@@ -31,7 +31,7 @@ def reconnect_after() -> float:
 
 
 class Draining:
-    """Ends the sessions of one replica, once, in that order.
+    """Ends the sessions of one replica, once: idle chats first, calls last.
 
     `live` is the gateway's own, by session id; `end_grace` (seconds) is how long one hang-up may
     take. `began` is set from the start, `closed` once no new session is taken any more.

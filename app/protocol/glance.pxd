@@ -21,7 +21,6 @@ cpdef bint is_plain_message(bytes payload)
     position=Py_ssize_t,
     found=int,
     depth=int,
-    first=bint,
     member=int,
     key=int,
 )

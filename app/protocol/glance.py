@@ -3,7 +3,7 @@
 A look says yes only to what is certain, byte by byte; all else is for the parser (`codec`) and
 the rules behind it, which would say the same. That holds for all that is unusual: white space, an
 escape, a list, a fraction, a member that is not known or comes twice; and for all that is long,
-where the parser is as quick. Compiled, this is a loop over bytes that calls nothing.
+where the parser is as quick. Compiled, this is a loop over bytes that makes no object.
 """
 
 from __future__ import annotations
@@ -70,20 +70,17 @@ def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, P
     position = len(head)
     found = _PLAIN
     depth = 1
-    first = False
     while position < end:
         if octets[position] == _CLOSING:
             position += 1
             depth -= 1
-            first = False
             if not depth:
                 return found if position == end else _NOT_PLAIN
             continue
-        if not first:
+        if octets[position - 1] != _OPENING:  # else it is an object's first member
             if octets[position] != _COMMA:
                 return _NOT_PLAIN
             position += 1
-        first = False
         member = 0
         if depth == 1:
             key = _key(octets, position, end)
@@ -103,7 +100,6 @@ def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, P
             depth += 1
             if depth > deepest:
                 return _NOT_PLAIN
-            first = True
             position += 1
             continue
         if member == _CONTENT and position < end and octets[position] == _QUOTE:

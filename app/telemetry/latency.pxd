@@ -8,7 +8,6 @@ cdef class Latency:
     cdef readonly double total
 
     cpdef written(self, double seconds)
-    @cython.locals(at=Py_ssize_t)
     cpdef observe(self, double seconds, Py_ssize_t frames)
 
 cdef class Turns:

@@ -26,21 +26,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
     """The rules' own test files, run once; every line knows which test ran it."""
     measured = tmp_path_factory.mktemp("coverage") / "measured"
     files = [str(HERE / f"test_{name}.py") for name in MODULES]
-    options = [
-        "-q",
-        "-m",
-        "not nightly",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        "--hypothesis-seed=0",
-    ]
+    options = ["-q", "-m", "not nightly", "--hypothesis-seed=0"]
+    plugins = ["-p", "no:cacheprovider", "-p", "no:randomly"]
     coverages = ["--cov=app.protocol", "--cov-branch", "--cov-context=test", "--cov-report="]
     environment = {k: v for k, v in clean_environment().items() if not k.startswith("COV_")}
     environment |= {"HYPOTHESIS_EXAMPLES": "10"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *coverages, *files],
+        [sys.executable, "-m", "pytest", *options, *plugins, *coverages, *files],
         env=environment | {"COVERAGE_FILE": str(measured), "NO_COLOR": "1"},
         cwd=ROOT,
         capture_output=True,
