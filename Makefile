@@ -64,11 +64,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(CACHE)/runtime: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@mkdir -p $(CACHE) && touch $@
 
 $(CACHE)/development: requirements-dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@mkdir -p $(CACHE) && touch $@ $(CACHE)/runtime
 
