@@ -13,6 +13,7 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from app.errors import RelayError
+from app.wire.heads import wants_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,6 +110,10 @@ def rejected(status: HTTPStatus, text: str = "") -> Response:
 
 
 def _by_the_book(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
+    if wants_websocket(headers):
+        # `websockets` refuses what is offered besides (RFC 9110 §7.8 lets a server choose).
+        headers = [line for line in headers if line[0] != b"upgrade"]
+        headers.append((b"upgrade", b"websocket"))
     request = Request(
         url.decode("ascii"),
         Headers([(name.decode(), value.decode("latin-1")) for name, value in headers]),
