@@ -75,19 +75,19 @@ async def exchange(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
             await writer.wait_closed()
 
 
-async def attack(port: int, lines: bytes, body: bytes, path: bytes = b"/healthz") -> None:
-    """A sender without a credential; its connection is left when its one answer has come."""
+@asynccontextmanager
+async def attacking(
+    port: int, lines: bytes, body: bytes, path: bytes = b"/healthz"
+) -> AsyncIterator[int]:
+    """A sender without a credential, who stays for a block once it has its answer's status."""
     head = b"POST %s HTTP/1.1\r\nHost: attacker\r\n%s\r\n" % (path, lines)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(head)
-        await writer.drain()
-        with suppress(ConnectionError):
-            writer.write(body)
+        writer.write(head + body)
+        async with asyncio.timeout(PATIENCE):
             await writer.drain()
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            async with asyncio.timeout(PATIENCE):
-                await reader.readuntil(b"\r\n\r\n")
+            answer = await reader.readuntil(b"\r\n\r\n")
+        yield int(answer.split()[1])
     finally:
         writer.close()
         with suppress(ConnectionError):
@@ -105,8 +105,10 @@ async def test_a_body_behind_an_upgrade_is_glued_to_nobodys_request(
             for size in (20_000, 60_000, 120_000):
                 body = b"\r\n" * (size // 2) + PREFIX
                 lines = b"Connection: Upgrade\r\nUpgrade: %s\r\nContent-Length: %d\r\n"
-                await attack(balancer.public, lines % (upgrade, len(body)), body)
-                answer = await exchange(balancer.public, VICTIM)
+                head = lines % (upgrade, len(body))
+                async with attacking(balancer.public, head, body) as status:
+                    answer = await exchange(balancer.public, VICTIM)
+                assert status == 405, "the attack did not reach the gateway"
                 assert answer.startswith(b"HTTP/1.1 200 "), (upgrade, size, answer[:200])
                 assert answer.endswith(b'{"status":"ok"}'), (upgrade, size, answer[:200])
         assert "Unsupported upgrade" not in running.log
