@@ -14,30 +14,48 @@ from typing import TYPE_CHECKING, Final
 from app.errors import RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # RFC 9110 §5.5: visible characters, obs-text, blanks and tabs.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 _VERSIONS: Final = ("1.0", "1.1")
+# Bytes of one header's value: a credential has as many (a JWT with groups, a cookie of an SSO).
+MAX_VALUE: Final = 16 * 1024
+MAX_TARGET: Final = 8192
+MAX_HEADERS: Final = 128
+# Those which are long in practice, and may be named in a log; any other name is a peer's word.
+_NAMED: Final = {
+    b"authorization": "Authorization",
+    b"cookie": "Cookie",
+    b"forwarded": "Forwarded",
+    b"origin": "Origin",
+    b"referer": "Referer",
+    b"sec-websocket-protocol": "Sec-WebSocket-Protocol",
+    b"user-agent": "User-Agent",
+    b"x-forwarded-for": "X-Forwarded-For",
+}
 
 
 class Malformed(RelayError):  # noqa: N818 - a refusal, no error of ours
-    """A head that is refused; `status` is the answer to it."""
+    """A head that is refused by `status`, with a sentence, and facts for the log."""
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    def __init__(self, status: HTTPStatus, detail: str, **facts: str | int) -> None:
         super().__init__(detail)
         self.status = status
+        self.detail = detail
+        self.facts = facts
 
 
 def check_head(
-    method: str, version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]
+    method: str, version: str, target: bytes, headers: Sequence[tuple[bytes, bytes]]
 ) -> bytes:
     """Give the target in origin-form. Raises `Malformed`.
 
     Names are in lower case. The connection must be closed after a refusal.
     """
+    _check_sizes(target, headers)
     lengths, codings, hosts = [], [], []
     for name, value in headers:
         if _CONTROL.search(value):
@@ -58,6 +76,14 @@ def check_head(
     if method == "CONNECT":
         raise Malformed(HTTPStatus.NOT_IMPLEMENTED, "This is no proxy.")
     return _origin_form(target, hosts)
+
+
+def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a head that `check_head` has passed announces a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
+        for name, value in headers
+    )
 
 
 def wants_websocket(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -85,6 +111,25 @@ def rebuilt(
             lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def _check_sizes(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    if len(target) > MAX_TARGET:
+        raise Malformed(
+            HTTPStatus.REQUEST_URI_TOO_LONG,
+            f"The URL is {len(target)} bytes, the most is {MAX_TARGET}.",
+            size=len(target),
+            limit=MAX_TARGET,
+        )
+    too_large = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    if len(headers) > MAX_HEADERS:
+        detail = f"There are {len(headers)} headers, the most is {MAX_HEADERS}."
+        raise Malformed(too_large, detail, headers=len(headers), limit=MAX_HEADERS)
+    for name, value in headers:
+        if len(value) > MAX_VALUE:
+            known, size = _NAMED.get(name, "A header"), len(value)
+            detail = f"{known} is {size} bytes, the most is {MAX_VALUE}."
+            raise Malformed(too_large, detail, header=known, size=size, limit=MAX_VALUE)
 
 
 def _check_length(version: str, lengths: list[bytes], codings: list[bytes]) -> None:

@@ -6,8 +6,9 @@ the HTTP parsing and HTTP's ASGI cycle; a WebSocket's is `app.wire.cycle`'s.
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -15,17 +16,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
 from app.wire.cycle import LaneWebSocketProtocol
-from app.wire.heads import Malformed, check_head, rebuilt, wants_websocket
-from app.wire.opening import Unacceptable, fault, judge
+from app.wire.heads import Malformed, check_head, has_body, rebuilt, wants_websocket
+from app.wire.opening import Unacceptable, judge
 from app.wire.wheel import NEVER
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from app.wire.limits import WireLimits
+
+
+_TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_UNREADABLE: Final = "The request cannot be read as HTTP/1.1 (RFC 9112)."
 
 
 def make_protocols(
@@ -79,7 +85,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if self._head >= 0:
             # Before this read is added: it may hold the head's end, and a body behind it.
             if self._head > self.limits.max_request_head:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                self._refuse(_TOO_LARGE, "The head is longer than is read here.")
                 return
             self._head += len(data)
         self._unset_keepalive_if_required()
@@ -179,11 +185,17 @@ class LaneHttpProtocol(HttpToolsProtocol):
         """
         self._stop_clock()
         if self._pending() is not None:  # its answer would come among the frames
-            self._refuse(HTTPStatus.BAD_REQUEST)
+            self._refuse(HTTPStatus.BAD_REQUEST, _UNREADABLE)
             return
-        status = fault(self.url, self.headers)
-        if status is not None:
-            self._refuse(status)
+        try:
+            self.url = check_head(
+                self.scope["method"], self.scope["http_version"], self.url, self.headers
+            )
+        except Malformed as malformed:
+            self._refuse(malformed.status, malformed.detail, malformed.facts)
+            return
+        if has_body(self.headers):  # it would be taken for frames
+            self._refuse(HTTPStatus.BAD_REQUEST, "A WebSocket's handshake has no body.")
             return
         # Its callbacks make a cycle, which would wait for the collector.
         self.parser = None  # type: ignore[assignment]
@@ -202,16 +214,21 @@ class LaneHttpProtocol(HttpToolsProtocol):
 
     def _refuse_malformed(self) -> None:
         malformed = self._malformed
-        self._refuse(HTTPStatus.BAD_REQUEST if malformed is None else malformed.status)
+        if malformed is None:
+            self._refuse(HTTPStatus.BAD_REQUEST, _UNREADABLE)
+        else:
+            self._refuse(malformed.status, malformed.detail, malformed.facts)
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(
+        self, status: HTTPStatus, detail: str, facts: Mapping[str, str | int] | None = None
+    ) -> None:
         """Answer what cannot be read or is too long, and close; read nothing more.
 
         Where earlier requests still wait for their answers, those are given, and then it closes.
         """
         self._ended = True
         self._stop_clock()
-        self.wiring.report("browser", "bad_request", status, self.loop.time())
+        self.wiring.report("browser", "bad_request", status, self.loop.time(), facts or {})
         earlier = self._pending()
         if self._in_body:
             self._drop_current()
@@ -221,8 +238,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if earlier is not None:
             earlier.keep_alive = False
             return
-        line = f"HTTP/1.1 {status} {status.phrase}\r\n"
-        self.transport.write(line.encode() + b"content-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.write(_problem(status, detail))
         self.transport.close()
 
     def _drop_current(self) -> None:
@@ -250,6 +266,17 @@ class LaneHttpProtocol(HttpToolsProtocol):
         if self._slot != NEVER:
             self.wiring.wheel.remove(self, self._slot)
             self._slot = NEVER
+
+
+def _problem(status: HTTPStatus, detail: str) -> bytes:
+    """Make the answer (RFC 9457) to what never becomes a request."""
+    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body = json.dumps(content).encode()
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:

@@ -108,7 +108,7 @@ async def test_a_body_behind_an_upgrade_is_glued_to_nobodys_request(
                 head = lines % (upgrade, len(body))
                 async with attacking(balancer.public, head, body) as status:
                     answer = await exchange(balancer.public, VICTIM)
-                assert status == 405, "the attack did not reach the gateway"
+                assert status in (400, 405), "the attack did not reach the gateway"
                 assert answer.startswith(b"HTTP/1.1 200 "), (upgrade, size, answer[:200])
                 assert answer.endswith(b'{"status":"ok"}'), (upgrade, size, answer[:200])
         assert "Unsupported upgrade" not in running.log

@@ -53,7 +53,10 @@ def answer_of_ours(method: str, version: str, headers: list[tuple[bytes, bytes]]
     try:
         return 101, judge(method, version, b"/ws", headers)
     except Unacceptable as refused:
-        return refused.response.status_code, None
+        status = refused.response.status_code
+        if status == 426 and "Sec-WebSocket-Version" in refused.response.headers:
+            return 400, None  # for another version `websockets` says 400, and not which it wants
+        return status, None
 
 
 def chosen_upgrade(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
