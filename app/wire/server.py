@@ -62,6 +62,7 @@ class LaneHttpProtocol(HttpToolsProtocol):
     _in_body = False
     # Nothing more is read: what came could not be told apart into requests.
     _ended = False
+    _discarded = 0
     _malformed: Malformed | None = None
     _earlier: RequestResponseCycle | None = None
 
@@ -81,6 +82,9 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head has grown past its bound."""
         if self._ended:
+            self._discarded += len(data)
+            if self._discarded > self.limits.max_discarded:
+                self.transport.abort()
             return
         if self._head >= 0:
             # Before this read is added: it may hold the head's end, and a body behind it.
@@ -239,7 +243,19 @@ class LaneHttpProtocol(HttpToolsProtocol):
             earlier.keep_alive = False
             return
         self.transport.write(_problem(status, detail))
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close in stages (RFC 9112 §9.6): a reset could overtake the answer.
+
+        A proxy that is still sending the body would take it for a replica's failure.
+        """
+        if not self.transport.can_write_eof():  # TLS
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._start_clock()
 
     def _drop_current(self) -> None:
         """Let the request whose body is malformed have no answer of the application's."""
@@ -256,7 +272,8 @@ class LaneHttpProtocol(HttpToolsProtocol):
     def deadline_passed(self) -> None:
         """Drop a request that took too long to arrive."""
         self._slot = NEVER
-        self.wiring.report("browser", "slow_request", 408, self.loop.time())
+        if not self._ended:
+            self.wiring.report("browser", "slow_request", 408, self.loop.time())
         self.transport.abort()
 
     def _start_clock(self) -> None:
