@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # RFC 9110 §5.5: visible characters, obs-text, blanks and tabs.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+# A fragment is no part of a target (RFC 9112 §3.2).
+_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
 _VERSIONS: Final = ("1.0", "1.1")
 # Bytes of one header's value: a credential has as many (a JWT with groups, a cookie of an SSO).
 MAX_VALUE: Final = 16 * 1024

@@ -224,6 +224,7 @@ async def test_a_request_that_expects_100_is_its_connections_last() -> None:
         (b"//other/first", "//other/first"),
         (b"ftp://test/first", None),
         (b"first", None),
+        (b"/first#fragment", None),
         (b"*", None),
     ],
 )
