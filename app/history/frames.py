@@ -12,6 +12,8 @@ from typing import Any, Final
 import orjson
 
 from app.history.port import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
+from app.protocol import exact_json
+from app.protocol.codec import with_every_digit
 
 WORD: Final = 64
 """Characters kept of a type, a name, a status: these are words, never texts."""
@@ -70,6 +72,7 @@ def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | N
         return None
     if kind == "text":
         return _piece(frame)
+    frame = with_every_digit(frame, payload)
     if kind == "conversationResult":
         return _result(frame)
     if kind in MEDIA:
@@ -111,7 +114,7 @@ def _result(frame: dict[str, Any]) -> Result:
         word(result.get("status")),
         word(result.get("finishReason")),
         message if isinstance(message, str) and message else None,
-        orjson.dumps(result),
+        exact_json.dumps(result),
     )
 
 
@@ -119,4 +122,4 @@ def _rest(frame: dict[str, Any]) -> bytes | None:
     rest = {key: value for key, value in frame.items() if key not in CARRIED}
     if not rest:
         return None
-    return orjson.dumps(rest["data"] if rest.keys() == {"data"} else rest)
+    return exact_json.dumps(rest["data"] if rest.keys() == {"data"} else rest)

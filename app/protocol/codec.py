@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orjson import JSONDecodeError, dumps, loads
 
+from app.protocol import exact_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,6 +56,33 @@ def decode_strictly(payload: bytes) -> dict[str, Any]:
     elif payload.count(b":") != _colons(frame):
         raise BadFrame("The message names a key twice.")
     return frame
+
+
+def tool_request_beyond_doubles(payload: bytes) -> dict[str, Any] | None:
+    """Read a tool request with a number that no double can hold, or None for all else.
+
+    `decode` refuses it as it refuses what is no JSON, and the agent would wait in vain. The number
+    is an integer with all of its digits, or an infinity where it has too many.
+    """
+    if b"websocketToolRequest" not in payload:
+        return None
+    try:
+        frame = exact_json.loads_all(payload)
+    except ValueError:
+        return None
+    known = type(frame) is dict and frame.get("type") == "websocketToolRequest"
+    return frame if known else None
+
+
+def with_every_digit(frame: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    """Return a frame that `decode` read with the integers as they were written.
+
+    orjson reads one beyond 64 bits as a double; only a frame that may have such is read anew.
+    """
+    if not exact_json.may_be_changed(payload):
+        return frame
+    exact: dict[str, Any] = exact_json.loads_all(payload)
+    return exact
 
 
 def _flat(frame: dict[str, Any]) -> bool:

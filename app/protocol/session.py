@@ -35,7 +35,14 @@ from app.protocol.closing import (
     UPSTREAM_FAILED,
     CloseReason,
 )
-from app.protocol.codec import BadFrame, complete, decode, decode_strictly
+from app.protocol.codec import (
+    BadFrame,
+    complete,
+    decode,
+    decode_strictly,
+    tool_request_beyond_doubles,
+    with_every_digit,
+)
 from app.protocol.frames import (
     CONVERSATION_RESULT,
     ERROR,
@@ -252,7 +259,9 @@ class Session:
         try:
             frame = decode(payload)
         except BadFrame:
-            return self.malformed_from_upstream()
+            if (beyond := tool_request_beyond_doubles(payload)) is None:
+                return self.malformed_from_upstream()
+            frame = beyond
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
         if phase is not LIVE and phase is not FINISHED:
@@ -317,6 +326,7 @@ class Session:
         return any(secret in payload or secret in plain for secret in self._secrets)
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
+        frame = with_every_digit(frame, payload)
         content = frame.get("content")
         call_id = content.get("id") if type(content) is dict else None
         if type(content) is not dict or type(call_id) is not str or len(call_id) > MAX_CALL_ID:

@@ -124,7 +124,9 @@ async def test_3xx_and_4xx_are_final(
         went = answer(status, {"canary": "canary-body"}, location=inner.url)
         async with serving(went) as server:
             result = await call({"url": server.url}, client, ctx)
-            assert result.result == {"error": {"code": "crashed", "message": "The tool failed."}}
+            told = status >= 400 and status != 401
+            assert result.outcome is (Outcome.TOOL_ERROR if told else Outcome.CRASHED)
+            assert ("canary" in str(result)) is told
             assert len(server.seen) == 1
             assert inner.connections == 0
 
@@ -167,7 +169,7 @@ async def test_bad_args_are_not_sent(client: httpx.AsyncClient, ctx: ToolContext
         written = {"url": server.url, "parameters": schema}
         result = await call(written, client, ctx, {"n": "canary"})
         assert result.outcome is Outcome.BAD_ARGS
-        assert result.result["error"]["message"].endswith("n: type")
+        assert result.result["error"]["message"].endswith("n: integer type")
         assert "canary" not in str(result)
         assert (await call(written, client, ctx, ["no"])).outcome is Outcome.BAD_ARGS
         missing = await call(written, client, ctx, {})
