@@ -6,6 +6,7 @@ fields and types, and documents them late.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,10 +64,7 @@ class Result:
 
 def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | None:
     """Read one frame; None when it is nothing to remember, or cannot be read at all."""
-    try:
-        frame = orjson.loads(payload)
-    except ValueError:
-        return None
+    frame = _loaded(payload)
     kind = word(frame.get("type")) if isinstance(frame, dict) else None
     if kind is None or not _noted(kind, direction):
         return None
@@ -78,6 +76,15 @@ def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | N
     if kind in MEDIA:
         return Happening(kind, None, None)
     return Happening(kind, word(frame.get("name")), _rest(frame))
+
+
+def _loaded(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except ValueError:
+        with suppress(ValueError):  # it may hold a number that no double can hold
+            return exact_json.loads_all(payload)
+    return None
 
 
 def _noted(kind: str, direction: Direction) -> bool:

@@ -32,12 +32,18 @@ def decode(payload: bytes) -> dict[str, Any]:
         frame = loads(payload)
     except JSONDecodeError:
         raise BadFrame("The message is not valid JSON.") from None
+    return _checked(frame)
+
+
+def _checked(frame: Any) -> dict[str, Any]:
+    """Return a frame if it is an object with a type. Raises `BadFrame`."""
     if type(frame) is not dict:
         raise BadFrame("The message is not a JSON object.")
     kind = frame.get("type")
     if type(kind) is not str or not kind or len(kind) > MAX_TYPE:
         raise BadFrame("The message has no type.")
-    return frame
+    found: dict[str, Any] = frame
+    return found
 
 
 def decode_strictly(payload: bytes) -> dict[str, Any]:
@@ -58,20 +64,16 @@ def decode_strictly(payload: bytes) -> dict[str, Any]:
     return frame
 
 
-def tool_request_beyond_doubles(payload: bytes) -> dict[str, Any] | None:
-    """Read a tool request with a number that no double can hold, or None for all else.
+def decode_beyond_doubles(payload: bytes) -> dict[str, Any]:
+    """Read an upstream frame with a number that no double can hold, which `decode` refuses.
 
-    `decode` refuses it as it refuses what is no JSON, and the agent would wait in vain. The number
-    is an integer with all of its digits, or an infinity where it has too many.
+    Such a number is an integer with all of its digits, or an infinity where it has too many to be
+    kept. Without this the agent would wait in vain for a tool's answer. Raises `BadFrame`.
     """
-    if b"websocketToolRequest" not in payload:
-        return None
     try:
-        frame = exact_json.loads_all(payload)
+        return _checked(exact_json.loads_all(payload))
     except ValueError:
-        return None
-    known = type(frame) is dict and frame.get("type") == "websocketToolRequest"
-    return frame if known else None
+        raise BadFrame("The message is not valid JSON.") from None
 
 
 def with_every_digit(frame: dict[str, Any], payload: bytes) -> dict[str, Any]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from app.protocol import frames
+from app.protocol import exact_json, frames
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
@@ -39,8 +37,8 @@ from app.protocol.codec import (
     BadFrame,
     complete,
     decode,
+    decode_beyond_doubles,
     decode_strictly,
-    tool_request_beyond_doubles,
     with_every_digit,
 )
 from app.protocol.frames import (
@@ -259,9 +257,10 @@ class Session:
         try:
             frame = decode(payload)
         except BadFrame:
-            if (beyond := tool_request_beyond_doubles(payload)) is None:
+            try:
+                frame = decode_beyond_doubles(payload)
+            except BadFrame:
                 return self.malformed_from_upstream()
-            frame = beyond
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
         if phase is not LIVE and phase is not FINISHED:
@@ -322,7 +321,7 @@ class Session:
 
         .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
         """
-        plain = orjson.dumps(frame)
+        plain = exact_json.dumps(frame)
         return any(secret in payload or secret in plain for secret in self._secrets)
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
