@@ -7,7 +7,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -226,6 +226,7 @@ def test_python_reads_its_own_patterns_even_where_json_schema_cannot() -> None:
         Arguments({"type": "no-type"})
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["limit", "tag", "price", "parent", "either", "size"]),
