@@ -662,9 +662,10 @@ export class RelayClient extends EventTarget {
   // ---- browser tools ----
 
   async #runTool(frame) {
-    const { id, toolName: name, args = {} } = frame.content ?? {};
+    const { id, toolName: name, args: given } = frame.content ?? {};
     const tool = this.#tools.get(name);
     if (!tool) return;
+    const args = argumentsOf(given, tool.schema);
     const generation = this.session;
     if (!this.#answers.has(id)) {
       this.#answers.set(id, this.#answer(tool, { id, name, args }));
@@ -728,6 +729,30 @@ function joinPieces(pieces) {
   const spaced = pieces.some((piece) => /^\s|\s$/.test(piece));
   const apart = (text, piece) => (spaced ? /[.!?…]$/.test(text) && /^\p{L}/u.test(piece) : text && !/^[,.;:!?)]/.test(piece));
   return pieces.reduce((text, piece) => text + (apart(text, piece) ? ' ' : '') + piece);
+}
+
+/**
+ * A tool's arguments as its schema means them, as the gateway reads those of other tools: models also
+ * give one JSON string, or nothing, and null for what is optional and cannot be null.
+ */
+function argumentsOf(given, schema) {
+  const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  let args = given ?? {};
+  if (typeof args === 'string' && schema?.type !== 'string') {
+    try {
+      const parsed = args.trim() ? JSON.parse(args) ?? {} : {};
+      if (isObject(parsed)) args = parsed;
+    } catch {
+      // No JSON: the schema or the tool says what is wrong with it.
+    }
+  }
+  if (!isObject(args)) return args;
+  const leftOut = ([key, value]) => {
+    const rule = schema?.properties?.[key];
+    return value === null && !schema.required?.includes(key) && isObject(rule)
+      && (rule.type || rule.enum) && ![].concat(rule.type ?? []).includes('null') && !rule.enum?.includes(null);
+  };
+  return Object.fromEntries(Object.entries(args).filter((entry) => !leftOut(entry)));
 }
 
 /** What is wrong with a tool's arguments (type, required, enum), or null. */
