@@ -37,6 +37,7 @@ RUN --mount=type=secret,id=ca,required=false \
 # After the dependencies, so that a change of the code reuses their layer.
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY app ./app
+COPY blackbox_relay ./blackbox_relay
 RUN BLACKBOX_RELAY_COMPILE=required \
     pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
     && pip --python /opt/blackbox-relay/bin/python install --no-deps --no-index /tmp/wheel/*.whl

@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 LOCKED := --no-deps --require-hashes --only-binary :all:
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
-SOURCES := setup.py tests/compiled.sh $(shell find app tests -name '*.py' -o -name '*.pxd')
+SOURCES := setup.py tests/compiled.sh $(shell find app blackbox_relay tests -name '*.py' -o -name '*.pxd')
 # What leads frames from one socket to the other is tested both ways, as source and compiled;
 # conversations from end to end are held by the build that is deployed.
 BOTH_WAYS := tests/wire tests/protocol tests/relay

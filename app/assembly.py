@@ -117,11 +117,16 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
 
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
-    """The registered tools alone, for the shell; MCP servers have been asked once."""
+    """The registered tools alone, for the shell; MCP servers have been asked once.
+
+    Raises ConfigurationError.
+    """
     clients = egress(settings, trust())
     try:
+        box = toolbox(
+            settings, clients.tools
+        )  # outside of a group: its faults come out as they are
         async with asyncio.TaskGroup() as tasks:
-            box = toolbox(settings, clients.tools)
             running = tasks.create_task(box.run())
             if box.mcp is not None:
                 await box.mcp.discovered()

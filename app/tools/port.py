@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from app.errors import RelayError
+from blackbox_relay.context import ToolContext
+from blackbox_relay.errors import BadArgs, ToolFailed
+from blackbox_relay.signature import NAME
 
-if TYPE_CHECKING:
-    from app.protocol.principal import CallType, Principal
-
-# The vendor's pattern (D). It sets no length; this one keeps names fit for metrics and logs.
-NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
+__all__ = ["NAME", "BadArgs", "Fallback", "Schema", "Tool", "ToolContext", "ToolFailed"]
 
 Schema = Mapping[str, Any]
-
-
-class ToolFailed(RelayError):  # noqa: N818 - what happened, as in the error tree
-    """A tool did not answer usably. `cause` is a closed word for logs; agents never see it."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-class BadArgs(RelayError):  # noqa: N818
-    """The arguments do not fit the tool's schema. `fault` says where and how, without values."""
-
-    def __init__(self, fault: str) -> None:
-        super().__init__(fault)
-        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +20,6 @@ class Fallback:
     """A result that stands in when a tool fails (the vendor's `fallBackResult`, D)."""
 
     result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ToolContext:
-    """For whom a tool runs: nothing here can be forged by a browser or made up by a model.
-
-    `additional_data` is the credential's verified mapping, `call_id` the agent's id of this call.
-    """
-
-    session_id: str
-    agent: str
-    call_type: CallType
-    principal: Principal = field(repr=False)
-    additional_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    call_id: str = ""
 
 
 class Tool(Protocol):
