@@ -59,7 +59,8 @@ def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> 
         elif name == "jwt":
             found.append(jwt(settings, client))
         elif name == "forward" and settings.forward_auth_url:
-            found.append(Forward(settings.forward_auth_url, client))
+            headers = settings.forward_auth_header
+            found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
         elif name == "open":
             found.append(Open())
     return found

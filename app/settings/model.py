@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = _about("`jwt`: required `iss`")
     jwt_audience: str | None = _about("`jwt`: required `aud`")
     forward_auth_url: str | None = _about("`forward`: who is asked with the browser's cookies")
+    forward_auth_header: Items = _about(
+        "`forward`: headers of the answer that name the user, as `X-Auth-Request-User`, where its "
+        "body is no JSON object with `sub`",
+        (),
+    )
     allowed_origins: Items = _about(
         "Comma list of origins; `https://*.example.com` and `*` allowed; empty: same host", ()
     )
