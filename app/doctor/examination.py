@@ -9,6 +9,7 @@ from app import assembly, values
 from app.doctor.finding import Finding, Grade
 from app.doctor.gateway import look_at_gateway
 from app.doctor.upstream import look_at_vendor
+from app.outbound import outbound
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -21,7 +22,8 @@ async def examine(
 ) -> int:
     """Print every finding; return 1 if something is wrong, else 0."""
     findings: list[Finding] = []
-    vendor = assembly.vendor(settings, assembly.trust())
+    out = outbound(settings)
+    vendor = assembly.vendor(settings, out)
     limits = values.upstream_limits(settings)
     async with vendor.running():
         different = {
@@ -29,7 +31,7 @@ async def examine(
             for name, endpoint in vendor.endpoints.items()
         }
         for name, endpoint in different.values():
-            found = await look_at_vendor(name, endpoint, limits)
+            found = await look_at_vendor(name, endpoint, limits, out, vendor.client)
             findings += found
             _tell(found)
     if url is not None:

@@ -5,7 +5,12 @@ redirect. Whoever posts there uses `guarded_client`, which looks at the address 
 """
 
 from app.egress.addresses import AllowedHosts, EgressRefused
-from app.egress.guarded import ResponseTooLarge, guarded_client, read_bounded
+from app.egress.guarded import (
+    ResponseTooLarge,
+    guarded_client,
+    guarded_transport,
+    read_bounded,
+)
 from app.egress.resolve import Resolve, checked_addresses, system_resolve
 
 __all__ = [
@@ -15,6 +20,7 @@ __all__ = [
     "ResponseTooLarge",
     "checked_addresses",
     "guarded_client",
+    "guarded_transport",
     "read_bounded",
     "system_resolve",
 ]

@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     web_integration_id: str | None = _about(
         "For `webcall`: mint tokens by REST for this integration, with the API key"
     )
+    proxy: SecretStr | None = _about(
+        "The proxy on the way out, `http://[user:password@]host:port`, or `none`; default: as "
+        "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say"
+    )
     upstream_probe_interval: Seconds = _about(
         "How often the vendor's `ws/info` is looked at, for `/readyz` and a metric; 0: never", 0.0
     )
@@ -217,7 +221,7 @@ class Settings(BaseSettings):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
-        plain = {"memory://"}
+        plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 
     @property

@@ -17,6 +17,7 @@ from mcp_types import REQUEST_TIMEOUT
 from app.egress import AllowedHosts, Resolve, system_resolve
 from app.tools.mcp_connect import connected
 from app.tools.mcp_spec import McpServerSpec, assign
+from app.tools.mcp_transport import Reach, Way
 from app.tools.port import ToolContext, ToolFailed
 from app.tools.schema import ArgsCheck
 
@@ -56,17 +57,18 @@ class McpTools:
         allowed: AllowedHosts | None = None,
         taken: Collection[str] = (),
         resolve: Resolve = system_resolve,
+        reach: Reach | None = None,
         refresh: float = REFRESH,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
+        way = Way(allowed or AllowedHosts(), resolve, reach or Reach())
         self._taken = frozenset(taken)
         self._tools: dict[str, Tool] = {}
         self._servers = {
             name: _Server(
                 name,
                 spec,
-                allowed or AllowedHosts(),
-                resolve,
+                way,
                 timeout=spec.timeout or timeout,
                 refresh=refresh,
                 first_pause=first_pause,
@@ -110,8 +112,7 @@ class _Server:
         self,
         name: str,
         spec: McpServerSpec,
-        allowed: AllowedHosts,
-        resolve: Resolve,
+        way: Way,
         *,
         timeout: float,
         refresh: float,
@@ -123,8 +124,7 @@ class _Server:
         self.timeout = timeout
         self.found: dict[str, Found] = {}
         self.tried = asyncio.Event()
-        self._allowed = allowed
-        self._resolve = resolve
+        self._way = way
         self._refresh = refresh
         self._first_pause = first_pause
         self._changed = changed
@@ -135,7 +135,7 @@ class _Server:
         pause = self._first_pause
         while True:
             try:
-                async with connected(self.spec, self._allowed, self._resolve) as client:
+                async with connected(self.spec, self._way) as client:
                     await self._serve(client)
             except Exception as error:  # noqa: BLE001 - foreign code, and whatever a network does
                 if self._client is not None:

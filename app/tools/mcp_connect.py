@@ -13,21 +13,20 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from app.egress import AllowedHosts, EgressRefused, Resolve, checked_addresses, system_resolve
+from app.egress import EgressRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.tools.mcp_spec import McpServerSpec
+    from app.tools.mcp_transport import Guarded, Way
 
 STEP_TIMEOUT: Final = 10.0
 MAX_ANSWER: Final = 1024 * 1024
 
 
 @asynccontextmanager
-async def connected(
-    spec: McpServerSpec, allowed: AllowedHosts, resolve: Resolve = system_resolve
-) -> AsyncIterator[Client]:
+async def connected(spec: McpServerSpec, way: Way) -> AsyncIterator[Client]:
     """Connect and shake hands; a stdio child lives as long as the context.
 
     Raises whatever the SDK, the system or the network raises.
@@ -40,7 +39,7 @@ async def connected(
     host = httpx2.URL(url).host
     async with (
         httpx2.AsyncClient(
-            transport=_Pinned(allowed.trusting(host), resolve),
+            transport=_Pinned(way.to(host)),
             headers={name: value.get_secret_value() for name, value in spec.headers.items()}
             | {"user-agent": "blackbox-relay", "accept-encoding": "identity"},
             # Event streams may be silent for long; each request has a deadline of its own.
@@ -74,34 +73,16 @@ async def _over_stdio(spec: McpServerSpec) -> AsyncIterator[Client]:
 
 
 class _Pinned(httpx2.AsyncBaseTransport):
-    """Connects to a checked address under the name's Host and TLS.
+    """Sends to checked addresses alone, and bounds what comes back."""
 
-    One client has one server here, so that a pool which knows addresses mixes up no names.
-    """
-
-    def __init__(self, allowed: AllowedHosts, resolve: Resolve) -> None:
-        self._allowed = allowed
-        self._resolve = resolve
-        self._inner = httpx2.AsyncHTTPTransport(
-            verify=httpx2.create_ssl_context(), trust_env=False, retries=0
-        )
+    def __init__(self, inner: Guarded) -> None:
+        self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        host, port = request.url.host, request.url.port
-        port = port or (443 if request.url.scheme == "https" else 80)
         try:
-            addresses = await checked_addresses(self._allowed, self._resolve, host, port)
-        except (OSError, EgressRefused) as error:
+            response = await self._inner.handle_async_request(request)
+        except EgressRefused as error:
             raise httpx2.ConnectError(type(error).__name__, request=request) from None
-        response = await self._inner.handle_async_request(
-            httpx2.Request(
-                request.method,
-                request.url.copy_with(host=addresses[0]),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": host},
-            )
-        )
         if response.headers.get("content-type", "").startswith("text/event-stream"):
             return response  # The SDK bounds each event.
         if not isinstance(response.stream, httpx2.AsyncByteStream):

@@ -17,10 +17,20 @@ from websockets.uri import WebSocketURI
 from websockets.utils import generate_key
 
 from app.errors import RelayError
+from app.network import (
+    DIRECT,
+    Proxies,
+    Resolve,
+    TunnelRefused,
+    connect,
+    open_tunnel,
+    system_resolve,
+)
 from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Generator
 
     from app.wire.limits import WireLimits
@@ -38,6 +48,7 @@ class DialFailure(StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     TLS = "tls"
+    PROXY = "proxy"
     BAD_HANDSHAKE = "bad_handshake"
     BAD_URL = "bad_url"
 
@@ -103,12 +114,15 @@ async def dial(
     timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
     ssl: tls.SSLContext | None = None,
     wiring: Wiring | None = None,
+    proxies: Proxies = DIRECT,
+    resolve: Resolve = system_resolve,
 ) -> UpstreamSocket:
     """Open a WebSocket within `timeout` seconds: TCP, TLS and handshake together.
 
-    No redirect is followed and no proxy used. TLS is verified by `ssl`, or by the system's
-    authorities where none is given; give one: to make it takes milliseconds each time. `wiring`
-    should be the process's own; a `Destination` should be kept by who dials often.
+    The addresses of the host are raced (RFC 8305); where `proxies` name one for it, that one is
+    asked for a tunnel, by the host's name. No redirect is followed. TLS is verified by `ssl`, or
+    by the system's authorities where none is given; give one: to make it takes milliseconds each
+    time. `wiring` should be the process's own; a `Destination` should be kept by who dials often.
 
     Raises DialError.
     """
@@ -117,14 +131,14 @@ async def dial(
     context = (ssl or tls.create_default_context()) if uri.secure else None
     handshake = _Handshake(destination)
     failure: DialFailure
+    status: int | None = None
     # The error is raised outside of `except`: nothing foreign may be chained to it.
     try:
         async with asyncio.timeout(timeout):
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(
+            sock = await _reached(uri, proxies, resolve)
+            await asyncio.get_running_loop().create_connection(
                 lambda: handshake,
-                uri.host,
-                uri.port,
+                sock=sock,
                 ssl=context,
                 server_hostname=uri.host if context else None,
             )
@@ -139,11 +153,21 @@ async def dial(
         failure = DialFailure.TIMEOUT
     except tls.SSLError:
         failure = DialFailure.TLS
+    except TunnelRefused as refused:
+        failure, status = DialFailure.PROXY, refused.status
     except (OSError, UnicodeError):
         failure = DialFailure.UNREACHABLE
     finally:
         handshake.abandon()
-    raise DialError(failure)
+    raise DialError(failure, status)
+
+
+async def _reached(uri: WebSocketURI, proxies: Proxies, resolve: Resolve) -> socket.socket:
+    """Return a socket that leads to a URL's host, directly or through a proxy."""
+    proxy = proxies.to_websocket(uri.host, uri.port, secure=uri.secure)
+    if proxy is None:
+        return await connect(uri.host, uri.port, resolve=resolve)
+    return await open_tunnel(proxy, uri.host, uri.port, resolve=resolve)
 
 
 class _Handshake(asyncio.Protocol):

@@ -527,7 +527,8 @@ async def test_old_keys_stay_good_while_the_url_is_down(
         url.clock.now += 300
         assert await verify(url.method, token)
         assert await verify(url.method, token)
-        assert len(server.seen) == 2
+        # A kept connection that ends unanswered has its GET repeated once, on a new one.
+        assert len(server.seen) == (3 if name == "closed" else 2)
 
 
 @pytest.mark.parametrize("name", DOWN)
