@@ -244,7 +244,7 @@ def vendor(settings: Settings, out: Outbound) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
     minted: dict[tuple[str, str, str], MintedCredential] = {}
-    client = _vendor_client(settings, out)
+    client = vendor_client(settings, out)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
         base = agent.blackbox_url or settings.blackbox_url
@@ -278,13 +278,13 @@ def probe(settings: Settings, metrics: Metrics, out: Outbound) -> InfoProbe | No
     bases = dict.fromkeys(agent.blackbox_url or settings.blackbox_url for agent in agents)
     return InfoProbe(
         tuple(bases),
-        _vendor_client(settings, out),
+        vendor_client(settings, out),
         settings.upstream_probe_interval,
         on_seen=metrics.upstream_reachable.set,
     )
 
 
-def _vendor_client(settings: Settings, out: Outbound) -> httpx.AsyncClient:
+def vendor_client(settings: Settings, out: Outbound) -> httpx.AsyncClient:
     """An HTTP client for the vendor's hosts, wherever they are."""
     hosts = {urlsplit(settings.blackbox_url).hostname or ""}
     hosts |= {

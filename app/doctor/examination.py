@@ -25,13 +25,13 @@ async def examine(
     out = outbound(settings)
     vendor = assembly.vendor(settings, out)
     limits = values.upstream_limits(settings)
-    async with vendor.running():
+    async with vendor.running(), assembly.vendor_client(settings, out) as client:
         different = {
             (endpoint.base, endpoint.path, endpoint.credential): (name, endpoint)
             for name, endpoint in vendor.endpoints.items()
         }
         for name, endpoint in different.values():
-            found = await look_at_vendor(name, endpoint, limits, out, vendor.client)
+            found = await look_at_vendor(name, endpoint, limits, out, client)
             findings += found
             _tell(found)
     if url is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from app.errors import Refusal
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
 from app.protocol.principal import CallType, Principal
 from tests.auth.asking import asking
-from tests.egress.server import Answer, answer, hang, serving
+from tests.egress.server import Answer, Server, answer, hang, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -248,6 +249,76 @@ async def test_a_user_in_doubt_is_nobody(name: str, client: httpx.AsyncClient) -
         with pytest.raises(Refusal) as caught:
             await ask(server.url, client, asking(), headers=HEADERS)
     assert caught.value.reason is OVERLOADED
+
+
+async def test_a_kept_connection_that_ends_unanswered_is_no_failure(
+    client: httpx.AsyncClient,
+) -> None:
+    """The application's keep-alive time-out and our next question cross each other."""
+    async with serving(USER, b"", USER) as server:
+        assert (await ask(server.url, client, asking())).subject == "customer-7"
+        assert (await ask(server.url, client, asking())).subject == "customer-7"
+        # Asked twice, the second time on a connection of its own.
+        assert (len(server.seen), server.connections) == (3, 2)
+        assert server.seen[1].target == server.seen[2].target
+
+
+async def test_it_is_asked_again_once_and_no_more(client: httpx.AsyncClient) -> None:
+    async with serving(USER, b"") as server:
+        assert await ask(server.url, client, asking())
+        with pytest.raises(Refusal) as caught:
+            await ask(server.url, client, asking())
+        assert caught.value.reason is OVERLOADED
+        assert (len(server.seen), server.connections) == (3, 2)
+
+
+@pytest.mark.parametrize("cut", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-"])
+async def test_an_answer_that_has_begun_is_not_asked_for_again(
+    cut: bytes, client: httpx.AsyncClient
+) -> None:
+    class Cutting(Server):
+        async def _serve(self, reader: Any, writer: Any) -> None:
+            self.connections += 1
+            for said in (USER, cut):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(said)
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with serving(made=Cutting()) as server:
+        assert await ask(server.url, client, asking())
+        with pytest.raises(Refusal) as caught:
+            await ask(server.url, client, asking())
+        assert caught.value.reason is OVERLOADED
+        assert server.connections == 1
+
+
+async def test_a_fresh_connection_that_ends_is_not_asked_again(client: httpx.AsyncClient) -> None:
+    async with serving(b"") as server:
+        with pytest.raises(Refusal):
+            await ask(server.url, client, asking())
+        assert len(server.seen) == 1
+
+
+async def test_many_kept_connections_that_end_at_once_cost_nobody_anything(
+    client: httpx.AsyncClient,
+) -> None:
+    """The second attempt is on a new connection, whatever else is kept."""
+    gate = asyncio.Event()
+
+    async def together(_seen: Any) -> bytes:
+        if len(server.seen) >= 5:
+            gate.set()
+        await gate.wait()
+        return USER
+
+    async with serving(together) as server:
+        await asyncio.gather(*(ask(server.url, client, asking()) for _ in range(5)))
+        assert server.connections == 5
+        server.answers = [b"", USER]
+        assert await ask(server.url, client, asking())
+        assert server.connections == 6
 
 
 async def test_a_private_application_needs_to_be_allowed() -> None:
