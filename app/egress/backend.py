@@ -115,7 +115,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         try:
             addresses = await self._resolve(proxy.host, proxy.port)
         except (OSError, UnicodeError):
-            raise TunnelRefused(proxy) from None
+            addresses = ()
+        if not addresses:
+            raise TunnelRefused(proxy)
         if self.forwarding(hosts[0], port) is not None:
             return await self._to_proxy(proxy, addresses)
         attempts = [partial(self._tunnel, proxy, addresses, host, port) for host in hosts]

@@ -238,6 +238,11 @@ async def test_a_proxy_that_refuses_is_an_error_of_the_proxy() -> None:
     ):
         with pytest.raises(httpx.ProxyError):
             await http.get("https://tools.example/")
+    unknown = Proxies.read({"ALL_PROXY": "proxy.invalid:1"})
+    for names in (Names(), Names(proxy_invalid=[])):
+        async with guarded_client(allowed, timeout=10, resolve=names, proxies=unknown) as http:
+            with pytest.raises(httpx.ProxyError):
+                await http.get("https://tools.example/")
     gone = Proxies.read({"ALL_PROXY": f"127.0.0.1:{await closed_port()}"})
     async with guarded_client(allowed, timeout=10, proxies=gone) as http:
         for scheme in ("http", "https"):
