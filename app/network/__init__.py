@@ -4,7 +4,7 @@
 asks that one to pass bytes on (RFC 9110 §9.3.6).
 """
 
-from app.network.connecting import connect
+from app.network.connecting import connect, way_to
 from app.network.names import Resolve, interleaved, system_resolve
 from app.network.proxies import DIRECT, Proxies, Proxy
 from app.network.race import race
@@ -21,4 +21,5 @@ __all__ = [
     "open_tunnel",
     "race",
     "system_resolve",
+    "way_to",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import uvloop
 
-from app.network.connecting import connect
+from app.network.connecting import way_to
 
 DELAY: Final = 0.1
 """Seconds between attempts, the least that RFC 8305 §8 recommends: stores are near."""
@@ -28,6 +28,7 @@ class Loop(uvloop.Loop):
         if isinstance(host, str) and host and port and not OWN_WAY & options.keys():
             if options.get("ssl") and options.get("server_hostname") is None:
                 options["server_hostname"] = host
-            options["sock"] = await connect(host, int(port), delay=DELAY)
-            host = port = None
+            way = await way_to(host, int(port), delay=DELAY)
+            host, port = way.pop("host", None), way.pop("port", None)
+            options |= way
         return await super().create_connection(factory, host, port, **options)

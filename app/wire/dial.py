@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl as tls
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -22,15 +22,14 @@ from app.network import (
     Proxies,
     Resolve,
     TunnelRefused,
-    connect,
     open_tunnel,
     system_resolve,
+    way_to,
 )
 from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Generator
 
     from app.wire.limits import WireLimits
@@ -135,10 +134,10 @@ async def dial(
     # The error is raised outside of `except`: nothing foreign may be chained to it.
     try:
         async with asyncio.timeout(timeout):
-            sock = await _reached(uri, proxies, resolve)
+            way = await _way(uri, proxies, resolve)
             await asyncio.get_running_loop().create_connection(
                 lambda: handshake,
-                sock=sock,
+                **way,
                 ssl=context,
                 server_hostname=uri.host if context else None,
             )
@@ -162,12 +161,12 @@ async def dial(
     raise DialError(failure, status)
 
 
-async def _reached(uri: WebSocketURI, proxies: Proxies, resolve: Resolve) -> socket.socket:
-    """Return a socket that leads to a URL's host, directly or through a proxy."""
+async def _way(uri: WebSocketURI, proxies: Proxies, resolve: Resolve) -> dict[str, Any]:
+    """Return where a URL's host is reached, directly or through a proxy."""
     proxy = proxies.to_websocket(uri.host, uri.port, secure=uri.secure)
     if proxy is None:
-        return await connect(uri.host, uri.port, resolve=resolve)
-    return await open_tunnel(proxy, uri.host, uri.port, resolve=resolve)
+        return await way_to(uri.host, uri.port, resolve=resolve)
+    return {"sock": await open_tunnel(proxy, uri.host, uri.port, resolve=resolve)}
 
 
 class _Handshake(asyncio.Protocol):
