@@ -7,7 +7,6 @@ their cryptography would take longer to load than all the rest, at every start o
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, time
@@ -23,6 +22,7 @@ from app.egress.addresses import AllowedHosts
 from app.egress.guarded import guarded_client
 from app.egress.probe import InfoProbe
 from app.errors import ConfigurationError
+from app.outbound import outbound
 from app.relay.dialling import Credential, Endpoint, GivenCredential
 from app.relay.minting import MintedCredential
 from app.telemetry.traces import inject
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from app.auth.authenticator import Method
     from app.auth.jwt import Jwt
     from app.history.assemble import History
+    from app.outbound import Outbound
     from app.settings import Settings
     from app.telemetry.metrics import Metrics
     from app.tools.mcp import McpTools
@@ -59,7 +60,8 @@ def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> 
         elif name == "jwt":
             found.append(jwt(settings, client))
         elif name == "forward" and settings.forward_auth_url:
-            found.append(Forward(settings.forward_auth_url, client))
+            headers = settings.forward_auth_header
+            found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
         elif name == "open":
             found.append(Open())
     return found
@@ -95,7 +97,7 @@ class Toolbox:
             await self.mcp.run()
 
 
-def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
+def toolbox(settings: Settings, client: httpx.AsyncClient, out: Outbound) -> Toolbox:
     """Import, read and check every tool. Raises ConfigurationError."""
     tools: list[Tool] = [
         *load_tools(settings.tools, Threads()),
@@ -105,12 +107,14 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
         return Toolbox(Registry(tools), None)
     from app.tools.mcp import McpTools  # noqa: PLC0415 - see above
     from app.tools.mcp_spec import mcp_servers  # noqa: PLC0415
+    from app.tools.mcp_transport import Reach  # noqa: PLC0415
 
     servers = McpTools(
         mcp_servers(settings.mcp_servers),
         timeout=settings.tool_timeout,
         allowed=AllowedHosts.parse(settings.webhook_allowed_hosts),
         taken={tool.name for tool in tools},
+        reach=Reach(out.tls, out.proxies),
     )
     return Toolbox(Registry(tools, [servers]), servers)
 
@@ -121,10 +125,11 @@ async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
 
     Raises ConfigurationError.
     """
-    clients = egress(settings, trust())
+    out = outbound(settings)
+    clients = egress(settings, out)
     try:
         # Outside of the group, which would wrap a fault of the configuration in one of its own.
-        box = toolbox(settings, clients.tools)
+        box = toolbox(settings, clients.tools, out)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(box.run())
             if box.mcp is not None:
@@ -149,17 +154,7 @@ class Egress:
             await client.aclose()
 
 
-def trust() -> ssl.SSLContext:
-    """Whom TLS trusts, for every client alike: reading all those certificates takes a while.
-
-    The system's authorities, or OpenSSL's own `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-    """
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])  # as httpcore will; WebSockets begin with it too
-    return context
-
-
-def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
+def egress(settings: Settings, out: Outbound) -> Egress:
     """Make the clients. Raises ConfigurationError."""
     try:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
@@ -168,14 +163,21 @@ def egress(settings: Settings, tls: ssl.SSLContext) -> Egress:
     keys = urlsplit(settings.jwt_jwks_url or "").hostname
     return Egress(
         tools=guarded_client(
-            allowed, timeout=settings.tool_timeout, max_connections=1000, verify=tls
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=1000,
+            verify=out.tls,
+            proxies=out.proxies,
         ),
         auth=guarded_client(
             allowed.trusting(keys) if keys else allowed,
             timeout=settings.handshake_timeout,
-            verify=tls,
+            verify=out.tls,
+            proxies=out.proxies,
         ),
-        results=guarded_client(allowed, timeout=settings.tool_timeout, verify=tls),
+        results=guarded_client(
+            allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
+        ),
     )
 
 
@@ -242,11 +244,11 @@ class Vendor:
             task.cancel()
 
 
-def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
+def vendor(settings: Settings, out: Outbound) -> Vendor:
     """Where each agent is dialled, and with what."""
     found: dict[str, Endpoint] = {}
     minted: dict[tuple[str, str, str], MintedCredential] = {}
-    client = _vendor_client(settings, tls)
+    client = vendor_client(settings, out)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
         base = agent.blackbox_url or settings.blackbox_url
@@ -272,7 +274,7 @@ def vendor(settings: Settings, tls: ssl.SSLContext) -> Vendor:
     return Vendor(found, tuple(minted.values()), client)
 
 
-def probe(settings: Settings, metrics: Metrics, tls: ssl.SSLContext) -> InfoProbe | None:
+def probe(settings: Settings, metrics: Metrics, out: Outbound) -> InfoProbe | None:
     """What looks at the vendor's info page; None where that is off, as it is by default."""
     if not settings.upstream_probe_interval:
         return None
@@ -280,13 +282,13 @@ def probe(settings: Settings, metrics: Metrics, tls: ssl.SSLContext) -> InfoProb
     bases = dict.fromkeys(agent.blackbox_url or settings.blackbox_url for agent in agents)
     return InfoProbe(
         tuple(bases),
-        _vendor_client(settings, tls),
+        vendor_client(settings, out),
         settings.upstream_probe_interval,
         on_seen=metrics.upstream_reachable.set,
     )
 
 
-def _vendor_client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def vendor_client(settings: Settings, out: Outbound) -> httpx.AsyncClient:
     """An HTTP client for the vendor's hosts, wherever they are."""
     hosts = {urlsplit(settings.blackbox_url).hostname or ""}
     hosts |= {
@@ -297,4 +299,6 @@ def _vendor_client(settings: Settings, tls: ssl.SSLContext) -> httpx.AsyncClient
     allowed = AllowedHosts()
     for host in hosts:
         allowed = allowed.trusting(host)
-    return guarded_client(allowed, timeout=settings.connect_timeout, verify=tls)
+    return guarded_client(
+        allowed, timeout=settings.connect_timeout, verify=out.tls, proxies=out.proxies
+    )

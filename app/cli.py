@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-import uvloop
 
 from app import __version__
 from app.errors import ConfigurationError
@@ -112,6 +111,7 @@ def serve(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit status."""
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
     from app.main import house  # noqa: PLC0415 - the other commands need not wait for it
+    from app.network.loop import Loop  # noqa: PLC0415
     from app.server import serve as run  # noqa: PLC0415
 
     configure(settings.log_level, settings.log_format, Redactor(settings.secrets))
@@ -121,7 +121,7 @@ def serve(settings: Settings) -> int:
     async def served() -> None:
         await run(house(settings), settings.host, settings.port, settings.internal_port)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(served())
     return FINE
 

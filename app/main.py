@@ -19,6 +19,7 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.gateway.gateway import Gateway
+from app.outbound import outbound
 from app.relay.browser import hang_up, warn
 from app.relay.circuits import AgentCircuit, agent_circuits
 from app.relay.conversation import Collaborators
@@ -94,10 +95,10 @@ def house(settings: Settings) -> House:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     metrics = Metrics(settings.max_sessions)
     wiring = Wiring(written=metrics.turns.written)
-    tls = assembly.trust()
-    egress = assembly.egress(settings, tls)
-    vendor = assembly.vendor(settings, tls)
-    box = assembly.toolbox(settings, egress.tools)
+    out = outbound(settings)
+    egress = assembly.egress(settings, out)
+    vendor = assembly.vendor(settings, out)
+    box = assembly.toolbox(settings, egress.tools, out)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = assembly.history(settings, egress.results, replica, metrics)
 
@@ -120,9 +121,10 @@ def house(settings: Settings) -> House:
                 values.upstream_limits(settings),
                 settings.connect_timeout,
                 wiring,
-                tls,
+                out.tls,
                 metrics,
                 circuit.way,
+                out.proxies,
             ),
             runner=runner,
             tools=lambda: frozenset(box.registry),
@@ -159,7 +161,7 @@ def house(settings: Settings) -> House:
         toolbox=box,
         history=history,
         vendor=vendor,
-        probe=assembly.probe(settings, metrics, tls),
+        probe=assembly.probe(settings, metrics, out),
         egress=egress,
         wiring=wiring,
         browser_limits=values.browser_limits(settings),

@@ -9,7 +9,7 @@ from app.errors import RelayError
 from app.protocol.principal import CallType, Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MAX_TEXT: Final = 512
 
@@ -43,6 +43,22 @@ def principal_from(
         expires_at=_seconds(claims, "exp", "expires_at", "expiresAt"),
         credential_id=_text(claims, "jti", "credential_id") or credential_id,
     )
+
+
+def user_named(names: Sequence[str], values: Callable[[str], list[str]]) -> str | None:
+    """Return what the first of these headers that is there holds; None if none is.
+
+    Raises Unreadable for one that is there twice: a service that appends to what a client sent
+    would let the client name itself.
+    """
+    for name in names:
+        found = [value.strip() for value in values(name)]
+        if not any(found):
+            continue
+        if len(found) > 1:
+            raise Unreadable(name)
+        return found[0]
+    return None
 
 
 def _first(claims: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, Any]:

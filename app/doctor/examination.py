@@ -9,6 +9,7 @@ from app import assembly, values
 from app.doctor.finding import Finding, Grade
 from app.doctor.gateway import look_at_gateway
 from app.doctor.upstream import look_at_vendor
+from app.outbound import outbound
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -21,15 +22,16 @@ async def examine(
 ) -> int:
     """Print every finding; return 1 if something is wrong, else 0."""
     findings: list[Finding] = []
-    vendor = assembly.vendor(settings, assembly.trust())
+    out = outbound(settings)
+    vendor = assembly.vendor(settings, out)
     limits = values.upstream_limits(settings)
-    async with vendor.running():
+    async with vendor.running(), assembly.vendor_client(settings, out) as client:
         different = {
             (endpoint.base, endpoint.path, endpoint.credential): (name, endpoint)
             for name, endpoint in vendor.endpoints.items()
         }
         for name, endpoint in different.values():
-            found = await look_at_vendor(name, endpoint, limits)
+            found = await look_at_vendor(name, endpoint, limits, out, client)
             findings += found
             _tell(found)
     if url is not None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import ssl
+import asyncio
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import httpx
 
 from app.doctor.finding import Finding, fault, fine, note
+from app.egress import EgressRefused
 from app.wire.dial import DialError, DialFailure, dial
 from app.wire.nobody import NOBODY
 from app.wire.wiring import Wiring
 
 if TYPE_CHECKING:
+    from app.network import Proxies
+    from app.outbound import Outbound
     from app.relay.dialling import Endpoint
     from app.wire.limits import WireLimits
 
 INFO: Final = "/api/v1/ws/info"
+INFO_TIMEOUT: Final = 5.0
 MOST_SKEW: Final = 5.0
 ADVICE: Final = {
     DialFailure.REFUSED: "check RELAY_BLACKBOX_API_KEY (or the web integration's token)",
@@ -27,25 +32,45 @@ ADVICE: Final = {
     DialFailure.TIMEOUT: "is outbound TCP allowed? see RELAY_CONNECT_TIMEOUT",
     DialFailure.UNREACHABLE: "check the host in RELAY_BLACKBOX_URL, DNS and the firewall",
     DialFailure.TLS: "the certificate is not trusted here: is something intercepting TLS?",
+    DialFailure.PROXY: "the proxy on the way gives no tunnel: see the line above, RELAY_PROXY",
     DialFailure.BAD_HANDSHAKE: "what answers at RELAY_BLACKBOX_URL speaks no WebSocket",
     DialFailure.BAD_URL: "RELAY_BLACKBOX_URL is no usable URL",
 }
 
 
-async def look_at_vendor(name: str, endpoint: Endpoint, limits: WireLimits) -> list[Finding]:
+async def look_at_vendor(
+    name: str, endpoint: Endpoint, limits: WireLimits, out: Outbound, client: httpx.AsyncClient
+) -> list[Finding]:
     """Ask `ws/info`, then dial as a conversation would, without beginning one."""
-    return [await _info(name, endpoint.base), await _dial(name, endpoint, limits)]
+    return [
+        *_proxy(name, endpoint.base, out.proxies),
+        await _info(name, endpoint.base, client),
+        await _dial(name, endpoint, limits, out),
+    ]
 
 
-async def _info(name: str, base: str) -> Finding:
+def _proxy(name: str, base: str, proxies: Proxies) -> list[Finding]:
+    """Say by which proxy the vendor is reached, or why by none although one is named."""
+    subject = f"{name}: proxy"
+    parts = urlsplit(base)
+    secure, host = parts.scheme == "wss", parts.hostname or ""
+    port = parts.port or (443 if secure else 80)
+    proxy = proxies.to_websocket(host, port, secure=secure)
+    if proxy is not None:
+        return [fine(subject, f"{proxy.host}:{proxy.port}, as {proxy.variable} says")]
+    why = proxies.why_direct(host, port, secure=secure)
+    return [note(subject, f"none: {why}", "right if the vendor can be dialled")] if why else []
+
+
+async def _info(name: str, base: str, client: httpx.AsyncClient) -> Finding:
     subject = f"{name}: vendor's clock"
     url = base.replace("ws", "http", 1).rstrip("/") + INFO
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with asyncio.timeout(INFO_TIMEOUT):
             begun = time()
             answer = await client.get(url)
             ended = time()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, EgressRefused, TimeoutError) as error:
         return note(
             subject, f"{INFO} does not answer ({type(error).__name__})", "see the next line"
         )
@@ -62,13 +87,17 @@ async def _info(name: str, base: str) -> Finding:
     return note(subject, f"HTTP {answer.status_code} without a date", "nothing to compare with")
 
 
-async def _dial(name: str, endpoint: Endpoint, limits: WireLimits) -> Finding:
+async def _dial(name: str, endpoint: Endpoint, limits: WireLimits, out: Outbound) -> Finding:
     subject = f"{name}: vendor's socket"
-    context = ssl.create_default_context() if endpoint.base.startswith("wss") else None
     begun = monotonic()
     try:
         socket = await dial(
-            await endpoint.url(), limits=limits, timeout=10, ssl=context, wiring=Wiring()
+            await endpoint.url(),
+            limits=limits,
+            timeout=10,
+            ssl=out.tls,
+            wiring=Wiring(),
+            proxies=out.proxies,
         )
     except DialError as failed:
         return fault(subject, str(failed), ADVICE[failed.kind])

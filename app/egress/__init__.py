@@ -14,7 +14,7 @@ from app.egress.answers import (
     read_bounded,
 )
 from app.egress.causes import FAILURES, CertificateRefused, cause_of
-from app.egress.guarded import guarded_client
+from app.egress.guarded import guarded_client, guarded_transport
 from app.egress.resolve import Resolve, checked_addresses, system_resolve
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "cause_of",
     "checked_addresses",
     "guarded_client",
+    "guarded_transport",
     "json_of",
     "read_bounded",
     "system_resolve",

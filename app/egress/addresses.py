@@ -118,6 +118,11 @@ class AllowedHosts:
         """Return these with `host` as an endpoint that the operator named, private or not."""
         return AllowedHosts(self.hosts, self.networks, self.private_hosts | {_normal(host)})
 
+    def names(self, host: str) -> bool:
+        """Tell whether the operator named this host, as an endpoint or as one that is allowed."""
+        name = _normal(host)
+        return name in self.private_hosts or any(item in self.hosts for item in _candidates(name))
+
     def check(self, host: str, addresses: Iterable[str]) -> tuple[str, ...]:
         """Return the addresses that `host` resolved to if every one of them is allowed.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -11,16 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 import httpx
 
+from app.egress.backend import GuardedBackend
 from app.egress.causes import CertificateRefused
-from app.egress.resolve import Resolve, checked_addresses, system_resolve
+from app.egress.connection import EndedUnanswered
+from app.network import DIRECT, Proxies, Resolve, system_resolve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 
     from app.egress.addresses import AllowedHosts
 
 USER_AGENT: Final = "blackbox-relay"
-DNS_TIMEOUT: Final = 5.0
+REPEATABLE: Final = frozenset({"GET", "HEAD"})
+BODY: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 def guarded_client(
@@ -31,17 +33,23 @@ def guarded_client(
     max_connections: int = 100,
     verify: ssl.SSLContext | None = None,
     resolve: Resolve = system_resolve,
+    proxies: Proxies = DIRECT,
 ) -> httpx.AsyncClient:
     """Make a client that connects only to addresses that were checked, under the name's TLS.
 
-    It follows no redirects, honours no proxy variables, keeps no cookies (one client serves many
-    users) and asks for no compression (a small answer must not unfold into a large one).
+    It follows no redirects, uses no proxy but those of `proxies`, keeps no cookies (one client
+    serves many users) and asks for no compression (a small answer must not unfold into a large
+    one). A GET whose kept connection ends unanswered is repeated once on a new one.
     `timeout` is in seconds and holds for each network step; put a deadline around the whole.
     Requests raise EgressRefused beside httpx's own errors.
     """
     return httpx.AsyncClient(
-        transport=_GuardedTransport(
-            _GuardedBackend(allowed, resolve), verify or httpx.create_ssl_context(), max_connections
+        transport=guarded_transport(
+            allowed,
+            max_connections=max_connections,
+            verify=verify,
+            resolve=resolve,
+            proxies=proxies,
         ),
         timeout=timeout,
         headers={"user-agent": USER_AGENT, "accept-encoding": "identity", **(headers or {})},
@@ -51,88 +59,62 @@ def guarded_client(
     )
 
 
-class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves and checks, then connects to the checked address.
-
-    The pool above still knows the name: Host, SNI and the certificate's check stay the name's.
-    """
-
-    def __init__(self, allowed: AllowedHosts, resolve: Resolve) -> None:
-        self._allowed = allowed
-        self._resolve = resolve
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            async with asyncio.timeout(min(timeout or DNS_TIMEOUT, DNS_TIMEOUT)):
-                addresses = await checked_addresses(self._allowed, self._resolve, host, port)
-        except TimeoutError:
-            raise httpcore.ConnectTimeout("the host's name was not resolved in time") from None
-        except (OSError, UnicodeError):
-            raise httpcore.ConnectError("the host's name was not resolved") from None
-        share = None if timeout is None else timeout / len(addresses)
-        for address in addresses[:-1]:
-            try:
-                return await self._network.connect_tcp(
-                    address, port, share, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._network.connect_tcp(
-            addresses[-1], port, share, local_address, socket_options
+def guarded_transport(
+    allowed: AllowedHosts,
+    *,
+    max_connections: int = 100,
+    verify: ssl.SSLContext | None = None,
+    resolve: Resolve = system_resolve,
+    proxies: Proxies = DIRECT,
+) -> httpx.AsyncBaseTransport:
+    """Make what `guarded_client` sends by, alone."""
+    context = verify or httpx.create_ssl_context()
+    plain, secure = (
+        _Pools(
+            GuardedBackend(allowed, resolve, proxies, secure=is_secure), context, max_connections
         )
+        for is_secure in (False, True)
+    )
+    return _GuardedTransport(plain, secure)
 
-    async def connect_unix_socket(
-        self,
-        path: str,  # noqa: ARG002
-        timeout: float | None = None,  # noqa: ASYNC109, ARG002
-        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
-    ) -> httpcore.AsyncNetworkStream:
-        raise httpcore.UnsupportedProtocol("no Unix sockets here")
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+class _Pools:
+    """Connections by one backend: those that are kept, and those that serve one request."""
+
+    def __init__(self, backend: GuardedBackend, context: ssl.SSLContext, connections: int) -> None:
+        self.backend = backend
+        self.kept, self.single = (
+            httpcore.AsyncConnectionPool(
+                ssl_context=context,
+                max_connections=connections,
+                max_keepalive_connections=keep,
+                keepalive_expiry=20.0,
+                network_backend=backend,
+            )
+            for keep in (connections, 0)
+        )
 
 
 class _GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx on a pool of httpcore's, which lets one choose how connections are made."""
+    """httpx on pools of httpcore's, which lets one choose how connections are made."""
 
-    def __init__(
-        self, backend: httpcore.AsyncNetworkBackend, context: ssl.SSLContext, connections: int
-    ) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=20.0,
-            network_backend=backend,
-        )
+    def __init__(self, plain: _Pools, secure: _Pools) -> None:
+        self._plain = plain
+        self._secure = secure
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous request body is needed")
+        pools = self._secure if request.url.scheme == "https" else self._plain
+        asked = _asked(request, pools.backend)
         with _translated(request):
-            answer = await self._pool.handle_async_request(
-                httpcore.Request(
-                    method=request.method,
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            try:
+                answer = await pools.kept.handle_async_request(asked)
+            except EndedUnanswered:
+                # RFC 9110 §9.2.2: a request that changes nothing may be repeated, once.
+                if request.method not in REPEATABLE or BODY & request.headers.keys():
+                    raise
+                answer = await pools.single.handle_async_request(asked)
         if not hasattr(answer.stream, "__aiter__"):
             raise TypeError("an asynchronous response body is needed")
         return httpx.Response(
@@ -143,7 +125,28 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        for pools in (self._plain, self._secure):
+            await pools.kept.aclose()
+            await pools.single.aclose()
+
+
+def _asked(request: httpx.Request, backend: GuardedBackend) -> httpcore.Request:
+    """Write a request for httpcore; the whole URL is its target where a proxy forwards it."""
+    url = request.url
+    target, headers = url.raw_path, list(request.headers.raw)
+    proxy = backend.forwarding(url.host, url.port or 80) if url.scheme == "http" else None
+    if proxy is not None:
+        target = b"http://" + url.netloc + target
+        if proxy.authorization is not None:
+            value = proxy.authorization.get_secret_value().encode()
+            headers.append((b"Proxy-Authorization", value))
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target),
+        headers=headers,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 class _Body(httpx.AsyncByteStream):
@@ -170,9 +173,10 @@ def _translated(request: httpx.Request) -> Iterator[None]:
         httpcore.TimeoutException,
         httpcore.NetworkError,
         httpcore.ProtocolError,
+        httpcore.ProxyError,
         httpcore.UnsupportedProtocol,
     ) as error:
-        kind = type(error).__name__
+        kind = "RemoteProtocolError" if isinstance(error, EndedUnanswered) else type(error).__name__
         if _is_certificate(error):
             raise CertificateRefused(kind, request=request) from None
         known = getattr(httpx, kind, httpx.TransportError)

@@ -11,6 +11,8 @@ import structlog
 from pydantic import SecretStr
 
 from app.errors import RelayError, UpstreamError
+from app.network import DIRECT, Proxies
+from app.network.tunnel import PROXY_AUTHENTICATION_REQUIRED
 from app.protocol.closing import UPSTREAM_FAILED, UPSTREAM_TIMEOUT
 from app.wire.dial import Destination, DialError, DialFailure, dial
 
@@ -29,6 +31,24 @@ log = structlog.get_logger(__name__)
 FAILURES_TO_OPEN: Final = 5
 COOL_DOWN: Final = 5.0
 UNAUTHORIZED: Final = frozenset({401, 403})
+
+
+def advice_for(kind: str, status: int | None, base: str, proxies: Proxies) -> str:
+    """Say what an operator can do about a dial that failed; `base` is the vendor's `wss://host`."""
+    parts = urlsplit(base)
+    secure, host = parts.scheme == "wss", parts.hostname or ""
+    port = parts.port or (443 if secure else 80)
+    if kind == DialFailure.PROXY.value:
+        proxy = proxies.to_websocket(host, port, secure=secure)
+        named = proxy.variable if proxy else "RELAY_PROXY"
+        if status == PROXY_AUTHENTICATION_REQUIRED:
+            return f"{named} needs user and password: http://user:password@host:port"
+        return f"check {named}: it must be a proxy that lets CONNECT through to the vendor"
+    if status in UNAUTHORIZED:
+        return "check RELAY_BLACKBOX_API_KEY"
+    why = proxies.why_direct(host, port, secure=secure)
+    unreached = kind in {DialFailure.UNREACHABLE.value, DialFailure.TIMEOUT.value}
+    return f"check RELAY_BLACKBOX_URL; {why}" if why and unreached else "check RELAY_BLACKBOX_URL"
 
 
 class Credential(Protocol):
@@ -113,7 +133,9 @@ class Dialer:
         tls: ssl.SSLContext | None,
         metrics: Metrics,
         circuit: Circuit,
+        proxies: Proxies = DIRECT,
     ) -> None:
+        self._proxies = proxies
         self._endpoints = endpoints
         self._limits = limits
         self._timeout = timeout
@@ -136,6 +158,7 @@ class Dialer:
                 timeout=self._timeout,
                 ssl=self._tls if endpoint.base.startswith("wss") else None,
                 wiring=self._wiring,
+                proxies=self._proxies,
             )
         except DialError as failed:
             raise self._failed(profile, failed.kind.value, failed) from None
@@ -159,9 +182,8 @@ class Dialer:
         self._circuit.failed()
         self._metrics.upstream_failures_total.labels(kind).inc()
         status = getattr(failed, "status", None)
-        advice = (
-            "check RELAY_BLACKBOX_API_KEY" if status in UNAUTHORIZED else "check RELAY_BLACKBOX_URL"
-        )
+        base = self._endpoints[profile.name].base
+        advice = advice_for(kind, status, base, self._proxies)
         log.error("dial_failed", agent=profile.name, kind=kind, status=status, advice=advice)
         timed_out = kind == DialFailure.TIMEOUT.value
         return UpstreamError(UPSTREAM_TIMEOUT if timed_out else UPSTREAM_FAILED, str(failed))

@@ -136,6 +136,12 @@ def _authentication(settings: Settings) -> list[str]:
         )
     if "forward" in settings.auth and not settings.forward_auth_url:
         faults.append("RELAY_AUTH=forward needs RELAY_FORWARD_AUTH_URL")
+    if not all(
+        re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", n) for n in settings.forward_auth_header
+    ):
+        faults.append(
+            "RELAY_FORWARD_AUTH_HEADER must be a comma list of header names, as X-Auth-Request-User"
+        )
     if "open" in settings.auth and not settings.allow_open and _reaches_out(settings):
         faults.append(
             "RELAY_AUTH=open would let anybody talk at your expense; "

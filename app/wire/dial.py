@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl as tls
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -17,6 +17,15 @@ from websockets.uri import WebSocketURI
 from websockets.utils import generate_key
 
 from app.errors import RelayError
+from app.network import (
+    DIRECT,
+    Proxies,
+    Resolve,
+    TunnelRefused,
+    open_tunnel,
+    system_resolve,
+    way_to,
+)
 from app.wire.upstream import UpstreamSocket
 from app.wire.wiring import Wiring
 
@@ -38,6 +47,7 @@ class DialFailure(StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     TLS = "tls"
+    PROXY = "proxy"
     BAD_HANDSHAKE = "bad_handshake"
     BAD_URL = "bad_url"
 
@@ -103,12 +113,15 @@ async def dial(
     timeout: float,  # noqa: ASYNC109 - the deadline is part of the port
     ssl: tls.SSLContext | None = None,
     wiring: Wiring | None = None,
+    proxies: Proxies = DIRECT,
+    resolve: Resolve = system_resolve,
 ) -> UpstreamSocket:
     """Open a WebSocket within `timeout` seconds: TCP, TLS and handshake together.
 
-    No redirect is followed and no proxy used. TLS is verified by `ssl`, or by the system's
-    authorities where none is given; give one: to make it takes milliseconds each time. `wiring`
-    should be the process's own; a `Destination` should be kept by who dials often.
+    The addresses of the host are raced (RFC 8305); where `proxies` name one for it, that one is
+    asked for a tunnel, by the host's name. No redirect is followed. TLS is verified by `ssl`, or
+    by the system's authorities where none is given; give one: to make it takes milliseconds each
+    time. `wiring` should be the process's own; a `Destination` should be kept by who dials often.
 
     Raises DialError.
     """
@@ -117,14 +130,14 @@ async def dial(
     context = (ssl or tls.create_default_context()) if uri.secure else None
     handshake = _Handshake(destination)
     failure: DialFailure
+    status: int | None = None
     # The error is raised outside of `except`: nothing foreign may be chained to it.
     try:
         async with asyncio.timeout(timeout):
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(
+            way = await _way(uri, proxies, resolve)
+            await asyncio.get_running_loop().create_connection(
                 lambda: handshake,
-                uri.host,
-                uri.port,
+                **way,
                 ssl=context,
                 server_hostname=uri.host if context else None,
             )
@@ -139,11 +152,21 @@ async def dial(
         failure = DialFailure.TIMEOUT
     except tls.SSLError:
         failure = DialFailure.TLS
+    except TunnelRefused as refused:
+        failure, status = DialFailure.PROXY, refused.status
     except (OSError, UnicodeError):
         failure = DialFailure.UNREACHABLE
     finally:
         handshake.abandon()
-    raise DialError(failure)
+    raise DialError(failure, status)
+
+
+async def _way(uri: WebSocketURI, proxies: Proxies, resolve: Resolve) -> dict[str, Any]:
+    """Return where a URL's host is reached, directly or through a proxy."""
+    proxy = proxies.to_websocket(uri.host, uri.port, secure=uri.secure)
+    if proxy is None:
+        return await way_to(uri.host, uri.port, resolve=resolve)
+    return {"sock": await open_tunnel(proxy, uri.host, uri.port, resolve=resolve)}
 
 
 class _Handshake(asyncio.Protocol):
