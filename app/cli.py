@@ -21,7 +21,7 @@ import httpx
 from app import __version__
 from app.errors import ConfigurationError
 from app.newcomer import demo_environment, free_port, welcome
-from app.settings import Settings, load
+from app.settings import Settings, adopt, load
 from app.tables import table
 from app.telemetry.logs import Redactor, configure
 from blackbox_relay import exact_json
@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
     command("serve", _serve, "serve browsers, configured by RELAY_* variables and .env")
     command("run", _run, "serve; without an API key, with the emulator and the demo page")
-    command("check", _check, "validate the configuration and print it, secrets masked")
+    check = command("check", _check, "validate the configuration and print it, secrets masked")
+    check.add_argument(
+        "--connect", action="store_true", help="dial every store, key set, tool and vendor, too"
+    )
     doctor = command("doctor", _doctor, "dial upstream and the gateway; measure; explain")
     doctor.add_argument("--url", help="the gateway's public URL, as browsers use it")
     doctor.add_argument(
@@ -104,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> int:
+    adopt("OTEL_", DOTENV)
     return serve(load(dotenv=DOTENV))
 
 
@@ -128,6 +132,7 @@ def serve(settings: Settings) -> int:
 
 def _run(_: argparse.Namespace) -> int:
     """Serve like `serve`; without a key, bring an upstream and a page along."""
+    adopt("OTEL_", DOTENV)
     given = dict(os.environ)
     host, port = given.get("RELAY_HOST", "127.0.0.1"), int(given.get("PORT", "8000"))
     given.setdefault("RELAY_HOST", host)
@@ -163,8 +168,9 @@ def _has_key(given: dict[str, str]) -> bool:
     )
 
 
-def _check(_: argparse.Namespace) -> int:
-    from app.main import house  # noqa: PLC0415
+def _check(arguments: argparse.Namespace) -> int:
+    adopt("OTEL_", DOTENV)
+    from app.main import house  # noqa: PLC0415 - OpenTelemetry reads its variables meanwhile
 
     settings = load(dotenv=DOTENV)
     house(settings)
@@ -175,7 +181,12 @@ def _check(_: argparse.Namespace) -> int:
         origin = "default" if value == field.get_default(call_default_factory=True) else "set"
         rows.append((f"RELAY_{name.upper()}", origin, redact(_shown(value))))
     print(table(("variable", "from", "value"), rows))
-    return FINE
+    if not arguments.connect:
+        return FINE
+    from app.doctor import connect_once  # noqa: PLC0415
+
+    configure("warning", "console", redact)
+    return asyncio.run(connect_once(settings))
 
 
 def _shown(value: Any) -> str:

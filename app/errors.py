@@ -6,6 +6,7 @@
     ├── PeerError              a peer broke the protocol (theirs, never ours)
     ├── UpstreamError          the vendor refused, failed or fell silent
     ├── StateLost              the shared store did not answer in time
+    │   └── StateReadOnly      it answers, but as a replica that takes no writes
     └── IllegalTransition      our own bug: an event that the current phase does not know
 
 No message of these ever holds a credential, a payload or a URL with a query: what
@@ -62,6 +63,10 @@ class UpstreamError(RelayError):
 
 class StateLost(RelayError):  # noqa: N818
     """The shared store did not answer in time; what needs it fails closed."""
+
+
+class StateReadOnly(StateLost):
+    """What answers is a read-only replica: it was demoted, or the URL names the wrong one."""
 
 
 class IllegalTransition(RelayError):  # noqa: N818

@@ -147,8 +147,8 @@ def house(settings: Settings) -> House:
     replicas = Replicas(
         gateway,
         state,
-        open_bridges(url, state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
-        open_watches(url, state, on_error=state_failed),
+        open_bridges(state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
+        open_watches(state, on_error=state_failed),
     )
     built = House(
         app=_application(),
@@ -209,14 +209,21 @@ def _lifespan(built: House) -> Any:
             yield
             for task in running:
                 task.cancel()
-        if built.history is not None:
-            await built.history.close(FLUSH)
-        await asyncio.to_thread(built.traces.close)
-        await built.replicas.close()
-        await built.state.close()
+        # Side by side: no slow database or collector delays the word to other replicas.
+        async with asyncio.TaskGroup() as closing:
+            closing.create_task(_sign_off(built))
+            closing.create_task(built.traces.close())
+            if built.history is not None:
+                closing.create_task(built.history.close(FLUSH))
         await built.egress.close()
 
     return lifespan
+
+
+async def _sign_off(built: House) -> None:
+    """Let other replicas know that this one is gone."""
+    await built.replicas.close()
+    await built.state.close()
 
 
 def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) -> None:

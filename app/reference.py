@@ -24,6 +24,16 @@ HEAD: Final = """\
 # `make run` and `blackbox-relay serve` read .env where the environment itself says nothing.
 # Any variable X can come from a file: set X_FILE to its path. Durations are seconds, sizes bytes.
 """
+TAIL: Final = """\
+# OpenTelemetry's own variables are taken as they are. Traces are exported where an endpoint is set,
+# by OTLP over HTTP (http/protobuf): the collector's port 4318, not 4317. The service's name, its
+# attributes and the sampler are yours; an unreachable collector delays the exit by 2 s at most.
+#OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318
+#OTEL_SERVICE_NAME=blackbox-relay
+#OTEL_RESOURCE_ATTRIBUTES=deployment.environment=production
+#OTEL_TRACES_SAMPLER=parentbased_traceidratio
+#OTEL_TRACES_SAMPLER_ARG=0.1
+"""
 
 
 def shown(field: FieldInfo) -> str:
@@ -50,7 +60,7 @@ def env_example() -> str:
         f"# {field.description}\n#{PREFIX}{name.upper()}={shown(field)}\n"
         for name, field in Settings.model_fields.items()
     ]
-    return "\n".join([HEAD, *blocks])
+    return "\n".join([HEAD, *blocks, TAIL])
 
 
 def settings_table() -> str:

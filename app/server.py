@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
 
 
 async def serve(house: House, host: str, port: int, internal_port: int | None) -> None:
-    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens the drain."""
+    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens both."""
     servers = [Server(_config(house, house.app, host, port))]
     if house.internal is not None and internal_port is not None:
         servers.append(Server(_config(house, house.internal, host, internal_port)))
@@ -46,6 +46,7 @@ async def serve(house: House, host: str, port: int, internal_port: int | None) -
     def on_signal() -> None:
         if stopping.is_set():
             house.gateway.hurry()
+            house.traces.hurry()
         stopping.set()
 
     loop = asyncio.get_running_loop()

@@ -1,5 +1,5 @@
-"""`blackbox-relay doctor`: dial upstream and the gateway, measure, explain."""
+"""`blackbox-relay doctor` and `check --connect`: dial, measure, explain."""
 
-from app.doctor.examination import examine
+from app.doctor.examination import connect_once, examine
 
-__all__ = ["examine"]
+__all__ = ["connect_once", "examine"]

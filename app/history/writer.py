@@ -155,7 +155,8 @@ class Writer:
             if self._batch:
                 await self._commit()
         except HistoryLost as error:
-            self._log("history_lost", error=str(error))
+            advice = {"advice": error.advice} if error.advice else {}
+            self._log("history_lost", error=str(error), **advice)
             return False
         except Exception as error:  # noqa: BLE001 - outermost door: history must not end a process
             self._log("history_failed", error=type(error).__name__)

@@ -55,6 +55,13 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
     return settings
 
 
+def adopt(prefix: str, dotenv: Path) -> None:
+    """Take variables of others (`OTEL_…`) from `.env`, where the environment does not set them."""
+    for name, value in _dotenv(dotenv, []).items():
+        if name.startswith(prefix):
+            os.environ.setdefault(name, value)
+
+
 def _dotenv(path: Path | None, faults: list[str]) -> dict[str, str]:
     if path is None or not path.is_file():
         return {}

@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     tool_timeout: Positive = _about("How long a tool may take", 20.0)
     tool_concurrency: Count = _about("How many tools of one session run at once", 8)
     state_url: SecretStr = _about(
-        "`memory://`, or `redis://…` for many replicas", SecretStr("memory://")
+        "`memory://`; for many replicas `redis://…` or `redis+sentinel://host:port,…/service`",
+        SecretStr("memory://"),
     )
     history_url: SecretStr | None = _about(
         "`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`: transcripts, events, results"

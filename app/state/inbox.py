@@ -11,6 +11,8 @@ from app.state.store import Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from app.state.connector import Connector
+
 _BLOCK: Final = 1.0
 _COUNT: Final = 64
 _PAUSE: Final = 0.25
@@ -25,11 +27,13 @@ class Inbox:
     """
 
     def __init__(
-        self, url: str, key: str, *, timeout: float, on_error: Callable[[str], None]
+        self, connector: Connector, key: str, *, timeout: float, on_error: Callable[[str], None]
     ) -> None:
         self._key = key
         self._position = START
-        self._store = Store(url, timeout=timeout, connections=1, patience=_BLOCK, on_error=on_error)
+        self._store = Store(
+            connector, timeout=timeout, connections=1, patience=_BLOCK, on_error=on_error
+        )
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Yield messages until the reader stops; wait for the store when it is away."""

@@ -7,9 +7,9 @@ starts without.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
+from app.state.address import Kind, parse
 from app.state.keys import Keys
 from app.state.memory import MemoryState
 
@@ -39,26 +39,25 @@ def open_state(
 ) -> State:
     """Open the state that `url` names; nothing is dialled yet.
 
-    `memory://`, `redis://`, `rediss://` (TLS) or `unix://`. `on_error` is called with the
+    For the kinds of URL see `app.state.address`. `on_error` is called with the
     operation's name whenever the store does not answer. Raises `ConfigurationError`.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "memory":
-        return MemoryState(replica)
-    if scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigurationError(
-            ["RELAY_STATE_URL: expected memory://, redis://, rediss:// or unix://"]
-        )
+    try:
+        if parse(url).kind is Kind.MEMORY:
+            return MemoryState(replica)
+    except ValueError as fault:
+        raise ConfigurationError([f"RELAY_STATE_URL {fault}"]) from None
     from app.state.redis import RedisState  # noqa: PLC0415 - see above
 
     try:
         return RedisState(url, replica, prefix=prefix, on_error=on_error)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(["RELAY_STATE_URL: not a URL that Redis knows"]) from error
+    except (ValueError, TypeError) as fault:
+        ours = isinstance(fault, ValueError) and str(fault).startswith(("has ", "must "))
+        told = str(fault) if ours else "is no URL that Redis knows"
+        raise ConfigurationError([f"RELAY_STATE_URL {told}"]) from None
 
 
 def open_bridges(
-    url: str,
     state: State,
     replica: str,
     *,
@@ -80,9 +79,9 @@ def open_bridges(
     from app.state.store import Store  # noqa: PLC0415
     from app.state.switchboard import MAX_READERS  # noqa: PLC0415
 
-    writing = Store(url, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error)
+    writing = Store(shared.connector, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error)
     reading = Store(
-        url,
+        shared.connector,
         timeout=_BRIDGE_TIMEOUT,
         patience=_BLOCK,
         connections=MAX_READERS,
@@ -101,7 +100,6 @@ def open_bridges(
 
 
 def open_watches(
-    url: str,
     state: State,
     *,
     prefix: str = "relay",
@@ -117,9 +115,9 @@ def open_watches(
     return Watches(
         shared,
         keys=Keys(prefix),
-        writing=Store(url, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error),
+        writing=Store(shared.connector, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error),
         reading=Store(
-            url,
+            shared.connector,
             timeout=_BRIDGE_TIMEOUT,
             patience=_BLOCK,
             connections=_MAX_WATCHERS,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app.errors import StateLost
+from app.errors import StateLost, StateReadOnly
 from app.state.scripts import BEAT
 from app.state.store import milliseconds
 
@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ON: Final = b"on"
+PRIMARY: Final = (
+    "Redis answers as a replica that takes no writes: RELAY_STATE_URL must lead to the primary, "
+    "or name its Sentinels (redis+sentinel://)"
+)
 _MARKER_EXPIRY: Final = 24 * 3600.0
 
 
 class Pulse:
-    """One replica's beats: each lasts `alive` seconds. Doubt lasts `refill` seconds."""
+    """One replica's beats: each lasts `alive` seconds. Doubt lasts `refill` seconds.
+
+    `read_only` says that the last beat was refused as by a replica of Redis.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Pulse:
         self._started = False
         self._doubt_until = 0.0
         self.marked = False
+        self.read_only = False
 
     async def beat(self) -> bool:
         """Show that this replica lives; False, and doubt from now on, if the store is away."""
@@ -65,12 +73,17 @@ class Pulse:
                     self._doubt_until = self._clock() + self._refill
                 # Only now: whoever sees the new marker must know of the doubt, too.
                 await self._store.call("beat", "SET", self._marker, b"1", "PX", remembered)
-        except StateLost:
+        except StateLost as lost:
             if self._clock() >= self._doubt_until:
                 log.warning("state_lost")
+            read_only = isinstance(lost, StateReadOnly)
+            if read_only and not self.read_only:
+                log.warning("state_read_only", advice=PRIMARY)
+            self.read_only = read_only
             self._doubt_until = self._clock() + self._refill
             return False
         self.marked = True
+        self.read_only = False
         return True
 
     async def sign_off(self) -> None:

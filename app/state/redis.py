@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from app.errors import StateLost
+from app.errors import StateLost, StateReadOnly
+from app.state.connector import Connector
 from app.state.debts import Debts
 from app.state.inbox import Inbox
 from app.state.keys import Keys
@@ -51,10 +52,11 @@ class Timings:
 class RedisState(State):
     """What replicas share, in Redis.
 
-    `url` is `redis://`, `rediss://` (TLS) or `unix://`; `replica` is this process's name, unique
-    among those alive. Every key begins with `{prefix}:`. Caps, leases and tickets are decided
-    in Redis, each in one atomic step and by its clock. A call whose answer was lost is undone
-    as soon as Redis answers again, while `run` runs. All keys share a hash tag, so that a
+    `url` is `redis://`, `rediss://` (TLS), `unix://` or, by way of Sentinels, `redis+sentinel://`;
+    a `ValueError` says what is wrong with it. `replica` is this process's name, unique among
+    those alive. Every key begins with `{prefix}:`. Caps, leases and tickets are decided in Redis,
+    each in one atomic step and by its clock. A call whose answer was lost is undone as soon as
+    Redis answers again, while `run` runs. All keys share a hash tag, so that a
     Redis Cluster keeps them on one slot; dial that slot's node, or a proxy: redirections are
     not followed.
 
@@ -79,14 +81,17 @@ class RedisState(State):
         self._timings = timings or Timings()
         self._keys = Keys(prefix)
         self._clock = clock
+        self.connector = connector = Connector(url)
         self._store = Store(
-            url, timeout=self._timings.timeout, connections=connections, on_error=on_error
+            connector, timeout=self._timings.timeout, connections=connections, on_error=on_error
         )
         # Signs of life stand in no line: a crowd must not make a replica look dead, or unready.
-        self._vital = Store(url, timeout=self._timings.timeout, connections=1, on_error=on_error)
+        self._vital = Store(
+            connector, timeout=self._timings.timeout, connections=1, on_error=on_error
+        )
         self._debts = Debts(self._store, clock)
         self._inbox = Inbox(
-            url, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
+            connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
         self._pulse = Pulse(
             self._vital,
@@ -230,8 +235,10 @@ class RedisState(State):
         return bool(beat == ON)
 
     async def ping(self) -> None:
-        """Raise `StateLost` if Redis does not answer."""
+        """Raise `StateLost` if Redis does not answer, or has refused the last beat as read-only."""
         await self._vital.call("ping", "PING")
+        if self._pulse.read_only:
+            raise StateReadOnly("ping: the last write was refused")
 
     async def run(self) -> None:
         """Beat until cancelled; pay debts; sweep the index of sessions whose owner has died."""

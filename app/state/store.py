@@ -6,25 +6,25 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from app.errors import StateLost
+from app.errors import StateLost, StateReadOnly
+from app.state.connector import is_read_only
 from app.state.deadline import Deadline
 from app.state.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from app.state.connector import Connector
     from app.state.scripts import Script
 
 Command = tuple[Any, ...]
 
 
 class Store:
-    """A bounded pool of connections to one Redis, and a line of calls before it.
+    """A bounded pool of connections to the store, and a line of calls before it.
 
     `timeout` is in seconds, and bounds how long the store may be silent while a call is with it:
     dialling, writing and reading. A call that waits for a free connection fails as soon as
@@ -36,7 +36,7 @@ class Store:
 
     def __init__(
         self,
-        url: str,
+        connector: Connector,
         *,
         timeout: float,
         connections: int,
@@ -50,22 +50,8 @@ class Store:
         # Of commands that block, one's answer says nothing about another's silence.
         self._answers = 0
         self._heard = (lambda: 0) if patience else (lambda: self._answers)
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=connections,
-            # Ours is the only clock: theirs run on while the event loop is late.
-            timeout=None,
-            socket_connect_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            # RESP2 needs no greeting; the name is for whoever reads CLIENT LIST.
-            protocol=2,
-            client_name="blackbox-relay",
-            driver_info=None,
-        )
-        # Even if the URL says otherwise: redis-py's own time-out writes through
-        # asyncio.wait_for, which can swallow a cancellation before Python 3.12 (gh-86296).
-        pool.update_connection_kwargs(socket_timeout=None)
-        self._redis = Redis.from_pool(pool)
+        self._connector = connector
+        self._redis = Redis.from_pool(connector.pool(connections))
         # redis-py leaves this one untyped.
         self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
         # One raw shape, whatever redis-py makes of streams in its next version.
@@ -108,6 +94,7 @@ class Store:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._redis.aclose(close_connection_pool=True)
+                await self._connector.close()
         except (RedisError, OSError, TimeoutError) as error:
             self._lost("close", error)
 
@@ -148,6 +135,8 @@ class Store:
     def _lost(self, operation: str, error: Exception) -> StateLost:
         """Name the fault by its class alone: the text may hold a host or a key."""
         self._on_error(operation)
+        if is_read_only(error):
+            return StateReadOnly(f"{operation}: {type(error).__name__}")
         return StateLost(f"{operation}: {type(error).__name__}")
 
 

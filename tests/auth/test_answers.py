@@ -74,7 +74,7 @@ async def test_the_log_names_the_cause(cause: str, client: httpx.AsyncClient) ->
             assert caught.value.reason is OVERLOADED
     assert [(entry["event"], entry["cause"]) for entry in logs] == [
         ("jwks_fetch_failed", cause),
-        ("forward_auth_failed", cause),
+        ("forward_auth_failed", "http_500" if cause == "http_5xx" else cause),
     ]
 
 

@@ -49,7 +49,6 @@ class Replica:
         self.name = name
         self.state = RedisState(url, name, prefix=prefix, timings=TIMINGS)
         opened = open_bridges(
-            url,
             self.state,
             name,
             hang_up=hang_up,

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 TIMINGS = Timings(timeout=3.0, alive=1.5)
 
 
-def watches_of(server: RedisServer, state: State, prefix: str) -> Watches:
-    watches = open_watches(server.url, state, prefix=prefix)
+def watches_of(state: State, prefix: str) -> Watches:
+    watches = open_watches(state, prefix=prefix)
     assert watches is not None
     return watches
 
@@ -39,7 +39,7 @@ async def watched(
     """The watches of "b", the publishers that "a" is asked for, and the life of "a"."""
     a = RedisState(server.url, "a", prefix=prefix, timings=TIMINGS)
     b = RedisState(server.url, "b", prefix=prefix, timings=TIMINGS)
-    owner, watcher = watches_of(server, a, prefix), watches_of(server, b, prefix)
+    owner, watcher = watches_of(a, prefix), watches_of(b, prefix)
     publishers: list[Publisher] = []
 
     async def listen() -> None:
@@ -154,5 +154,5 @@ async def test_watch_fails_with_the_store(mortal_redis: RedisServer, prefix: str
 
 def test_one_replica_needs_no_bridges_and_no_watches() -> None:
     state = MemoryState("a")
-    assert open_watches("memory://", state) is None
-    assert open_bridges("memory://", state, "a", hang_up=lambda *_: None) is None
+    assert open_watches(state) is None
+    assert open_bridges(state, "a", hang_up=lambda *_: None) is None
