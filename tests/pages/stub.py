@@ -37,6 +37,7 @@ ROUTES = {
     "/console": "console.html",
     "/console/console.js": "console.js",
     "/console/console.css": "console.css",
+    **{f"/client/{path.name}": f"client/{path.name}" for path in (PAGES / "client").glob("*.js")},
 }
 DEMO_CONFIG = {
     "agents": [
