@@ -181,3 +181,22 @@ async def test_pings_of_the_client_are_answered_by_the_gateway(page: Page) -> No
         return [pongs.at(-1), errors, state];
     }""")
     assert got == [2, [], "live"]
+
+
+async def test_a_kept_chat_goes_on_after_a_reload(page: Page) -> None:
+    load = """async () => {
+        const { RelayClient } = await import('/client.js');
+        window.chat = new RelayClient({ agent: 'echo', callType: 'chat', turnGap: 0.1, keep: true });
+        await chat.open();
+        return chat.session.sessionId;
+    }"""
+    first = await page.evaluate(load)
+    await page.evaluate("() => chat.send('before the reload')")
+    await page.wait_for_function("() => chat.turns.length === 2")
+    await page.reload()
+    assert await page.evaluate(load) == first
+    await page.evaluate("() => chat.send('after it')")
+    await page.wait_for_function("() => chat.turns.length === 4")
+    texts = await page.evaluate("() => chat.turns.map(({ text }) => text)")
+    assert texts == ["before the reload", "before the reload", "after it", "after it"]
+    assert await page.evaluate("async () => (await chat.hangUp()).code") == 1000
