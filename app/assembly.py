@@ -120,8 +120,9 @@ async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
     """The registered tools alone, for the shell; MCP servers have been asked once."""
     clients = egress(settings, trust())
     try:
+        # Outside of the group, which would wrap a fault of the configuration in one of its own.
+        box = toolbox(settings, clients.tools)
         async with asyncio.TaskGroup() as tasks:
-            box = toolbox(settings, clients.tools)
             running = tasks.create_task(box.run())
             if box.mcp is not None:
                 await box.mcp.discovered()

@@ -22,6 +22,7 @@ import uvloop
 from app import __version__
 from app.errors import ConfigurationError
 from app.newcomer import demo_environment, free_port, welcome
+from app.protocol import exact_json
 from app.settings import Settings, load
 from app.tables import table
 from app.telemetry.logs import Redactor, configure
@@ -196,8 +197,8 @@ def _tools(arguments: argparse.Namespace) -> int:
         print(table(("tool", "from", "what for"), asyncio.run(rows(settings))))
         return FINE
     try:
-        args = json.loads(arguments.args)
-    except json.JSONDecodeError:
+        args = exact_json.loads_all(arguments.args.encode()) if arguments.args.strip() else None
+    except ValueError:
         print("error: --args is not valid JSON", file=sys.stderr)
         return FAILED
     result = asyncio.run(call(settings, arguments.name, args))

@@ -33,6 +33,7 @@ from app.web import (
     calls,
     connect,
     conversations,
+    edges,
     health,
     pages,
     problems,
@@ -169,7 +170,13 @@ def house(settings: Settings) -> House:
 
 
 def _application() -> FastAPI:
-    app = FastAPI(title="Blackbox Relay", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Blackbox Relay",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     problems.install(app)
     return app
 
@@ -230,6 +237,8 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     guarded = [Depends(tokens)]
     public.include_router(connect.routes(doorkeeper))
     public.add_middleware(connect.ShortWay, doorkeeper=doorkeeper)
+    slashed = ["/console/", "/demo/"]
+    public.add_middleware(edges.Edges, metrics=metrics, websockets=connect.PATTERNS, pages=slashed)
     public.include_router(health.health_routes(gateway, state, metrics, built.probe))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
@@ -237,6 +246,7 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     if settings.demo:
         public.include_router(pages.page_routes("demo", values.demo(settings, profiles)))
     if built.internal is not None:
+        internal.add_middleware(edges.Edges, metrics=metrics, pages=slashed)
         internal.include_router(health.health_routes(gateway, state, metrics, built.probe))
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
@@ -248,3 +258,5 @@ def _route(built: House, settings: Settings, profiles: Mapping[str, Profile]) ->
     internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
     archive = None if built.history is None else built.history.archive
     internal.include_router(conversations.routes(archive), dependencies=guarded)
+    for app in {public, internal}:
+        app.include_router(edges.fallback())

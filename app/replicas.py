@@ -14,10 +14,10 @@ from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import structlog
 
 from app.errors import StateLost
+from app.protocol import exact_json
 from app.protocol.closing import CANNOT_RESUME, OVERLOADED, Retry
 from app.relay.browser import refuse
 from app.state.bridge import BROKEN
@@ -128,7 +128,7 @@ class Replicas:
                 yield (
                     {"kind": "gap", "missed": said.missed}
                     if isinstance(said, Gap)
-                    else orjson.loads(said)
+                    else exact_json.loads_all(said)
                 )
 
     async def _watch_here(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
@@ -193,7 +193,7 @@ class Replicas:
         over = asyncio.Event()
 
         def tell(event: dict[str, Any]) -> None:
-            publisher.publish(orjson.dumps(event))
+            publisher.publish(exact_json.dumps(event))
             if event["kind"] == "end" or publisher.closed:
                 over.set()
 

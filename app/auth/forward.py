@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import httpx
-import orjson
 import structlog
 
 from app.auth.claims import Unreadable, principal_from
 from app.auth.connecting import Place
-from app.egress import EgressRefused, ResponseTooLarge, read_bounded
+from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.errors import Refusal
 from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
 
@@ -54,8 +53,8 @@ class Forward:
         try:
             async with asyncio.timeout(self._timeout):
                 status, body = await self._ask(request, credential)
-        except (TimeoutError, httpx.HTTPError, EgressRefused, ResponseTooLarge) as error:
-            raise _unknown(type(error).__name__) from None
+        except FAILURES as error:
+            raise _unknown(cause_of(error)) from None
         if status == httpx.codes.UNAUTHORIZED:
             raise Refusal(UNAUTHENTICATED)
         if status == httpx.codes.FORBIDDEN:
@@ -101,9 +100,9 @@ def _headers(
 
 def _principal(body: bytes) -> Principal:
     try:
-        claims: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise _unknown("not_json") from None
+        claims: Any = json_of(body)
+    except AnswerRefused as refused:
+        raise _unknown(refused.cause) from None
     if not isinstance(claims, dict):
         raise _unknown("not_an_object")
     try:

@@ -6,18 +6,18 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import jwt
-import orjson
 import structlog
 
 from app.auth.jwt import ASYMMETRIC
-from app.egress import EgressRefused, ResponseTooLarge, read_bounded
+from app.egress import FAILURES, cause_of, json_of, read_bounded
 from app.errors import Refusal
 from app.protocol.closing import OVERLOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import httpx
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +28,10 @@ FRESH: Final = 300.0
 TIMEOUT: Final = 5.0
 
 Keys = dict[tuple[str | None, str], jwt.PyJWK]
+
+
+class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught here
+    """An answer holds no keys; its text is the cause, a word for logs."""
 
 
 class Jwks:
@@ -90,14 +94,10 @@ class Jwks:
         try:
             self._keys = await self._fetch()
             self._fetched_at = self._clock()
-        except (
-            TimeoutError,
-            httpx.HTTPError,
-            EgressRefused,
-            ResponseTooLarge,
-            ValueError,
-        ) as error:
-            log.warning("jwks_fetch_failed", cause=type(error).__name__, kept=len(self._keys))
+        except _Unusable as error:
+            log.warning("jwks_fetch_failed", cause=str(error), kept=len(self._keys))
+        except FAILURES as error:
+            log.warning("jwks_fetch_failed", cause=cause_of(error), kept=len(self._keys))
         finally:
             self._fetching.set_result(None)
             self._fetching = None
@@ -110,11 +110,11 @@ class Jwks:
             ) as response,
         ):
             if not response.is_success:
-                raise ValueError("no success")
+                raise _Unusable(f"http_{response.status_code // 100}xx")
             body = await read_bounded(response, MAX_BODY)
-        found = _keys(orjson.loads(body), self._algorithms)
+        found = _keys(json_of(body), self._algorithms)
         if not found:
-            raise ValueError("no usable key")
+            raise _Unusable("no_usable_key")
         return found
 
 
@@ -122,7 +122,7 @@ def _keys(answer: Any, algorithms: frozenset[str]) -> Keys:
     """Read a key set; symmetric keys, keys for encryption and unreadable ones are left out."""
     written = answer.get("keys") if isinstance(answer, dict) else None
     if not isinstance(written, list):
-        raise ValueError("no key set")  # noqa: TRY004 - as all that is wrong with an answer
+        raise _Unusable("not_a_key_set")
     found: Keys = {}
     for entry in written[:MAX_KEYS]:
         if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use") == "enc":

@@ -5,16 +5,32 @@ redirect. Whoever posts there uses `guarded_client`, which looks at the address 
 """
 
 from app.egress.addresses import AllowedHosts, EgressRefused
-from app.egress.guarded import ResponseTooLarge, guarded_client, read_bounded
+from app.egress.answers import (
+    AnswerRefused,
+    NotJson,
+    ResponseCompressed,
+    ResponseTooLarge,
+    json_of,
+    read_bounded,
+)
+from app.egress.causes import FAILURES, CertificateRefused, cause_of
+from app.egress.guarded import guarded_client
 from app.egress.resolve import Resolve, checked_addresses, system_resolve
 
 __all__ = [
+    "FAILURES",
     "AllowedHosts",
+    "AnswerRefused",
+    "CertificateRefused",
     "EgressRefused",
+    "NotJson",
     "Resolve",
+    "ResponseCompressed",
     "ResponseTooLarge",
+    "cause_of",
     "checked_addresses",
     "guarded_client",
+    "json_of",
     "read_bounded",
     "system_resolve",
 ]

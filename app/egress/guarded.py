@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
@@ -10,21 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 import httpx
 
+from app.egress.causes import CertificateRefused
 from app.egress.resolve import Resolve, checked_addresses, system_resolve
-from app.errors import RelayError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 
     from app.egress.addresses import AllowedHosts
 
 USER_AGENT: Final = "blackbox-relay"
 DNS_TIMEOUT: Final = 5.0
-
-
-class ResponseTooLarge(RelayError):  # noqa: N818
-    """An answer was larger than its bound, or compressed although nobody asked for that."""
 
 
 def guarded_client(
@@ -53,18 +49,6 @@ def guarded_client(
         follow_redirects=False,
         trust_env=False,
     )
-
-
-async def read_bounded(response: httpx.Response, limit: int) -> bytes:
-    """Read the body of a streamed response, at most `limit` bytes; raises ResponseTooLarge."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ResponseTooLarge("the answer is compressed, which was not asked for")
-    body = bytearray()
-    async for part in response.aiter_raw():
-        body += part
-        if len(body) > limit:
-            raise ResponseTooLarge("the answer is too large")
-    return bytes(body)
 
 
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -189,5 +173,17 @@ def _translated(request: httpx.Request) -> Iterator[None]:
         httpcore.UnsupportedProtocol,
     ) as error:
         kind = type(error).__name__
+        if _is_certificate(error):
+            raise CertificateRefused(kind, request=request) from None
         known = getattr(httpx, kind, httpx.TransportError)
         raise known(kind, request=request) from None
+
+
+def _is_certificate(error: BaseException) -> bool:
+    """Tell whether a peer's certificate is at the bottom of an error."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
+            break
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, ssl.SSLCertVerificationError)

@@ -15,11 +15,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import httpx
-import orjson
 import structlog
 
 from app.egress.addresses import EgressRefused
-from app.egress.guarded import ResponseTooLarge, read_bounded
+from app.egress.answers import AnswerRefused, json_of, read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,15 +107,15 @@ class InfoProbe:
             return self._sight("timeout")
         except EgressRefused:
             return self._sight("refused")
-        except ResponseTooLarge:
+        except AnswerRefused:
             return self._sight("not_understood")
         except httpx.HTTPError:
             return self._sight("unreachable")
         if answered != httpx.codes.OK:
             return self._sight(f"http_{answered}")
         try:
-            said = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            said = json_of(body)
+        except AnswerRefused:
             return self._sight("not_understood")
         if not isinstance(said, dict):
             return self._sight("not_understood")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import orjson
 from sqlalchemy import delete, select, tuple_
 
 from app.history.cursor import decode, encode
@@ -21,6 +20,7 @@ from app.history.model import (
     StoredTurn,
 )
 from app.history.schema import conversations, events, outbox, results, tool_calls, turns
+from app.protocol import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -166,6 +166,8 @@ def _limit(limit: int) -> int:
 
 def _values(row: RowMapping) -> dict[str, Any]:
     return {
-        name: orjson.loads(value) if name in JSON_COLUMNS and value is not None else value
+        name: exact_json.loads(value.encode())
+        if name in JSON_COLUMNS and value is not None
+        else value
         for name, value in row.items()
     }

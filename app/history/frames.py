@@ -6,12 +6,15 @@ fields and types, and documents them late.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from app.history.port import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
+from app.protocol import exact_json
+from app.protocol.codec import with_every_digit
 
 WORD: Final = 64
 """Characters kept of a type, a name, a status: these are words, never texts."""
@@ -61,20 +64,27 @@ class Result:
 
 def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | None:
     """Read one frame; None when it is nothing to remember, or cannot be read at all."""
-    try:
-        frame = orjson.loads(payload)
-    except ValueError:
-        return None
+    frame = _loaded(payload)
     kind = word(frame.get("type")) if isinstance(frame, dict) else None
     if kind is None or not _noted(kind, direction):
         return None
     if kind == "text":
         return _piece(frame)
+    frame = with_every_digit(frame, payload)
     if kind == "conversationResult":
         return _result(frame)
     if kind in MEDIA:
         return Happening(kind, None, None)
     return Happening(kind, word(frame.get("name")), _rest(frame))
+
+
+def _loaded(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except ValueError:
+        with suppress(ValueError):  # it may hold a number that no double can hold
+            return exact_json.loads_all(payload)
+    return None
 
 
 def _noted(kind: str, direction: Direction) -> bool:
@@ -111,7 +121,7 @@ def _result(frame: dict[str, Any]) -> Result:
         word(result.get("status")),
         word(result.get("finishReason")),
         message if isinstance(message, str) and message else None,
-        orjson.dumps(result),
+        exact_json.dumps(result),
     )
 
 
@@ -119,4 +129,4 @@ def _rest(frame: dict[str, Any]) -> bytes | None:
     rest = {key: value for key, value in frame.items() if key not in CARRIED}
     if not rest:
         return None
-    return orjson.dumps(rest["data"] if rest.keys() == {"data"} else rest)
+    return exact_json.dumps(rest["data"] if rest.keys() == {"data"} else rest)

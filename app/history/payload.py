@@ -9,9 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from app.history.text import as_json
+from app.protocol import exact_json
 
 if TYPE_CHECKING:
     from app.history.conversation import Conversation
@@ -24,7 +23,7 @@ NORMAL: Final = 1000
 def payload(conversation: Conversation, reason: CloseReason, at: float, org_id: str = "") -> bytes:
     """Build the body of the webhook. It failed if the vendor says so, or never said otherwise."""
     start, result = conversation.start, conversation.result
-    said: dict[str, Any] = orjson.loads(result.body) if result is not None else {}
+    said: dict[str, Any] = exact_json.loads_all(result.body) if result is not None else {}
     error = _error(conversation, reason)
     status = "Completed" if error is None else "Failed"
     body: dict[str, Any] = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-import orjson
+from app.protocol import exact_json
 
 LARGEST_VALUE: Final = 256 * 1024
 """Bytes of JSON kept of one event, or of one tool's arguments or result."""
@@ -24,12 +24,14 @@ def clean(text: str) -> str:
 def as_json(value: object, largest: int | None = LARGEST_VALUE) -> str:
     """Encode a value, bounded. What JSON does not know becomes its string."""
     try:
-        encoded = orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # surrogates, integers beyond 64 bits, too deep
+        encoded = exact_json.dumps(value, _plain)
+    except (TypeError, ValueError):  # surrogates, keys of other types, numbers without end
         try:
             encoded = json.dumps(value, default=_plain, skipkeys=True).encode()
         except (ValueError, TypeError, RecursionError):
             return "null"
+    except RecursionError:
+        return "null"
     return encoded.decode() if largest is None else bounded(encoded, largest)
 
 

@@ -8,4 +8,6 @@ cpdef dict decode(bytes payload)
 @cython.locals(frame=dict)
 cpdef dict decode_strictly(bytes payload)
 
+cdef dict _checked(object frame)
+
 cdef bint _flat(dict frame)

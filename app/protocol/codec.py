@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orjson import JSONDecodeError, dumps, loads
 
+from app.protocol import exact_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,12 +32,18 @@ def decode(payload: bytes) -> dict[str, Any]:
         frame = loads(payload)
     except JSONDecodeError:
         raise BadFrame("The message is not valid JSON.") from None
+    return _checked(frame)
+
+
+def _checked(frame: Any) -> dict[str, Any]:
+    """Return a frame if it is an object with a type. Raises `BadFrame`."""
     if type(frame) is not dict:
         raise BadFrame("The message is not a JSON object.")
     kind = frame.get("type")
     if type(kind) is not str or not kind or len(kind) > MAX_TYPE:
         raise BadFrame("The message has no type.")
-    return frame
+    found: dict[str, Any] = frame
+    return found
 
 
 def decode_strictly(payload: bytes) -> dict[str, Any]:
@@ -54,6 +62,29 @@ def decode_strictly(payload: bytes) -> dict[str, Any]:
     elif payload.count(b":") != _colons(frame):
         raise BadFrame("The message names a key twice.")
     return frame
+
+
+def decode_beyond_doubles(payload: bytes) -> dict[str, Any]:
+    """Read an upstream frame with a number that no double can hold, which `decode` refuses.
+
+    Such a number is an integer with all of its digits, or an infinity where it has too many to be
+    kept. Without this the agent would wait in vain for a tool's answer. Raises `BadFrame`.
+    """
+    try:
+        return _checked(exact_json.loads_all(payload))
+    except ValueError:
+        raise BadFrame("The message is not valid JSON.") from None
+
+
+def with_every_digit(frame: dict[str, Any], payload: bytes) -> dict[str, Any]:
+    """Return a frame that `decode` read with the integers as they were written.
+
+    orjson reads one beyond 64 bits as a double; only a frame that may have such is read anew.
+    """
+    if not exact_json.may_be_changed(payload):
+        return frame
+    exact: dict[str, Any] = exact_json.loads_all(payload)
+    return exact
 
 
 def _flat(frame: dict[str, Any]) -> bool:

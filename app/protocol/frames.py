@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from app.protocol import exact_json
+
 if TYPE_CHECKING:
     from app.protocol.closing import CloseReason
     from app.protocol.principal import CallType
@@ -71,14 +73,13 @@ def terminate(now: float) -> bytes:
 
 def tool_response(now: float, result: ToolResult, channel: Any) -> bytes:
     """Answer a tool request; `channelId` must be present, null is fine (D L)."""
-    return orjson.dumps(
+    return exact_json.dumps(
         {
             "type": TOOL_RESPONSE,
             "timestamp": timestamp(now),
             "channelId": channel,
             "content": {"id": result.id, "result": result.result},
-        },
-        option=orjson.OPT_NON_STR_KEYS,
+        }
     )
 
 

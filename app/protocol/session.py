@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from app.protocol import frames
+from app.protocol import exact_json, frames
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
@@ -36,7 +34,14 @@ from app.protocol.closing import (
     UPSTREAM_FAILED,
     CloseReason,
 )
-from app.protocol.codec import BadFrame, complete, decode, decode_strictly
+from app.protocol.codec import (
+    BadFrame,
+    complete,
+    decode,
+    decode_beyond_doubles,
+    decode_strictly,
+    with_every_digit,
+)
 from app.protocol.frames import (
     CONVERSATION_RESULT,
     ERROR,
@@ -264,7 +269,10 @@ class Session:
         try:
             frame = decode(payload)
         except BadFrame:
-            return self.malformed_from_upstream()
+            try:
+                frame = decode_beyond_doubles(payload)
+            except BadFrame:
+                return self.malformed_from_upstream()
         kind = frame["type"]
         self._from_upstream_tally.add(kind, len(payload))
         if phase is not LIVE and phase is not FINISHED:
@@ -325,10 +333,11 @@ class Session:
 
         .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
         """
-        plain = orjson.dumps(frame)
+        plain = exact_json.dumps(frame)
         return any(secret in payload or secret in plain for secret in self._secrets)
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
+        frame = with_every_digit(frame, payload)
         content = frame.get("content")
         call_id = content.get("id") if type(content) is dict else None
         if type(content) is not dict or type(call_id) is not str or len(call_id) > MAX_CALL_ID:

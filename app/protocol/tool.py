@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     OK = "ok"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
+    TOOL_ERROR = "tool_error"
     BAD_ARGS = "bad_args"
     UNKNOWN = "unknown"
     FALLBACK = "fallback"
@@ -35,7 +36,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the agent is told. `result` is JSON; it never holds an exception's text."""
+    """What the agent is told. `result` is JSON; it never holds an exception's text.
+
+    A text that a tool wrote for the agent on purpose is another matter (`TOOL_ERROR`).
+    """
 
     id: str
     result: Any
@@ -45,6 +49,7 @@ class ToolResult:
 SPOKEN: Final = {
     Outcome.TIMEOUT: "The tool took too long to answer.",
     Outcome.CRASHED: "The tool failed.",
+    Outcome.TOOL_ERROR: "The tool failed.",
     Outcome.BAD_ARGS: "The arguments do not fit this tool.",
     Outcome.UNKNOWN: "There is no such tool.",
     Outcome.BUSY: "Too many tools are running at once.",

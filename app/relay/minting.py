@@ -16,17 +16,17 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import httpx
-import orjson
 import structlog
 from pydantic import SecretStr
 
-from app.egress import EgressRefused, ResponseTooLarge, read_bounded
+from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.errors import UpstreamError
 from app.protocol.closing import UPSTREAM_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import httpx
 
 log = structlog.get_logger(__name__)
 
@@ -145,11 +145,11 @@ class MintedCredential:
             ):
                 content = await read_bounded(response, MAX_ANSWER)
                 status = response.status_code
-        except (TimeoutError, httpx.HTTPError, EgressRefused, ResponseTooLarge) as error:
-            raise MintFailed(type(error).__name__) from None
+        except FAILURES as error:
+            raise MintFailed(cause_of(error)) from None
         try:
-            answer = orjson.loads(content) if content else {}
-        except orjson.JSONDecodeError:
+            answer = json_of(content) if content else {}
+        except AnswerRefused:
             answer = {}
         return status, answer if isinstance(answer, dict) else {}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
+from app.protocol import exact_json
 
 if TYPE_CHECKING:
     from app.history.port import Direction
@@ -45,7 +45,7 @@ class Watchers:
 
 def _read(payload: bytes) -> dict[str, Any]:
     try:
-        frame = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        frame = exact_json.loads_all(payload)
+    except ValueError:
         return {}
     return frame if isinstance(frame, dict) else {}

@@ -125,6 +125,9 @@ def configure(level: str, style: str, redactor: Redactor) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("app").setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    # The MCP SDK writes tracebacks with what a server sent; `app.tools` names the cause instead.
+    for foreign in ("mcp", "client"):
+        logging.getLogger(foreign).setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             _drop_below_level,

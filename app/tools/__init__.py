@@ -4,7 +4,7 @@ from app.tools import tool, ToolContext
 """
 
 from app.tools.declare import DeclaredTool, tool
-from app.tools.port import BadArgs, Fallback, Tool, ToolContext, ToolFailed
+from app.tools.port import BadArgs, Fallback, Tool, ToolContext, ToolError, ToolFailed
 from app.tools.registry import Registry, ToolRow
 from app.tools.runner import Runner
 
@@ -16,6 +16,7 @@ __all__ = [
     "Runner",
     "Tool",
     "ToolContext",
+    "ToolError",
     "ToolFailed",
     "ToolRow",
     "tool",

@@ -90,7 +90,7 @@ class FunctionTool:
 
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check the arguments and run the function; raises BadArgs and what the function raises."""
-        given = self._signature.arguments({} if args is None else args)
+        given = self._signature.arguments(args)
         if self._signature.context is not None:
             given[self._signature.context] = ctx
         if inspect.iscoroutinefunction(self._function):

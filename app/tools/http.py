@@ -11,18 +11,18 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-import orjson
 import structlog
 from standardwebhooks.webhooks import Webhook
 
-from app.egress import EgressRefused, ResponseTooLarge, read_bounded
-from app.tools.port import Fallback, ToolContext, ToolFailed
-from app.tools.schema import ArgsCheck
+from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
+from app.protocol import exact_json
+from app.tools.arguments import Arguments
+from app.tools.causes import Cause
+from app.tools.port import Fallback, ToolContext, ToolError, ToolFailed
 
 if TYPE_CHECKING:
     from app.tools.http_spec import HttpToolSpec
@@ -33,6 +33,9 @@ log = structlog.get_logger(__name__)
 MAX_ANSWER: Final = 256 * 1024
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 2.0
+# These are about the gateway's own credentials: their text is for an operator, not for an agent.
+UNAUTHENTICATED: Final = frozenset({401, 407})
+SENTENCES: Final = ("message", "detail", "error", "title")
 
 # Writes trace headers into a carrier, as OpenTelemetry's `inject` does.
 Propagate = Callable[[MutableMapping[str, str]], None]
@@ -41,7 +44,7 @@ Propagate = Callable[[MutableMapping[str, str]], None]
 class _Retriable(Exception):  # noqa: N818 - an outcome of one attempt
     """An attempt failed in a way that another may not."""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: Cause) -> None:
         super().__init__(cause)
         self.cause = cause
 
@@ -72,21 +75,19 @@ class HttpTool:
             Fallback(spec.fallback_result) if "fallback_result" in spec.model_fields_set else None
         )
         self.origin = spec.origin
-        self._check = ArgsCheck(self.parameters)
+        self._arguments = Arguments(self.parameters)
         self._spec = spec
         self._client = client
         self._propagate = propagate
         self._pause = pause
 
     async def call(self, args: Any, ctx: ToolContext) -> Any:
-        """POST the call and return the JSON answer; raises BadArgs or ToolFailed."""
-        args = {} if args is None else args
-        self._check.check(args)
-        body = orjson.dumps(self._payload(args, ctx))
+        """POST the call and return the JSON answer; raises BadArgs, ToolFailed or ToolError."""
+        body = exact_json.dumps(self._payload(self._arguments.checked(args), ctx))
         webhook_id = _webhook_id(ctx)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeout
-        cause = "timeout"
+        cause = Cause.TIMEOUT
         for left in range(self._spec.retries, -1, -1):
             now = loop.time()
             until = deadline if left == 0 else now + (deadline - now) / 2
@@ -94,7 +95,7 @@ class HttpTool:
                 async with asyncio.timeout_at(until):
                     return await self._attempt(webhook_id, body)
             except TimeoutError:
-                cause = "timeout"
+                cause = Cause.TIMEOUT
             except _Retriable as failed:
                 cause = failed.cause
             if left == 0:
@@ -102,7 +103,7 @@ class HttpTool:
             pause = self._pause(min(FIRST_PAUSE * 2 ** (self._spec.retries - left), LONGEST_PAUSE))
             if loop.time() + pause >= deadline:
                 break
-            log.info("tool_retried", tool=self.name, cause=cause)
+            log.info("tool_retried", tool=self.name, cause=cause.value)
             await asyncio.sleep(pause)
         raise ToolFailed(cause)
 
@@ -117,23 +118,22 @@ class HttpTool:
                 timeout=self.timeout,
             ) as response:
                 if response.is_server_error:
-                    raise _Retriable("http_5xx")
+                    raise _Retriable(Cause.HTTP_5XX)
+                if response.is_client_error and response.status_code not in UNAUTHENTICATED:
+                    raise await _refused(response)
                 if not response.is_success:
                     raise ToolFailed(f"http_{response.status_code // 100}xx")
                 answer = await read_bounded(response, MAX_ANSWER)
-        except EgressRefused:
-            raise ToolFailed("address_not_allowed") from None
-        except ResponseTooLarge:
-            raise ToolFailed("answer_too_large") from None
-        except httpx.TimeoutException:
-            raise _Retriable("timeout") from None
-        except httpx.TransportError:
-            raise _Retriable("unreachable") from None
-        if not answer.strip():
-            return None
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(answer)
-        raise ToolFailed("answer_not_json")
+            return json_of(answer) if answer.strip() else None
+        except httpx.TransportError as error:
+            cause = Cause(cause_of(error))
+            if cause is Cause.CERTIFICATE_NOT_TRUSTED:
+                raise ToolFailed(cause) from None
+            raise _Retriable(cause) from None
+        except FAILURES as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise ToolFailed(cause_of(error)) from None
 
     def _headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
         now = datetime.now(UTC)
@@ -167,6 +167,30 @@ class HttpTool:
                 "requestId": ctx.call_id,
             },
         }
+
+
+async def _refused(response: httpx.Response) -> ToolError | ToolFailed:
+    """Read what a handler's 4xx says: the JSON that it wrote is for whoever asked, the agent."""
+    try:
+        said = json_of(await read_bounded(response, MAX_ANSWER))
+    except AnswerRefused:
+        return ToolFailed(Cause.HTTP_4XX)
+    sentence = _sentence(said)
+    return ToolError(sentence) if sentence.strip() else ToolFailed(Cause.HTTP_4XX)
+
+
+def _sentence(said: Any) -> str:
+    """Find the text of an error as handlers write it (RFC 9457 and customary members).
+
+    Whatever else a handler says is told as the JSON that it is.
+    """
+    found = said
+    for _ in range(2):
+        if isinstance(found, dict):
+            found = next((found[name] for name in SENTENCES if found.get(name)), None)
+    if isinstance(found, str):
+        return found
+    return exact_json.dumps(said).decode() if said not in (None, {}, []) else ""
 
 
 def _webhook_id(ctx: ToolContext) -> str:

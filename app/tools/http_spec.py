@@ -17,9 +17,9 @@ from pydantic import (
 from standardwebhooks.webhooks import Webhook
 
 from app.errors import ConfigurationError
+from app.tools.arguments import Arguments
 from app.tools.http import HttpTool
 from app.tools.port import NAME
-from app.tools.schema import ArgsCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +80,8 @@ def safe_headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
 
 
 def _schema(value: dict[str, Any]) -> dict[str, Any]:
-    ArgsCheck(value)
+    if unreadable := Arguments(value).unreadable:
+        raise ValueError(f"a regular expression that Python cannot read at {unreadable[0]}")
     return value
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from app.errors import RelayError
+from app.tools.causes import Cause
 
 if TYPE_CHECKING:
     from app.protocol.principal import CallType, Principal
@@ -15,15 +16,41 @@ if TYPE_CHECKING:
 # The vendor's pattern (D). It sets no length; this one keeps names fit for metrics and logs.
 NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
 
+KNOWN: Final = frozenset(Cause)
+MAX_MESSAGE: Final = 2000
+_UNSPEAKABLE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
 Schema = Mapping[str, Any]
 
 
 class ToolFailed(RelayError):  # noqa: N818 - what happened, as in the error tree
-    """A tool did not answer usably. `cause` is a closed word for logs; agents never see it."""
+    """A tool did not answer usably. `cause` and `facts` are for logs; agents never see them.
 
-    def __init__(self, cause: str) -> None:
+    A cause that is none of `Cause` comes from a Python tool's own code: it raised.
+    """
+
+    def __init__(self, cause: str, **facts: str | int) -> None:
         super().__init__(cause)
-        self.cause = cause
+        self.cause = Cause(cause) if cause in KNOWN else Cause.TOOL_RAISED
+        self.facts = facts
+
+
+class ToolError(RelayError):
+    """A tool says what is wrong in a sentence that the agent may use.
+
+    A Python tool raises it; an MCP server's error result and the JSON body of a handler's 4xx
+    become one. The sentence is cut at 2000 characters, and control characters become spaces.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.message = told(message)
+        super().__init__(self.message)
+
+
+def told(message: str) -> str:
+    """Make a foreign text fit for an agent: bounded, of printable Unicode."""
+    text = _UNSPEAKABLE.sub(" ", message[: 2 * MAX_MESSAGE]).strip()
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
 class BadArgs(RelayError):  # noqa: N818
@@ -94,5 +121,5 @@ class Tool(Protocol):
         ...
 
     async def call(self, args: Any, ctx: ToolContext) -> Any:
-        """Check `args` and run. Raises BadArgs, ToolFailed, or whatever foreign code raises."""
+        """Check `args` and run. Raises BadArgs, ToolFailed, ToolError, and what its code raises."""
         ...

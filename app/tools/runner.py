@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 import structlog
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from app.protocol import exact_json
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
-from app.tools.port import NAME, BadArgs, ToolFailed
+from app.tools.causes import Cause
+from app.tools.port import NAME, BadArgs, ToolError, ToolFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,7 +87,7 @@ class Runner:
         finally:
             if not task.done():
                 await self._stop(tool, task)
-        return self._failed(tool, failure(call, Outcome.TIMEOUT), "TimeoutError")
+        return self._failed(tool, failure(call, Outcome.TIMEOUT), Cause.TIMEOUT)
 
     async def _stop(self, tool: Tool, task: asyncio.Task[ToolResult]) -> None:
         """Cancel a tool; one that does not end by that is left to itself, and nobody waits."""
@@ -102,19 +105,35 @@ class Runner:
             return ToolResult(call.id, self._jsonable(answer), Outcome.OK)
         except BadArgs as error:
             message = f"The arguments do not fit this tool: {error.fault}"
-            return self._failed(tool, failure(call, Outcome.BAD_ARGS, message), "BadArgs")
+            return self._failed(tool, failure(call, Outcome.BAD_ARGS, message), Cause.BAD_ARGS)
+        except ToolError as error:
+            result = failure(call, Outcome.TOOL_ERROR, error.message)
+            return self._failed(tool, result, Cause.TOOL_ERROR)
         except ToolFailed as error:
-            outcome = Outcome.TIMEOUT if error.cause == "timeout" else Outcome.CRASHED
-            return self._failed(tool, failure(call, outcome), error.cause)
-        except asyncio.CancelledError:
+            outcome = Outcome.TIMEOUT if error.cause is Cause.TIMEOUT else Outcome.CRASHED
+            return self._failed(tool, failure(call, outcome), error.cause, **error.facts)
+        except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
-            return self._failed(tool, failure(call, Outcome.CRASHED), "CancelledError")
+            return self._raised(tool, call, error)
         except (Exception, SystemExit, GeneratorExit, BaseExceptionGroup) as error:  # noqa: BLE001
-            return self._failed(tool, failure(call, Outcome.CRASHED), type(error).__name__)
+            return self._raised(tool, call, error)
 
-    def _failed(self, tool: Tool, result: ToolResult, cause: str) -> ToolResult:
-        log.warning("tool_failed", tool=tool.name, outcome=result.outcome.value, cause=cause)
+    def _raised(self, tool: Tool, call: ToolCall, error: BaseException) -> ToolResult:
+        """Foreign code raised: the log says what and in which line, never the text."""
+        return self._failed(
+            tool,
+            failure(call, Outcome.CRASHED),
+            Cause.TOOL_RAISED,
+            exception=type(error).__name__,
+            at=_place(error),
+        )
+
+    def _failed(
+        self, tool: Tool, result: ToolResult, cause: Cause, **facts: str | int
+    ) -> ToolResult:
+        outcome = result.outcome.value
+        log.warning("tool_failed", tool=tool.name, outcome=outcome, cause=cause.value, **facts)
         if tool.fallback_result is None:
             return result
         return ToolResult(result.id, tool.fallback_result.result, Outcome.FALLBACK)
@@ -122,9 +141,19 @@ class Runner:
     def _jsonable(self, answer: Any) -> Any:
         try:
             plain = to_jsonable_python(answer, inf_nan_mode="null")
-            size = len(orjson.dumps(plain))
+            size = len(exact_json.dumps(plain))
+        except exact_json.NumberTooLarge:
+            raise ToolFailed(Cause.NUMBER_TOO_LARGE) from None
         except (PydanticSerializationError, TypeError, ValueError, RecursionError):
-            raise ToolFailed("result_not_json") from None
+            raise ToolFailed(Cause.RESULT_NOT_JSON) from None
         if size > self._max_result:
-            raise ToolFailed("result_too_large")
+            raise ToolFailed(Cause.RESULT_TOO_LARGE)
         return plain
+
+
+def _place(error: BaseException) -> str:
+    """File and line where an error was raised, without the file's folder."""
+    last: traceback.FrameSummary | None = None
+    for last in traceback.extract_tb(error.__traceback__, limit=-1):  # noqa: B007 - the last one
+        pass
+    return "unknown" if last is None else f"{Path(last.filename).name}:{last.lineno}"

@@ -8,7 +8,6 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
@@ -16,7 +15,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from app.errors import ConfigurationError
+from app.protocol import exact_json
+from app.tools.arguments import Arguments
 from app.tools.port import NAME, BadArgs, ToolContext
+from app.tools.schema import InvalidSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ class Signature:
     parameters: dict[str, Any]
     context: str | None
     model: type[BaseModel]
+    taken: Arguments
 
     def arguments(self, args: Any) -> dict[str, Any]:
         """Check arguments strictly as JSON, and return them as the function's keyword arguments.
@@ -57,10 +60,13 @@ class Signature:
         Raises BadArgs.
         """
         try:
-            checked = self.model.model_validate_json(orjson.dumps(args), strict=True)
+            document = exact_json.dumps(self.taken.prepared(args))
+            checked = self.model.model_validate_json(document, strict=True)
         except ValidationError as error:
             raise BadArgs(_first_fault(error)) from None
-        except (TypeError, RecursionError):
+        except exact_json.NumberTooLarge:
+            raise BadArgs("a number is too large") from None
+        except (TypeError, ValueError, RecursionError):
             raise BadArgs("the arguments are not JSON") from None
         return {
             str(field.alias): getattr(checked, name)
@@ -95,12 +101,15 @@ def read(function: Callable[..., Any], name: str | None, description: str | None
         # Numbered names keep clear of pydantic's own attributes; the alias is what is seen.
         fields[f"p{len(fields)}"] = _field(parameter, hint, described.get(parameter.name))
     try:
-        model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        # An integer beyond a double's range would become an infinity where a float is wanted.
+        config = ConfigDict(extra="forbid", allow_inf_nan=False)
+        model = create_model(name, __config__=config, **fields)
         schema = model.model_json_schema(schema_generator=_Plain)
-    except (PydanticUserError, TypeError) as error:
+        taken = Arguments(schema)
+    except (PydanticUserError, InvalidSchema, TypeError) as error:
         message = f"RELAY_TOOLS: {origin}: a parameter has no JSON Schema ({type(error).__name__})"
         raise ConfigurationError([message]) from None
-    return Signature(name, description or doc, schema, context, model)
+    return Signature(name, description or doc, schema, context, model, taken)
 
 
 def _field(parameter: inspect.Parameter, hint: Any, meaning: str | None) -> tuple[Any, FieldInfo]:

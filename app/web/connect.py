@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from app.auth.authenticator import Authenticator
-from app.auth.connecting import Connecting, read_headers
+from app.auth.connecting import BEARER, Connecting, read_headers
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, bucket
 from app.errors import Refusal
@@ -38,6 +38,9 @@ PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
 PATTERNS: Final = tuple(compile_path(path)[0] for path in PATHS)
 DEFAULT_AGENT: Final = "default"
 MAX_DIGITS: Final = 15
+NO_SUBPROTOCOL: Final = (
+    f"None of the offered subprotocols can be chosen: offer {SUBPROTOCOL} beside bearer.…."
+)
 
 
 class Doorkeeper:
@@ -72,6 +75,9 @@ class Doorkeeper:
             log.info("browser_refused", code=403, reason="origin", address=request.address)
             problem = Problem(403, "forbidden", "This origin is not allowed.")
             await websocket.send_denial_response(problem)
+            return
+        if _can_agree_on_none(request):
+            await self._refuse_subprotocols(websocket, request)
             return
         if "resume" in request.query:
             await self._resume(websocket, request)
@@ -168,12 +174,32 @@ class Doorkeeper:
         refuse(socket, time(), refusal.reason, None, refusal.message, refusal.retry_after)
         await socket.run()
 
+    async def _refuse_subprotocols(self, websocket: WebSocket, request: Connecting) -> None:
+        """Say so before anything is spent: a browser would drop the socket unread (RFC 6455 §4.1).
+
+        A ticket stays good.
+        """
+        self._count("no_subprotocol")
+        log.info("browser_refused", code=400, reason="no_subprotocol", address=request.address)
+        await websocket.send_denial_response(Problem(400, "no_subprotocol", NO_SUBPROTOCOL))
+
     async def _accept(self, websocket: WebSocket, request: Connecting) -> Taken:
         chosen = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
         return await accept(websocket, chosen, self._limits)
 
     def _count(self, reason: str) -> None:
         self._metrics.refusals_total.labels(reason).inc()
+
+
+def _can_agree_on_none(request: Connecting) -> bool:
+    """Tell whether subprotocols are offered, and none that a server could choose.
+
+    Clients that are no browsers may live with that, but not one whose offer is a credential alone.
+    """
+    offered = request.subprotocols
+    if not offered or SUBPROTOCOL in offered:
+        return False
+    return request.is_browser or all(name.startswith(BEARER) for name in offered)
 
 
 def _number(text: str) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 HERE: Final = Path(__file__).parent.parent / "pages"
@@ -48,6 +48,8 @@ def page_routes(page: str, config: Mapping[str, Any] | None = None) -> APIRouter
     """One page at `/{page}`, with its own files below that."""
     router = APIRouter(tags=["pages"])
     router.add_api_route(f"/{page}", _server(f"{page}.html"), include_in_schema=False)
+    # Its files are named relative to it. The address is relative too: who knows what stands before.
+    router.add_api_route(f"/{page}/", _redirect(f"../{page}"), include_in_schema=False)
     if config is not None:
 
         @router.get(f"/{page}/config.json", include_in_schema=False)
@@ -69,6 +71,13 @@ def _server(name: str, more: Mapping[str, str] | None = None) -> Any:
         return _file(HERE / name, more or {})
 
     return serve
+
+
+def _redirect(address: str) -> Any:
+    async def redirect() -> RedirectResponse:
+        return RedirectResponse(address)
+
+    return redirect
 
 
 def _file(path: Path, more: Mapping[str, str]) -> FileResponse:

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER = 5.0
 
 
+NOT_JSON = "The body is read as JSON alone: send Content-Type: application/json."
+
+
 class Problem(JSONResponse):
     """One problem: `title` names its kind, `detail` is a sentence for whoever asked."""
 
@@ -68,7 +71,9 @@ def install(app: FastAPI) -> None:
         phrase = HTTPStatus(error.status_code).phrase
         return Problem(error.status_code, phrase, str(error.detail), error.headers)
 
-    async def on_invalid(_: Request, error: RequestValidationError) -> Problem:
+    async def on_invalid(request: Request, error: RequestValidationError) -> Problem:
+        if any(fault["loc"][0] == "body" for fault in error.errors()) and not _is_json(request):
+            return Problem(415, "Unsupported Media Type", NOT_JSON)
         faults = [
             {"at": ".".join(str(part) for part in fault["loc"]), "fault": fault["msg"]}
             for fault in error.errors()
@@ -95,3 +100,14 @@ def install(app: FastAPI) -> None:
         (Exception, on_bug),
     ):
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
+
+
+def _is_json(request: Request) -> bool:
+    """Whether a request's body says that it is JSON, or there is none."""
+    headers = request.headers
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return True
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from app.gateway.gateway import Gateway
+from app.protocol import exact_json
 from app.replicas import Replicas
 from app.state.port import SessionRow, State
 from app.web.backends import ServiceTokens
@@ -92,7 +92,7 @@ async def _events(replicas: Replicas, session_id: str, *, content: bool) -> Asyn
                     return
                 if not content:
                     event = {key: value for key, value in event.items() if key != "content"}
-                yield b"data: " + orjson.dumps(event) + b"\n\n"
+                yield b"data: " + exact_json.dumps(event) + b"\n\n"
         finally:
             if upcoming is not None:
                 upcoming.cancel()

@@ -13,13 +13,11 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from app.errors import RelayError
+from app.wire.heads import wants_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# What HTTP servers usually allow, and `websockets` too.
-_MAX_LINE: Final = 8192
-_MAX_HEADERS: Final = 128
 # Sixteen bytes in base64.
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _CONNECTION: Final = frozenset((b"upgrade", b"keep-alive, upgrade"))
@@ -30,6 +28,7 @@ _DECISIVE: Final = frozenset(
     )
 )
 _SWITCHING: Final = 101
+_VERSION: Final = b"13"
 _ACCEPTED: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: "
@@ -43,22 +42,6 @@ class Unacceptable(RelayError):  # noqa: N818 - an answer, no error of ours
     def __init__(self, response: Response) -> None:
         super().__init__(str(response.status_code))
         self.response = response
-
-
-def fault(url: bytes, headers: list[tuple[bytes, bytes]]) -> HTTPStatus | None:
-    """Say what is wrong with a handshake's head beyond what llhttp has seen to."""
-    if len(url) > _MAX_LINE:
-        return HTTPStatus.REQUEST_URI_TOO_LONG
-    if len(headers) > _MAX_HEADERS:
-        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    body = False
-    for name, value in headers:
-        if len(value) > _MAX_LINE:
-            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        # A body would be taken for frames.
-        if name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0"):
-            body = True
-    return HTTPStatus.BAD_REQUEST if body or not url.isascii() else None
 
 
 def judge(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
@@ -80,7 +63,7 @@ def judge(method: str, version: str, url: bytes, headers: list[tuple[bytes, byte
             and version == "1.1"
             and decisive.get(b"connection", b"").lower() in _CONNECTION
             and decisive.get(b"upgrade", b"").lower() == b"websocket"
-            and decisive.get(b"sec-websocket-version") == b"13"
+            and decisive.get(b"sec-websocket-version") == _VERSION
             and _KEY.fullmatch(key)
         ):
             return accept_key(key.decode())
@@ -109,6 +92,10 @@ def rejected(status: HTTPStatus, text: str = "") -> Response:
 
 
 def _by_the_book(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
+    if wants_websocket(headers):
+        # `websockets` refuses what is offered besides (RFC 9110 §7.8 lets a server choose).
+        headers = [line for line in headers if line[0] != b"upgrade"]
+        headers.append((b"upgrade", b"websocket"))
     request = Request(
         url.decode("ascii"),
         Headers([(name.decode(), value.decode("latin-1")) for name, value in headers]),
@@ -119,8 +106,28 @@ def _by_the_book(method: str, version: str, url: bytes, headers: list[tuple[byte
     protocol.debug = False
     response = protocol.accept(request)
     if response.status_code != _SWITCHING:
+        _name_the_version(response, headers)
         raise Unacceptable(response)
     return response.headers["Sec-WebSocket-Accept"]
+
+
+def _name_the_version(response: Response, headers: list[tuple[bytes, bytes]]) -> None:
+    """Let a client of another version know which is spoken here (RFC 6455 §4.4)."""
+    versions = [value for name, value in headers if name == b"sec-websocket-version"]
+    if len(versions) != 1 or versions[0] == _VERSION or not wants_websocket(headers):
+        return
+    body = b"Sec-WebSocket-Version 13 is spoken here, and no other.\n"
+    response.status_code = HTTPStatus.UPGRADE_REQUIRED
+    response.reason_phrase = HTTPStatus.UPGRADE_REQUIRED.phrase
+    response.body = body
+    for name, value in (
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", _VERSION.decode()),
+        ("Content-Length", str(len(body))),
+    ):
+        if name in response.headers:
+            del response.headers[name]
+        response.headers[name] = value
 
 
 def _discreet() -> logging.Logger:

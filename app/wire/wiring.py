@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -13,7 +14,7 @@ from app.wire.origin import Origin
 from app.wire.wheel import Wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
     class Reading(Protocol):
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _QUIET: Final = 1.0
+_NONE: Final[Mapping[str, str | int]] = MappingProxyType({})
 # So much waits for the turn's end at most: a turn may be long, and nobody shall wait long.
 _MANY: Final = 64
 _LARGE: Final = 256 * 1024
@@ -140,14 +142,16 @@ class Wiring:
         if self.written is not None:
             self.written(self._began)
 
-    def report(self, leg: str, fault: str, code: int, now: float) -> None:
+    def report(
+        self, leg: str, fault: str, code: int, now: float, facts: Mapping[str, str | int] = _NONE
+    ) -> None:
         """Log why a leg was failed: at most a line per second of each kind, with a count.
 
-        `leg` and `fault` are our own words, never a peer's, so that they may be logged.
+        `leg`, `fault` and `facts` are our own words, never a peer's, so that they may be logged.
         """
         since, more = self._said.get((leg, fault), (-_QUIET, 0))
         if now - since < _QUIET:
             self._said[leg, fault] = (since, more + 1)
             return
         self._said[leg, fault] = (now, 0)
-        log.warning("socket_failed", leg=leg, fault=fault, code=code, suppressed=more)
+        log.warning("socket_failed", leg=leg, fault=fault, code=code, suppressed=more, **facts)

@@ -154,7 +154,11 @@ def nginx(
         f"    {kind}_temp_path {directory}/spill-{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    (home / "nginx.conf").write_text(text.replace("http {\n", "http {\n" + spill, 1))
+    text = text.replace("http {\n", "http {\n" + spill, 1)
+    if os.geteuid() == 0:
+        # Root's workers would be nobody's, who may not write there, so that long bodies were 500.
+        text = "user root;\n" + text
+    (home / "nginx.conf").write_text(text)
     for name in ("gateways.conf", "internals.conf"):
         text = (home / name).read_text()
         for line, address in zip(re.findall(r"(?m)^server \S+", text), addresses, strict=True):

@@ -62,6 +62,27 @@ async def test_arguments_that_do_not_fit_the_schema_run_nothing(
     assert answer["result"] == {"error": {"code": "invalid_arguments", "message": message}}
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"a": 2.0, "b": 3, "unit": None},
+        '{"a": 2, "b": 3}',
+        ' {"a": 2, "b": 3, "unit": null}\n',
+        {"a": 5, "b": None},
+    ],
+)
+async def test_arguments_are_read_as_models_write_them(ask: Any, args: Any) -> None:
+    (answer,) = await ask("add", args=args)
+    assert answer["result"] == 5
+
+
+@pytest.mark.parametrize("args", ["", "null", "{}", None])
+async def test_nothing_is_no_arguments(ask: Any, args: Any) -> None:
+    (answer,) = await ask("add", args=args)
+    error = {"code": "invalid_arguments", "message": "Missing: a, b."}
+    assert answer["result"] == {"error": error}
+
+
 async def test_a_tool_can_say_in_its_own_words_what_went_wrong(ask: Any) -> None:
     (answer,) = await ask("own")
     assert answer["result"] == {

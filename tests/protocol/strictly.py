@@ -19,7 +19,11 @@ def read(payload: bytes) -> dict[str, Any]:
         text = payload.decode()
         _look_at_depth(text)
         value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
         )
     except (ValueError, RecursionError) as wrong:
         raise NotStrict from wrong
@@ -41,6 +45,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(_: str) -> Any:
     raise NotStrict
+
+
+def _int(text: str) -> int:
+    """Refuse what a reader with doubles alone takes for an infinity (RFC 8259 §6)."""
+    _float(text)
+    return int(text)
 
 
 def _float(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from random import Random, SystemRandom
 from typing import Any
 
@@ -10,7 +11,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.protocol.codec import MAX_DEPTH, MAX_TYPE, BadFrame, complete, decode, decode_strictly
+from app.protocol.codec import (
+    MAX_DEPTH,
+    MAX_TYPE,
+    BadFrame,
+    complete,
+    decode,
+    decode_beyond_doubles,
+    decode_strictly,
+    with_every_digit,
+)
 from tests.protocol import strictly
 from tests.protocol.mutants import mutants
 
@@ -262,3 +272,31 @@ def test_completed_frame_parses_and_is_the_union(
     assert made.startswith(payload.rstrip()[:-1])
     if not missing:
         assert made is payload
+
+
+@pytest.mark.parametrize(
+    ("payload", "args"),
+    [
+        (b'{"type":"t","content":{"args":1}}', 1),
+        (b'{"type":"t","content":{"args":18446744073709551616}}', 2**64),
+        (b'{"type":"t","content":{"args":-9223372036854775809}}', -(2**63) - 1),
+        (b'{"type":"t","content":{"args":' + b"7" * 400 + b"}}", int("7" * 400)),
+        (b'{"type":"t","content":{"args":' + b"7" * 4301 + b"}}", inf),
+    ],
+)
+def test_every_digit_of_an_upstream_frame_can_be_had(payload: bytes, args: float) -> None:
+    try:
+        frame = with_every_digit(decode(payload), payload)
+    except BadFrame:
+        frame = decode_beyond_doubles(payload)
+    assert frame == {"type": "t", "content": {"args": args}}
+    assert type(frame["content"]["args"]) is type(args)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{", b'{"n":' + b"7" * 400, b"7" * 400, b'{"n":' + b"7" * 400 + b"}", b"\xff1e400"],
+)
+def test_what_is_no_frame_stays_none_beyond_doubles(payload: bytes) -> None:
+    with pytest.raises(BadFrame):
+        decode_beyond_doubles(payload)

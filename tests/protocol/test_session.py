@@ -558,3 +558,20 @@ def test_nothing_happens_after_the_close() -> None:
     assert rules.tool_finished(ToolResult("1", 1, Outcome.OK), NOW) == NOTHING
     assert rules.terminate(NOW) == NOTHING
     assert rules.received == 0
+
+
+def test_numbers_that_no_double_holds_are_no_reason_to_drop_a_frame() -> None:
+    rules = live()
+    digits = "7" * 400
+    call = json.loads(asks("1", "look_up"))
+    call["content"]["args"] = int(digits)
+    call["channelId"] = 2**70
+    action = only(rules.from_upstream(json.dumps(call).encode(), NOW), RunTool)
+    assert action.call.args == int(digits)
+    sent = only(rules.tool_finished(ToolResult("1", int(digits), Outcome.OK), NOW), ToUpstream)
+    assert digits.encode() in sent.payload
+    assert str(2**70).encode() in sent.payload
+    other = json.dumps({"type": "event", "name": "x", "data": int(digits)}).encode()
+    assert rules.from_upstream(other, NOW) == (Forward(),)
+    broken = other[:-1]
+    assert only(rules.from_upstream(broken, NOW), Count).name == "malformed_upstream"

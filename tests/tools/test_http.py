@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import codecs
+import gzip
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +127,9 @@ async def test_3xx_and_4xx_are_final(
         went = answer(status, {"canary": "canary-body"}, location=inner.url)
         async with serving(went) as server:
             result = await call({"url": server.url}, client, ctx)
-            assert result.result == {"error": {"code": "crashed", "message": "The tool failed."}}
+            told = status >= 400 and status != 401
+            assert result.outcome is (Outcome.TOOL_ERROR if told else Outcome.CRASHED)
+            assert ("canary" in str(result)) is told
             assert len(server.seen) == 1
             assert inner.connections == 0
 
@@ -161,13 +166,93 @@ async def test_a_private_address_is_refused_and_not_retried(ctx: ToolContext) ->
         assert [entry["cause"] for entry in logs] == ["address_not_allowed"]
 
 
+@pytest.mark.parametrize(
+    ("status", "coding", "body", "result"),
+    [
+        (204, "gzip", b"", None),
+        (200, "gzip", b"", None),
+        (200, "br, gzip", b"", None),
+        (200, "", b'{"a":1}', {"a": 1}),
+        (200, "identity, identity", b'{"a":1}', {"a": 1}),
+        (200, "none", b'{"a":1}', {"a": 1}),
+        (200, "UTF-8", b'{"a":1}', {"a": 1}),
+        (200, "identity", codecs.BOM_UTF8 + b'{"a":1}', {"a": 1}),
+        (200, "", codecs.BOM_UTF8 + b" \r\n", None),
+        (200, "", b' {"n": 12345678901234567890123} ', {"n": 12345678901234567890123}),
+    ],
+)
+async def test_an_answer_that_holds_nothing_odd_is_read(
+    status: int, coding: str, body: bytes, result: Any, client: httpx.AsyncClient, ctx: ToolContext
+) -> None:
+    async with serving(answer(status, body, content_encoding=coding)) as server:
+        told = await call({"url": server.url}, client, ctx)
+    assert told == ToolResult("call-1", result, Outcome.OK)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [
+        (answer(200, gzip.compress(b'{"a":1}'), content_encoding="gzip"), "answer_compressed"),
+        (answer(200, b"\x8b", content_encoding="identity, BR"), "answer_compressed"),
+        (answer(200, b'"' + b"x" * 300_000 + b'"'), "answer_too_large"),
+        (answer(200, b"<html>"), "answer_not_json"),
+        (answer(200, '{"a":"é"}'.encode("latin-1")), "answer_not_utf8"),
+        (answer(200, '{"a":1}'.encode("utf-16")), "answer_not_utf8"),
+        (answer(200, '{"a":1}'.encode("utf-16-le")), "answer_not_utf8"),
+        (answer(200, b"1" * 5000), "number_too_large"),
+        (answer(302, b"", location="/"), "http_3xx"),
+        (answer(404, b"<html>no such order"), "http_4xx"),
+        (answer(404, b""), "http_4xx"),
+        (answer(401, {"error": "canary"}), "http_4xx"),
+        (answer(503, {"error": "canary"}), "http_5xx"),
+        (b"no HTTP\r\n\r\n", "answer_not_http"),
+    ],
+)
+async def test_the_log_names_the_cause(
+    raw: bytes, cause: str, client: httpx.AsyncClient, ctx: ToolContext
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with serving(raw) as server:
+            result = await call({"url": server.url, "retries": 0}, client, ctx)
+    assert result.result == {"error": {"code": "crashed", "message": "The tool failed."}}
+    assert [entry["cause"] for entry in logs] == [cause]
+    assert "canary" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": "No order 1001"}, "No order 1001"),
+        ({"message": "No order 1001", "error": True}, "No order 1001"),
+        ({"error": {"code": "unknown_order", "message": "No order 1001"}}, "No order 1001"),
+        ({"type": "about:blank", "title": "Not Found", "detail": "No order 1001"}, "No order 1001"),
+        ("No order 1001", "No order 1001"),
+        ({"detail": [{"loc": ["n"]}]}, '{"detail":[{"loc":["n"]}]}'),
+        ({"n": 12345678901234567890123}, '{"n":12345678901234567890123}'),
+        ({"message": "x" * 5000}, "x" * 1999 + "…"),
+        ({"message": "bell\u0007 \ud83d\ude00"}, "bell  \U0001f600"),
+    ],
+)
+async def test_what_a_handler_says_of_a_call_reaches_the_agent(
+    body: Any, message: str, client: httpx.AsyncClient, ctx: ToolContext
+) -> None:
+    raw = codecs.BOM_UTF8 + json.dumps(body).encode()
+    with structlog.testing.capture_logs() as logs:
+        async with serving(answer(422, raw)) as server:
+            result = await call({"url": server.url}, client, ctx)
+            assert len(server.seen) == 1
+    assert result.result == {"error": {"code": "tool_error", "message": message}}
+    assert [(entry["cause"], entry["outcome"]) for entry in logs] == [("tool_error", "tool_error")]
+    assert message not in str(logs)
+
+
 async def test_bad_args_are_not_sent(client: httpx.AsyncClient, ctx: ToolContext) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     async with serving() as server:
         written = {"url": server.url, "parameters": schema}
         result = await call(written, client, ctx, {"n": "canary"})
         assert result.outcome is Outcome.BAD_ARGS
-        assert result.result["error"]["message"].endswith("n: type")
+        assert result.result["error"]["message"].endswith("n: integer type")
         assert "canary" not in str(result)
         assert (await call(written, client, ctx, ["no"])).outcome is Outcome.BAD_ARGS
         missing = await call(written, client, ctx, {})

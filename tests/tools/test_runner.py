@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,14 +15,17 @@ from hypothesis import strategies as st
 from app.examples.support_tools import check_order_status
 from app.protocol.principal import CallType, Principal
 from app.protocol.tool import Outcome, ToolCall, ToolResult
-from app.tools import Fallback, Registry, Runner, ToolContext, ToolFailed, tool
+from app.tools import Fallback, Registry, Runner, ToolContext, ToolError, ToolFailed, tool
+from app.tools.causes import Cause, McpLoss
 from app.tools.declare import FunctionTool
 from app.tools.threads import Threads
+from tests.support.gateway import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CANARY = "canary-1f6e"
+SOURCE = Path(__file__).read_text().splitlines()
 
 
 def runner(function: Callable[..., Any], threads: Threads, **options: Any) -> Runner:
@@ -120,7 +124,7 @@ def raises(error: BaseException) -> Callable[[], None]:
         asyncio.CancelledError(CANARY),
         BaseExceptionGroup(CANARY, [ValueError(CANARY)]),
         RecursionError(CANARY),
-        ToolFailed("closed_word"),
+        ToolFailed("a_word_of_the_tool"),
         SystemExit(CANARY),
     ],
     ids=lambda error: type(error).__name__,
@@ -141,6 +145,35 @@ async def test_a_crash_tells_nobody_its_text(
     assert len(logs) == 1
     assert logs[0]["tool"] == "probe"
     assert CANARY not in str(logs)
+
+
+async def test_a_tool_may_say_what_is_wrong(ctx: ToolContext, threads: Threads) -> None:
+    with structlog.testing.capture_logs() as logs:
+        result = await run(raises(ToolError("No order 1001")), threads, ctx)
+        empty = await run(raises(ToolError("")), threads, ctx)
+    assert result.result == {"error": {"code": "tool_error", "message": "No order 1001"}}
+    assert result.outcome is Outcome.TOOL_ERROR
+    assert empty.result == {"error": {"code": "tool_error", "message": "The tool failed."}}
+    assert {entry["cause"] for entry in logs} == {"tool_error"}
+    assert "1001" not in str(logs)
+
+
+async def test_the_log_says_where_a_tool_raised(ctx: ToolContext, threads: Threads) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await run(raises(KeyError(CANARY)), threads, ctx)
+    (entry,) = logs
+    assert entry["cause"] == "tool_raised"
+    assert entry["exception"] == "KeyError"
+    place, line = entry["at"].split(":")
+    assert place == Path(__file__).name
+    assert "raise error" in SOURCE[int(line) - 1]
+    assert CANARY not in str(logs)
+
+
+def test_every_cause_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    missing = [word for word in (*Cause, *McpLoss) if f"`{word.value}`" not in text]
+    assert missing == []
 
 
 async def test_a_slow_async_tool_is_cancelled_at_its_time(
@@ -240,7 +273,7 @@ LOOP.append(LOOP)
 
 
 @pytest.mark.parametrize(
-    "answer", [object(), LOOP, 2**70, "\ud800", b"\xff"], ids=lambda a: type(a).__name__
+    "answer", [object(), LOOP, 10**4300, "\ud800", b"\xff"], ids=lambda a: type(a).__name__
 )
 async def test_a_result_that_is_not_json_is_a_crash(
     answer: Any, ctx: ToolContext, threads: Threads

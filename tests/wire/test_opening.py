@@ -53,7 +53,19 @@ def answer_of_ours(method: str, version: str, headers: list[tuple[bytes, bytes]]
     try:
         return 101, judge(method, version, b"/ws", headers)
     except Unacceptable as refused:
-        return refused.response.status_code, None
+        status = refused.response.status_code
+        if status == 426 and "Sec-WebSocket-Version" in refused.response.headers:
+            return 400, None  # for another version `websockets` says 400, and not which it wants
+        return status, None
+
+
+def chosen_upgrade(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """`websockets` refuses a client that offers others beside `websocket`; we choose."""
+    offered = b",".join(value for name, value in headers if name == b"upgrade").lower()
+    if b"websocket" not in [token.strip() for token in offered.split(b",")]:
+        return headers
+    kept = [line for line in headers if line[0] != b"upgrade"]
+    return [*kept, (b"upgrade", b"websocket")]
 
 
 def test_every_handshake_is_judged_as_by_websockets() -> None:
@@ -63,7 +75,7 @@ def test_every_handshake_is_judged_as_by_websockets() -> None:
             (name, value) for name, values in zip(VARIANTS, chosen, strict=True) for value in values
         ]
         ours = answer_of_ours("GET", "1.1", headers)
-        assert ours == answer_of_websockets("GET", "1.1", headers), headers
+        assert ours == answer_of_websockets("GET", "1.1", chosen_upgrade(headers)), headers
         opened += ours[0] == 101
     assert opened > 20
 

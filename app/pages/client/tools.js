@@ -1,7 +1,7 @@
 /** Browser tools: asked for by the agent, run once, answered exactly once. */
 
 import { ToolError } from './errors.js';
-import { misfit } from './schema.js';
+import { argumentsOf, misfit } from './schema.js';
 
 const REMEMBERED = 200;
 const failure = (code, message) => ({ error: { code, message } });
@@ -35,9 +35,10 @@ export class BrowserTools {
 
   /** Answer a request by `send(frame, always)`, if the page has such a tool. */
   async request(frame, send) {
-    const { id, toolName: name, args = {} } = frame.content ?? {};
+    const { id, toolName: name, args: given } = frame.content ?? {};
     const tool = this.#tools.get(name);
     if (!tool) return;
+    const args = argumentsOf(given, tool.schema);
     if (!this.#answers.has(id)) {
       this.#answers.set(id, this.#run(tool, { id, name, args }));
       if (this.#answers.size > REMEMBERED) this.#answers.delete(this.#answers.keys().next().value);
