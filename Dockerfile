@@ -24,17 +24,20 @@ RUN apt-get update -qq \
 # A venv is one directory to copy, and its interpreter has the same path in both stages.
 RUN python -m venv --without-pip /opt/blackbox-relay
 COPY requirements.txt deploy/requirements-build.txt ./
-# Only wheels: nothing of somebody else's is built here.
+# Exactly what is locked, and only wheels: nothing is resolved here, and no foreign code is built.
 RUN --mount=type=secret,id=ca,required=false \
     --mount=type=secret,id=pip_conf,required=false \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi; \
     if [ -s /run/secrets/pip_conf ]; then export PIP_CONFIG_FILE=/run/secrets/pip_conf; fi; \
-    pip install --require-hashes --only-binary :all: -r requirements-build.txt; \
+    pip install --no-deps --require-hashes --only-binary :all: -r requirements-build.txt; \
     pip --python /opt/blackbox-relay/bin/python install \
-      --require-hashes --only-binary :all: -r requirements.txt
+      --no-deps --require-hashes --only-binary :all: -r requirements.txt; \
+    pip check; \
+    pip --python /opt/blackbox-relay/bin/python check
 # After the dependencies, so that a change of the code reuses their layer.
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY app ./app
+COPY blackbox_relay ./blackbox_relay
 RUN BLACKBOX_RELAY_COMPILE=required \
     pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
     && pip --python /opt/blackbox-relay/bin/python install --no-deps --no-index /tmp/wheel/*.whl

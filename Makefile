@@ -1,7 +1,12 @@
 # Blackbox Relay. Every target is idempotent and quick the second time.
 
 PYTHON ?= python3
+# The versions that `make nightly` proves.
+PYTHONS := 3.11 3.12 3.13
 PORT ?= 8000
+# What `make test` and `make nightly` run, in this order.
+PARTS := check test-source test-compiled test-replicas test-bench
+NIGHTLY := nightly-source nightly-compiled
 # Test files that run at a time: much of what they do is waiting.
 WORKERS ?= 3
 # What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.
@@ -11,9 +16,12 @@ ALONE := tests/bench
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Exactly what is locked: nothing is resolved, whatever has come out since, and no foreign code built.
+LOCKED := --no-deps --require-hashes --only-binary :all:
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
-SOURCES := setup.py tests/compiled.sh $(shell find app tests -name '*.py' -o -name '*.pxd')
+SOURCES := setup.py tests/compiled.sh $(shell find app blackbox_relay tests -name '*.py' -o -name '*.pxd')
 # What leads frames from one socket to the other is tested both ways, as source and compiled;
 # conversations from end to end are held by the build that is deployed.
 BOTH_WAYS := tests/wire tests/protocol tests/relay
@@ -22,7 +30,16 @@ NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench nightly lock clean
+.PHONY: help run test check ready bench nightly ready-nightly conformance lock clean \
+  test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
+
+# An environment of another Python than the one that is asked for is made anew.
+VERSION := -c 'import sys; print(sys.base_prefix, sys.version)'
+ifeq ($(origin PYTHON)$(wildcard $(BIN)/python),command line$(BIN)/python)
+  ifneq ($(shell $(PYTHON) $(VERSION)),$(shell $(BIN)/python $(VERSION)))
+    $(shell rm -rf $(VENV))
+  endif
+endif
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,13 +47,8 @@ help: ## list the targets
 run: $(CACHE)/runtime ## start the gateway; without RELAY_BLACKBOX_API_KEY with the emulator and the demo page
 	@PORT=$(PORT) $(BIN)/python -m app run
 
-test: check $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## run every test
-	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
-	  $(addprefix --ignore=,$(ROUGH) $(ALONE) $(DEPLOYED))
-	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m "not nightly and not source" --build compiled \
-	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS) $(DEPLOYED)
-	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 --dist loadfile --durations 12 $(ROUGH)
-	$(BIN)/python -m pytest -m "not nightly" $(ALONE)
+test: $(BIN)/python ## run every test, in parts; each of them alone: make test-source, test-compiled ...
+	@$(BIN)/python tests/parts.py --set-up ready $(PARTS)
 
 check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -44,12 +56,44 @@ check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## measure side by side with other relays
-	$(BIN)/python -m tests.bench
+ready: $(CACHE)/development $(CACHE)/machine $(NPM_DONE)
 
-nightly: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## the long runs: soak, fuzz, conformance, images
+test-source: ready
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
+	  $(addprefix --ignore=,$(ROUGH) $(ALONE) $(DEPLOYED))
+
+test-compiled: ready $(COMPILED)/.built
+	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m "not nightly and not source" --build compiled \
+	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS) $(DEPLOYED)
+
+test-replicas: ready
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 --dist loadfile --durations 12 $(ROUGH)
+
+test-bench: ready $(COMPILED)/.built
+	$(BIN)/python -m pytest -m "not nightly" $(ALONE)
+
+bench: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## measure side by side with other relays; BENCH=quick in two minutes
+	$(BIN)/python -m tests.bench $(if $(filter quick,$(BENCH)),--quick)
+
+nightly: $(BIN)/python ## the long runs: every supported Python, soak, fuzz, conformance, images
+	@$(BIN)/python tests/parts.py --set-up ready-nightly $(addprefix python-,$(PYTHONS)) $(NIGHTLY)
+
+ready-nightly: ready $(CACHE)/machine-nightly
+
+nightly-source: ready-nightly
 	$(BIN)/python -m pytest -m nightly --timeout 3600
+
+nightly-compiled: ready-nightly $(COMPILED)/.built
 	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m nightly --timeout 3600 --build compiled $(BOTH_WAYS)
+
+# Everything that `make test` runs, in a copy of the working tree with a Python of its own.
+$(addprefix python-,$(PYTHONS)): python-%: $(BIN)/python
+	@python="$$($(BIN)/python tests/interpreter.py $*)" \
+	  && tests/copy.sh $(CACHE)/python-$* \
+	  && $(MAKE) --no-print-directory -C $(CACHE)/python-$* test PYTHON="$$python"
+
+conformance: $(CACHE)/development $(CACHE)/machine
+	$(BIN)/python -m pytest -m nightly tests/wire/test_autobahn.py
 
 lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
 	tests/lock.sh $(BIN)
@@ -61,19 +105,28 @@ clean: ## remove what the targets built
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])' $(PYTHONS) || \
+	  echo "This Python is not proven here (proven: $(PYTHONS)); it is tried all the same." >&2
+	@rm -rf $(VENV) $(CACHE)/runtime $(CACHE)/development
 	$(PYTHON) -m venv $(VENV)
 
 $(CACHE)/runtime: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	$(PIP) install --quiet $(LOCKED) -r requirements.txt
+	@$(PIP) check
 	@mkdir -p $(CACHE) && touch $@
 
 $(CACHE)/development: requirements-dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) install --quiet $(LOCKED) -r requirements-dev.txt
+	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@$(PIP) check
 	@mkdir -p $(CACHE) && touch $@ $(CACHE)/runtime
 
-$(CACHE)/machine: tests/apt-packages.txt
-	@tests/machine.sh tests/apt-packages.txt
+$(CACHE)/machine: tests/apt-packages.txt | $(BIN)/python
+	@tests/machine.sh $(BIN)/python $<
+	@mkdir -p $(CACHE) && touch $@
+
+$(CACHE)/machine-nightly: tests/apt-packages-nightly.txt | $(BIN)/python
+	@tests/machine.sh $(BIN)/python $<
 	@mkdir -p $(CACHE) && touch $@
 
 $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)

@@ -117,7 +117,10 @@ def toolbox(settings: Settings, client: httpx.AsyncClient) -> Toolbox:
 
 @asynccontextmanager
 async def tools_of(settings: Settings) -> AsyncIterator[Registry]:
-    """The registered tools alone, for the shell; MCP servers have been asked once."""
+    """The registered tools alone, for the shell; MCP servers have been asked once.
+
+    Raises ConfigurationError.
+    """
     clients = egress(settings, trust())
     try:
         # Outside of the group, which would wrap a fault of the configuration in one of its own.

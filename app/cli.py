@@ -22,10 +22,10 @@ import uvloop
 from app import __version__
 from app.errors import ConfigurationError
 from app.newcomer import demo_environment, free_port, welcome
-from app.protocol import exact_json
 from app.settings import Settings, load
 from app.tables import table
 from app.telemetry.logs import Redactor, configure
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -138,11 +138,12 @@ def _run(_: argparse.Namespace) -> int:
         return serve(settings)
     upstream = free_port()
     settings = load({**demo_environment(upstream), **given}, DOTENV)
+    command, environment = _emulator_command()
+    key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
     emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-        [
-            *(sys.executable, "-m", "app.emulator", "--port", str(upstream)),
-            *("--api-key", demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"], "--quiet"),
-        ],
+        [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
+        env=environment,
+        stdout=subprocess.DEVNULL,  # its address is nobody's business here
         start_new_session=True,  # Ctrl-C is for the gateway, which ends the emulator after itself
     )
     try:
@@ -215,7 +216,15 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _emulator(rest: Sequence[str]) -> int:
-    os.execv(sys.executable, [sys.executable, "-m", "app.emulator", *rest])  # noqa: S606
+    command, environment = _emulator_command()
+    os.execve(sys.executable, [*command, *rest], environment)  # noqa: S606
+
+
+def _emulator_command() -> tuple[list[str], dict[str, str]]:
+    """The emulator's command line and environment: this package's, not the working directory's."""
+    home = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
+    return [sys.executable, "-P", "-m", "app.emulator"], {**os.environ, "PYTHONPATH": path}
 
 
 def _ticket(arguments: argparse.Namespace) -> int:

@@ -16,22 +16,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from blackbox_relay.errors import ConfigurationError, RelayError
 
+if TYPE_CHECKING:
     from app.protocol.closing import CloseReason
 
-
-class RelayError(Exception):
-    """Whatever this gateway raises on purpose."""
-
-
-class ConfigurationError(RelayError):
-    """The environment is wrong; `faults` holds one line each, naming the variable."""
-
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = tuple(faults)
+__all__ = [
+    "ConfigurationError",
+    "IllegalTransition",
+    "PeerError",
+    "Refusal",
+    "RelayError",
+    "StateLost",
+    "UpstreamError",
+]
 
 
 class Refusal(RelayError):  # noqa: N818 - the field's word is better than RefusalError

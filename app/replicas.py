@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from app.errors import StateLost
-from app.protocol import exact_json
 from app.protocol.closing import CANNOT_RESUME, OVERLOADED, Retry
 from app.relay.browser import refuse
 from app.state.bridge import BROKEN
 from app.state.messages import Attach, EndSession, Watch, decode, encode
 from app.state.watch import Gap
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING, Any, Final
 
 from app.errors import RelayError
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     import httpx

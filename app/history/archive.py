@@ -20,7 +20,7 @@ from app.history.model import (
     StoredTurn,
 )
 from app.history.schema import conversations, events, outbox, results, tool_calls, turns
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

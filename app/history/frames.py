@@ -13,8 +13,8 @@ from typing import Any, Final
 import orjson
 
 from app.history.port import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
-from app.protocol import exact_json
 from app.protocol.codec import with_every_digit
+from blackbox_relay import exact_json
 
 WORD: Final = 64
 """Characters kept of a type, a name, a status: these are words, never texts."""

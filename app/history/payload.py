@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from app.history.text import as_json
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.history.conversation import Conversation

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 LARGEST_VALUE: Final = 256 * 1024
 """Bytes of JSON kept of one event, or of one tool's arguments or result."""

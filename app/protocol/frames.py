@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.protocol.closing import CloseReason

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from app.protocol import exact_json, frames
+from app.protocol import frames
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
@@ -65,6 +65,7 @@ from app.protocol.phases import Event, Phase, advance
 from app.protocol.policy import FORWARDED, Refused, judge, missing, response_id
 from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.protocol.initialize import Profile

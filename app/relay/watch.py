@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.protocol import exact_json
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.history.port import Direction

@@ -133,7 +133,10 @@ class Settings(BaseSettings):
         "Comma list of origins; `https://*.example.com` and `*` allowed; empty: same host", ()
     )
     trusted_proxies: Items = _about("CIDRs whose `X-Forwarded-*` are believed", ())
-    tools: Items = _about("Comma list of import paths whose `@tool` functions are registered", ())
+    tools: Items = _about(
+        "Comma list of import paths and files (`./tools.py`) with `@tool` functions to register",
+        (),
+    )
     http_tools: Mapped = _about(
         "JSON: tool's name to `{url, …}`", {}, validate_default=False, repr=False
     )

@@ -19,10 +19,10 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
-from app.protocol import exact_json
-from app.tools.arguments import Arguments
-from app.tools.causes import Cause
 from app.tools.port import Fallback, ToolContext, ToolError, ToolFailed
+from blackbox_relay import exact_json
+from blackbox_relay.arguments import Arguments
+from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
     from app.tools.http_spec import HttpToolSpec

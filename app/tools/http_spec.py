@@ -17,9 +17,9 @@ from pydantic import (
 from standardwebhooks.webhooks import Webhook
 
 from app.errors import ConfigurationError
-from app.tools.arguments import Arguments
 from app.tools.http import HttpTool
 from app.tools.port import NAME
+from blackbox_relay.arguments import Arguments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,11 +24,11 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from app.egress import AllowedHosts, Resolve, system_resolve
-from app.tools.causes import Cause
 from app.tools.mcp_answer import Listed, listed
 from app.tools.mcp_connect import ASKED, STEP_TIMEOUT, Asked, Road, connected, loss_of
 from app.tools.mcp_spec import McpServerSpec, assign
 from app.tools.port import ToolContext, ToolError, ToolFailed
+from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from app.protocol import exact_json
-from app.tools.arguments import Arguments, unwrapped
-from app.tools.causes import Cause
 from app.tools.port import BadArgs, ToolError, ToolFailed
-from app.tools.schema import InvalidSchema, SchemaCheck
+from blackbox_relay import exact_json
+from blackbox_relay.arguments import Arguments, unwrapped
+from blackbox_relay.causes import Cause
+from blackbox_relay.schema import InvalidSchema, SchemaCheck
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult

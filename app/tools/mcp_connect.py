@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from app.egress import AllowedHosts, EgressRefused, Resolve, checked_addresses, system_resolve
 from app.egress.answers import is_compressed
-from app.tools.causes import McpLoss
+from blackbox_relay.causes import McpLoss
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.errors import ConfigurationError
 from app.tools.declare import DeclaredTool, FunctionTool
+from app.tools.files import OURS, import_file, is_file, own_name
 
 if TYPE_CHECKING:
     from app.tools.port import Schema, Tool
@@ -83,18 +84,23 @@ class Registry(Mapping[str, "Tool"]):
 def load(paths: Iterable[str], threads: Threads) -> list[FunctionTool]:
     """Import modules and return their `@tool` functions, each once, in the order of definition.
 
-    A path is a module, or `module:name` for one tool of it. The working directory is importable.
-    Raises ConfigurationError with one line for every path that fails.
+    A path is a module or a file (`./tools.py`), or `module:name` or `file:name` for one tool of it.
+    The working directory is importable, after all that is installed. Raises ConfigurationError with
+    one line for every path that fails.
     """
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)
     found: dict[int, FunctionTool] = {}
     faults: list[str] = []
     for path in filter(None, (raw.strip() for raw in paths)):
+        location, attribute = _split(path)
         try:
-            for declared in _declared(path):
-                found.setdefault(id(declared), FunctionTool(declared, threads))
+            for declared in _declared(path, location, attribute):
+                tool = FunctionTool(declared, threads)
+                if is_file(location):
+                    tool.origin = f"{location}:{own_name(tool.origin).partition(':')[2]}"
+                found.setdefault(id(declared), tool)
         except ConfigurationError as error:
             faults.extend(error.faults)
     if faults:
@@ -102,25 +108,44 @@ def load(paths: Iterable[str], threads: Threads) -> list[FunctionTool]:
     return list(found.values())
 
 
-def _declared(path: str) -> list[DeclaredTool[..., object]]:
-    module_name, _, attribute = path.partition(":")
+def _split(path: str) -> tuple[str, str]:
+    """The module or file, and the name of one tool of it or nothing."""
+    location, colon, attribute = path.rpartition(":")
+    return (location, attribute) if colon and not is_file(attribute) else (path, "")
+
+
+def _declared(path: str, location: str, attribute: str) -> list[DeclaredTool[..., object]]:
     try:
-        module = importlib.import_module(module_name)
+        module = import_file(location) if is_file(location) else importlib.import_module(location)
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - an operator's module is foreign code
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
-        message = f"RELAY_TOOLS: {path} cannot be imported ({place})"
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            message = f"RELAY_TOOLS: {path} cannot be imported: no module named {error.name!r}"
+        message = f"RELAY_TOOLS: {path} cannot be imported{_cause(error)}{_whose(location)}"
         raise ConfigurationError([message]) from None
     if attribute:
         declared = getattr(module, attribute, None)
         if not isinstance(declared, DeclaredTool):
-            raise ConfigurationError([f"RELAY_TOOLS: {path} is no function with @tool"])
+            message = f"RELAY_TOOLS: {path} is no function with @tool{_whose(location)}"
+            raise ConfigurationError([message])
         return [declared]
     every = [value for value in vars(module).values() if isinstance(value, DeclaredTool)]
     if not every:
-        raise ConfigurationError([f"RELAY_TOOLS: {path} has no function with @tool"])
+        message = f"RELAY_TOOLS: {path} has no function with @tool{_whose(location)}"
+        raise ConfigurationError([message])
     return every
+
+
+def _cause(error: Exception) -> str:
+    """Why an import failed: never the exception's own text, which may hold a secret."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f": no module named {own_name(error.name)!r}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f" ({type(error).__name__} at {Path(frame.filename).name}:{frame.lineno})"
+
+
+def _whose(location: str) -> str:
+    """Say it to somebody whose own package is called as ours is."""
+    if is_file(location) or location.partition(".")[0] != OURS.name:
+        return ""
+    file = f"./{location.replace('.', '/')}.py"
+    return f"; {OURS.name} is the gateway's own package: if yours is meant, name its file, {file}"

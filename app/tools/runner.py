@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from app.protocol import exact_json
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
-from app.tools.causes import Cause
 from app.tools.port import NAME, BadArgs, ToolError, ToolFailed
+from blackbox_relay import exact_json
+from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

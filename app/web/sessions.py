@@ -13,10 +13,10 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from app.gateway.gateway import Gateway
-from app.protocol import exact_json
 from app.replicas import Replicas
 from app.state.port import SessionRow, State
 from app.web.backends import ServiceTokens
+from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESULTS: Final = Path(__file__).parent / "results"
+# One of each kind.
+QUICK: Final = (
+    "nginx",
+    "haproxy",
+    "gateway",
+    "gateway-source",
+    "node",
+    "aiohttp-uvloop",
+    "fastapi",
+)
 PICTURE: Final = Path(__file__).parents[2] / "docs" / "bench.svg"
 
 
@@ -50,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.profile:
                 peers = [profiled(peer, RESULTS) for peer in peers]
             plan = _plan(options)
-            outcome = Run(cores, peers, plan, options.patience).run()
+            patience = options.patience
+            if patience is None:
+                patience = 0 if options.quick else 60
+            outcome = Run(cores, peers, plan, patience).run()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 2
@@ -61,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nstopped; nothing was left running", file=sys.stderr)
         return 130
     report = _report(outcome, peers, plan)
-    print("\r" + " " * 60 + "\r" + render(report))
+    print(render(report))
     _keep(report, options, whole=not (options.only or options.quick or options.profile))
     return 1 if outcome.faults else 0
 
@@ -69,10 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     names = ", ".join(peer.name for peer in all_peers())
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round: does it all turn?")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"does it all turn? a short round of {', '.join(QUICK)}",
+    )
     parser.add_argument("--rounds", type=int, help="rounds (default 5)")
     parser.add_argument(
-        "--patience", type=float, default=60, help="seconds to wait for quiet moments, in all (60)"
+        "--patience", type=float, help="seconds to wait for quiet moments, in all (60; quick: 0)"
     )
     parser.add_argument("--only", help=f"comma list of {names}")
     parser.add_argument("--also", nargs="+", choices=extras.NAMES, help="more rows of the gateway")
@@ -89,7 +106,7 @@ def _chosen(options: argparse.Namespace) -> list[Peer]:
     if not options.only:
         for program in ("nginx", "haproxy", "node"):
             machine.find(program)
-        return list(peers.values())
+        return [peers[name] for name in QUICK] if options.quick else list(peers.values())
     names = options.only.split(",")
     unknown = [name for name in names if name not in peers]
     if unknown:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from tests.bench.load import Load
 from tests.bench.machine import Busy, Cores
 from tests.bench.peers import Browser, Launch, Peer, Wiring
 from tests.bench.process import Fault, Process
+from tests.bench.progress import Progress, readable, steps
 from tests.bench.quiet import Quiet
 from tests.support.ports import free_port
 
@@ -64,6 +64,8 @@ class Run:
         self._plan = plan
         self._outcome = Outcome()
         self._quiet = Quiet(patience)
+        self._patience = patience
+        self._progress = Progress(steps(plan, peers))
         self._terminators: list[Process] = []
         self._stack = ExitStack()
         self._ports: dict[str, int] = {}
@@ -72,15 +74,26 @@ class Run:
     def run(self) -> Outcome:
         """Do all of it. Faults end a peer's part, not the run."""
         started, before = self._started, Busy.now()
+        self._announce()
         with self._stack:
             self._prepare()
             self._rounds()
-            for turn in self._while_time(self._plan.growth_rounds, self._plan.limit):
+            for turn in self._while_time("growth", len(self._peers), self._plan.limit):
                 for peer in self._turns(turn, self._peers):
-                    self._guarded(peer, f"growth {turn + 1}", self._growth)
+                    self._guarded(peer, "growth", f"growth {turn + 1}", self._growth)
+        self._progress.close()
         self._outcome.seconds = time.monotonic() - started
         self._outcome.elsewhere = before.elsewhere(Busy.now(), self._outcome.seconds)
         return self._outcome
+
+    def _announce(self) -> None:
+        """Say what is done, and how long that takes."""
+        turns = f"rounds: {self._plan.rounds}, of growth: {self._plan.growth_rounds}"
+        busy = f", {self._patience:.0f} s more on a busy machine" if self._patience else ""
+        last = readable(self._plan.limit).removeprefix("about ")
+        told = f"{len(self._peers)} relays; {turns}; {readable(self._progress.seconds)}{busy}; "
+        told += f"no step begins after {last}"
+        self._progress.say(told)
 
     def _prepare(self) -> None:
         self._room = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -110,17 +123,18 @@ class Run:
         """Everybody is started once and idles while others have their turn."""
         with ExitStack() as stack:
             entered: dict[str, tuple[Process, int]] = {}
-            for peer in [peer for peer in self._peers if peer.rounds]:
-                self._guarded(peer, "start", lambda p: self._enter(p, stack, entered))
-            for turn in self._while_time(self._plan.rounds, self._plan.limit * 0.6):
+            in_rounds = [peer for peer in self._peers if peer.rounds]
+            for peer in in_rounds:
+                self._guarded(peer, "start", "start", lambda p: self._enter(p, stack, entered))
+            for turn in self._while_time("round", len(in_rounds), self._plan.limit * 0.6):
                 self._load.target(self._ports[DIRECT], Browser())
                 self._load.open(stages.PACED)
                 direct = stages.pace(self._load, self._plan)
                 self._load.close()
                 self._outcome.add(DIRECT, direct)
-                for peer in self._turns(turn, [p for p in self._peers if p.name in entered]):
+                for peer in self._turns(turn, in_rounds):
                     step = partial(self._turn, entered=entered, direct=direct)
-                    self._guarded(peer, f"round {turn + 1}", step)
+                    self._guarded(peer, "round", f"round {turn + 1}", step)
 
     def _enter(self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]) -> None:
         process, port = self._launch(peer, stack)
@@ -174,24 +188,31 @@ class Run:
     def _start(launch: Launch, log: Path, core: int, stack: ExitStack) -> Process:
         return stack.enter_context(Process(launch.argv, core=core, log=log, env=launch.env))
 
-    def _guarded(self, peer: Peer, what: str, step: Callable[[Peer], None]) -> None:
+    def _guarded(self, peer: Peer, kind: str, what: str, step: Callable[[Peer], None]) -> None:
         if peer.name in self._outcome.faults:
+            self._progress.skip(kind)
             return
-        print(f"\r{what}: {peer.name:<24}", end="", file=sys.stderr, flush=True)
+        if time.monotonic() - self._started > self._plan.limit:
+            self._progress.say(f"no time for {peer.name}, {what}")
+            self._progress.skip(kind)
+            return
         try:
-            step(peer)
+            with self._progress.step(kind, f"{what}: {peer.name}"):
+                step(peer)
         except Fault as fault:
             self._outcome.faults[peer.name] = f"{what}: {fault}"
-            print(f"\n{peer.name} is out, {what}: {fault}", file=sys.stderr)
+            self._progress.say(f"{peer.name} is out, {what}: {fault}")
             self._load.drop()
 
-    def _while_time(self, turns: int, limit: float) -> Iterator[int]:
+    def _while_time(self, kind: str, each: int, limit: float) -> Iterator[int]:
         """Count turns: at least one, and no further one that would end past the limit."""
+        turns = self._plan.rounds if kind == "round" else self._plan.growth_rounds
         began = time.monotonic()
         for turn in range(turns):
             now = time.monotonic()
             if turn and now - self._started + (now - began) / turn > limit:
-                print(f"\nno time for more than {turn} of {turns} rounds", file=sys.stderr)
+                self._progress.say(f"no time for more than {turn} of {turns} turns of {kind}")
+                self._progress.skip(kind, (turns - turn) * each)
                 return
             yield turn
 

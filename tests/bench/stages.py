@@ -21,7 +21,7 @@ WORKS: Final = (("250", SMALL, 1), ("4096", LARGE, 1), ("burst", SMALL, BURST))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how often. Seconds."""
+    """How long and how often. Seconds; no step begins after `limit`."""
 
     rounds: int = 5
     growth_rounds: int = 3
@@ -36,10 +36,11 @@ class Plan:
 
     @staticmethod
     def quick() -> Plan:
-        """A proof that everything turns; its figures say little."""
+        """A proof that everything turns, within two minutes; its figures say little."""
         return Plan(
-            1, 1, heat=0.1, warm=0.05, work=0.2, pace=0.4, crowd_work=0.3, middle=100, most=200
-        )
+            *(1, 1), heat=0.1, warm=0.05, work=0.2, pace=0.4, crowd_work=0.3, limit=100,
+            middle=100, most=200,
+        )  # fmt: skip
 
 
 def heat(load: Load, plan: Plan) -> None:

@@ -21,9 +21,9 @@ PARTS = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 def sources(room: Path) -> Path:
     """A copy of what a wheel is built from, in which nothing has been built yet."""
     copy = room / "sources"
-    shutil.copytree(
-        ROOT / "app", copy / "app", ignore=shutil.ignore_patterns("__pycache__", "*.so")
-    )
+    built = shutil.ignore_patterns("__pycache__", "*.so")
+    for package in ("app", "blackbox_relay"):
+        shutil.copytree(ROOT / package, copy / package, ignore=built)
     for name in PARTS:
         shutil.copy(ROOT / name, copy)
     return copy

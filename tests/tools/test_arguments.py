@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from app.tools import BadArgs, tool
-from app.tools.arguments import Arguments
-from app.tools.schema import InvalidSchema
+from blackbox_relay.arguments import Arguments
+from blackbox_relay.schema import InvalidSchema
 
 
 class Item(BaseModel):

@@ -21,7 +21,6 @@ from app.history.conversation import Conversation, Part
 from app.history.frames import Happening, read
 from app.history.port import Direction
 from app.history.text import as_json
-from app.protocol import exact_json
 from app.protocol.actions import RunTool, ToUpstream
 from app.protocol.initialize import Profile
 from app.protocol.limits import TokenBucket
@@ -35,6 +34,7 @@ from app.tools.http_spec import http_tools
 from app.tools.mcp import McpTools
 from app.tools.mcp_spec import mcp_servers
 from app.tools.threads import Threads
+from blackbox_relay import exact_json
 from tests.egress.server import Seen, answer, serving
 from tests.history.feed import start
 from tests.support.gateway import ROOT, clean_environment

@@ -16,9 +16,9 @@ from app.examples.support_tools import check_order_status
 from app.protocol.principal import CallType, Principal
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from app.tools import Fallback, Registry, Runner, ToolContext, ToolError, ToolFailed, tool
-from app.tools.causes import Cause, McpLoss
 from app.tools.declare import FunctionTool
 from app.tools.threads import Threads
+from blackbox_relay.causes import Cause, McpLoss
 from tests.support.gateway import ROOT
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Conformance: Autobahn|Testsuite against both legs, directly and through proxies.
 
-The bounds are widened to what its cases send (16 MiB, 65,536 fragments); nothing is switched off.
+By night only: the suite is Python 2 software, and where its Python is missing the tests fail saying
+how to get it. The bounds are widened to what its cases send (16 MiB, 65,536 fragments); nothing is
+switched off.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ from app.wire.wiring import Wiring
 from tests.support.ports import free_port
 from tests.wire.autobahn import (
     ALL,
-    QUICK,
     SuiteMissingError,
     examine_server,
     failed,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from app.wire.socket import Closed
     from app.wire.upstream import UpstreamSocket
 
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1200)]  # the first run builds the suite
 WIDE = {"max_message": 32 << 20, "max_fragments": 100_000, "max_waiting": 64 << 20}
 CASES_1_TO_10 = 301
-CASES_QUICK = 247
 
 HAPROXY = """
 global
@@ -86,27 +87,9 @@ def _suite() -> None:
     try:
         install()
     except SuiteMissingError as missing:
-        pytest.fail(str(missing))
+        pytest.fail(str(missing), pytrace=False)
 
 
-@pytest.mark.timeout(400)  # the first run builds the suite
-async def test_the_lane_conforms(tmp_path: Path) -> None:
-    async with serve(**WIDE) as server:
-        url = f"ws://127.0.0.1:{server.port}/echo"
-        report = await examine_server(url, tmp_path, QUICK)
-    assert failed(report) == {}
-    assert len(report) == CASES_QUICK
-
-
-@pytest.mark.timeout(400)
-async def test_the_upstream_leg_conforms(tmp_path: Path) -> None:
-    report = await examine_upstream_leg(tmp_path, QUICK)
-    assert failed(report) == {}
-    assert len(report) == CASES_QUICK
-
-
-@pytest.mark.nightly
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("way", ["directly", "haproxy", "nginx"])
 async def test_the_lane_conforms_in_every_case(way: str, tmp_path: Path) -> None:
     async with serve(**WIDE) as server, proxied(way, server.port, tmp_path) as port:
@@ -116,8 +99,6 @@ async def test_the_lane_conforms_in_every_case(way: str, tmp_path: Path) -> None
     assert sum(not case.startswith(("12.", "13.")) for case in report) == CASES_1_TO_10
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(1200)
 async def test_the_upstream_leg_conforms_in_every_case(tmp_path: Path) -> None:
     report = await examine_upstream_leg(tmp_path, ALL)
     assert failed(report) == {}

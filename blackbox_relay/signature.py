@@ -14,17 +14,19 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
-from app.errors import ConfigurationError
-from app.protocol import exact_json
-from app.tools.arguments import Arguments
-from app.tools.port import NAME, BadArgs, ToolContext
-from app.tools.schema import InvalidSchema
+from blackbox_relay import exact_json
+from blackbox_relay.arguments import Arguments
+from blackbox_relay.context import ToolContext
+from blackbox_relay.errors import BadArgs, ConfigurationError
+from blackbox_relay.schema import InvalidSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic_core import CoreSchema
 
+# The vendor's pattern (D). It sets no length; this one keeps names fit for metrics and logs.
+NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
 SECTION: Final = re.compile(r"^(args|arguments|parameters|params)\s*:\s*$", re.IGNORECASE)
 OTHER_SECTION: Final = re.compile(r"^(returns?|raises|yields|examples?|notes?)\s*:", re.IGNORECASE)
 ENTRY: Final = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")

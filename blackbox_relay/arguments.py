@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from referencing.exceptions import Unresolvable
 
-from app.protocol import exact_json
-from app.tools.port import BadArgs
-from app.tools.schema import SchemaCheck, resolved
+from blackbox_relay import exact_json
+from blackbox_relay.errors import BadArgs
+from blackbox_relay.schema import SchemaCheck, resolved
 
 if TYPE_CHECKING:
-    from app.tools.port import Schema
+    from blackbox_relay.schema import Schema
 
 _NOTHING: Final = frozenset({"", "null"})
 

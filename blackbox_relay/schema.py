@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
@@ -11,12 +12,13 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from app.tools.port import BadArgs, ToolFailed
+from blackbox_relay.errors import BadArgs, ToolFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from app.tools.port import Schema
+
+Schema = Mapping[str, Any]
 
 # Keywords whose values are data, and hold no schema.
 _DATA: Final = frozenset({"const", "default", "enum", "example", "examples"})

@@ -1,0 +1,154 @@
+"""What is locked is what is installed, whatever has been released since.
+
+The commands are the Makefile's and the Dockerfile's own, read from there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.deploy.tooling import ROOT, passes
+from tests.make.index import Lock, publish, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCKS = ("requirements.txt", "requirements-dev.txt", "deploy/requirements-build.txt")
+EXTRAS = re.compile(r"^(\S+?)\[[\w,]+\]==", re.MULTILINE)
+
+
+def lock(name: str) -> Lock:
+    return Lock((ROOT / name).read_text())
+
+
+class Room:
+    """A folder with the lock files, rewritten for the packages of an index on loopback."""
+
+    def __init__(self, folder: Path, index: str, hashes: dict[str, str]) -> None:
+        self.folder = folder
+        self.locks = {name: lock(name).rewritten(hashes) for name in LOCKS}
+        # Nothing that a machine's own pip is told: this index, and no other.
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("PIP_")
+        } | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index, "PIP_RETRIES": "0"}
+
+    def environments(self, *names: str) -> None:
+        """Make virtual environments that hold nothing but this environment's pip."""
+        (pip,) = importlib.metadata.distributions(name="pip")
+        script = (Path(sys.executable).parent / "pip").read_text()
+        for name in names:
+            made = self.folder / name
+            passes(sys.executable, "-m", "venv", "--without-pip", made)
+            for part in ("pip", f"pip-{pip.version}.dist-info"):
+                (site(made) / part).symlink_to(str(pip.locate_file(part)))
+            (made / "bin" / "pip").write_text(re.sub("^#!.*", f"#!{made}/bin/python", script))
+            (made / "bin" / "pip").chmod(0o755)
+
+    def sh(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a shell command where the lock files are."""
+        for name, text in self.locks.items():
+            (self.folder / name.rpartition("/")[2]).write_text(text)
+        return subprocess.run(
+            ["sh", "-euc", command], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+
+    def installed(self, environment: str) -> dict[str, str]:
+        """Name to version of what is in an environment, without pip."""
+        found = importlib.metadata.distributions(path=[str(site(self.folder / environment))])
+        versions = {canonicalize_name(package.name): package.version for package in found}
+        del versions["pip"]
+        return versions
+
+
+def site(environment: Path) -> Path:
+    (found,) = environment.glob("lib/python3*/site-packages")
+    return found
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    locked = {name: version for lock_ in map(lock, LOCKS) for name, version in lock_.here().items()}
+    hashes = publish(tmp_path / "index", locked)
+    with served(tmp_path / "index") as index:
+        yield Room(tmp_path, index, hashes)
+
+
+def recipe(target: str, environment: str) -> str:
+    """The commands by which make installs what is locked, but for the project itself."""
+    dry = ("make", "--dry-run", "--always-make", "--no-print-directory")
+    said = passes(*dry, f"VENV={environment}", f".cache/{target}", cwd=ROOT)
+    lines = [line for line in said.splitlines() if " pip " in line and "--editable" not in line]
+    assert len(lines) == 2, lines
+    return "\n".join(lines)
+
+
+def dockerfile_steps() -> str:
+    """The commands by which the image's build installs what is locked."""
+    steps = re.findall(
+        r"^RUN (.*?[^\\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (step,) = (step for step in steps if "requirements.txt" in step)
+    step = re.sub(r"\\\n", " ", re.sub(r"^(--mount=\S+\s+\\\n\s*)+", "", step))
+    step = step.replace("/opt/blackbox-relay/bin/python", "image/bin/python")
+    return re.sub(r"(?<=[;\s])pip(?= )", "build/bin/pip", step)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("runtime", "requirements.txt"), ("development", "requirements-dev.txt")],
+)
+def test_make_installs_exactly_the_locked_versions(room: Room, target: str, name: str) -> None:
+    room.environments("env")
+    done = room.sh(recipe(target, "env"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert room.installed("env") == lock(name).here()
+
+
+def test_the_image_gets_exactly_the_locked_versions(room: Room) -> None:
+    room.environments("build", "image")
+    done = room.sh(dockerfile_steps())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert room.installed("image") == lock("requirements.txt").here()
+    assert room.installed("build") == lock("deploy/requirements-build.txt").here()
+
+
+def resolving(command: str) -> str:
+    """The command without what keeps pip from looking for dependencies."""
+    assert "--no-deps" in command
+    return command.replace("--no-deps", "")
+
+
+@pytest.mark.parametrize(
+    "command", [recipe("runtime", "env"), dockerfile_steps()], ids=["make", "image"]
+)
+def test_the_index_is_one_in_which_a_resolver_refuses_a_lock_without_extras(
+    room: Room, command: str
+) -> None:
+    """So the tests above would fail if the commands resolved, and the lock had lost its extras."""
+    room.environments("env", "build", "image")
+    assert all(EXTRAS.search(text) for name, text in room.locks.items() if "build" not in name)
+    room.locks = {name: EXTRAS.sub(r"\1==", text) for name, text in room.locks.items()}
+    done = room.sh(resolving(command))
+    assert done.returncode != 0
+    assert "all requirements must have their versions pinned" in done.stderr
+
+
+def test_what_builds_the_wheel_is_locked_alike_everywhere() -> None:
+    build = lock("deploy/requirements-build.txt")
+    development = lock("requirements-dev.txt").text
+    blocks = re.findall(r"^(\S+==.*\n(?: +--hash.*\n)+)", build.text, re.MULTILINE)
+    assert blocks
+    assert all(block in development for block in blocks)
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert {str(entry) for entry in build.entries} == set(required)
