@@ -32,15 +32,15 @@ KINDS: Final = {
 }
 # A page on another origin may import the client; the other files serve our own pages alone.
 PUBLIC: Final = ("client.js", "client.d.ts", "widget.js")
+ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
 
 
 def client_routes() -> APIRouter:
-    """`/client.js`, its types, and the widget."""
+    """`/client.js`, the modules that it imports from `/client/`, its types, and the widget."""
     router = APIRouter(tags=["pages"])
-    for name in PUBLIC:
-        router.add_api_route(
-            f"/{name}", _server(name, {"access-control-allow-origin": "*"}), include_in_schema=False
-        )
+    modules = sorted(f"client/{path.name}" for path in (HERE / "client").glob("*.js"))
+    for name in (*PUBLIC, *modules):
+        router.add_api_route(f"/{name}", _server(name, ANY_ORIGIN), include_in_schema=False)
     return router
 
 

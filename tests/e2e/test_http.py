@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -232,6 +233,23 @@ async def test_pages_come_under_a_strict_policy(strict: Gateway) -> None:
         script = await client.get("/client.js")
         assert script.headers["content-type"].startswith("text/javascript")
         assert script.headers["access-control-allow-origin"] == "*"
+        modules = re.findall(r"from '\.(/client/[a-z]+\.js)'", script.text)
+        assert modules
+        for path in modules:
+            module = await client.get(path)
+            assert module.status_code == 200, path
+            same = ("content-type", "access-control-allow-origin", "cache-control")
+            assert {key: module.headers[key] for key in (*same, "content-security-policy")} == {
+                key: script.headers[key] for key in (*same, "content-security-policy")
+            }
+            assert module.headers["etag"]
+        for path in (
+            "/client/",
+            "/client/../settings.py",
+            "/client/none.js",
+            "/client/__init__.py",
+        ):
+            assert (await client.get(path)).status_code == 404, path
         for path in ("/demo/../settings", "/demo/%2e%2e%2fmain.py", "/demo/console.js"):
             assert (await client.get(path)).status_code == 404, path
 
