@@ -36,7 +36,7 @@ const STYLE = `
 }
 *, ::before, ::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
-.header { display: flex; align-items: center; gap: 12px; padding: 10px 16px; border-bottom: 1px solid var(--_border); }
+.header { display: flex; align-items: center; gap: 12px; min-height: 65px; padding: 10px 16px; border-bottom: 1px solid var(--_border); }
 .avatar {
   flex: none; display: grid; place-items: center; width: 36px; height: 36px; border-radius: 50%;
   background: color-mix(in oklab, var(--_accent) 14%, transparent); color: var(--_accent);
@@ -70,7 +70,7 @@ svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width:
 .turn.user { align-self: flex-end; }
 .turn:not(.same) { margin-top: 10px; }
 .bubble {
-  margin: 0; padding: 9px 14px; border-radius: 18px; border-end-start-radius: 6px;
+  margin: 0; padding: 9px 14px; border-radius: 18px;
   background: var(--_surface); white-space: pre-wrap; overflow-wrap: anywhere; text-align: start; user-select: text;
 }
 .whole { white-space: nowrap; }
@@ -78,8 +78,10 @@ svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width:
 .user .bubble a:focus-visible { outline-color: currentColor; }
 .user .bubble {
   background: var(--_accent); color: var(--_on-accent);
-  border-end-start-radius: 18px; border-end-end-radius: 6px;
 }
+/* The side is the log's, whatever the direction of the message. */
+.assistant:dir(ltr) .bubble, .user:dir(rtl) .bubble { border-bottom-left-radius: 6px; }
+.assistant:dir(rtl) .bubble, .user:dir(ltr) .bubble { border-bottom-right-radius: 6px; }
 .user.waiting .bubble { background: color-mix(in oklab, var(--_accent) 90%, var(--_background)); }
 .note { align-self: center; max-width: 95%; margin: 10px 0 0; color: var(--_muted); font-size: 0.8667em; text-align: center; }
 .problem {
@@ -99,7 +101,7 @@ svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width:
 .typing i { width: 6px; height: 6px; border-radius: 50%; background: var(--_muted); }
 .call { flex: none; max-height: 62%; overflow-y: auto; display: grid; gap: 12px; padding: 12px var(--_side); border-bottom: 1px solid var(--_border); background: var(--_surface); }
 .controls { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; }
-.time { margin: 0; flex: 1; font-size: 0.9333em; font-variant-numeric: tabular-nums; }
+.time { margin: 0; flex: 1 1 110px; font-size: 0.9333em; font-variant-numeric: tabular-nums; }
 .call .icon { background: var(--_background); border-color: var(--_border); color: var(--_text); }
 .call .icon[aria-pressed="true"], .call .icon[aria-expanded="true"] { background: var(--_text); border-color: var(--_text); color: var(--_background); }
 #hear { justify-self: center; }
@@ -147,7 +149,7 @@ textarea:focus-visible { outline-offset: -1px; border-color: var(--_accent); }
   .composer { padding: 10px; }
   .turn { max-width: 92%; }
   .choices, .choices .primary { width: 100%; }
-  .time { flex-basis: 100%; }
+  .call:has(#keys:not([hidden])) .meters { display: none; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .icon, .primary { transition: background-color 0.15s, color 0.15s; }
