@@ -11,4 +11,5 @@
 
 export { backoff } from './client/backoff.js';
 export { CallProblem, CLOSE_CODES, RelayError, ToolError } from './client/errors.js';
-export { PROTOCOL, RelayClient } from './client/relay.js';
+export { PROTOCOL } from './client/conversation.js';
+export { RelayClient } from './client/relay.js';

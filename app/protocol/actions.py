@@ -30,6 +30,13 @@ class ToBrowser:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Send one of the gateway's own frames to the browser, unnumbered and not held."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RunTool:
     """Run a registered tool beside the relay."""
 
@@ -85,6 +92,7 @@ Action = (
     Forward
     | ToUpstream
     | ToBrowser
+    | Announce
     | RunTool
     | AwaitBrowserTool
     | ToolSettled

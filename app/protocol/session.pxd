@@ -19,6 +19,7 @@ cdef class Session:
     cdef public object calls
     cdef public object call
     cdef public object wish
+    cdef public bint hung_up
     cdef object _id
     cdef object _profile
     cdef object _tools

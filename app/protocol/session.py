@@ -15,6 +15,7 @@ from app.protocol.actions import (
     FORWARD,
     NOTHING,
     Actions,
+    Announce,
     AwaitBrowserTool,
     AwaitEnd,
     CallDescribed,
@@ -42,6 +43,7 @@ from app.protocol.frames import (
     EVENT,
     INCOMING_CHAT_MESSAGE,
     INITIALIZE,
+    PING,
     RECEIVED,
     SDP_ANSWER,
     SDP_INVITE,
@@ -72,6 +74,7 @@ ENVELOPE: Final = frozenset(
     ("type", "timestamp", "channelId", "data", "content", "result", "name", "request", "devRequest")
 )
 NORMAL_CLOSURE: Final = 1000
+ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
 CLOSED, FINISHED, LIVE, WAITING = Phase.CLOSED, Phase.FINISHED, Phase.LIVE, Phase.WAITING
 FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
@@ -111,6 +114,7 @@ class Session:
         self.calls = Ledger()
         self.call = Call()
         self.wish: dict[str, Any] | None = None
+        self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
         self._profile = profile
         self._tools = tools if profile.tools is None else tools & profile.tools
@@ -143,8 +147,8 @@ class Session:
             return self._refuse(Refused(BAD_FRAMES, str(bad), "bad_json"), now)
         kind = frame["type"]
         self._from_browser_tally.add(kind, len(payload))
-        if kind == RECEIVED:
-            return self._confirmed(frame, now)
+        if kind in ANSWERED_HERE:
+            return self._confirmed(frame, now) if kind == RECEIVED else self._pinged(now)
         if (kind in FORWARDED and "name" not in frame) or not is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
@@ -173,6 +177,8 @@ class Session:
             payload = complete(payload, added)
         if kind == TOOL_RESPONSE:
             return self._browser_answered(frame, payload)
+        if kind == TERMINATE:
+            self.hung_up = True
         if self.phase is WAITING:
             return self._hold(kind, payload)
         if kind == TERMINATE:
@@ -209,6 +215,12 @@ class Session:
         if self.outgoing.confirmed == before and not self._bucket.allows(now):
             return FLOODED
         return (Confirmed(),)
+
+    def _pinged(self, now: float) -> Actions:
+        """Answer at once, whatever the phase: the browser wants to know that it is heard."""
+        if not self._bucket.allows(now):
+            return FLOODED
+        return (Announce(frames.pong(now, self.received)),)
 
     def _browser_answered(self, frame: dict[str, Any], payload: bytes) -> Actions:
         """Forward the answer of a browser's tool: once, and only if it was asked for."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.history.port import Direction
 from app.protocol import frames
-from app.protocol.actions import FORWARD, NOTHING
+from app.protocol.actions import FORWARD, NOTHING, Announce
 from app.protocol.closing import (
     BAD_FRAMES,
     CANNOT_RESUME,
@@ -78,6 +78,9 @@ class BrowserSocket:
                 relay.upstream.send(payload)
             else:
                 relay.carry_out(actions, payload)
+                if actions and type(actions[0]) is Announce:
+                    self._count -= 1  # a ping is no activity: it must not keep an idle session
+                    return
             if relay.wished is not None:
                 relay.heard_first(relay.wished)
             if relay.listening and actions is not NOTHING:
@@ -234,7 +237,7 @@ class BrowserEnd:
 
     def lost(self, closed: Closed) -> None:
         """The browser's socket is gone."""
-        if closed.code != ABNORMAL:
+        if closed.code != ABNORMAL or self.session.hung_up:
             self.let_go()
         self._drop()
         self.relay.browser_left(None if closed.by_peer else BROKEN.get(closed.code))

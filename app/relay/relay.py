@@ -15,6 +15,7 @@ from app.protocol import closing, frames
 from app.protocol.actions import (
     Action,
     Actions,
+    Announce,
     AwaitBrowserTool,
     AwaitEnd,
     CallDescribed,
@@ -194,7 +195,7 @@ class Relay:
 
     async def _hang_up(self, reason: CloseReason) -> None:
         """The one road out: the browser first, then upstream, then the books."""
-        now = self.now()
+        now = ended_at = self.now()
         wait = self._retry_after or retry_after(reason)
         told = frames.error(now, reason, self.conversation.id, self._message, wait)
         self.browser.say_goodbye(reason, told)
@@ -207,13 +208,20 @@ class Relay:
         try:
             await self.upstream.hang_up(self._limits.end_grace)
             self.session.close()
-            if self.window and not self._gone and reason in LINGERING:
+            ended_at = self.now()
+            if self._may_come_back(reason):
                 await self.browser.heard_goodbye(self.window)
         finally:
             self.session.close()
             self.browser.leave()
             sent = self.session.outgoing.count
-            self.books.ended(self.call_type, reason, self.now(), (self.session.received, sent))
+            self.books.ended(self.call_type, reason, ended_at, (self.session.received, sent))
+
+    def _may_come_back(self, reason: CloseReason) -> bool:
+        """Tell whether a browser may still come for the end: not one that asked for it and left."""
+        if self.session.hung_up and not self.browser.here:
+            return False
+        return bool(self.window) and not self._gone and reason in LINGERING
 
     # What the gateway may ask
 
@@ -384,6 +392,8 @@ class Relay:
                 self.upstream.send(payload)
             case ToBrowser(payload):
                 self.browser.send(payload)
+            case Announce(payload):
+                self.browser.announce(payload)
             case Count(name):
                 self.books.count(name)
             case Confirmed():

@@ -69,6 +69,7 @@ class StubGateway:
         self.refusals: list[dict[str, Any]] = []  # each refuses one connection, the first first
         self.offer_resume = True
         self.window = 30.0
+        self.knows_pings = True
         self.demo_config: dict[str, Any] = DEMO_CONFIG
         self.host_page = ""  # another one's page, at /host, under the policy beside it
         self.host_policy: str | None = None
@@ -230,6 +231,15 @@ class StubGateway:
             asyncio.get_running_loop().create_task(older.close(code=4409))
         await self._read(ws, talk)
 
+    async def _answer_ping(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
+        talk.pings += 1
+        if self.knows_pings:
+            data = {"received": len(talk.arrived)}
+            await ws.send_json({"type": "event", "name": "relay.pong", "data": data})
+        else:
+            data = {"code": 4403, "message": "This type of message is not allowed here."}
+            await talk.say({"type": "error", "data": data})
+
     async def _read(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
         async for message in ws:
             if message.type is not WSMsgType.TEXT or talk.socket is not ws:
@@ -238,6 +248,8 @@ class StubGateway:
             if frame["type"] == "relay.received":
                 talk.confirmations.append(frame["count"])
                 talk.kept = [one for one in talk.kept if one[0] > frame["count"]]
+            elif frame["type"] == "relay.ping":
+                await self._answer_ping(ws, talk)
             else:
                 talk.arrived.append(frame)
                 await talk.inbox.put(frame)

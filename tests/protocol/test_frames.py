@@ -73,6 +73,12 @@ def test_resumed_event_says_what_follows_and_what_had_come() -> None:
     assert made["data"] == {"replayed": 3, "received": 7}
 
 
+def test_pong_says_how_many_of_the_browsers_frames_have_arrived() -> None:
+    made = json.loads(frames.pong(NOW, 7))
+    assert (made["type"], made["name"], made["data"]) == ("event", "relay.pong", {"received": 7})
+    assert frames.is_own(made)
+
+
 def test_draining_event_says_until_when() -> None:
     made = json.loads(frames.draining(NOW - 60, NOW))
     assert (made["name"], made["data"]) == ("relay.draining", {"deadline": STAMP})

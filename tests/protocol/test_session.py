@@ -11,6 +11,7 @@ from app.errors import IllegalTransition
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
+    Announce,
     AwaitBrowserTool,
     AwaitEnd,
     CallDescribed,
@@ -278,6 +279,27 @@ def test_confirmations_that_make_progress_are_free_and_others_are_not() -> None:
     again = frame("relay.received", count=5)
     assert [rules.from_browser(again, NOW) for _ in range(2)] == [(Confirmed(),)] * 2
     assert only(rules.from_browser(again, NOW), End).reason is TOO_MANY
+
+
+# Pings
+
+
+def test_ping_is_answered_and_counts_for_nothing() -> None:
+    rules = live(burst=3)
+    rules.from_browser(chat(), NOW)
+    told = json.loads(only(rules.from_browser(frame("relay.ping"), NOW), Announce).payload)
+    assert (told["name"], told["data"]) == ("relay.pong", {"received": 1})
+    assert (rules.received, rules.outgoing.count) == (1, 0)
+    rules.from_browser(frame("relay.ping"), NOW)
+    assert only(rules.from_browser(frame("relay.ping"), NOW), End).reason is TOO_MANY
+
+
+def test_browser_that_hung_up_is_told_from_one_that_did_not() -> None:
+    for rules in (session(), live()):
+        rules.from_browser(chat(), NOW)
+        assert not rules.hung_up
+        rules.from_browser(frame("terminate"), NOW)
+        assert rules.hung_up
 
 
 # From upstream

@@ -170,6 +170,79 @@ async def test_end_that_came_while_the_browser_was_away_is_told_on_its_return(
         await stage.over()
 
 
+async def test_ping_is_answered_outside_the_counts_and_with_what_has_arrived() -> None:
+    async with Stage() as stage:
+        await stage.live()
+        stage.browser.say(chat("one"), {"type": "relay.ping"}, chat("two"), {"type": "relay.ping"})
+        pongs = [one for one in stage.browser.frames if one.get("name") == "relay.pong"]
+        assert [pong["data"] for pong in pongs] == [{"received": 1}, {"received": 2}]
+        assert stage.relay.session.received == 2
+        assert stage.relay.session.outgoing.count == 1
+        assert stage.vendor.kinds == ["initialize", "incomingChatMessage", "incomingChatMessage"]
+
+
+async def test_ping_before_upstream_is_there_is_answered_too() -> None:
+    async with Stage() as stage:
+        stage.browser.say({"type": "relay.ping"})
+        await until(lambda: "relay.pong" in stage.browser.kinds)
+        assert stage.vendor.sent == []
+
+
+async def test_pings_do_not_keep_an_idle_session() -> None:
+    async with Stage(idle_timeout=0.4) as stage:
+        await stage.live()
+        for _ in range(40):
+            stage.browser.say({"type": "relay.ping"})
+            if stage.done:
+                break
+            await asyncio.sleep(0.05)
+        assert stage.browser.code == 4408
+
+
+async def test_flood_of_pings_is_a_flood() -> None:
+    async with Stage(frames_per_second=1.0, frame_burst=5) as stage:
+        await stage.live()
+        for _ in range(20):
+            stage.browser.say({"type": "relay.ping"})
+        await stage.over()
+        assert stage.browser.code == 4429
+
+
+@pytest.mark.parametrize("phase", ["before upstream", "live"])
+async def test_browser_that_asked_for_the_end_and_left_is_not_waited_for(phase: str) -> None:
+    async with Stage(resume_window=30.0) as stage:
+        if phase == "live":
+            await stage.live()
+        stage.browser.say({"type": "terminate"})
+        stage.browser.drop()
+        async with asyncio.timeout(5):
+            await stage.over()
+        assert stage.count("relay_session_seconds_count") == 1
+        assert stage.count("relay_session_seconds_sum") < 5
+
+
+async def test_browser_that_asked_for_the_end_and_loses_its_socket_in_the_closing_is_let_go() -> (
+    None
+):
+    async with Stage(browser=MemorySocket(polite=False), resume_window=30.0) as stage:
+        await stage.live()
+        stage.browser.say({"type": "terminate"})
+        stage.vendor.drop()
+        await until(lambda: stage.browser.code == 1000)
+        stage.browser.drop()
+        async with asyncio.timeout(5):
+            await stage.over()
+
+
+async def test_time_that_an_ended_session_waits_for_its_browser_is_not_its_duration() -> None:
+    async with Stage(resume_window=0.6) as stage:
+        await stage.live()
+        stage.browser.drop()
+        stage.vendor.drop()
+        await stage.over()
+        assert stage.count("relay_session_seconds_sum") < 0.5
+
+
 async def test_goodbye_that_nobody_comes_back_for_is_given_up() -> None:
     async with Stage(resume_window=0.05) as stage:
         await stage.live()

@@ -1,194 +1,184 @@
-/** A web call's media: peer connection, microphone and speaker. */
+/** One call: its states, its microphone, its peer connection and its speaker. */
 
 import { CallProblem } from './errors.js';
-import { openMicrophone } from './microphone.js';
+import { Meters } from './meters.js';
+import { Microphone } from './microphone.js';
+import { accept, audioOf, diagnose, openPeer } from './peer.js';
+import { Playback } from './playback.js';
+import { Closed, Scope } from './scope.js';
 
-const noop = () => {};
+const TRANSITIONS = {
+  starting: ['connecting', 'ended'],
+  connecting: ['connected', 'ended'],
+  connected: ['interrupted', 'ended'],
+  interrupted: ['connected', 'ended'],
+  ended: [],
+};
 
-/** One call: the peer connection, its microphone and its speaker. */
+/** Whatever a call has opened belongs to its scope, and is closed with it, wherever its start is cut. */
 export class Call {
-  state = 'starting'; // → connecting → connected ⇄ interrupted → ended
+  state = 'starting';
   muted = false;
   peer = null;
   stream = null; // what the agent says
-  audio = new Audio(); // WebAudio hears a remote stream only while an element plays it
   #options;
-  #tell;
-  #microphone = null;
+  #tell; // {changed(state, problem), answer(sdp, channelId), event(type, detail)}
+  #scope = new Scope();
+  #microphone;
+  #playback;
+  #meters = new Meters();
   #ready; // the microphone is open, and offers so far are answered
   #offered = false;
-  #context = null;
-  #meters = {};
   #found = new Set(); // types of our candidates
-  #timers = [];
   #settle;
 
-  constructor(options, tell) {
-    this.#options = { iceServers: [], gatherTimeout: 3, inviteTimeout: 20, callTimeout: 15, ...options };
+  constructor({ muted = false, ...options }, tell) {
+    this.#options = { gatherTimeout: 3, inviteTimeout: 20, callTimeout: 15, ...options };
     this.#tell = tell;
+    this.muted = muted;
     this.connected = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.connected.catch(noop);
-    this.audio.autoplay = true;
-    this.#ready = openMicrophone(this.#options.microphone).then((stream) => {
-      if (this.state === 'ended') stream?.getTracks().forEach((track) => track.stop());
-      this.#microphone = stream;
-      this.#listen('microphone', stream);
-      this.#after(this.#options.inviteTimeout, () => this.#offered || this.#fail(new CallProblem('no-offer')));
-    });
-    this.#ready.catch((problem) => this.#fail(problem));
+    this.connected.catch(() => {});
+    this.#scope.own(() => this.#meters.close());
+    this.#playback = new Playback(this.#scope, options.speaker, (play) => tell.event('sound-blocked', { play }));
+    this.#microphone = new Microphone(this.#scope, muted, (stream) => this.#send(stream), tell.event);
+  }
+
+  get audio() {
+    return this.#playback.audio;
+  }
+
+  /** Apart from the constructor: whoever is told of what follows has this call already. */
+  start() {
+    this.#ready = this.#open();
+  }
+
+  async #open() {
+    try {
+      await this.#microphone.open(this.#options.microphone);
+      this.#scope.after(this.#options.inviteTimeout, () => this.#offered || this.#fail(new CallProblem('no-offer')));
+    } catch (problem) {
+      this.#fail(problem);
+    }
   }
 
   invited(frame) {
     this.#offered = true;
     this.#ready = this.#ready.then(() => this.#answer(frame)).catch((problem) => {
-      if (this.state === 'connected') return; // a second offer that is no good changes nothing
+      if (this.#scope.closed || problem instanceof Closed) return;
+      if (['connected', 'interrupted'].includes(this.state)) return; // a second offer that is no good changes nothing
       this.#fail(problem instanceof CallProblem ? problem : new CallProblem('bad-offer', { cause: problem }));
     });
   }
 
   /** There is no trickle: gather, then answer. The offer comes in either of two shapes. */
   async #answer({ data = {}, channelId = null }) {
-    if (this.state === 'ended') return;
+    if (this.#scope.closed) return;
+    const wait = (promise) => this.#scope.wait(promise);
     const peer = this.#peer();
-    await accept(peer, data.invite ?? data.sdpOffer ?? '');
-    const [track] = this.#microphone?.getAudioTracks() ?? [];
-    const [transceiver] = peer.getTransceivers();
-    if (track && transceiver) {
+    await wait(accept(peer, data.invite ?? data.sdpOffer ?? ''));
+    const transceiver = audioOf(peer);
+    if (!transceiver) throw new CallProblem('bad-offer', { message: "The agent's offer has no audio." });
+    if (this.#microphone.track) {
       transceiver.direction = 'sendrecv';
-      await transceiver.sender.replaceTrack(track);
+      await wait(transceiver.sender.replaceTrack(this.#microphone.track));
     }
-    await peer.setLocalDescription(await peer.createAnswer());
-    await this.#gathered();
+    await wait(peer.setLocalDescription(await wait(peer.createAnswer())));
+    await wait(this.#gathered(peer));
     if (!this.#found.size) throw new CallProblem('no-candidates');
     this.#tell.answer(peer.localDescription.sdp, channelId);
-    if (this.state === 'starting') this.#become('connecting');
-    this.#after(this.#options.callTimeout, () => this.state === 'connecting' && this.#fail(this.#diagnosis()));
+    this.#become('connecting');
+    this.#scope.after(this.#options.callTimeout, () => this.state === 'connecting' && this.#fail(this.#diagnosis()));
+    this.#look();
+  }
+
+  #diagnosis() {
+    return diagnose(this.peer, this.#found, this.#options);
   }
 
   #peer() {
     if (this.peer) return this.peer;
-    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.#options.iceServers }));
+    const peer = (this.peer = openPeer(this.#options));
+    this.#scope.own(() => {
+      peer.onconnectionstatechange = peer.ontrack = peer.onicecandidate = null;
+      peer.close();
+    });
     peer.onicecandidate = ({ candidate }) => candidate?.candidate && this.#found.add(candidate.type);
     peer.ontrack = ({ track, streams }) => {
+      if (track.kind !== 'audio' && this.stream) return;
       this.stream = streams[0] ?? new MediaStream([track]);
-      this.#play();
-      this.#listen('speaker', this.stream);
+      this.#playback.play(this.stream);
+      this.#meters.listen('speaker', this.stream);
     };
-    peer.onconnectionstatechange = () => {
-      const { connectionState: now } = peer;
-      if (now === 'connected') {
-        this.#become('connected');
-        this.#settle.resolve(this);
-      } else if (now === 'disconnected' && this.state === 'connected') {
-        this.#become('interrupted');
-      } else if (now === 'failed') {
-        this.#fail(this.state === 'connecting' ? this.#diagnosis() : new CallProblem('connection-lost'));
-      }
-    };
+    peer.onconnectionstatechange = () => this.#look();
     return peer;
   }
 
-  async #gathered() {
-    const { peer } = this;
+  #look() {
+    const { connectionState: now } = this.peer;
+    if (now === 'connected' && this.state !== 'starting') {
+      this.#become('connected');
+      this.#settle.resolve(this);
+    } else if (now === 'disconnected' && this.state === 'connected') {
+      this.#become('interrupted');
+    } else if (now === 'failed') {
+      this.#fail(['starting', 'connecting'].includes(this.state) ? this.#diagnosis() : new CallProblem('connection-lost'));
+    }
+  }
+
+  async #gathered(peer) {
     if (peer.iceGatheringState === 'complete') return;
     await new Promise((done) => {
-      peer.addEventListener('icegatheringstatechange', () => peer.iceGatheringState === 'complete' && done());
-      this.#after(this.#options.gatherTimeout, done);
+      this.#scope.listen(peer, 'icegatheringstatechange', () => peer.iceGatheringState === 'complete' && done());
+      this.#scope.after(this.#options.gatherTimeout, done);
     });
   }
 
-  /** How this call failed, without any address, so that it may be logged. */
-  #diagnosis() {
-    const { peer } = this;
-    const urls = this.#options.iceServers.flatMap((server) => server.urls);
-    const dtls = peer.getSenders()[0]?.transport?.state;
-    const theirs = [...(peer.remoteDescription?.sdp ?? '').matchAll(/^a=candidate:\S+ \d+ \S+ \d+ (\S+)/gm)].map((match) => match[1]);
-    const near = theirs.every((address) => /^(10|127|192\.168|172\.(1[6-9]|2\d|3[01]))\.|^(::1$|f[cde])|\.local$/i.test(address));
-    let kind = 'no-answer';
-    if (dtls === 'failed' || ['connected', 'completed'].includes(peer.iceConnectionState)) kind = 'dtls-failed';
-    else if (!this.#found.size) kind = 'no-candidates';
-    else if (urls.some((url) => /^turns?:/.test(url)) && !this.#found.has('relay')) kind = 'relay-blocked';
-    else if (!near && this.#found.size === 1 && this.#found.has('host')) kind = 'host-only';
-    return new CallProblem(kind);
-  }
-
-  #play() {
-    this.audio.srcObject = this.stream;
-    if (this.#options.speaker) this.audio.setSinkId?.(this.#options.speaker).catch(noop);
-    this.audio.play().catch(() => {
-      // Some browsers want a gesture first.
-      for (const type of ['pointerdown', 'keydown']) addEventListener(type, () => this.audio.play().catch(noop), { once: true });
-    });
+  /** Put a stream of the microphone's into the call. */
+  async #send(stream) {
+    this.#meters.listen('microphone', stream);
+    const transceiver = this.peer && audioOf(this.peer);
+    await transceiver?.sender.replaceTrack(stream?.getAudioTracks()[0] ?? null);
   }
 
   mute(muted) {
     this.muted = muted;
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.#microphone.mute(muted);
     this.#tell.changed(this.state);
   }
 
-  async setMicrophone(wanted) {
-    const stream = await openMicrophone(wanted);
-    const [track] = stream?.getAudioTracks() ?? [];
-    await this.peer?.getTransceivers()[0]?.sender.replaceTrack(track ?? null);
-    for (const old of this.#microphone?.getTracks() ?? []) old.stop();
-    this.#microphone = stream;
-    this.#listen('microphone', stream);
-    this.mute(this.muted);
+  setMicrophone(wanted) {
+    return this.#microphone.change(wanted);
+  }
+
+  async setSpeaker(deviceId) {
+    await this.#playback.setSpeaker(deviceId);
+  }
+
+  /** Keys behind those that are still to be played. */
+  dtmf(keys, duration, gap) {
+    const sender = this.peer?.getSenders().find((one) => one.dtmf?.canInsertDTMF);
+    if (!sender) throw new CallProblem('no-dtmf');
+    sender.dtmf.insertDTMF(sender.dtmf.toneBuffer + keys, duration, gap);
   }
 
   levels() {
-    if (this.#context?.state === 'suspended') this.#context.resume();
-    return { microphone: this.muted ? 0 : this.#meters.microphone?.() ?? 0, speaker: this.#meters.speaker?.() ?? 0 };
-  }
-
-  #listen(name, stream) {
-    if (!stream || this.state === 'ended') return;
-    this.#context ??= new AudioContext();
-    const analyser = this.#context.createAnalyser();
-    analyser.fftSize = 1024;
-    this.#context.createMediaStreamSource(stream).connect(analyser);
-    const wave = new Float32Array(analyser.fftSize);
-    this.#meters[name] = () => {
-      analyser.getFloatTimeDomainData(wave);
-      return Math.sqrt(wave.reduce((sum, one) => sum + one * one, 0) / wave.length);
-    };
+    return { microphone: this.muted ? 0 : this.#meters.level('microphone'), speaker: this.#meters.level('speaker') };
   }
 
   #become(state, problem) {
-    if (this.state === state) return;
+    if (!TRANSITIONS[this.state].includes(state)) return;
     this.state = state;
     this.#tell.changed(state, problem);
   }
 
   #fail(problem) {
-    if (this.state === 'ended') return;
-    this.#settle.reject(problem);
-    this.stop(problem);
-  }
-
-  #after(seconds, then) {
-    this.#timers.push(setTimeout(then, seconds * 1000));
+    if (!this.#scope.closed) this.stop(problem);
   }
 
   stop(problem) {
-    if (this.state === 'ended') return;
-    this.#timers.forEach(clearTimeout);
-    this.#settle.reject(new CallProblem('connection-lost'));
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    if (this.peer) this.peer.onconnectionstatechange = null;
-    this.peer?.close();
-    this.audio.srcObject = null;
-    this.#context?.close();
-    this.#context = null;
-    this.#meters = {};
+    if (this.#scope.closed) return;
+    this.#scope.close();
+    this.#settle.reject(problem ?? new CallProblem('cancelled'));
     this.#become('ended', problem);
   }
-}
-
-/** Take an offer, or say what is missing in it. */
-async function accept(peer, sdp) {
-  const missing = ['fingerprint', 'ice-ufrag', 'ice-pwd', 'rtcp-mux'].filter((name) => !sdp.includes(`\na=${name}`));
-  if (missing.length) throw new CallProblem('bad-offer', { message: `The agent's offer lacks ${missing.join(', ')}.` });
-  await peer.setRemoteDescription({ type: 'offer', sdp });
 }

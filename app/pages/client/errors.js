@@ -1,4 +1,4 @@
-/** Close codes and the error classes of the browser client. */
+/** Close codes and the errors of the browser client. */
 
 const row = (name, message, retry = 'no') => Object.freeze({ name, message, retry });
 
@@ -49,8 +49,17 @@ const PROBLEMS = {
   'no-answer': ['The agent does not answer on the network.', 'Try again; if it stays so, a firewall before the agent is closed.'],
   'dtls-failed': ['The audio could not be encrypted.', "Check that nothing changes the agent's offer on its way."],
   'connection-lost': ["The call's audio was lost.", 'Check the network, and call again.'],
+  'bad-ice-servers': ['The STUN and TURN servers of this page cannot be used.', 'Correct iceServers or rtcConfiguration.'],
+  'microphone-lost': ['The microphone was disconnected.', 'Plug it in again, or choose another one.'],
+  cancelled: ['The call was ended before it connected.', 'Call again.'],
   'no-dtmf': ['This call takes no key tones.', 'The agent must offer telephone-event.'],
 };
+
+/** The page asked for the end before the conversation began. */
+export const cancelled = (cause) => new RelayError(1000, { message: 'The conversation was cancelled before it began.', cause });
+
+/** An address, or a browser without WebSocket, that no retry can help. */
+export const badAddress = (message, cause) => new RelayError(0, { name: 'bad_address', retry: 'no', message, cause });
 
 /** Why a call did not connect: `kind` for code, `message` for people, `advice` on what to do. */
 export class CallProblem extends Error {
