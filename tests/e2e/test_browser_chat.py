@@ -1,5 +1,6 @@
 """client.js in Chromium against the gateway and the emulator: cuts, and five seconds offline."""
 
+# ruff: noqa: E501 - lines of the scripts that run in the page
 from __future__ import annotations
 
 from pathlib import Path
@@ -135,3 +136,48 @@ async def test_leaving_the_page_ends_the_agent_at_once(page: Page, emulator: Emu
 async def _newest_live(emulator: Emulator) -> dict[str, Any] | None:
     found = await emulator.conversations()
     return found[-1] if found and found[-1]["state"] != "ended" else None
+
+
+async def test_pages_that_leave_or_reload_hold_no_place(page: Page, emulator: Emulator) -> None:
+    async with processes.gateway(
+        emulator.url, agents=AGENTS, allowed_origins="*", max_sessions_per_subject=2
+    ) as capped:
+        for _ in range(8):
+            await page.goto(f"{capped.base}/console")
+            code = await page.evaluate("""() => import('/client.js')
+                .then(({ RelayClient }) => RelayClient.connect({ agent: 'echo', callType: 'chat', attempts: 2 }))
+                .then((chat) => { window.chat = chat; return 0; }, ({ code }) => code)""")
+            assert code == 0
+        await page.goto("about:blank")
+        async with capped.api() as backend:
+
+            async def none_left() -> bool:
+                return (await backend.get("/v1/sessions")).json()["sessions"] == []
+
+            await until(none_left, within=5)
+
+
+async def test_pings_of_the_client_are_answered_by_the_gateway(page: Page) -> None:
+    got = await page.evaluate("""async () => {
+        const { RelayClient } = await import('/client.js');
+        const pongs = [];
+        class Listening extends WebSocket {
+            set onmessage(listener) {
+                super.onmessage = listener && ((event) => {
+                    const { name, data } = JSON.parse(event.data);
+                    if (name === 'relay.pong') pongs.push(data.received);
+                    listener(event);
+                });
+            }
+        }
+        const options = { agent: 'echo', callType: 'chat', heartbeat: 0.5, WebSocket: Listening };
+        const chat = await RelayClient.connect(options);
+        const errors = [];
+        chat.on('error', (error) => errors.push(error.message));
+        chat.send('one');
+        while (pongs.length < 2) await new Promise((next) => setTimeout(next, 50));
+        const { state } = chat;
+        await chat.hangUp();
+        return [pongs.at(-1), errors, state];
+    }""")
+    assert got == [2, [], "live"]

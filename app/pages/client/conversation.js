@@ -6,6 +6,7 @@ import { Connection } from './connection.js';
 import { credentialFor } from './credential.js';
 import { badAddress, cancelled, RelayError } from './errors.js';
 import { Heartbeat } from './heartbeat.js';
+import { Inbox } from './inbox.js';
 import { Outbox, own } from './outbox.js';
 import { listenToPage } from './page.js';
 import { Saved } from './saved.js';
@@ -13,7 +14,6 @@ import { Saved } from './saved.js';
 /** The subprotocol that makes a conversation resumable. */
 export const PROTOCOL = 'blackbox-relay.v1';
 
-const CONFIRM = { frames: 16, bytes: 32 * 1024, after: 500 };
 const LEAVE_WITHIN = 5000; // ms that a hang-up waits for the gateway's close
 const STABLE = 10_000; // ms after which a connection that is lost was a good one
 const ANSWER = { resumable: 4, other: 30 }; // seconds for a pong
@@ -43,9 +43,7 @@ export class Conversation {
   #notBefore = 0; // the gateway's own wish
   #lastError = null;
   #timers = {};
-  #received = 0;
-  #confirmed = 0;
-  #unconfirmedBytes = 0;
+  #inbox = new Inbox((count) => this.#confirm(count));
 
   constructor(options, on) {
     this.#options = options;
@@ -76,7 +74,7 @@ export class Conversation {
       offline: () => this.#connection.established && this.#resume && this.#dropped('This device is offline.', false),
       online: () => this.#wake(true),
       back: () => this.#wake(false),
-      hidden: () => this.#confirm(),
+      hidden: () => this.#inbox.confirm(),
       left: (forGood) => this.#left(forGood),
     });
     if (keep && callType !== 'webCall') {
@@ -142,7 +140,7 @@ export class Conversation {
     // With additionalData the gateway must wait for `initialize`.
     return socketAddress(url, agent, fresh
       ? { call_type: callType, endpoint, wish: additionalData && 1 }
-      : { resume: this.#resume.token, received: this.#received, attempt: Date.now() });
+      : { resume: this.#resume.token, received: this.#inbox.received, attempt: Date.now() });
   }
 
   #opened(fresh) {
@@ -159,7 +157,7 @@ export class Conversation {
   /** Counts begin anew; what the page said before it was live is said first. */
   #startCounting() {
     const { callType, additionalData, endpoint } = this.#options;
-    this.#received = this.#confirmed = 0;
+    this.#inbox.restart();
     this.#outbox.restart({ type: 'initialize', request: { callType, additionalData, endpoint } }, !this.#everLive);
   }
 
@@ -177,7 +175,8 @@ export class Conversation {
     this.#connection.established = this.#writable = false;
     this.#heartbeat.stop();
     this.#outbox.pause();
-    this.#clear('dial', 'confirm');
+    this.#inbox.pause();
+    this.#clear('dial');
     if (error.code === 1000) return this.end(error);
     if (wasEstablished) {
       this.#lostAt = Date.now();
@@ -251,7 +250,7 @@ export class Conversation {
       this.#outbox.arrived(data.received ?? 0);
       return void this.#heartbeat.answered();
     }
-    if (!own(frame) && this.#connection.established) this.#count(text);
+    if (!own(frame) && this.#connection.established && this.#resume) this.#inbox.count(text);
     this.#clear('told');
     this.#lastError = null;
     if (data.code === 4403 && this.#heartbeat.refused()) return undefined; // an older gateway knows no ping
@@ -288,7 +287,7 @@ export class Conversation {
     else if (!this.#outbox.arrived(received)) return this.#gone(new RelayError(4410));
     this.#restored = null;
     const resent = this.#outbox.again();
-    this.#confirmed = this.#received;
+    this.#inbox.known();
     if (restored) this.#on.restored(restored.turns ?? []);
     this.#live();
     if (restored) this.#on.session(this.session);
@@ -305,33 +304,16 @@ export class Conversation {
     this.#outbox.pump();
   }
 
-  #count(text) {
-    this.#received += 1;
-    this.#unconfirmedBytes += text.length;
-    if (!this.#resume) return;
-    if (this.#received - this.#confirmed >= CONFIRM.frames || this.#unconfirmedBytes >= CONFIRM.bytes) {
-      // What this frame said comes first: a later page must find it among the turns.
-      this.#clear('confirm');
-      queueMicrotask(() => this.#confirm());
-    } else {
-      this.#timers.confirm ??= setTimeout(() => this.#confirm(), CONFIRM.after);
-    }
-  }
-
-  #confirm() {
-    this.#clear('confirm');
-    const open = this.#connection.established && this.#connection.socket?.readyState === 1;
-    if (!open || !this.#resume || this.#received === this.#confirmed) return;
-    this.#save();
-    this.#confirmed = this.#received;
-    this.#unconfirmedBytes = 0;
-    this.#connection.send(JSON.stringify({ type: 'relay.received', count: this.#received }));
+  #confirm(count) {
+    if (!this.#resume || !this.#connection.established || this.#connection.socket?.readyState !== 1) return false;
+    this.#save(); // a later page must not ask for what was let go
+    return this.#connection.send(JSON.stringify({ type: 'relay.received', count }));
   }
 
   // ---- leaving the page ----
 
   #left(forGood) {
-    this.#confirm();
+    this.#inbox.confirm();
     if (!forGood || this.#save()) return;
     this.leave(); // one that is gone must not keep an agent talking
     this.#outbox.pump(true);
@@ -339,7 +321,7 @@ export class Conversation {
 
   #save() {
     if (!this.#saved || !this.#resume || this.leaving) return false;
-    const snapshot = { session: this.session, resume: this.#resume, received: this.#received, outbox: this.#outbox.snapshot() };
+    const snapshot = { session: this.session, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot() };
     if (this.#saved.store(snapshot, this.#on.turns)) return true;
     this.#saved = null;
     return false;
@@ -350,7 +332,7 @@ export class Conversation {
     this.#restored = found;
     this.session = found.session;
     this.#resume = found.resume;
-    this.#received = this.#confirmed = found.received;
+    this.#inbox.restart(found.received);
     this.#outbox.restore(found.outbox);
     this.#lostAt = found.at;
   }
@@ -369,6 +351,7 @@ export class Conversation {
     this.#connection.close();
     this.#heartbeat.stop();
     this.#outbox.pause();
+    this.#inbox.pause();
     this.#saved?.clear();
     this.#clear(...Object.keys(this.#timers));
     this.ended.abort();
