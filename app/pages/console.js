@@ -331,7 +331,7 @@ async function watch(id) {
   watched = { id, abort };
   const session = sessions.get(id);
   session?.row?.setAttribute('aria-current', 'true');
-  $('detail').hidden = false;
+  showDetail(true);
   $('detail-name').textContent = session ? `${session.agent} · ${id}` : id;
   $('detail-id').textContent = id;
   $('timeline').replaceChildren();
@@ -477,13 +477,19 @@ function facts() {
   ].map((pair) => [...pair, '']), false);
 }
 
+/** A class and no :has() in the style sheet, which would be judged anew with each row that changes. */
+function showDetail(shown) {
+  $('detail').hidden = !shown;
+  $('detail').parentElement.classList.toggle('split', shown);
+}
+
 function unwatch() {
   if (!watched) return;
   watched.abort.abort();
   sessions.get(watched.id)?.row?.removeAttribute('aria-current');
   watched = null;
   coming = [];
-  $('detail').hidden = true;
+  showDetail(false);
 }
 
 $('close').addEventListener('click', () => {
