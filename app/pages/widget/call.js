@@ -101,6 +101,7 @@ export class CallControls {
       this.#nodes[what].hidden = !open;
       this.#nodes[button].setAttribute('aria-expanded', open);
     }
+    this.#nodes.call.classList.toggle('dialling', !this.#nodes.keys.hidden);
     if (!this.#nodes.devices.hidden) this.#try(this.#listDevices());
   }
 

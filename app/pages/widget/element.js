@@ -50,7 +50,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
       texts,
       client: () => this.client,
       problem: (message, advice) => this.#messages.problem(message, advice),
-      hangUp: () => this.end(),
+      hangUp: () => this.#endByHand(),
     });
     this.#listen();
     this.takeOver();
@@ -106,6 +106,13 @@ export class BlackboxRelayChat extends ElementWithProperties {
     }
     if (given) this.#arrange(client ? 'ended' : 'idle');
     return client?.closed;
+  }
+
+  /** Whoever ended it is led on to the start, if nothing else took the focus meanwhile; Enter meant for an agent's end is not. */
+  async #endByHand() {
+    await this.end();
+    if (this.shadowRoot.activeElement !== this.#nodes.panel) return;
+    this.#nodes[this.#nodes.chat.hidden ? 'ring' : 'chat'].focus({ preventScroll: true });
   }
 
   /** Put a node of the page's own into the conversation; the page's style sheets apply to it. */
@@ -242,7 +249,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     const on = (id, type, listener) => nodes[id].addEventListener(type, listener);
     on('chat', 'click', () => this.#starting.begin(this.#written, true));
     on('ring', 'click', () => this.#starting.begin('webCall', true));
-    on('end', 'click', () => this.end());
+    on('end', 'click', () => this.#endByHand());
     on('message', 'input', () => this.#ready());
     on('message', 'keydown', (event) => {
       // An input method takes Enter for itself: some browsers say so by the key code alone.

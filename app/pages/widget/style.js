@@ -149,7 +149,7 @@ textarea:focus-visible { outline-offset: -1px; border-color: var(--_accent); }
   .composer { padding: 10px; }
   .turn { max-width: 92%; }
   .choices, .choices .primary { width: 100%; }
-  .call:has(#keys:not([hidden])) .meters { display: none; }
+  .call.dialling .meters { display: none; }
 }
 @media (prefers-reduced-motion: no-preference) {
   .icon, .primary { transition: background-color 0.15s, color 0.15s; }
