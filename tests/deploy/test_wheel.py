@@ -54,6 +54,7 @@ def test_a_wheel_runs_with_and_without_a_compiler(
         names = archive.namelist()
         archive.extractall(tmp_path / "installed")
     pages = {"app/pages/client.js", "app/pages/client/relay.js", "app/pages/client/errors.js"}
+    pages |= {"app/pages/widget/element.js", "app/pages/widget.d.ts"}
     assert {*pages, "app/history/migrations/script.py.mako"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".o"))]
     path = {"PYTHONPATH": str(tmp_path / "installed"), "PYTHONSAFEPATH": "1"}

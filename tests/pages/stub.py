@@ -31,13 +31,16 @@ ROUTES = {
     "/client.js": "client.js",
     "/client.d.ts": "client.d.ts",
     "/widget.js": "widget.js",
+    "/widget.d.ts": "widget.d.ts",
     "/demo": "demo.html",
     "/demo/demo.js": "demo.js",
     "/demo/demo.css": "demo.css",
     "/console": "console.html",
     "/console/console.js": "console.js",
     "/console/console.css": "console.css",
-    **{f"/client/{path.name}": f"client/{path.name}" for path in (PAGES / "client").glob("*.js")},
+    **{
+        f"/{path.relative_to(PAGES)}": str(path.relative_to(PAGES)) for path in PAGES.glob("*/*.js")
+    },
 }
 DEMO_CONFIG = {
     "agents": [
@@ -68,12 +71,15 @@ class StubGateway:
         self.window = 30.0
         self.knows_pings = True
         self.demo_config: dict[str, Any] = DEMO_CONFIG
+        self.host_page = ""  # another one's page, at /host, under the policy beside it
+        self.host_policy: str | None = None
         self.app = web.Application()
         self.app.on_response_prepare.append(self._harden)
         self.app.router.add_get("/ws", self._socket)
         self.app.router.add_get("/ws/{agent}", self._socket)
         self.app.router.add_get("/demo/config.json", self._config)
         self.app.router.add_get("/blank", self._blank)
+        self.app.router.add_get("/host", self._host)
         for path, name in ROUTES.items():
             self.app.router.add_get(path, self._page(PAGES / name))
         self.port = 0
@@ -98,8 +104,10 @@ class StubGateway:
             await asyncio.gather(*self._scripts, return_exceptions=True)
             await runner.cleanup()
 
-    async def _harden(self, _: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Content-Security-Policy"] = CSP
+    async def _harden(self, request: web.Request, response: web.StreamResponse) -> None:
+        policy = self.host_policy if request.path == "/host" else CSP
+        if policy is not None:
+            response.headers["Content-Security-Policy"] = policy
         response.headers["Cache-Control"] = "no-store"
         response.headers["Access-Control-Allow-Origin"] = "*"
 
@@ -117,6 +125,9 @@ class StubGateway:
     async def _blank(self, _: web.Request) -> web.Response:
         text = "<!doctype html><html lang=en><title>blank</title><body></body></html>"
         return web.Response(text=text, content_type="text/html")
+
+    async def _host(self, _: web.Request) -> web.Response:
+        return web.Response(text=self.host_page, content_type="text/html")
 
     async def _config(self, _: web.Request) -> web.Response:
         return web.json_response(self.demo_config)
