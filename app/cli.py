@@ -184,9 +184,11 @@ def _check(arguments: argparse.Namespace) -> int:
     if not arguments.connect:
         return FINE
     from app.doctor import connect_once  # noqa: PLC0415
+    from app.network.loop import Loop  # noqa: PLC0415 - dialled as `serve` dials
 
     configure("warning", "console", redact)
-    return asyncio.run(connect_once(settings))
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(connect_once(settings))
 
 
 def _shown(value: Any) -> str:
@@ -220,10 +222,11 @@ def _tools(arguments: argparse.Namespace) -> int:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from app.doctor import examine  # noqa: PLC0415
+    from app.network.loop import Loop  # noqa: PLC0415 - dialled as `serve` dials
 
-    return asyncio.run(
-        examine(load(dotenv=DOTENV), arguments.url, arguments.watch, arguments.tickets)
-    )
+    settings = load(dotenv=DOTENV)
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(examine(settings, arguments.url, arguments.watch, arguments.tickets))
 
 
 def _emulator(rest: Sequence[str]) -> int:
