@@ -192,7 +192,10 @@ async def test_an_answer_that_holds_nothing_odd_is_read(
 @pytest.mark.parametrize(
     ("raw", "cause"),
     [
-        (answer(200, gzip.compress(b'{"a":1}', mtime=0), content_encoding="gzip"), "answer_compressed"),
+        (
+            answer(200, gzip.compress(b'{"a":1}', mtime=0), content_encoding="gzip"),
+            "answer_compressed",
+        ),
         (answer(200, b"\x8b", content_encoding="identity, BR"), "answer_compressed"),
         (answer(200, b'"' + b"x" * 300_000 + b'"'), "answer_too_large"),
         (answer(200, b"<html>"), "answer_not_json"),
