@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 import structlog
 
-from app.auth.jwt import ASYMMETRIC
 from app.egress import FAILURES, cause_of, json_of, read_bounded
-from app.errors import Refusal
-from app.protocol.closing import OVERLOADED
+from app.protocol.close_codes import OVERLOADED
+from app.protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +38,14 @@ MAX_TRIED: Final = 16
 Keys = dict[tuple[str | None, str], list[jwt.PyJWK]]
 Claims = dict[str, Any]
 Ignored = tuple[tuple[int, str], ...]
+
+SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
+ASYMMETRIC: Final = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
+    }
+)
 
 
 class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught here

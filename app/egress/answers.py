@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final
 
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:

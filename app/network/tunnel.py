@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from app.errors import RelayError
 from app.network.connecting import connect
 from app.network.names import Resolve, system_resolve
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
     import socket

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from app.tools.port import BadArgs, ToolError, ToolFailed
+from app.tools.interface import BadArgs, ToolError, ToolFailed
 from blackbox_relay import exact_json
 from blackbox_relay.arguments import Arguments, unwrapped
 from blackbox_relay.causes import Cause
