@@ -6,7 +6,7 @@ from app.protocol.fast_path cimport is_simple_message, is_simple_text
 from app.protocol.validation cimport validate, missing_members, response_id
 from app.protocol.rate_limit cimport TokenBucket
 from app.protocol.replay_buffer cimport ReplayBuffer
-from app.protocol.frame_counters cimport Count as Counted
+from app.protocol.frame_counters cimport DirectionCounters as Counted
 
 @cython.locals(known=frozenset)
 cpdef bint has_known_members(dict frame)
