@@ -28,15 +28,14 @@ from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
-from app.web import (
-    problems,
-)
+from app.web import problems
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.settings import Settings
+
 
 FLUSH_TIMEOUT = 5.0
 # Objects until the collector looks at the young ones. By Python's own 700 it walks what two

@@ -27,18 +27,13 @@ from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
     from app.tools.interface import Schema
-from typing import TYPE_CHECKING
-
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from app.protocol.errors import ConfigurationError
 from app.tools.interface import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
 
 log = structlog.get_logger(__name__)
 
@@ -182,7 +177,7 @@ class HttpTool:
 
 
 async def _refused(response: httpx.Response) -> ToolError | ToolFailed:
-    """Read what a handler's 4xx says: the JSON that it wrote is for whoever asked, the agent."""
+    """Read what a handler's 4xx says: the JSON that it wrote is for the agent."""
     try:
         said = json_of(await read_bounded(response, MAX_ANSWER))
     except AnswerRefused:

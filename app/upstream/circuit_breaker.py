@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.upstream.endpoint import Endpoint
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+from typing import Final
 
 FAILURES_TO_OPEN: Final = 5
 COOL_DOWN: Final = 5.0
