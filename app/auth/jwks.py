@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 import structlog
 
-from app.auth.jwt import ASYMMETRIC
 from app.egress import FAILURES, cause_of, json_of, read_bounded
-from app.errors import Refusal
-from app.protocol.closing import OVERLOADED
+from app.protocol.close_codes import OVERLOADED
+from app.protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,21 @@ MAX_KEYS: Final = 100
 INTERVAL: Final = 30.0
 FRESH: Final = 300.0
 TIMEOUT: Final = 5.0
+UNDECIDED: Final = "The credential cannot be verified at this moment. Please try again soon."
+MAX_TRIED: Final = 16
+"""Keys without an id that one token is tried with: verifying with each of them takes time."""
 
-Keys = dict[tuple[str | None, str], jwt.PyJWK]
+Keys = dict[tuple[str | None, str], list[jwt.PyJWK]]
+Claims = dict[str, Any]
+Ignored = tuple[tuple[int, str], ...]
+
+SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
+ASYMMETRIC: Final = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
+    }
+)
 
 
 class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught here
@@ -37,9 +50,11 @@ class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught her
 class Jwks:
     """The keys at one URL.
 
-    They are fetched when they are older than five minutes or a token names an unknown one, and
-    never more often than every 30 s, failures included: tokens with made-up key ids cannot drive
-    it. While the URL is down the old keys stay good. Callers that come during a fetch wait for it.
+    They are fetched when they are older than five minutes or no key fits a token, and never more
+    often than every 30 s, failures included: tokens with made-up key ids cannot drive it. A token
+    that no key fits is final only when a fetch that began after it came did not bring its key:
+    until then that is unknown, as keys may have been rotated. While the URL is down the old keys
+    stay good. Callers that come during a fetch wait for it.
     """
 
     def __init__(
@@ -57,38 +72,60 @@ class Jwks:
         self._clock = clock
         self._timeout = timeout
         self._keys: Keys = {}
+        self._ignored: Ignored = ()
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._fetching: asyncio.Future[None] | None = None
 
-    async def key(self, algorithm: str, kid: str | None) -> jwt.PyJWK:
-        """Return the key for a token's header.
+    async def verified(
+        self, algorithm: str, kid: str | None, verify: Callable[[jwt.PyJWK], Claims]
+    ) -> Claims:
+        """Return what `verify` makes of a token by the key that its header leads to.
 
-        Raises jwt.InvalidKeyError if there is none, and Refusal(OVERLOADED) if no keys could be
-        fetched yet.
+        `verify` raises jwt.InvalidSignatureError where a key is not the one. Raises that where a
+        key that the token names is not the one, jwt.InvalidKeyError where no key is, and
+        Refusal(OVERLOADED) while that is not known; what else `verify` raises is passed on.
         """
-        if self._clock() - self._fetched_at >= FRESH or self._find(algorithm, kid) is None:
-            await self._refresh()
-        found = self._find(algorithm, kid)
-        if found is not None:
-            return found
-        if not self._keys:
-            raise Refusal(OVERLOADED, retry_after=INTERVAL / 6)
+        is_known = self._clock() - self._fetched_at >= FRESH and await self._refresh()
+        with suppress(jwt.InvalidKeyError):
+            return self._tried(algorithm, kid, verify)
+        if not is_known:
+            is_known = await self._refresh()
+            with suppress(jwt.InvalidKeyError):
+                return self._tried(algorithm, kid, verify)
+        if is_known:
+            raise jwt.InvalidKeyError
+        raise self._undecided()
+
+    def _tried(
+        self, algorithm: str, kid: str | None, verify: Callable[[jwt.PyJWK], Claims]
+    ) -> Claims:
+        """Verify by the keys there are; raises jwt.InvalidKeyError where another one may fit."""
+        if kid is not None and (named := self._keys.get((kid, algorithm))):
+            return _first_that_fits(named, verify)
+        # RFC 7515 §4.1.4: the id is optional in both places. Any key without one may be the
+        # token's; one with an id is that of a token without only where there is no other.
+        candidates = self._keys.get((None, algorithm), [])
+        if not candidates and kid is None:
+            sets = [keys for (_, name), keys in self._keys.items() if name == algorithm]
+            candidates = sets[0] if len(sets) == 1 else []
+        with suppress(jwt.InvalidSignatureError):
+            return _first_that_fits(candidates, verify)
         raise jwt.InvalidKeyError
 
-    def _find(self, algorithm: str, kid: str | None) -> jwt.PyJWK | None:
-        if kid is not None:
-            return self._keys.get((kid, algorithm))
-        # A token that names no key is verified by the only one there is (RFC 7515 §4.1.4).
-        fitting = [key for (_, name), key in self._keys.items() if name == algorithm]
-        return fitting[0] if len(fitting) == 1 else None
+    def _undecided(self) -> Refusal:
+        left = max(1.0, INTERVAL - (self._clock() - self._tried_at))
+        if self._keys:
+            log.info("jwt_undecided", cause="unknown_key", retry_in=round(left, 1))
+        return Refusal(OVERLOADED, UNDECIDED, retry_after=left)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self) -> bool:
+        """Fetch, or wait for the fetch under way; tell whether one that began now succeeded."""
         if self._fetching is not None:
             await asyncio.shield(self._fetching)
-            return
+            return False
         if self._clock() - self._tried_at < INTERVAL:
-            return
+            return False
         self._tried_at = self._clock()
         self._fetching = asyncio.get_running_loop().create_future()
         try:
@@ -96,11 +133,14 @@ class Jwks:
             self._fetched_at = self._clock()
         except _Unusable as error:
             log.warning("jwks_fetch_failed", cause=str(error), kept=len(self._keys))
+            return False
         except FAILURES as error:
             log.warning("jwks_fetch_failed", cause=cause_of(error), kept=len(self._keys))
+            return False
         finally:
             self._fetching.set_result(None)
             self._fetching = None
+        return True
 
     async def _fetch(self) -> Keys:
         async with (
@@ -112,27 +152,64 @@ class Jwks:
             if not response.is_success:
                 raise _Unusable(f"http_{response.status_code // 100}xx")
             body = await read_bounded(response, MAX_BODY)
-        found = _keys(json_of(body), self._algorithms)
+        found, ignored = _keys(json_of(body), self._algorithms)
+        if ignored != self._ignored:
+            self._ignored = ignored
+            for position, cause in ignored:
+                log.warning("jwks_key_ignored", position=position, cause=cause)
         if not found:
             raise _Unusable("no_usable_key")
         return found
 
 
-def _keys(answer: Any, algorithms: frozenset[str]) -> Keys:
-    """Read a key set; symmetric keys, keys for encryption and unreadable ones are left out."""
+def _first_that_fits(keys: list[jwt.PyJWK], verify: Callable[[jwt.PyJWK], Claims]) -> Claims:
+    for key in keys[:MAX_TRIED]:
+        with suppress(jwt.InvalidSignatureError):
+            return verify(key)
+    raise jwt.InvalidSignatureError
+
+
+def _keys(answer: Any, algorithms: frozenset[str]) -> tuple[Keys, Ignored]:
+    """Read a key set (RFC 7517 §5): its keys, and the places of those that cannot be used, and why.
+
+    Keys for encryption are left out without a word: many issuers publish one.
+    """
     written = answer.get("keys") if isinstance(answer, dict) else None
     if not isinstance(written, list):
         raise _Unusable("not_a_key_set")
     found: Keys = {}
-    for entry in written[:MAX_KEYS]:
-        if not isinstance(entry, dict) or entry.get("kty") == "oct" or entry.get("use") == "enc":
+    ignored: list[tuple[int, str]] = []
+    for position, entry in enumerate(written[:MAX_KEYS]):
+        if isinstance(entry, dict) and entry.get("use") == "enc":
             continue
-        kid, own = entry.get("kid"), entry.get("alg")
-        if not isinstance(kid, str | None):
+        try:
+            usable = _usable(entry, algorithms)
+        except ValueError as cause:
+            ignored.append((position, str(cause)))
             continue
-        for algorithm in algorithms if own is None else algorithms & {own}:
-            try:
-                found.setdefault((kid, algorithm), jwt.PyJWK(entry, algorithm))
-            except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-                continue
-    return found
+        for name, key in usable:
+            found.setdefault((entry.get("kid"), name), []).append(key)
+    if len(written) > MAX_KEYS:
+        ignored.append((MAX_KEYS, "too_many_keys"))
+    return found, tuple(ignored)
+
+
+def _usable(entry: Any, algorithms: frozenset[str]) -> list[tuple[str, jwt.PyJWK]]:
+    """Return a key for each algorithm that it is good for; raises ValueError with the cause."""
+    if not isinstance(entry, dict):
+        raise ValueError("not_an_object")  # noqa: TRY004 - as all that is wrong with an entry
+    if entry.get("kty") == "oct":
+        raise ValueError("symmetric_key")
+    if not isinstance(entry.get("kid"), str | None):
+        raise ValueError("kid_is_no_text")  # noqa: TRY004
+    own = entry.get("alg")
+    wanted = algorithms if own is None else algorithms & {own} if isinstance(own, str) else set()
+    if not wanted:
+        raise ValueError("algorithm_not_allowed")
+    usable: list[tuple[str, jwt.PyJWK]] = []
+    for name in wanted:
+        with suppress(jwt.PyJWTError, ValueError, TypeError, AttributeError):
+            usable.append((name, jwt.PyJWK(entry, name)))
+    if not usable:
+        raise ValueError("unreadable_key")
+    return usable

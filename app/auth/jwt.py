@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -12,27 +13,34 @@ import orjson
 import structlog
 from jwt.algorithms import get_default_algorithms
 
-from app.auth.claims import Unreadable, principal_from
-from app.errors import ConfigurationError, Refusal
-from app.protocol.closing import UNAUTHENTICATED
+from app.auth.claims import InvalidClaims, principal_from
+from app.auth.jwks import ASYMMETRIC, SYMMETRIC
+from app.auth.times import Untimely, check_times
+from app.protocol.close_codes import UNAUTHENTICATED
+from app.protocol.errors import ConfigurationError, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import SecretStr
 
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
     from app.auth.jwks import Jwks
     from app.protocol.principal import Principal
 
 log = structlog.get_logger(__name__)
 
-SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
-ASYMMETRIC: Final = frozenset(
-    {
-        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
-    }
+CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (jwt.InvalidSignatureError, "signature"),
+    (jwt.InvalidAlgorithmError, "algorithm_not_allowed"),
+    (jwt.InvalidKeyError, "unknown_key"),
+    (jwt.InvalidAudienceError, "audience"),
+    (jwt.InvalidIssuerError, "issuer"),
+    (jwt.MissingRequiredClaimError, "missing_claim"),
 )
-LEEWAY: Final = 5.0
+CLOCKS: Final = (
+    "if the issuer says otherwise, a clock is wrong: synchronise this machine and the issuer (NTP)"
+)
 # RFC 7518 §3.2: a key is at least as long as the hash.
 SECRET_BYTES: Final = 32
 
@@ -84,12 +92,15 @@ class Jwt:
 
     ambient = False
 
-    def __init__(self, keys: JwtKeys, jwks: Jwks | None = None) -> None:
+    def __init__(
+        self, keys: JwtKeys, jwks: Jwks | None = None, *, clock: Callable[[], float] = time
+    ) -> None:
         self._algorithms = keys.allowed()
         if (keys.jwks_url is None) != (jwks is None):
             raise ConfigurationError(["RELAY_JWT_JWKS_URL: a set of keys goes with its URL"])
         self._keys = keys
         self._jwks = jwks
+        self._clock = clock
         self._public = _public_keys(keys.public_key, self._algorithms)
         if keys.secret and len(keys.secret.get_secret_value().encode()) < SECRET_BYTES:
             log.warning("jwt_secret_is_short", least_bytes=SECRET_BYTES)
@@ -98,7 +109,11 @@ class Jwt:
         """Take JWTs."""
         return credential is not None and credential.is_jwt
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:  # noqa: ARG002
+    async def authenticate(
+        self,
+        request: ConnectRequest,  # noqa: ARG002
+        credential: Credential | None,
+    ) -> Principal:
         """Verify the token; raises Refusal. The session enforces `expires_at`."""
         if credential is None:
             raise Refusal(UNAUTHENTICATED)
@@ -107,14 +122,25 @@ class Jwt:
             claims = await self._verified(token)
             digest = hashlib.sha256(token.encode()).hexdigest()
             return principal_from(claims, "jwt", credential_id=digest)
-        except Unreadable as error:
-            log.info("jwt_refused", cause="Unreadable", claim=error.claim)
+        except InvalidClaims as error:
+            log.info("jwt_refused", cause="unreadable_claim", claim=error.claim)
             raise Refusal(
                 UNAUTHENTICATED, f"The claim {error.claim} of the credential cannot be read."
             ) from None
+        except Untimely as error:
+            log.info(
+                "jwt_refused",
+                cause=error.cause,
+                claim=error.claim,
+                seconds=round(error.seconds, 1),
+                advice=CLOCKS,
+            )
+            raise Refusal(UNAUTHENTICATED, str(error)) from None
         # Beyond the library's own errors: numbers and nesting that its JSON parser lets through.
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            log.info("jwt_refused", cause=type(error).__name__)
+            cause = next((word for kind, word in CAUSES if isinstance(error, kind)), "malformed")
+            claim = getattr(error, "claim", None)
+            log.info("jwt_refused", cause=cause, **({"claim": claim} if claim else {}))
             raise Refusal(UNAUTHENTICATED) from None
 
     async def _verified(self, token: str) -> dict[str, Any]:
@@ -122,26 +148,42 @@ class Jwt:
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms:
             raise jwt.InvalidAlgorithmError
+        kid = header.get("kid")
+        if not isinstance(kid, str | None):
+            raise jwt.DecodeError
+
+        def verify(key: Any) -> dict[str, Any]:
+            return self._decoded(token, algorithm, key)
+
+        if self._jwks is not None and algorithm in ASYMMETRIC:
+            claims = await self._jwks.verified(algorithm, kid, verify)
+        else:
+            claims = verify(self._key(algorithm))
+        check_times(claims, self._clock())
+        return claims
+
+    def _decoded(self, token: str, algorithm: str, key: Any) -> dict[str, Any]:
+        """Verify all but the times, whose leeway PyJWT would grant to `exp`, too."""
         return jwt.decode(
             token,
-            await self._key(algorithm, header.get("kid")),
+            key,
             algorithms=[algorithm],
             audience=self._keys.audience or None,
             issuer=self._keys.issuer,
-            leeway=LEEWAY,
             options={
                 "require": ["exp", "sub"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
                 "verify_aud": bool(self._keys.audience),
                 "verify_iss": self._keys.issuer is not None,
             },
         )
 
-    async def _key(self, algorithm: str, kid: str | None) -> Any:
+    def _key(self, algorithm: str) -> Any:
         """Choose by the kind of algorithm, so that a public key is never taken for a secret."""
         if algorithm in SYMMETRIC and self._keys.secret is not None:
             return self._keys.secret.get_secret_value()
-        if self._jwks is not None:
-            return await self._jwks.key(algorithm, kid)
         if algorithm in self._public:
             return self._public[algorithm]
         raise jwt.InvalidKeyError

@@ -1,23 +1,15 @@
-"""Name resolution, once per connection, checked before anybody connects."""
+"""Name resolution, once per connection, checked before connecting."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
+
+from app.network import Resolve, system_resolve
 
 if TYPE_CHECKING:
     from app.egress.addresses import AllowedHosts
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-
-
-async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host as the system's resolver orders them; raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+__all__ = ["Resolve", "checked_addresses", "system_resolve"]
 
 
 async def checked_addresses(

@@ -1,4 +1,4 @@
-"""The one road to the history database: bounded in time, its errors translated.
+"""Access to the history database: bounded in time, its errors translated.
 
 SQLite and PostgreSQL behave alike from here on: a writing transaction holds its lock from the
 beginning, foreign keys are enforced, nothing waits longer than it may.
@@ -7,24 +7,31 @@ beginning, foreign keys are enforced, nothing waits longer than it may.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import event
+import structlog
+from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.history.errors import HistoryLost, Unstorable
+from app.history.advice import advice
+from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.postgres import postgres_options
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from pydantic import SecretStr
     from sqlalchemy import Connection, Table
+    from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+log = structlog.get_logger(__name__)
 
 Value = TypeVar("Value")
 
@@ -34,6 +41,21 @@ UNUSABLE: Final = "is no URL of a database: percent-encode what user and passwor
 WAL_ATTEMPTS: Final = 1000
 CONNECTING: Final = 3.0
 """Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
+
+LEFT_BEHIND: Final = ("25006", "57P", "08")
+"""SQLSTATEs, or how they begin, of a connection that leads to the wrong server, or to none any
+more: read-only transaction, operator intervention, connection exception. Other connections that
+were made before lead there, too."""
+
+TRANSACTION_SETTINGS: Final = (
+    "SELECT set_config('idle_in_transaction_session_timeout', '30000', true), "
+    "set_config('jit', 'off', true)"
+)
+"""Given to each transaction: a pooler takes no such startup parameter, and what one session sets
+would stay on a server connection that others get."""
+
+KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""Seconds of silence, seconds between probes, probes: below the idle time-outs of firewalls."""
 
 CONTENT_CLASSES: Final = ("22", "23")
 """SQLSTATE classes that blame the content: data exception, integrity constraint violation."""
@@ -47,26 +69,34 @@ class Database:
     """
 
     def __init__(self, url: SecretStr, *, deadline: float = 5.0, connections: int = 4) -> None:
-        plain = url.get_secret_value()
         self.deadline = deadline
         self._under_way: set[asyncio.Task[Any]] = set()
+        try:
+            target = make_url(url.get_secret_value())
+        except (SQLAlchemyError, ValueError, TypeError):
+            raise ValueError(UNUSABLE) from None
+        self.is_postgresql = target.get_backend_name() == POSTGRESQL
         # `timeout` is asyncpg's for connecting and sqlite3's for a busy file.
+        arguments: Mapping[str, Any] = {"timeout": deadline}
+        if self.is_postgresql:
+            options = postgres_options(target, deadline)
+            target, arguments = options.url, options.arguments
+            for name in options.ignored:
+                log.warning("history_url_parameter_ignored", parameter=name)
         try:
             self._engine = create_async_engine(
-                plain,
+                target,
                 hide_parameters=True,
-                pool_pre_ping=plain.startswith(POSTGRESQL),
+                pool_pre_ping=self.is_postgresql,
                 pool_size=connections,
                 max_overflow=0,
                 pool_timeout=deadline,
-                connect_args={"timeout": deadline} | _session(plain),
+                connect_args=dict(arguments),
             )
         except (SQLAlchemyError, ValueError, TypeError):
             raise ValueError(UNUSABLE) from None
-        self.is_postgresql = self._engine.dialect.name == POSTGRESQL
-        if not self.is_postgresql:
-            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        for name, act in POSTGRESQL_EVENTS if self.is_postgresql else SQLITE_EVENTS:
+            event.listen(self._engine.sync_engine, name, act)
 
     def __repr__(self) -> str:
         return f"Database({self._engine.dialect.name})"
@@ -93,7 +123,7 @@ class Database:
             async with asyncio.timeout(late):
                 return await asyncio.shield(task)
         except TimeoutError:
-            raise HistoryLost("TimeoutError") from None
+            raise HistoryUnavailable("TimeoutError") from None
         except asyncio.CancelledError:
             await asyncio.wait([task], timeout=self.deadline)
             raise
@@ -104,7 +134,7 @@ class Database:
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
-        Raises `HistoryLost` when it may work later, `Unstorable` when it never will.
+        Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
         limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
@@ -143,12 +173,12 @@ class Database:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits has it; for a caller who left it is no news
+            task.exception()  # a caller that still waits has it; one that left needs no log line
 
 
-def translated(error: Exception) -> HistoryLost | Unstorable:
+def translated(error: Exception) -> HistoryUnavailable | Unstorable:
     """Say what an error means, in words that may be logged: its class and SQLSTATE alone."""
-    if isinstance(error, HistoryLost | Unstorable):
+    if isinstance(error, HistoryUnavailable | Unstorable):
         return error
     cause: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
@@ -156,22 +186,37 @@ def translated(error: Exception) -> HistoryLost | Unstorable:
     state = str(getattr(cause, "sqlstate", None) or "")
     name = f"{type(cause).__name__} {state}".strip()
     blamed = state[:2] in CONTENT_CLASSES or type(cause).__name__ == "IntegrityError"
-    unfit = isinstance(cause, ValueError | OverflowError) and "no active connection" not in str(
-        cause
+    unfit = (
+        isinstance(cause, ValueError | OverflowError)
+        and not isinstance(cause, OSError)  # an untrusted certificate is both
+        and "no active connection" not in str(cause)
     )
-    return Unstorable(name) if blamed or unfit else HistoryLost(name)
+    if blamed or unfit:
+        return Unstorable(name)
+    return HistoryUnavailable(name, advice(state, type(cause).__name__))
 
 
-def _session(url: str) -> dict[str, Any]:
-    if not url.startswith(POSTGRESQL):
-        return {}
-    return {
-        "server_settings": {
-            "application_name": "blackbox-relay",
-            "idle_in_transaction_session_timeout": "30000",
-            "jit": "off",
-        }
-    }
+def _keep_alive(connection: DBAPIConnection, _: object) -> None:
+    """Let TCP notice a connection that a firewall has dropped without a word."""
+    transport = getattr(connection.driver_connection, "_transport", None)
+    line = None if transport is None else transport.get_extra_info("socket")
+    if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE:
+        if hasattr(socket, name):  # not every system has all of them
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    connection.exec_driver_sql(TRANSACTION_SETTINGS)
+
+
+def _left_behind(context: ExceptionContext) -> None:
+    """Let go of the connection and of every other that was made before, where they mislead."""
+    state = str(getattr(context.original_exception, "sqlstate", None) or "")
+    if state.startswith(LEFT_BEHIND):
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
@@ -202,3 +247,11 @@ def _write_ahead(cursor: DBAPICursor) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+POSTGRESQL_EVENTS: Final = (
+    ("connect", _keep_alive),
+    ("begin", _begin_postgresql),
+    ("handle_error", _left_behind),
+)
+SQLITE_EVENTS: Final = (("connect", _prepare_sqlite), ("begin", _begin_sqlite))

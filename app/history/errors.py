@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 
 
-class HistoryLost(RelayError):  # noqa: N818 - in line with StateLost
-    """The database is gone, full, locked or too slow: the same work may succeed later."""
+class HistoryUnavailable(RelayError):  # noqa: N818 - in line with StateLost
+    """The database is gone, full, locked or too slow: the same work may succeed later.
+
+    `advice` tells an operator what to do, where that is known.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Unstorable(RelayError):  # noqa: N818

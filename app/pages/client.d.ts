@@ -5,12 +5,12 @@ export const PROTOCOL: 'blackbox-relay.v1';
 /** What to do after a close: nothing, begin a fresh conversation, or resume this one. */
 export type Retry = 'no' | 'reconnect' | 'resume';
 
-/** Names of closes; the last three are the client's own. */
+/** Names of closes; the last four are the client's own. `bad_address`: no retry can help. */
 export type CloseName =
   | 'ended' | 'draining' | 'connection_lost' | 'not_utf8' | 'frame_too_large' | 'internal_error'
   | 'bad_frames' | 'unauthenticated' | 'forbidden' | 'no_such_agent' | 'idle' | 'resumed_elsewhere'
   | 'cannot_resume' | 'too_many' | 'max_duration' | 'upstream_failed' | 'overloaded'
-  | 'upstream_timeout' | 'too_slow' | 'outbox_full' | 'agent_error';
+  | 'upstream_timeout' | 'too_slow' | 'outbox_full' | 'agent_error' | 'bad_address';
 
 /** Every close code, its name, a sentence that a page may show, and whether to try again. */
 export const CLOSE_CODES: Readonly<
@@ -42,7 +42,8 @@ export class RelayError extends Error {
 
 export type CallProblemKind =
   | 'not-a-call' | 'no-microphone' | 'no-offer' | 'bad-offer' | 'no-candidates' | 'host-only'
-  | 'relay-blocked' | 'no-answer' | 'dtls-failed' | 'connection-lost' | 'no-dtmf';
+  | 'relay-blocked' | 'no-answer' | 'dtls-failed' | 'connection-lost' | 'no-dtmf'
+  | 'bad-ice-servers' | 'microphone-lost' | 'cancelled';
 
 /** Why a call did not connect (or was lost), and what to do about it. Holds no network address. */
 export class CallProblem extends Error {
@@ -112,11 +113,18 @@ export type Credential =
   | ((why: { resume: boolean }) => string | null | undefined | Promise<string | null | undefined>);
 
 export interface CallOptions {
-  /** A device's id, constraints, a stream of one's own, or false to listen only. */
+  /**
+   * A device's id, constraints, a stream of one's own, or false to listen only. A device that is gone gives way to
+   * the default one (event `microphone-changed`).
+   */
   microphone?: string | boolean | MediaTrackConstraints | MediaStream;
   /** A speaker's device id. */
   speaker?: string;
-  iceServers?: RTCIceServer[];
+  iceServers?: RTCIceServer[] | null;
+  /** 'relay' hides the page's addresses from the agent. */
+  iceTransportPolicy?: RTCIceTransportPolicy;
+  /** Whatever else RTCPeerConnection takes. */
+  rtcConfiguration?: RTCConfiguration;
   /** Seconds for candidates to be gathered (3), the agent's offer to come (20), audio to connect (15). */
   gatherTimeout?: number;
   inviteTimeout?: number;
@@ -124,7 +132,10 @@ export interface CallOptions {
 }
 
 export interface RelayOptions extends CallOptions {
-  /** The gateway, e.g. 'wss://relay.example.com/ws'; http(s) and paths are understood. Default: /ws of this page's host. */
+  /**
+   * The gateway, e.g. 'wss://relay.example.com/ws'; http(s) and paths are understood, relative to the document's base.
+   * Default: /ws of this page's host.
+   */
   url?: string | URL;
   /** Left out where the gateway's authentication is open. */
   credential?: Credential;
@@ -141,6 +152,14 @@ export interface RelayOptions extends CallOptions {
   attempts?: number;
   /** Seconds for one attempt. Default 10. */
   connectTimeout?: number;
+  /** Seconds of silence after which the connection is asked whether it lives; 0 turns that off. Default 15. */
+  heartbeat?: number;
+  /**
+   * Keep a chat over reloads, in sessionStorage: true, or a name where a page has several. Then leaving the page does
+   * not end it, and a client with the same options resumes it within the gateway's window (event `restored`).
+   */
+  keep?: boolean | string;
+  /** While a resume is possible no wait is longer than 3 s. */
   backoff?: Pick<BackoffOptions, 'first' | 'most' | 'random'>;
   /** Seconds of silence that end an agent's turn. Default 1. */
   turnGap?: number;
@@ -153,7 +172,7 @@ export interface RelayOptions extends CallOptions {
   /** What is sent more quickly than this waits, so that the gateway's rate limit is never met. 15 and 40. */
   framesPerSecond?: number;
   frameBurst?: number;
-  /** Aborting it hangs up. */
+  /** Aborting it hangs up; before the conversation is live, the promise rejects and nothing stays open. */
   signal?: AbortSignal;
   /** Another WebSocket class, for tests and for places without one. */
   WebSocket?: unknown;
@@ -176,7 +195,8 @@ export interface Turn {
   endedAt: number | null;
 }
 
-export type State = 'connecting' | 'live' | 'resuming' | 'ended';
+/** `ending`: a hang-up was asked for, and the gateway has not confirmed it yet. */
+export type State = 'connecting' | 'live' | 'resuming' | 'ending' | 'ended';
 
 export interface StateChange {
   state: State;
@@ -215,6 +235,8 @@ export interface RelayEvents {
   session: Session;
   /** After a resume: frames that came again, frames sent again, how long the connection was gone. */
   resumed: { replayed: number; resent: number; seconds: number };
+  /** A conversation that an earlier page kept goes on; what was said in it. */
+  restored: { turns: readonly Turn[] };
   /** The server will be replaced; the conversation may go on until the deadline. */
   draining: { deadline: string | number };
   /** A whole turn. */
@@ -229,6 +251,12 @@ export interface RelayEvents {
   error: RelayError;
   invite: Frame;
   call: { state: CallState; problem: CallProblem | null };
+  /** Another microphone is used than the one that was chosen: it was not there, or it was unplugged. */
+  'microphone-changed': { why: 'not-found' | 'unplugged'; label: string };
+  /** It was unplugged, and there is no other one: the agent hears nothing. */
+  'microphone-lost': CallProblem;
+  /** The browser plays no sound before a gesture: the next one starts it, or `play()` called in a click. */
+  'sound-blocked': { play: () => Promise<void> };
   /** Every frame that came, and every frame that went, as it is. */
   frame: Frame;
   sent: Frame;
@@ -285,11 +313,17 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   tool<Args = any>(name: string, run: Tool<Args>): () => void;
   tool<Args = any>(name: string, schema: ToolSchema | null, run: Tool<Args>): () => void;
 
-  /** Take the agent's call; resolves when audio is connected, rejects with a CallProblem. */
+  /**
+   * Take the agent's call; resolves when audio is connected, rejects with a CallProblem. A call that fails, or is
+   * lost later, ends the conversation: nobody would hear the agent.
+   */
   startCall(options?: CallOptions): Promise<Call>;
+  /** Whether the microphone is muted, or will be once there is a call. */
+  readonly muted: boolean;
+  /** Also before the call: then nothing is heard from its first moment on. */
   mute(): void;
   unmute(): void;
-  /** Press keys: 0-9, *, #, A-D, and a comma for a pause of two seconds. Durations in milliseconds. */
+  /** Press keys: 0-9, *, #, A-D, and a comma for a pause of two seconds; they wait for earlier ones. Milliseconds. */
   dtmf(keys: string, options?: { duration?: number; gap?: number }): void;
   setMicrophone(microphone: CallOptions['microphone']): Promise<void>;
   /** A no-op in browsers that cannot choose. */

@@ -182,11 +182,13 @@ function makeRow(session) {
   row.dataset.id = session.id;
   const open = make('button', '', session.agent);
   open.type = 'button';
-  open.addEventListener('click', () => watch(session.id));
+  // The whole row opens it; the button is for the keyboard. Text that was just selected is wanted for itself.
+  row.addEventListener('click', () => getSelection()?.toString() || watch(session.id));
   const first = make('td');
-  first.append(open);
+  session.brief = make('span', 'brief');
+  first.append(open, session.brief);
   const canvas = make('canvas');
-  canvas.width = 240;
+  canvas.width = 320;
   canvas.height = 56;
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', 'Frames per second of late');
@@ -229,31 +231,46 @@ function draw(session) {
     if (at === 3) cells[at].title = text;
   });
   cells[2].classList.toggle('away', away);
+  const brief = `${session.call_type} · ${away ? 'browser away' : session.phase}`;
+  if (session.brief.textContent !== brief) session.brief.textContent = brief;
+  session.brief.classList.toggle('away', away);
   spark(session);
 }
 
+/** The rates of the last minute, now at the right, over a base line. A steady rate leaves room for a peak above it. */
 function spark({ canvas, spark: points }) {
   const pen = canvas.getContext('2d');
   const { width, height } = canvas;
+  const base = height - 4;
   pen.clearRect(0, 0, width, height);
-  if (points.length < 2) return;
-  const top = Math.max(1, ...points);
-  pen.beginPath();
-  points.forEach((rate, at) => {
-    const x = width - ((points.length - 1 - at) / (SPARK - 1)) * (width - 4) - 2;
-    const y = height - 4 - (rate / top) * (height - 8);
-    if (at) pen.lineTo(x, y);
-    else pen.moveTo(x, y);
-  });
-  pen.lineWidth = 3;
   pen.lineJoin = 'round';
-  pen.strokeStyle = colour;
+  pen.lineWidth = 2;
+  pen.strokeStyle = colours.base;
+  pen.beginPath();
+  pen.moveTo(0, base);
+  pen.lineTo(width, base);
   pen.stroke();
+  if (points.length < 2) return;
+  const mean = points.reduce((sum, one) => sum + one, 0) / points.length;
+  const top = Math.max(1, 2 * mean, ...points);
+  const x = (at) => width - 2 - ((points.length - 1 - at) / (SPARK - 1)) * (width - 4);
+  const y = (rate) => base - (rate / top) * (base - 4);
+  pen.beginPath();
+  points.forEach((rate, at) => (at ? pen.lineTo(x(at), y(rate)) : pen.moveTo(x(at), y(rate))));
+  pen.lineWidth = 3;
+  pen.strokeStyle = colours.line;
+  pen.stroke();
+  pen.lineTo(x(points.length - 1), base);
+  pen.lineTo(x(0), base);
+  pen.fillStyle = colours.area;
+  pen.fill();
 }
 
-let colour;
+let colours;
 const dark = matchMedia('(prefers-color-scheme: dark)');
-const paint = () => (colour = dark.matches ? '#5fd0ba' : '#0b6b5d');
+const paint = () => (colours = dark.matches
+  ? { line: '#5fd0ba', area: '#5fd0ba33', base: '#3d464c' }
+  : { line: '#0b6b5d', area: '#0b6b5d26', base: '#cfd5d4' });
 dark.addEventListener('change', paint);
 paint();
 
@@ -262,13 +279,14 @@ function totals() {
   const sum = (key) => all.reduce((total, session) => total + session[key], 0);
   const away = all.filter((session) => session.browser === 'away').length;
   const calls = all.filter((session) => session.call_type !== 'chat').length;
+  const replicas = new Set(all.map((session) => session.replica)).size;
   const cells = [
-    ['live sessions', all.length, limits.max_sessions ? `of ${limits.max_sessions}` : ''],
-    ['calls', calls, ''],
-    ['browsers away', away, ''],
-    ['frames a second', sum('rate').toFixed(0), ''],
+    [counted(all.length, 'live session'), all.length, limits.max_sessions ? `of ${limits.max_sessions}` : ''],
+    [counted(calls, 'call'), calls, ''],
+    [away === 1 ? 'browser away' : 'browsers away', away, ''],
+    ['frames/s', sum('rate').toFixed(0), ''],
     ['relayed', ...size(sum('flow'))],
-    ['replicas', new Set(all.map((session) => session.replica)).size || '–', ''],
+    [counted(replicas, 'replica'), replicas || '–', ''],
   ];
   fill($('totals'), cells.map(([name, figure, unit]) => [name, String(figure), unit]), true);
 }
@@ -313,8 +331,9 @@ async function watch(id) {
   watched = { id, abort };
   const session = sessions.get(id);
   session?.row?.setAttribute('aria-current', 'true');
-  $('detail').hidden = false;
+  showDetail(true);
   $('detail-name').textContent = session ? `${session.agent} · ${id}` : id;
+  $('detail-id').textContent = id;
   $('timeline').replaceChildren();
   $('end').disabled = false;
   facts();
@@ -397,18 +416,41 @@ function flush() {
 /** One event: a frame, a tool, a phase, the browser's coming and going, or the end. */
 function line({ at, kind, direction, type, name, tool, state, code, reason, bytes, content, missed }) {
   const item = make('li', { tool: 'tool', phase: 'phase', browser: 'phase', end: 'phase' }[kind] ?? '');
-  const time = make('time', '', clock(at));
   const arrow = { from_upstream: ' ←', from_browser: ' →' }[direction] ?? '';
-  item.append(
-    time,
+  const hasContent = content !== undefined && content !== null;
+  const row = make(hasContent ? 'summary' : 'div', 'row');
+  const what = make('span', 'what');
+  const fallback = missed && `(${missed} ${counted(missed, 'event')} missed)`;
+  what.append(make('b', '', [type, name, tool, state, code, reason, fallback].filter(Boolean).join(' ')));
+  if (hasContent) what.append(make('span', 'said', ` ${gist(content)}`));
+  row.append(
+    make('time', '', clock(at)),
     make('span', 'kind', `${kind ?? ''}${arrow}`),
-    make('span', 'what', [type, name, tool, state, code, reason, missed && `(${missed} events missed)`].filter(Boolean).join(' ')),
+    what,
     make('span', 'bytes', bytes === undefined || bytes === null ? '' : `${bytes} B`),
   );
-  if (content !== undefined && content !== null) {
-    item.append(make('pre', '', typeof content === 'string' ? content : JSON.stringify(content, null, 1)));
+  if (!hasContent) {
+    item.append(row);
+    return item;
   }
+  const details = make('details');
+  details.append(row, make('pre', '', typeof content === 'string' ? content : JSON.stringify(content, null, 1)));
+  item.append(details);
   return item;
+}
+
+/** What a frame says, on one line: the words, the tool, or else its JSON without the envelope. */
+function gist(frame) {
+  if (typeof frame !== 'object') return String(frame);
+  const { content, data, result } = frame;
+  if (typeof content === 'string') return content;
+  if (typeof content?.text === 'string') return content.source ? `${content.source}: ${content.text}` : content.text;
+  if (content?.toolName) return `${content.toolName}(${JSON.stringify(content.args ?? {})})`;
+  if (typeof data?.message === 'string') return data.message;
+  const rest = content?.result ?? content ?? result ?? data ?? frame.request;
+  if (rest !== undefined && rest !== null) return JSON.stringify(rest);
+  const { type, name, timestamp, ...more } = frame;
+  return Object.keys(more).length ? JSON.stringify(more) : '';
 }
 
 function clock(at) {
@@ -419,7 +461,10 @@ function clock(at) {
 function facts() {
   const session = sessions.get(watched.id);
   if (!session) return;
-  const way = (name) => `${session[`frames_${name}`] ?? 0} frames, ${size(session[`bytes_${name}`] ?? 0, '').join(' ')}`;
+  const way = (name) => {
+    const frames = session[`frames_${name}`] ?? 0;
+    return `${frames} ${counted(frames, 'frame')}, ${size(session[`bytes_${name}`] ?? 0, '').join(' ')}`;
+  };
   fill($('facts'), [
     ['Call type', session.call_type],
     ['Phase', session.phase],
@@ -432,19 +477,37 @@ function facts() {
   ].map((pair) => [...pair, '']), false);
 }
 
+/** A class and no :has() in the style sheet, which would be judged anew with each row that changes. */
+function showDetail(shown) {
+  $('detail').hidden = !shown;
+  $('detail').parentElement.classList.toggle('split', shown);
+}
+
 function unwatch() {
   if (!watched) return;
   watched.abort.abort();
   sessions.get(watched.id)?.row?.removeAttribute('aria-current');
   watched = null;
   coming = [];
-  $('detail').hidden = true;
+  showDetail(false);
 }
 
 $('close').addEventListener('click', () => {
   const row = sessions.get(watched?.id)?.row;
   unwatch();
   row?.querySelector('button').focus();
+});
+
+/** Without the clipboard (a page that is not served over HTTPS) the id is selected. */
+$('copy').addEventListener('click', async () => {
+  const id = $('detail-id');
+  try {
+    await navigator.clipboard.writeText(id.textContent);
+    $('copy').textContent = 'Copied';
+    setTimeout(() => ($('copy').textContent = 'Copy the id'), 2000);
+  } catch {
+    getSelection().selectAllChildren(id);
+  }
 });
 
 $('end').addEventListener('click', () => {
@@ -475,14 +538,19 @@ function fill(list, cells, wrapped) {
       return [cell];
     }));
   }
+  const names = list.querySelectorAll('dt');
   const figures = list.querySelectorAll('dd');
-  cells.forEach(([, figure, unit], at) => {
+  cells.forEach(([name, figure, unit], at) => {
+    if (names[at].textContent !== name) names[at].textContent = name;
     const text = `${figure}${unit}`;
     if (figures[at].dataset.text === text) return;
     figures[at].dataset.text = text;
     figures[at].replaceChildren(figure, ...(unit ? [' ', make('small', '', unit)] : []));
   });
 }
+
+/** A noun after a count. */
+const counted = (count, noun) => (count === 1 ? noun : `${noun}s`);
 
 function span(seconds) {
   const whole = Math.floor(seconds);

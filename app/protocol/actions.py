@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
     from app.protocol.tool import Outcome, ToolCall
 
 
@@ -25,6 +25,13 @@ class ToUpstream:
 @dataclass(frozen=True, slots=True)
 class ToBrowser:
     """Send a frame to the browser, numbered and held until it is confirmed."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Send one of the gateway's own frames to the browser, unnumbered and not held."""
 
     payload: bytes
 
@@ -52,17 +59,17 @@ class ToolSettled:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitEnd:
+class AwaitUpstreamClose:
     """Upstream announced the end, or was asked to end: it has a moment to close its socket."""
 
 
 @dataclass(frozen=True, slots=True)
-class CallDescribed:
+class SdpExchanged:
     """An offer or an answer has passed: there is something new to tell of the call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class Acked:
     """Frames that were held for the browser have been let go: there is room again."""
 
 
@@ -85,12 +92,13 @@ Action = (
     Forward
     | ToUpstream
     | ToBrowser
+    | Announce
     | RunTool
     | AwaitBrowserTool
     | ToolSettled
-    | AwaitEnd
-    | CallDescribed
-    | Confirmed
+    | AwaitUpstreamClose
+    | SdpExchanged
+    | Acked
     | Count
     | End
 )

@@ -14,7 +14,7 @@ import orjson
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
     from app.protocol.principal import CallType
     from app.protocol.tool import ToolResult
 
@@ -24,6 +24,7 @@ SDP_ANSWER: Final = "sdpAnswer"
 TOOL_RESPONSE: Final = "websocketToolResponse"
 TERMINATE: Final = "terminate"
 RECEIVED: Final = "relay.received"
+PING: Final = "relay.ping"
 
 TEXT: Final = "text"
 EVENT: Final = "event"
@@ -35,7 +36,7 @@ CONVERSATION_RESULT: Final = "conversationResult"
 ERROR: Final = "error"
 
 BROWSER_TYPES: Final = frozenset(
-    {INITIALIZE, INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE, RECEIVED}
+    {INITIALIZE, INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE, RECEIVED, PING}
 )
 UPSTREAM_TYPES: Final = frozenset(
     {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
@@ -101,6 +102,14 @@ def session_opened(
 def resumed(now: float, replayed: int, received: int) -> bytes:
     """`relay.resumed`: how many frames follow again, and how many of the browser's arrived."""
     return _event(now, "relay.resumed", {"replayed": replayed, "received": received})
+
+
+def pong(now: float, received: int) -> bytes:
+    """`relay.pong`, the answer to `relay.ping`: `received` of the browser's frames have arrived.
+
+    A page cannot see the pings of RFC 6455 (section 5.5.2), so it has these to find a dead socket.
+    """
+    return _event(now, "relay.pong", {"received": received})
 
 
 def draining(now: float, deadline: float) -> bytes:

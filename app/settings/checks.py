@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.settings.model import AgentSettings, Settings, said
+from app.state.address import parse
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -23,8 +24,10 @@ def contradictions(settings: Settings) -> list[str]:
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
-    if not re.match(r"(memory|redis|rediss|unix)://", settings.state_url.get_secret_value()):
-        faults.append("RELAY_STATE_URL must begin with memory://, redis://, rediss:// or unix://")
+    try:
+        parse(settings.state_url.get_secret_value())
+    except ValueError as fault:
+        faults.append(f"RELAY_STATE_URL {fault}")
     return list(
         dict.fromkeys(faults + _history(settings))
     )  # agents share what they do not override
@@ -136,9 +139,15 @@ def _authentication(settings: Settings) -> list[str]:
         )
     if "forward" in settings.auth and not settings.forward_auth_url:
         faults.append("RELAY_AUTH=forward needs RELAY_FORWARD_AUTH_URL")
+    if not all(
+        re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", n) for n in settings.forward_auth_header
+    ):
+        faults.append(
+            "RELAY_FORWARD_AUTH_HEADER must be a comma list of header names, as X-Auth-Request-User"
+        )
     if "open" in settings.auth and not settings.allow_open and _reaches_out(settings):
         faults.append(
-            "RELAY_AUTH=open would let anybody talk at your expense; "
+            "RELAY_AUTH=open would let everyone talk at your expense; "
             "set RELAY_ALLOW_OPEN=true if you mean it"
         )
     return faults

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
+from app.settings.characters import cleaned, unfit_characters
 from app.settings.checks import contradictions
 from app.settings.model import PREFIX, Settings, said
+from app.settings.service_links import SERVICE_LINKS, is_service_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,11 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
     """
     faults: list[str] = []
     given = _dotenv(dotenv, faults) | dict(os.environ if environ is None else environ)
-    ours = {name: value for name, value in given.items() if name.startswith(PREFIX) and value}
+    ours = {
+        name: clean
+        for name, value in given.items()
+        if name.startswith(PREFIX) and (clean := cleaned(value))
+    }
     fields = {PREFIX + name.upper(): name for name in Settings.model_fields}
     values: dict[str, str] = {}
     for name, value in sorted(ours.items()):
@@ -37,21 +43,34 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
             values[fields[name]] = value
         elif name.endswith(FROM_FILE) and name.removesuffix(FROM_FILE) in fields:
             faults += _read(name, value, fields[name.removesuffix(FROM_FILE)], values, ours)
+        elif is_service_link(name, value):
+            faults.append(f"{name} is unknown; {SERVICE_LINKS}")
         else:
             close = difflib.get_close_matches(name, fields, n=1)
             faults.append(f"{name} is unknown" + (f"; did you mean {close[0]}?" if close else ""))
     settings = _validated(values, faults)
-    faults += contradictions(settings)
+    faults += contradictions(settings) + unfit_characters(settings)
     if faults:
         raise ConfigurationError(faults)
     return settings
+
+
+def adopt(prefix: str, dotenv: Path) -> None:
+    """Take variables of others (`OTEL_…`) from `.env`, where the environment does not set them."""
+    for name, value in _dotenv(dotenv, []).items():
+        if name.startswith(prefix):
+            os.environ.setdefault(name, value)
 
 
 def _dotenv(path: Path | None, faults: list[str]) -> dict[str, str]:
     if path is None or not path.is_file():
         return {}
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value}
+        return {
+            name: value
+            for name, value in dotenv_values(path, encoding="utf-8-sig").items()
+            if value
+        }
     except (OSError, UnicodeDecodeError) as unreadable:
         faults.append(f"{path.name}: the file cannot be read ({type(unreadable).__name__})")
         return {}
@@ -64,9 +83,10 @@ def _validated(values: dict[str, str], faults: list[str]) -> Settings:
     except ValidationError as invalid:
         for error in invalid.errors(include_input=False, include_url=False):
             field = str(error["loc"][0])
-            values.pop(field, None)
-            where = ".".join(str(part) for part in error["loc"])
-            faults.append(f"{PREFIX}{where.upper()}: {said(error['msg'])}")
+            value = str(values.pop(field, ""))
+            where = f"{PREFIX}{'.'.join(str(part) for part in error['loc']).upper()}"
+            hint = f"; {SERVICE_LINKS}" if is_service_link(where, value) else ""
+            faults.append(f"{where}: {said(error['msg'])}{hint}")
         return Settings.model_validate(values)
 
 
@@ -77,8 +97,8 @@ def _read(
     if plain in ours:
         return [f"{name} and {plain} are both set; keep one"]
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            values[field] = file.read(MAX_FILE).strip()
+        with Path(path).open(encoding="utf-8-sig") as file:
+            values[field] = cleaned(file.read(MAX_FILE))
     except (OSError, UnicodeDecodeError, ValueError) as unreadable:
         return [f"{name}: the file cannot be read ({type(unreadable).__name__})"]
     if not values[field]:

@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     web_integration_id: str | None = _about(
         "For `webcall`: mint tokens by REST for this integration, with the API key"
     )
+    proxy: SecretStr | None = _about(
+        "The proxy on the way out, `http://[user:password@]host:port`, or `none`; default: as "
+        "`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say"
+    )
     upstream_probe_interval: Seconds = _about(
         "How often the vendor's `ws/info` is looked at, for `/readyz` and a metric; 0: never", 0.0
     )
@@ -129,6 +133,11 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = _about("`jwt`: required `iss`")
     jwt_audience: str | None = _about("`jwt`: required `aud`")
     forward_auth_url: str | None = _about("`forward`: who is asked with the browser's cookies")
+    forward_auth_header: Items = _about(
+        "`forward`: headers of the answer that name the user, as `X-Auth-Request-User`, where its "
+        "body is no JSON object with `sub`",
+        (),
+    )
     allowed_origins: Items = _about(
         "Comma list of origins; `https://*.example.com` and `*` allowed; empty: same host", ()
     )
@@ -149,7 +158,8 @@ class Settings(BaseSettings):
     tool_timeout: Positive = _about("How long a tool may take", 20.0)
     tool_concurrency: Count = _about("How many tools of one session run at once", 8)
     state_url: SecretStr = _about(
-        "`memory://`, or `redis://…` for many replicas", SecretStr("memory://")
+        "`memory://`; for many replicas `redis://…` or `redis+sentinel://host:port,…/service`",
+        SecretStr("memory://"),
     )
     history_url: SecretStr | None = _about(
         "`sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`: transcripts, events, results"
@@ -215,7 +225,7 @@ class Settings(BaseSettings):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
-        plain = {"memory://"}
+        plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 
     @property

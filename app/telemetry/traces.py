@@ -6,21 +6,27 @@ never contents; the SDK's queue is bounded, and sampling is by `OTEL_TRACES_SAMP
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import propagate, trace
+import structlog
+from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
+
+from app.protocol.errors import ConfigurationError
+from app.telemetry.background import in_thread
+from app.telemetry.otel import authorities, exports, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
     from contextlib import AbstractContextManager
 
-EXPORTERS: Final = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-)
+log = structlog.get_logger(__name__)
+
 FAILED_FROM: Final = 1011
+FLUSH: Final = 2.0
+"""Seconds that the last spans may take at the end, whatever the exporter's own retries."""
 
 
 class Trace:
@@ -87,7 +93,7 @@ class Untraced(Trace):
         return self._span
 
     def describe(self, **attributes: str) -> None:
-        """Say it to nobody."""
+        """Do nothing."""
 
     def note(self, event: str) -> None:
         """Note nothing."""
@@ -97,12 +103,37 @@ class Untraced(Trace):
 
 
 class Traces:
-    """Begins traces, if there is a `tracer`; `close` sends what is left."""
+    """Begins traces, if there is a `tracer`.
 
-    def __init__(self, tracer: Tracer | None, close: Callable[[], None]) -> None:
+    `shutdown` sends what is left; it blocks for as long as the exporter keeps trying.
+    """
+
+    def __init__(self, tracer: Tracer | None, shutdown: Callable[[], None] | None = None) -> None:
         self._tracer = tracer
         self._untraced = Untraced()
-        self.close = close
+        self._shutdown = shutdown
+        self._hurry = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Let `close` wait no longer, now or later."""
+        self._hurry.set()
+
+    async def close(self) -> None:
+        """Send what is left, for `FLUSH` seconds at most, and less once that is cut short."""
+        if self._shutdown is None:
+            return
+        sent = in_thread(self._shutdown, "traces")
+        hurried = asyncio.create_task(self._hurry.wait())
+        either: set[asyncio.Future[Any]] = {sent, hurried}
+        await asyncio.wait(either, timeout=FLUSH, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not sent.done():
+            sent.cancel()
+            log.warning(
+                "traces_not_sent",
+                advice="the collector did not take the last spans in time: does it answer at "
+                "OTEL_EXPORTER_OTLP_ENDPOINT?",
+            )
 
     def begin(self) -> Trace:
         """Begin the trace of a request that may become a session."""
@@ -111,28 +142,43 @@ class Traces:
 
 def inject(headers: MutableMapping[str, str]) -> None:
     """Add the current trace's context (W3C `traceparent`) to the headers of an HTTP call."""
+    from opentelemetry import propagate  # noqa: PLC0415 - raises if `OTEL_PROPAGATORS` is wrong
+
     propagate.inject(headers)
 
 
 def open_traces(environ: Mapping[str, str], version: str) -> Traces:
-    """Export by OTLP where the environment names an endpoint; else trace nothing at no cost."""
-    if not any(environ.get(name) for name in EXPORTERS) or (
-        environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    ):
-        return Traces(None, lambda: None)
-    return _exporting(version)
+    """Export by OTLP where the environment says so; else trace nothing at no cost.
+
+    Raises ConfigurationError with a line for each of OpenTelemetry's variables that is wrong.
+    """
+    found = faults(environ)
+    if found:
+        raise ConfigurationError(found)
+    return _exporting(environ, version) if exports(environ) else Traces(None)
 
 
-def _exporting(version: str) -> Traces:
+def _exporting(environ: Mapping[str, str], version: str) -> Traces:
     # The SDK is imported only where it is used: it takes a while.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter,
-    )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    resource: Any = Resource.create({"service.name": "blackbox-relay", "service.version": version})
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    ours = {"service.name": "blackbox-relay", "service.version": version}
+    given = OTELResourceDetector().detect().attributes
+    resource: Any = Resource.create({k: v for k, v in ours.items() if k not in given})
+    # Its own hook at the end of the process would wait without a bound.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(span_exporter(environ)))
     return Traces(provider.get_tracer("blackbox-relay", version), provider.shutdown)
+
+
+def span_exporter(environ: Mapping[str, str]) -> Any:
+    """The OTLP exporter as the environment describes it."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+
+    from app.telemetry.session import ExporterSession  # noqa: PLC0415 - as the SDK above
+
+    return OTLPSpanExporter(certificate_file=authorities(environ), session=ExporterSession())

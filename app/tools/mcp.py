@@ -24,10 +24,11 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from app.egress import AllowedHosts, Resolve, system_resolve
+from app.tools.interface import ToolContext, ToolError, ToolFailed
 from app.tools.mcp_answer import Listed, listed
 from app.tools.mcp_connect import ASKED, STEP_TIMEOUT, Asked, Road, connected, loss_of
 from app.tools.mcp_spec import McpServerSpec, assign
-from app.tools.port import ToolContext, ToolError, ToolFailed
+from app.tools.mcp_transport import Reach, Way
 from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import Tool as Found
 
-    from app.tools.port import Fallback, Schema, Tool
+    from app.tools.interface import Fallback, Schema, Tool
 
 log = structlog.get_logger(__name__)
 
@@ -68,17 +69,18 @@ class McpTools:
         allowed: AllowedHosts | None = None,
         taken: Collection[str] = (),
         resolve: Resolve = system_resolve,
+        reach: Reach | None = None,
         refresh: float = REFRESH,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
+        way = Way(allowed or AllowedHosts(), resolve, reach or Reach())
         self._taken = frozenset(taken)
         self._tools: dict[str, Tool] = {}
         self._servers = {
             name: _Server(
                 name,
                 spec,
-                allowed or AllowedHosts(),
-                resolve,
+                way,
                 timeout=spec.timeout or timeout,
                 refresh=refresh,
                 first_pause=first_pause,
@@ -122,8 +124,7 @@ class _Server:
         self,
         name: str,
         spec: McpServerSpec,
-        allowed: AllowedHosts,
-        resolve: Resolve,
+        way: Way,
         *,
         timeout: float,
         refresh: float,
@@ -135,8 +136,7 @@ class _Server:
         self.timeout = timeout
         self.found: dict[str, Listed] = {}
         self.tried = asyncio.Event()
-        self._allowed = allowed
-        self._resolve = resolve
+        self._way = way
         self._refresh = refresh
         self._first_pause = first_pause
         self._changed = changed
@@ -158,7 +158,7 @@ class _Server:
             road = Road(self._forgotten)
             self._session_lost.clear()
             try:
-                async with connected(self.spec, self._allowed, road, self._resolve) as client:
+                async with connected(self.spec, self._way, road) as client:
                     await self._serve(client)
                 renewed = True
             except Exception as error:  # noqa: BLE001 - foreign code, and whatever a network does

@@ -20,7 +20,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 from pydantic import ValidationError
 
-from app.egress import AllowedHosts, EgressRefused, Resolve, checked_addresses, system_resolve
+from app.egress import EgressRefused
 from app.egress.answers import is_compressed
 from blackbox_relay.causes import McpLoss
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from app.tools.mcp_spec import McpServerSpec
+    from app.tools.mcp_transport import Guarded, Way
 
 STEP_TIMEOUT: Final = 10.0
 MAX_ANSWER: Final = 1024 * 1024
@@ -77,12 +78,7 @@ class Unusable(httpx2.ReadError):
 
 
 @asynccontextmanager
-async def connected(
-    spec: McpServerSpec,
-    allowed: AllowedHosts,
-    road: Road,
-    resolve: Resolve = system_resolve,
-) -> AsyncIterator[Client]:
+async def connected(spec: McpServerSpec, way: Way, road: Road) -> AsyncIterator[Client]:
     """Connect and shake hands; a stdio child lives as long as the context.
 
     Raises whatever the SDK, the system or the network raises: `loss_of` names it.
@@ -95,7 +91,7 @@ async def connected(
     host = httpx2.URL(url).host
     async with (
         httpx2.AsyncClient(
-            transport=_Pinned(allowed.trusting(host), resolve, road),
+            transport=_Pinned(way.to(host), road),
             headers={name: value.get_secret_value() for name, value in spec.headers.items()}
             | {"user-agent": "blackbox-relay", "accept-encoding": "identity"},
             # Event streams may be silent for long; each request has a deadline of its own.
@@ -129,41 +125,21 @@ async def _over_stdio(spec: McpServerSpec) -> AsyncIterator[Client]:
 
 
 class _Pinned(httpx2.AsyncBaseTransport):
-    """Connects to a checked address under the name's Host and TLS.
+    """Sends to checked addresses alone, and bounds what comes back."""
 
-    One client has one server here, so that a pool which knows addresses mixes up no names.
-    """
-
-    def __init__(self, allowed: AllowedHosts, resolve: Resolve, road: Road) -> None:
+    def __init__(self, inner: Guarded, road: Road) -> None:
+        self._inner = inner
         self._road = road
-        self._allowed = allowed
-        self._resolve = resolve
-        self._inner = httpx2.AsyncHTTPTransport(
-            verify=httpx2.create_ssl_context(), trust_env=False, retries=0
-        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        host, port = request.url.host, request.url.port
-        port = port or (443 if request.url.scheme == "https" else 80)
         try:
-            addresses = await checked_addresses(self._allowed, self._resolve, host, port)
+            response = await self._inner.handle_async_request(request)
         except EgressRefused:
             raise Unusable(McpLoss.ADDRESS_NOT_ALLOWED) from None
-        except OSError:
-            raise httpx2.ConnectError("the host's name was not resolved", request=request) from None
-        response = await self._inner.handle_async_request(
-            httpx2.Request(
-                request.method,
-                request.url.copy_with(host=addresses[0]),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": host},
-            )
-        )
         self._road.saw(request, response.status_code)
         if not isinstance(response.stream, httpx2.AsyncByteStream):
             raise TypeError("an asynchronous response body is needed")
-        # Nobody asked for compression: a body that has some is refused, other words mean nothing.
+        # No compression was accepted: a body that has some is refused, other words mean nothing.
         compressed = is_compressed(response.headers.pop("content-encoding", ""))
         # The SDK bounds each event of a stream.
         stream = response.headers.get("content-type", "").startswith("text/event-stream")

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.protocol import frames
-from app.protocol.closing import CLOSE_REASONS, TOO_MANY
+from app.protocol.close_codes import CLOSE_REASONS, TOO_MANY
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.protocol.principal import CallType
 
@@ -60,6 +60,11 @@ CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
         ("count",),
         {"count": {"type": "integer", "minimum": 0}},
         "How many of the session's frames have arrived. Never forwarded.",
+    ),
+    "relay.ping": (
+        (),
+        {},
+        "Is this connection alive? Answered by `relay.pong`. Never forwarded, and no activity.",
     ),
     "text": (
         ("content",),
@@ -120,6 +125,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "terminate": {},
     "relay.received": {"count": 16},
+    "relay.ping": {},
     "text": {"content": {"source": "assistant", "text": "Good morning."}},
     "event": {"name": "connection", "data": {"recordId": "42"}},
     "sdpInvite": {"channelId": None, "data": {"sdpOffer": "v=0\r\n"}},
@@ -138,13 +144,14 @@ OWN: Final[dict[str, bytes]] = {
         EXAMPLE_TIME, SESSION, "support", CallType.CHAT, (f"{SESSION}.secret", 30.0)
     ),
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
+    "relay.pong": frames.pong(EXAMPLE_TIME, 7),
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
     "relay.error": frames.error(EXAMPLE_TIME, TOO_MANY, SESSION, None, 5.0),
 }
 
 
 def example(kind: str) -> dict[str, Any]:
-    """A whole frame of one of the vendor's types, or of `relay.received`."""
+    """A whole frame of one of the vendor's types, or of the gateway's own that browsers send."""
     return {"type": kind, "timestamp": STAMP, **EXAMPLES[kind]}
 
 

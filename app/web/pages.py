@@ -31,16 +31,19 @@ KINDS: Final = {
     ".svg": "image/svg+xml",
 }
 # A page on another origin may import the client; the other files serve our own pages alone.
-PUBLIC: Final = ("client.js", "client.d.ts", "widget.js")
+PUBLIC: Final = ("client.js", "client.d.ts", "widget.js", "widget.d.ts")
+MODULES: Final = ("client", "widget")  # folders whose modules those import
+ANY_ORIGIN: Final = {"access-control-allow-origin": "*"}
 
 
 def client_routes() -> APIRouter:
-    """`/client.js`, its types, and the widget."""
+    """`/client.js`, `/widget.js`, the modules that these import, and their types."""
     router = APIRouter(tags=["pages"])
-    for name in PUBLIC:
-        router.add_api_route(
-            f"/{name}", _server(name, {"access-control-allow-origin": "*"}), include_in_schema=False
-        )
+    modules = sorted(
+        f"{folder}/{path.name}" for folder in MODULES for path in (HERE / folder).glob("*.js")
+    )
+    for name in (*PUBLIC, *modules):
+        router.add_api_route(f"/{name}", _server(name, ANY_ORIGIN), include_in_schema=False)
     return router
 
 

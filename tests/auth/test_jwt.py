@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pydantic import SecretStr
 
-from app.auth.connecting import Credential, Place
+from app.auth.connect_request import Credential, CredentialLocation
 from app.auth.jwks import Jwks
 from app.auth.jwt import Jwt, JwtKeys
 from app.egress import AllowedHosts, guarded_client
-from app.errors import ConfigurationError, Refusal
-from app.protocol.closing import OVERLOADED, UNAUTHENTICATED
+from app.protocol.close_codes import OVERLOADED, UNAUTHENTICATED
+from app.protocol.errors import ConfigurationError, Refusal
 from app.protocol.principal import CallType, Principal
 from tests.auth.asking import asking
 from tests.egress.server import Answer, Server, answer, closed_port, hang, serving
@@ -60,15 +60,21 @@ def raw(header: Any, payload: Any, signature: bytes = b"") -> str:
 
 
 async def verify(method: Jwt, token: str) -> Principal:
-    return await method.authenticate(asking(), Credential(SecretStr(token), Place.HEADER))
+    return await method.authenticate(
+        asking(), Credential(SecretStr(token), CredentialLocation.HEADER)
+    )
 
 
 async def refused(method: Jwt, token: str) -> Refusal:
+    return (await refused_and_logged(method, token))[0]
+
+
+async def refused_and_logged(method: Jwt, token: str) -> tuple[Refusal, list[Any]]:
     with structlog.testing.capture_logs() as logs, pytest.raises(Refusal) as caught:
         await verify(method, token)
     assert token not in str(logs)
     assert token not in caught.value.message
-    return caught.value
+    return caught.value, list(logs)
 
 
 BY_SECRET = JwtKeys(secret=SecretStr(SECRET))
@@ -227,6 +233,66 @@ def test_a_short_secret_is_warned_of() -> None:
     assert [entry["event"] for entry in logs] == ["jwt_secret_is_short"]
 
 
+# Times
+
+
+NOW = 1_900_000_000.25
+
+
+def timely(**times: Any) -> str:
+    return jwt.encode({"sub": "a", "exp": NOW + 60, **times}, SECRET)
+
+
+def at_now() -> Jwt:
+    return Jwt(BY_SECRET, clock=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"iat": NOW + 4.9},
+        {"nbf": int(NOW) + 5},
+        {"iat": NOW - 86_400, "nbf": -5},
+        {"exp": NOW + 0.1},
+        {"exp": int(NOW) + 1},
+    ],
+)
+async def test_a_clock_may_be_a_little_ahead(times: dict[str, Any]) -> None:
+    assert await verify(at_now(), timely(**times))
+
+
+@pytest.mark.parametrize("ago", [0, 0.2, 3, 4.9, 3600])
+async def test_an_expired_token_is_not_admitted_for_a_moment(ago: float) -> None:
+    refusal, logs = await refused_and_logged(at_now(), timely(exp=NOW - ago))
+    assert refusal.message == "The credential has expired."
+    (entry,) = logs
+    assert (entry["cause"], entry["claim"]) == ("expired", "exp")
+    assert entry["seconds"] == pytest.approx(ago, abs=0.1)
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+@pytest.mark.parametrize("ahead", [5.5, 30, 7200])
+async def test_a_clock_that_is_off_is_named_as_such(claim: str, ahead: float) -> None:
+    refusal, logs = await refused_and_logged(at_now(), timely(**{claim: NOW + ahead}))
+    assert "clock" in refusal.message
+    assert f"{ahead:.0f} s" in refusal.message
+    (entry,) = logs
+    assert (entry["cause"], entry["claim"]) == ("clock_skew", claim)
+    assert entry["seconds"] == pytest.approx(ahead, abs=0.1)
+    assert "clock" in entry["advice"]
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf", "exp"])
+@pytest.mark.parametrize("value", ["now", "1900000001", True, [1], 1e300])
+async def test_a_time_that_is_none_is_named(claim: str, value: Any) -> None:
+    # PyJWT writes what it would not read.
+    token = jwt.PyJWS().encode(
+        json.dumps({"sub": "a", "exp": NOW + 60, claim: value}).encode(), SECRET
+    )
+    refusal = await refused(at_now(), token)
+    assert refusal.message == f"The claim {claim} of the credential cannot be read."
+
+
 # Keys at a URL
 
 
@@ -253,7 +319,7 @@ def key_set(*keys: Any) -> bytes:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with guarded_client(AllowedHosts().trusting("127.0.0.1"), timeout=10) as made:
+    async with guarded_client(AllowedHosts().allowing("127.0.0.1"), timeout=10) as made:
         yield made
 
 
@@ -296,12 +362,128 @@ async def test_a_storm_of_unknown_kids_refreshes_once_in_30_s(client: httpx.Asyn
         for number in range(30):
             url.clock.now += 0.9
             refusal = await refused(url.method, signed(OTHER_RSA, "RS256", f"made-up-{number}"))
-            assert refusal.reason is UNAUTHENTICATED
+            assert refusal.reason is OVERLOADED
+            left = 30 - 0.9 * (number + 1)
+            assert refusal.retry_after == pytest.approx(max(1, left))
         assert len(server.seen) == 1
         url.clock.now += 3.1
+        first = await refused(url.method, signed(OTHER_RSA, "RS256", "more"))
+        assert first.reason is UNAUTHENTICATED
         for number in range(30):
-            await refused(url.method, signed(OTHER_RSA, "RS256", f"more-{number}"))
+            refusal = await refused(url.method, signed(OTHER_RSA, "RS256", f"more-{number}"))
+            assert (refusal.reason, refusal.retry_after) == (OVERLOADED, 30)
         assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_key_rotated_within_the_pause_is_not_yet_known_rather_than_refused(
+    named: bool,
+    client: httpx.AsyncClient,
+) -> None:
+    """With and without ids: nobody can tell a new key's token from a forged one before a fetch."""
+    old, new = ("a", "b") if named else (None, None)
+    before = jwk(RSA_KEY, **({"kid": old} if named else {}))
+    after = jwk(OTHER_RSA, **({"kid": new} if named else {}))
+    async with serving(key_set(before), key_set(before, after)) as server:
+        url = Url(client, server)
+        assert await verify(url.method, signed(RSA_KEY, "RS256", old))
+        url.clock.now += 1
+        refusal, logs = await refused_and_logged(url.method, signed(OTHER_RSA, "RS256", new))
+        assert (refusal.reason, refusal.retry_after) == (OVERLOADED, 29)
+        assert [entry["event"] for entry in logs] == ["jwt_undecided"]
+        url.clock.now += refusal.retry_after
+        assert await verify(url.method, signed(OTHER_RSA, "RS256", new))
+        assert await verify(url.method, signed(RSA_KEY, "RS256", old))
+        assert len(server.seen) == 2
+
+
+async def test_a_fetch_that_began_before_a_token_came_does_not_settle_it(
+    client: httpx.AsyncClient,
+) -> None:
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(_seen: Any) -> bytes:
+        asked.set()
+        await gate.wait()
+        return key_set(jwk(RSA_KEY, kid="a"))
+
+    async with serving(slow) as server:
+        url = Url(client, server)
+        first = asyncio.ensure_future(verify(url.method, signed(RSA_KEY, "RS256", "a")))
+        await asyncio.wait_for(asked.wait(), 10)
+        second = asyncio.ensure_future(refused(url.method, signed(OTHER_RSA, "RS256", "b")))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await first
+        assert (await second).reason is OVERLOADED
+
+
+async def test_the_first_fetch_settles_the_token_that_caused_it(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a"))) as server:
+        url = Url(client, server)
+        refusal = await refused(url.method, signed(OTHER_RSA, "RS256", "b"))
+        assert refusal.reason is UNAUTHENTICATED
+        assert len(server.seen) == 1
+
+
+async def test_a_fetch_that_fails_settles_nothing(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a")), answer(500)) as server:
+        url = Url(client, server)
+        assert await verify(url.method, signed(RSA_KEY, "RS256", "a"))
+        url.clock.now += 31
+        refusal = await refused(url.method, signed(OTHER_RSA, "RS256", "b"))
+        assert (refusal.reason, refusal.retry_after) == (OVERLOADED, 30)
+
+
+async def test_each_key_without_an_id_is_tried(client: httpx.AsyncClient) -> None:
+    third = rsa.generate_private_key(65537, 2048)
+    keys = key_set(jwk(RSA_KEY), jwk(OTHER_RSA, kid=None), jwk(EC_KEY), jwk(third, kid="c"))
+    async with serving(keys) as server:
+        url = Url(client, server)
+        for key, algorithm in ((RSA_KEY, "RS256"), (OTHER_RSA, "RS256"), (EC_KEY, "ES256")):
+            assert await verify(url.method, signed(key, algorithm))
+            assert await verify(url.method, signed(key, algorithm, "named-by-the-token-alone"))
+        assert await verify(url.method, signed(third, "RS256", "c"))
+        assert len(server.seen) == 1
+        url.clock.now += 31
+        # A key with an id is not that of a token without one, where others may be.
+        refusal = await refused(url.method, signed(third, "RS256"))
+        assert refusal.reason is UNAUTHENTICATED
+
+
+async def test_two_keys_of_one_id_are_both_tried(client: httpx.AsyncClient) -> None:
+    async with serving(key_set(jwk(RSA_KEY, kid="a"), jwk(OTHER_RSA, kid="a"))) as server:
+        url = Url(client, server)
+        for key in (RSA_KEY, OTHER_RSA):
+            assert await verify(url.method, signed(key, "RS256", "a"))
+
+
+async def test_a_key_that_cannot_be_used_is_told_once(client: httpx.AsyncClient) -> None:
+    keys = key_set(
+        jwk(RSA_KEY, kid="good"),
+        None,
+        jwk(OTHER_RSA, kid=7),
+        {"kty": "oct", "k": "YWJj", "kid": "symmetric"},
+        {"kty": "RSA", "n": "canary", "e": "!", "kid": "broken"},
+        jwk(EC_KEY, kid="other", alg="ES512"),
+        jwk(RSA_KEY, kid="for encryption", use="enc"),
+    )
+    async with serving(keys) as server:
+        url = Url(client, server)
+        with structlog.testing.capture_logs() as logs:
+            assert await verify(url.method, signed(RSA_KEY, "RS256", "good"))
+            url.clock.now += 300
+            assert await verify(url.method, signed(RSA_KEY, "RS256", "good"))
+        assert len(server.seen) == 2
+    assert [(entry["position"], entry["cause"]) for entry in logs] == [
+        (1, "not_an_object"),
+        (2, "kid_is_no_text"),
+        (3, "symmetric_key"),
+        (4, "unreadable_key"),
+        (5, "algorithm_not_allowed"),
+    ]
+    assert {entry["event"] for entry in logs} == {"jwks_key_ignored"}
+    assert "canary" not in str(logs)
 
 
 async def test_a_rotated_key_is_found_and_an_old_one_forgotten(client: httpx.AsyncClient) -> None:
@@ -347,7 +529,8 @@ async def test_old_keys_stay_good_while_the_url_is_down(
         url.clock.now += 300
         assert await verify(url.method, token)
         assert await verify(url.method, token)
-        assert len(server.seen) == 2
+        # A kept connection that ends unanswered has its GET repeated once, on a new one.
+        assert len(server.seen) == (3 if name == "closed" else 2)
 
 
 @pytest.mark.parametrize("name", DOWN)

@@ -53,7 +53,9 @@ def test_a_wheel_runs_with_and_without_a_compiler(
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "installed")
-    assert {"app/pages/client.js", "app/history/migrations/script.py.mako"} <= set(names)
+    pages = {"app/pages/client.js", "app/pages/client/relay.js", "app/pages/client/errors.js"}
+    pages |= {"app/pages/widget/element.js", "app/pages/widget.d.ts"}
+    assert {*pages, "app/history/migrations/script.py.mako"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".o"))]
     path = {"PYTHONPATH": str(tmp_path / "installed"), "PYTHONSAFEPATH": "1"}
     version = passes(sys.executable, "-m", "app", "--version", env=path)

@@ -1,5 +1,6 @@
 """client.js in Chromium against the gateway and the emulator: cuts, and five seconds offline."""
 
+# ruff: noqa: E501 - lines of the scripts that run in the page
 from __future__ import annotations
 
 from pathlib import Path
@@ -135,3 +136,67 @@ async def test_leaving_the_page_ends_the_agent_at_once(page: Page, emulator: Emu
 async def _newest_live(emulator: Emulator) -> dict[str, Any] | None:
     found = await emulator.conversations()
     return found[-1] if found and found[-1]["state"] != "ended" else None
+
+
+async def test_pages_that_leave_or_reload_hold_no_place(page: Page, emulator: Emulator) -> None:
+    async with processes.gateway(
+        emulator.url, agents=AGENTS, allowed_origins="*", max_sessions_per_subject=2
+    ) as capped:
+        for _ in range(8):
+            await page.goto(f"{capped.base}/console")
+            code = await page.evaluate("""() => import('/client.js')
+                .then(({ RelayClient }) => RelayClient.connect({ agent: 'echo', callType: 'chat', attempts: 2 }))
+                .then((chat) => { window.chat = chat; return 0; }, ({ code }) => code)""")
+            assert code == 0
+        await page.goto("about:blank")
+        async with capped.api() as backend:
+
+            async def none_left() -> bool:
+                return (await backend.get("/v1/sessions")).json()["sessions"] == []
+
+            await until(none_left, within=5)
+
+
+async def test_pings_of_the_client_are_answered_by_the_gateway(page: Page) -> None:
+    got = await page.evaluate("""async () => {
+        const { RelayClient } = await import('/client.js');
+        const pongs = [];
+        class Listening extends WebSocket {
+            set onmessage(listener) {
+                super.onmessage = listener && ((event) => {
+                    const { name, data } = JSON.parse(event.data);
+                    if (name === 'relay.pong') pongs.push(data.received);
+                    listener(event);
+                });
+            }
+        }
+        const options = { agent: 'echo', callType: 'chat', heartbeat: 0.5, WebSocket: Listening };
+        const chat = await RelayClient.connect(options);
+        const errors = [];
+        chat.on('error', (error) => errors.push(error.message));
+        chat.send('one');
+        while (pongs.length < 2) await new Promise((next) => setTimeout(next, 50));
+        const { state } = chat;
+        await chat.hangUp();
+        return [pongs.at(-1), errors, state];
+    }""")
+    assert got == [2, [], "live"]
+
+
+async def test_a_kept_chat_goes_on_after_a_reload(page: Page) -> None:
+    load = """async () => {
+        const { RelayClient } = await import('/client.js');
+        window.chat = new RelayClient({ agent: 'echo', callType: 'chat', turnGap: 0.1, keep: true });
+        await chat.open();
+        return chat.session.sessionId;
+    }"""
+    first = await page.evaluate(load)
+    await page.evaluate("() => chat.send('before the reload')")
+    await page.wait_for_function("() => chat.turns.length === 2")
+    await page.reload()
+    assert await page.evaluate(load) == first
+    await page.evaluate("() => chat.send('after it')")
+    await page.wait_for_function("() => chat.turns.length === 4")
+    texts = await page.evaluate("() => chat.turns.map(({ text }) => text)")
+    assert texts == ["before the reload", "before the reload", "after it", "after it"]
+    assert await page.evaluate("async () => (await chat.hangUp()).code") == 1000

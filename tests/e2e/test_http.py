@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 from uuid import uuid4
 
 import pytest
@@ -219,6 +221,24 @@ async def test_head_that_cannot_be_read_is_answered_and_let_go(calm: Gateway, he
 # Pages
 
 
+async def test_the_widget_and_its_modules_can_be_imported_from_any_origin(strict: Gateway) -> None:
+    async with asking(strict.base) as client:
+        left, seen = ["/widget.js"], set()
+        while left:
+            path = left.pop()
+            module = await client.get(path)
+            assert module.status_code == 200, path
+            assert module.headers["content-type"].startswith("text/javascript")
+            assert module.headers["access-control-allow-origin"] == "*"
+            seen.add(path)
+            found = re.findall(r"from '(\.[^']+\.js)'", module.text)
+            left += {urljoin(path, name) for name in found} - seen
+        assert {"/widget/element.js", "/client.js"} <= seen
+        types = await client.get("/widget.d.ts")
+        assert types.status_code == 200
+        assert "HTMLElementTagNameMap" in types.text
+
+
 async def test_pages_come_under_a_strict_policy(strict: Gateway) -> None:
     async with asking(strict.base) as client:
         for path in ("/demo", "/console", "/client.js", "/client.d.ts"):
@@ -232,6 +252,23 @@ async def test_pages_come_under_a_strict_policy(strict: Gateway) -> None:
         script = await client.get("/client.js")
         assert script.headers["content-type"].startswith("text/javascript")
         assert script.headers["access-control-allow-origin"] == "*"
+        modules = re.findall(r"from '\.(/client/[a-z]+\.js)'", script.text)
+        assert modules
+        for path in modules:
+            module = await client.get(path)
+            assert module.status_code == 200, path
+            same = ("content-type", "access-control-allow-origin", "cache-control")
+            assert {key: module.headers[key] for key in (*same, "content-security-policy")} == {
+                key: script.headers[key] for key in (*same, "content-security-policy")
+            }
+            assert module.headers["etag"]
+        for path in (
+            "/client/",
+            "/client/../settings.py",
+            "/client/none.js",
+            "/client/__init__.py",
+        ):
+            assert (await client.get(path)).status_code == 404, path
         for path in ("/demo/../settings", "/demo/%2e%2e%2fmain.py", "/demo/console.js"):
             assert (await client.get(path)).status_code == 404, path
 

@@ -95,9 +95,12 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    *answers: bytes | Answer, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    *answers: bytes | Answer,
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    made: Server | None = None,
 ) -> AsyncIterator[Server]:
-    made = Server(*answers)
+    made = made or Server(*answers)
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -31,12 +31,16 @@ ROUTES = {
     "/client.js": "client.js",
     "/client.d.ts": "client.d.ts",
     "/widget.js": "widget.js",
+    "/widget.d.ts": "widget.d.ts",
     "/demo": "demo.html",
     "/demo/demo.js": "demo.js",
     "/demo/demo.css": "demo.css",
     "/console": "console.html",
     "/console/console.js": "console.js",
     "/console/console.css": "console.css",
+    **{
+        f"/{path.relative_to(PAGES)}": str(path.relative_to(PAGES)) for path in PAGES.glob("*/*.js")
+    },
 }
 DEMO_CONFIG = {
     "agents": [
@@ -65,13 +69,17 @@ class StubGateway:
         self.refusals: list[dict[str, Any]] = []  # each refuses one connection, the first first
         self.offer_resume = True
         self.window = 30.0
+        self.knows_pings = True
         self.demo_config: dict[str, Any] = DEMO_CONFIG
+        self.host_page = ""  # another one's page, at /host, under the policy beside it
+        self.host_policy: str | None = None
         self.app = web.Application()
         self.app.on_response_prepare.append(self._harden)
         self.app.router.add_get("/ws", self._socket)
         self.app.router.add_get("/ws/{agent}", self._socket)
         self.app.router.add_get("/demo/config.json", self._config)
         self.app.router.add_get("/blank", self._blank)
+        self.app.router.add_get("/host", self._host)
         for path, name in ROUTES.items():
             self.app.router.add_get(path, self._page(PAGES / name))
         self.port = 0
@@ -96,8 +104,10 @@ class StubGateway:
             await asyncio.gather(*self._scripts, return_exceptions=True)
             await runner.cleanup()
 
-    async def _harden(self, _: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Content-Security-Policy"] = CSP
+    async def _harden(self, request: web.Request, response: web.StreamResponse) -> None:
+        policy = self.host_policy if request.path == "/host" else CSP
+        if policy is not None:
+            response.headers["Content-Security-Policy"] = policy
         response.headers["Cache-Control"] = "no-store"
         response.headers["Access-Control-Allow-Origin"] = "*"
 
@@ -115,6 +125,9 @@ class StubGateway:
     async def _blank(self, _: web.Request) -> web.Response:
         text = "<!doctype html><html lang=en><title>blank</title><body></body></html>"
         return web.Response(text=text, content_type="text/html")
+
+    async def _host(self, _: web.Request) -> web.Response:
+        return web.Response(text=self.host_page, content_type="text/html")
 
     async def _config(self, _: web.Request) -> web.Response:
         return web.json_response(self.demo_config)
@@ -218,6 +231,15 @@ class StubGateway:
             asyncio.get_running_loop().create_task(older.close(code=4409))
         await self._read(ws, talk)
 
+    async def _answer_ping(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
+        talk.pings += 1
+        if self.knows_pings:
+            data = {"received": len(talk.arrived)}
+            await ws.send_json({"type": "event", "name": "relay.pong", "data": data})
+        else:
+            data = {"code": 4403, "message": "This type of message is not allowed here."}
+            await talk.say({"type": "error", "data": data})
+
     async def _read(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
         async for message in ws:
             if message.type is not WSMsgType.TEXT or talk.socket is not ws:
@@ -226,6 +248,8 @@ class StubGateway:
             if frame["type"] == "relay.received":
                 talk.confirmations.append(frame["count"])
                 talk.kept = [one for one in talk.kept if one[0] > frame["count"]]
+            elif frame["type"] == "relay.ping":
+                await self._answer_ping(ws, talk)
             else:
                 talk.arrived.append(frame)
                 await talk.inbox.put(frame)

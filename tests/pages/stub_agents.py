@@ -39,6 +39,7 @@ class Conversation:
     inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     ended: bool = False
     resumes: int = 0
+    pings: int = 0
 
     async def say(self, frame: dict[str, Any]) -> None:
         """Number a frame, keep it, and send it if somebody is there."""

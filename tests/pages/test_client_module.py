@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.protocol.closing import CLOSE_REASONS
+from app.protocol.close_codes import CLOSE_REASONS
 from tests.pages import npm
 from tests.pages.stub import PAGES
 
@@ -20,8 +20,39 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FETCHED = re.compile(r"""(?:src|href|from|import|url)\s*[=(]?\s*["']?(?:https?:)?//[^\s"')]+""")
 
 
-async def test_the_client_is_at_most_12_kib_gzipped() -> None:
-    assert len(gzip.compress((PAGES / "client.js").read_bytes(), 9)) <= 12 * 1024
+async def test_the_client_and_all_its_modules_are_at_most_32_kib_gzipped() -> None:
+    modules = [PAGES / "client.js", *(PAGES / "client").glob("*.js")]
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in modules) <= 32 * 1024
+
+
+async def test_each_module_of_the_client_is_reached_from_its_entry() -> None:
+    reached, left = set(), [PAGES / "client.js"]
+    while left:
+        path = left.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        imported = re.findall(r"from '(\./[^']+)'", path.read_text())
+        left += [path.parent / name for name in imported]
+    assert {path.resolve() for path in reached} == {
+        PAGES / "client.js",
+        *(PAGES / "client").glob("*.js"),
+    }
+
+
+async def test_the_client_can_be_imported_where_there_is_no_document() -> None:
+    script = (
+        f"const client = await import('{(PAGES / 'client.js').as_uri()}');"
+        "const chat = new client.RelayClient({ url: 'ws://localhost/ws' });"
+        "const bare = new client.RelayClient();"
+        "console.log(Object.keys(client).sort().join(), chat.state, bare.state);"
+    )
+    status, written = await npm.run("node", "--input-type=module", "--eval", script)
+    assert status == 0, written
+    assert written.split("\n")[-2] == (
+        "CLOSE_CODES,CallProblem,PROTOCOL,RelayClient,RelayError,ToolError,backoff"
+        " connecting connecting"
+    )
 
 
 async def test_the_types_pass_the_strict_compiler_on_a_sample_page() -> None:
@@ -66,7 +97,14 @@ async def test_the_close_codes_are_those_of_the_gateway(page: Page) -> None:
     }
 
 
-@pytest.mark.parametrize("name", sorted(one.name for one in PAGES.iterdir() if one.is_file()))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        str(one.relative_to(PAGES))
+        for one in PAGES.rglob("*.*")
+        if one.is_file() and one.suffix != ".pyc"
+    ),
+)
 async def test_no_page_fetches_anything_from_elsewhere(name: str) -> None:
     text = (PAGES / name).read_text()
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("*"))

@@ -162,3 +162,87 @@ async def test_health_says_why_the_gateway_is_not_ready(console: Console) -> Non
     await expect(console.page.locator("#health")).to_have_text("Ready")
     console.operator.ready = {"status": "not ready", "reason": "draining"}
     await expect(console.page.locator("#health")).to_have_text("Not ready: draining")
+
+
+async def test_a_click_anywhere_in_a_row_opens_its_session(console: Console) -> None:
+    await console.open()
+    row = console.page.locator("#rows tr").nth(5)
+    name = await row.get_attribute("data-id")
+    await row.locator("td").nth(3).click()
+    await expect(console.page.locator("#detail-id")).to_have_text(name or "none")
+    await console.page.get_by_role("button", name="Close").click()
+    await expect(row.get_by_role("button")).to_be_focused()
+    await console.page.keyboard.press("Enter")
+    await expect(console.page.locator("#detail-id")).to_have_text(name or "none")
+    assert console.operator.watchers == [name, name]
+
+
+async def test_the_whole_id_of_a_session_can_be_copied(console: Console) -> None:
+    long = "s" * 64
+    console.operator.sessions = {long: {**console.operator.sessions["s0001"], "id": long}}
+    await console.open()
+    await console.watch()
+    await console.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await console.page.get_by_role("button", name="Copy the id").click()
+    await expect(console.page.get_by_role("button", name="Copied")).to_be_visible()
+    assert await console.page.evaluate("() => navigator.clipboard.readText()") == long
+    shown = await console.page.locator("#detail-id").evaluate(
+        "(node) => [node.scrollWidth <= node.clientWidth, getComputedStyle(node).userSelect]"
+    )
+    assert shown == [True, "all"]
+
+
+async def test_a_frame_is_one_line_of_its_words_until_it_is_opened(console: Console) -> None:
+    await console.open()
+    await console.watch()
+    first = console.page.locator("#timeline details").first
+    await expect(first.locator(".what")).to_have_text("text secret words 1")
+    await expect(first.locator("pre")).to_be_hidden()
+    box = await first.bounding_box()
+    assert box is not None
+    assert box["height"] < 40
+    await first.locator("summary").click()
+    await expect(first.locator("pre")).to_contain_text('"type": "text"')
+
+
+async def test_one_of_a_thing_is_named_in_the_singular(console: Console) -> None:
+    console.operator.sessions = {"s0002": {**console.operator.sessions["s0002"], "browser": "away"}}
+    await console.open()
+    totals = console.page.locator("#totals div")
+    await expect(totals.nth(0).locator("dt")).to_have_text("live session")
+    await expect(totals.nth(1).locator("dt")).to_have_text("call")
+    await expect(totals.nth(2).locator("dt")).to_have_text("browser away")
+    await expect(totals.nth(5).locator("dt")).to_have_text("replica")
+    console.operator.sessions["s0005"] = {**console.operator.sessions["s0002"], "id": "s0005"}
+    await expect(totals.nth(1).locator("dt")).to_have_text("calls")
+
+
+async def test_a_phone_shows_that_a_browser_is_away_and_one_session_instead_of_the_list(
+    console: Console,
+) -> None:
+    await console.page.set_viewport_size({"width": 390, "height": 800})
+    await console.open()
+    away = console.page.locator("#rows tr[data-id=s0005] .brief")
+    await expect(away).to_have_text("webCall · browser away")
+    await expect(away).to_be_visible()
+    field = await console.page.locator("#filter").bounding_box()
+    card = await console.page.locator(".sessions").bounding_box()
+    assert field is not None
+    assert card is not None
+    left = field["x"] - card["x"]
+    right = card["x"] + card["width"] - field["x"] - field["width"]
+    assert abs(left - right) < 2
+    await console.page.locator("#rows tr").nth(2).click()
+    await expect(console.page.locator("#detail")).to_be_visible()
+    await expect(console.page.locator("#rows")).to_be_hidden()
+    await console.page.get_by_role("button", name="Close").click()
+    await expect(console.page.locator("#rows")).to_be_visible()
+
+
+async def test_no_field_of_the_console_makes_a_phone_zoom_in(console: Console) -> None:
+    sizes = await console.page.evaluate(
+        "() => [...document.querySelectorAll('input')].map((one) => "
+        "parseFloat(getComputedStyle(one).fontSize))"
+    )
+    assert len(sizes) == 2
+    assert min(sizes) >= 16

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.protocol import frames
-from app.protocol.closing import OVERLOADED, UPSTREAM_FAILED
+from app.protocol.close_codes import OVERLOADED, UPSTREAM_FAILED
 from app.protocol.principal import CallType
 from app.protocol.tool import Outcome, ToolResult
 
@@ -71,6 +71,12 @@ def test_resumed_event_says_what_follows_and_what_had_come() -> None:
     made = json.loads(frames.resumed(NOW, 3, 7))
     assert made["name"] == "relay.resumed"
     assert made["data"] == {"replayed": 3, "received": 7}
+
+
+def test_pong_says_how_many_of_the_browsers_frames_have_arrived() -> None:
+    made = json.loads(frames.pong(NOW, 7))
+    assert (made["type"], made["name"], made["data"]) == ("event", "relay.pong", {"received": 7})
+    assert frames.is_own(made)
 
 
 def test_draining_event_says_until_when() -> None:

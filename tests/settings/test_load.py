@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.errors import ConfigurationError
 from app.history.database import Database
+from app.protocol.errors import ConfigurationError
 from app.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -205,6 +206,128 @@ def test_unusable_file_is_a_fault(tmp_path: Path, content: bytes, said: str) -> 
     (told,) = faults({**GOOD, "RELAY_JWT_SECRET_FILE": str(tmp_path / "secret")})
     assert told.startswith("RELAY_JWT_SECRET_FILE: ")
     assert said in told
+
+
+@pytest.mark.parametrize("around", ["\ufeff{}\r\n", "{}\n\n", " {}\t\r", "\ufeff {} \ufeff\n"])
+def test_what_editors_leave_around_a_secret_is_no_part_of_it(tmp_path: Path, around: str) -> None:
+    (tmp_path / "key").write_bytes(around.format(KEY).encode())
+    (tmp_path / "tokens").write_bytes(around.format("one-token,\r\n two-token").encode())
+    files = {
+        "RELAY_BLACKBOX_API_KEY_FILE": str(tmp_path / "key"),
+        "RELAY_SERVICE_TOKENS_FILE": str(tmp_path / "tokens"),
+    }
+    plain = {"RELAY_BLACKBOX_API_KEY": around.format(KEY), "RELAY_PORT": around.format(4321)}
+    for given in (files, plain):
+        settings = load(given)
+        assert settings.blackbox_api_key is not None
+        assert settings.blackbox_api_key.get_secret_value() == KEY
+    assert settings.port == 4321
+    assert [token.get_secret_value() for token in load(files).service_tokens] == [
+        "one-token",
+        "two-token",
+    ]
+
+
+def test_dotenv_with_a_byte_order_mark_and_carriage_returns_is_read(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(f"\ufeffRELAY_BLACKBOX_API_KEY={KEY}\r\nRELAY_PORT=1234\r\n".encode())
+    settings = load({}, dotenv)
+    assert settings.blackbox_api_key is not None
+    assert settings.blackbox_api_key.get_secret_value() == KEY
+    assert settings.port == 1234
+
+
+UNFIT = {
+    "NUL at the end": "canary\0",
+    "carriage return": "canary\rkey",
+    "two lines": "canary\nkey",
+    "blank": "canary key",
+    "byte order mark": "canary\ufeffkey",
+    "zero width space": "canary\u200bkey",
+    "no-break space": "canary\xa0key",
+    "umlaut": "canarÿ",
+    "typographic dash": "canary\u2013key",
+}
+
+
+@pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RELAY_BLACKBOX_API_KEY",
+        "RELAY_WEB_INTEGRATION_TOKEN",
+        "RELAY_SERVICE_TOKENS",
+        "RELAY_CONTENT_TOKENS",
+        "RELAY_RESULT_WEBHOOK_SECRET",
+    ],
+)
+def test_a_key_that_no_header_can_carry_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "secret").write_bytes(text.encode())
+    others = {key: value for key, value in GOOD.items() if key != name}
+    for given in ({name: text}, {f"{name}_FILE": str(tmp_path / "secret")}):
+        told = [fault for fault in faults(others | given) if fault.startswith(f"{name}: ")]
+        assert len(told) == 1
+        assert "U+" in told[0]
+        assert "canar" not in told[0]
+
+
+def test_keys_within_profiles_and_tools_are_held_to_the_same(tmp_path: Path) -> None:
+    agents = {"a": {"blackbox_api_key": "canary\0"}, "b": {"web_integration_token": "canarÿ"}}
+    (tmp_path / "agents").write_text("\ufeff" + json.dumps(agents), encoding="utf-8")
+    url, cut = "https://tools.example.com", {"Authorization": "Bearer canary\r\nX: y"}
+    tools = {"t": {"url": url, "secret": "canary\u200b"}, "u": {"url": url, "headers": cut}}
+    servers = {"m": {"url": url, "headers": cut | {"X-Fine": "Bearer of news"}}}
+    told = faults(
+        {
+            **GOOD,
+            "RELAY_AGENTS_FILE": str(tmp_path / "agents"),
+            "RELAY_HTTP_TOOLS": json.dumps(tools),
+            "RELAY_MCP_SERVERS": json.dumps(servers),
+        }
+    )
+    assert [fault.rsplit(":", 1)[0] for fault in told] == [
+        "RELAY_AGENTS: a.blackbox_api_key",
+        "RELAY_AGENTS: b.web_integration_token",
+        "RELAY_HTTP_TOOLS: t.secret",
+        "RELAY_HTTP_TOOLS: u.headers.Authorization",
+        "RELAY_MCP_SERVERS: m.headers.Authorization",
+    ]
+    assert "canar" not in str(told)
+
+
+def test_a_shared_secret_may_be_any_text_that_can_be_seen() -> None:
+    given = {**GOOD, "RELAY_AUTH": "jwt", "RELAY_JWT_SECRET": "übung macht den meister, sagt man"}
+    assert load(given).jwt_secret is not None
+    for unseen in ("\0", "\r", "\u200b", "\ufeff"):
+        (told,) = faults({**given, "RELAY_JWT_SECRET": f"canary{unseen}secret"})
+        assert told.startswith("RELAY_JWT_SECRET: character 7 is U+")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RELAY_PORT", "tcp://10.0.0.1:8000"),
+        ("RELAY_INTERNAL_PORT", "udp://10.0.0.1:9000"),
+        ("RELAY_SERVICE_HOST", "10.0.0.1"),
+        ("RELAY_SERVICE_PORT", "8000"),
+        ("RELAY_SERVICE_PORT_HTTP", "8000"),
+        ("RELAY_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("RELAY_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("RELAY_CANARY_SERVICE_HOST", "10.0.0.1"),
+        ("RELAY_CANARY_PORT", "tcp://10.0.0.1:8000"),
+        ("RELAY_CANARY_PORT_53_UDP_PROTO", "udp"),
+    ],
+)
+def test_service_links_of_an_orchestrator_are_told_as_such(name: str, value: str) -> None:
+    (told,) = faults({**GOOD, name: value})
+    assert told.startswith(name)
+    assert "enableServiceLinks: false" in told
+    assert "did you mean" not in told
+
+
+def test_a_mistaken_port_is_no_service_link() -> None:
+    (told,) = faults({**GOOD, "RELAY_PORT": "eighty"})
+    assert "enableServiceLinks" not in told
 
 
 def test_environment_wins_over_dotenv(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ export async function talk(log: (line: string) => void): Promise<void> {
     agent: 'support',
     additionalData: { locale: 'en' },
     renew: true,
+    keep: 'support',
+    heartbeat: 10,
     tools: {
       show_order: {
         schema: { type: 'object', properties: { order_number: { type: 'string' } }, required: ['order_number'] },
@@ -59,7 +61,10 @@ export async function talk(log: (line: string) => void): Promise<void> {
 
 export async function phone(): Promise<void> {
   try {
-    const chat = await RelayClient.call({ agent: 'voice', iceServers: [{ urls: 'stun:stun.example.com' }] });
+    const chat = await RelayClient.call({ agent: 'voice', iceServers: [{ urls: 'stun:stun.example.com' }], iceTransportPolicy: 'relay' });
+    chat.on('sound-blocked', ({ play }) => void play());
+    chat.on('microphone-changed', ({ why, label }) => console.log(why, label, chat.muted));
+    chat.on('microphone-lost', ({ advice }) => console.log(advice));
     const { microphones, speakers } = await RelayClient.devices();
     if (microphones[0]) await chat.setMicrophone(microphones[0].deviceId);
     if (speakers[0]) await chat.setSpeaker(speakers[0].deviceId);

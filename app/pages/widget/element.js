@@ -1,0 +1,308 @@
+/** The element <blackbox-relay-chat>: its attributes and properties, and the conversation that it shows. */
+
+import { RelayClient } from '../client.js';
+import { CallControls } from './call.js';
+import { focusIsWithin, keepKeys } from './host.js';
+import { keptName, leftByEarlierPage, Parked, serveTools } from './keeping.js';
+import { Messages } from './messages.js';
+import { buildPanel, offerStarts, putTexts, showState } from './panel.js';
+import { ElementWithProperties } from './properties.js';
+import { Presence, Starting } from './starting.js';
+import { adoptStyle } from './style.js';
+import { TEXTS, translated } from './texts.js';
+
+const GRACE = 150; // ms that an element may be out of the document, as while a page moves it
+const FORWARDED = ['state', 'turn', 'call', 'ended'];
+
+export class BlackboxRelayChat extends ElementWithProperties {
+  static observedAttributes = ['texts', 'heading', 'intro', 'call-types'];
+
+  /** The conversation of now (a RelayClient), or null. */
+  client = null;
+  #texts = TEXTS;
+  #nodes;
+  #messages;
+  #call;
+  #cards = 0;
+  #shown = null; // the client whose conversation the log holds
+  #interrupted = false; // a loss of the connection was told
+  #presence = new Presence(GRACE, () => this.#gone());
+  #starting = new Starting({
+    begun: () => this.#arrange('connecting'),
+    earlier: () => this.client?.hangUp(),
+    present: () => this.#presence.settled(),
+    microphone: () => RelayClient.microphone(this.options.microphone),
+    connect: (callType) => this.#connect(callType),
+    call: (client, microphone) => this.#takeCall(client, microphone),
+    done: (byHand) => byHand && focusIsWithin(this) && this.#nodes.message.focus({ preventScroll: true }),
+    failed: (client, problem) => this.#failed(client, problem),
+  });
+  static #parked = new Parked();
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: 'open' });
+    adoptStyle(this);
+    this.#nodes = buildPanel(root);
+    const texts = () => this.#texts;
+    this.#messages = new Messages(this.#nodes, texts);
+    this.#call = new CallControls(this.#nodes, {
+      texts,
+      client: () => this.client,
+      problem: (message, advice) => this.#messages.problem(message, advice),
+      hangUp: () => this.#endByHand(),
+    });
+    this.#listen();
+    this.takeOver();
+  }
+
+  connectedCallback() {
+    this.#presence.back();
+    this.#translate();
+    this.#call.animate();
+    if (this.#starting.isUnderWay || this.client) return;
+    const kept = this.keep ? keptName(this) : null;
+    const parked = kept && BlackboxRelayChat.#parked.take(kept);
+    const left = kept && !parked ? leftByEarlierPage(kept) : null;
+    if (parked) this.#adopt(parked);
+    else if (left) this.start(left);
+    else if (this.autostart) this.start();
+  }
+
+  disconnectedCallback() {
+    this.#presence.left();
+  }
+
+  adoptedCallback() {
+    adoptStyle(this); // a style sheet belongs to one document
+  }
+
+  attributeChangedCallback() {
+    this.#translate();
+  }
+
+  /** What the first button begins: a chat, or a call by telephone. */
+  get #written() {
+    return this.callTypes.find((type) => type !== 'webCall');
+  }
+
+  /**
+   * Begin a conversation: 'chat', 'webCall' or 'onPhone'; the one of now ends. Never rejects: what went
+   * wrong is shown. One start at a time: asked again for the same, it is the same start; asked for
+   * another, the earlier one is given up with all that it opened.
+   */
+  start(callType = this.callTypes[0]) {
+    return this.#starting.begin(callType, false);
+  }
+
+  /** End the conversation, or give up one that is being started; resolves when it has ended. */
+  end() {
+    const { client } = this;
+    const given = this.#starting.cancel();
+    if (client && client.state !== 'ended') {
+      this.#arrange('ending');
+      this.#messages.stopTyping();
+      return client.hangUp();
+    }
+    if (given) this.#arrange(client ? 'ended' : 'idle');
+    return client?.closed;
+  }
+
+  /** Whoever ended it is led on to the start, if nothing else took the focus meanwhile; Enter meant for an agent's end is not. */
+  async #endByHand() {
+    await this.end();
+    if (this.shadowRoot.activeElement !== this.#nodes.panel) return;
+    this.#nodes[this.#nodes.chat.hidden ? 'ring' : 'chat'].focus({ preventScroll: true });
+  }
+
+  /** Put a node of the page's own into the conversation; the page's style sheets apply to it. */
+  show(node) {
+    this.#cards += 1;
+    const slot = document.createElement('slot');
+    slot.name = node.slot = `card-${this.#cards}`;
+    this.append(node);
+    this.#messages.add(slot);
+  }
+
+  // ---- starting, leaving the document, coming back ----
+
+  #connect(callType) {
+    const keep = this.keep && keptName(this);
+    const client = new RelayClient({ ...this.clientOptions(), keep, ...this.options, callType });
+    this.client = client;
+    this.#messages.begin();
+    this.#follow(client);
+    this.#arrange('connecting');
+    return client;
+  }
+
+  async #takeCall(client, microphone) {
+    const connected = client.startCall({ microphone: microphone ?? false });
+    this.#call.show('starting');
+    await connected;
+  }
+
+  /** Whatever stops a start is shown, and ends what it began. */
+  #failed(client, problem) {
+    if (client?.state === 'ended') return; // its reason is shown already
+    this.#messages.problem(problem?.message || this.#texts.failed, problem?.advice);
+    if (client) client.hangUp();
+    else this.#arrange('ended');
+  }
+
+  /** The element has left the document. Its conversation ends, or waits for another element. */
+  #gone() {
+    const { client } = this;
+    const settled = !this.#starting.cancel() && ['live', 'resuming'].includes(client?.state);
+    if (this.keep && settled && client.session?.callType !== 'webCall') {
+      this.client = null;
+      BlackboxRelayChat.#parked.put(keptName(this), client);
+    } else {
+      client?.hangUp();
+    }
+  }
+
+  /** Go on with a conversation that another element, or this one, has left. */
+  #adopt(client) {
+    this.client = client;
+    serveTools(client, this.tools);
+    if (this.#shown !== client) {
+      this.#messages.begin();
+      this.#clearEarlier();
+      this.#messages.restore(client.turns);
+      this.#follow(client);
+    }
+    this.#arrange(client.state);
+  }
+
+  // ---- what the client says ----
+
+  #follow(client) {
+    this.#shown = client;
+    const on = (type, listener) => client.on(type, (detail) => this.client === client && listener(detail));
+    on('state', (change) => this.#changed(client, change));
+    on('text', ({ source, turn }) => this.#piece(source, turn));
+    on('turn', (turn) => this.#messages.whole(turn));
+    on('restored', ({ turns }) => this.#messages.restore(turns));
+    on('resumed', () => {
+      if (this.#interrupted) this.#messages.note(this.#texts.resumed);
+      this.#interrupted = false;
+    });
+    on('draining', () => this.#messages.note(this.#texts.draining));
+    on('error', (error) => error.code === 0 && this.#messages.note(error.message));
+    on('call', ({ state, problem }) => this.#called(client, state, problem));
+    on('sound-blocked', (detail) => this.#call.soundBlocked(detail?.play));
+    on('microphone-lost', (problem) => {
+      this.#messages.problem(problem?.message ?? this.#texts.microphoneLost, problem?.advice ?? this.#texts.chooseMicrophone);
+    });
+    for (const type of FORWARDED) on(type, (detail) => this.dispatchEvent(new CustomEvent(type, { detail })));
+    this.dispatchEvent(new CustomEvent('relay-client', { detail: client, bubbles: true, composed: true }));
+  }
+
+  #changed(client, { state, reason, delay }) {
+    // The one that ends for another to begin: the panel shows that other one already.
+    const replaced = this.#starting.isUnderWay && !this.#starting.owns(client);
+    this.#arrange(replaced ? 'connecting' : state);
+    if (state === 'live') this.#clearEarlier();
+    if (state === 'resuming') {
+      this.#interrupted = true;
+      this.#messages.note(this.#texts.resuming);
+    }
+    if (state !== 'ended') return;
+    this.#messages.stopTyping();
+    this.#call.show('ended');
+    if (reason.code === 1000) return void this.#messages.note(this.#texts.ended);
+    const wait = reason.retryAfter ?? delay;
+    const later = reason.retry !== 'no' && wait ? this.#texts.retryIn.replace('{seconds}', Math.ceil(wait)) : '';
+    this.#messages.problem(reason.message, later);
+  }
+
+  #clearEarlier() {
+    for (const node of this.#messages.began()) {
+      if (node.localName === 'slot') this.querySelector(`:scope > [slot="${node.name}"]`)?.remove();
+    }
+  }
+
+  #called(client, state, problem) {
+    this.#call.show(state);
+    this.#nodes.end.hidden = state !== 'ended' || client.state === 'ended';
+    // While it starts, whoever started it is told. Later it is lost for good, and would still be billed.
+    if (state !== 'ended' || !problem || this.#starting.owns(client) || client.state === 'ended') return;
+    this.#messages.problem(problem.message, problem.advice);
+    this.end();
+  }
+
+  #piece(source, turn) {
+    this.#messages.piece(source, turn);
+    if (source === 'user') this.#expectAnswer();
+  }
+
+  #expectAnswer() {
+    const { client } = this;
+    this.#messages.expectAnswer(() => this.client === client && client?.state === 'live' && this.#mayWrite);
+  }
+
+  // ---- the panel ----
+
+  #listen() {
+    const nodes = this.#nodes;
+    const on = (id, type, listener) => nodes[id].addEventListener(type, listener);
+    on('chat', 'click', () => this.#starting.begin(this.#written, true));
+    on('ring', 'click', () => this.#starting.begin('webCall', true));
+    on('end', 'click', () => this.#endByHand());
+    on('message', 'input', () => this.#ready());
+    on('message', 'keydown', (event) => {
+      // An input method takes Enter for itself: some browsers say so by the key code alone.
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      this.#say();
+    });
+    on('send', 'click', () => this.#say());
+    keepKeys(nodes.panel);
+  }
+
+  #say() {
+    const { message } = this.#nodes;
+    const text = message.value.trim();
+    if (!text || !this.#mayWrite) return;
+    try {
+      this.client.send(text);
+    } catch (error) {
+      return void this.#messages.problem(error.message, error.code === 1009 ? this.#texts.shorten : '');
+    }
+    message.value = '';
+    this.#ready();
+    this.#messages.typed(text);
+    this.#expectAnswer();
+  }
+
+  get #mayWrite() {
+    return Boolean(this.client) && this.client.state !== 'ended' && this.#nodes.panel.dataset.state !== 'ending';
+  }
+
+  #ready() {
+    this.#nodes.send.disabled = !this.#nodes.message.value.trim() || !this.#mayWrite;
+  }
+
+  #arrange(state) {
+    const talking = ['connecting', 'live', 'resuming'].includes(state) && (this.client?.state ?? 'ended') !== 'ended';
+    const hadFocus = this.shadowRoot.activeElement;
+    if (state === 'ending') this.#call.show('ended');
+    showState(this.#nodes, state, talking, this.#texts);
+    this.#label();
+    this.#ready();
+    if (hadFocus && !hadFocus.checkVisibility()) this.#nodes[talking ? 'message' : 'panel'].focus({ preventScroll: true });
+  }
+
+  #translate() {
+    this.#texts = translated(this.getAttribute('texts'));
+    putTexts(this.#nodes, this.#texts, { heading: this.heading, intro: this.intro });
+    this.#label();
+  }
+
+  /** The start buttons: what can be begun, or begun again. */
+  #label() {
+    const calls = this.callTypes.includes('webCall');
+    offerStarts(this.#nodes, this.#texts, { written: this.#written, calls, again: this.#shown !== null && this.callTypes.length === 1 });
+  }
+}

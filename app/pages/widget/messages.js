@@ -1,0 +1,185 @@
+/** The conversation as it is shown: bubbles, notes, problems, and where the reader is in them. */
+
+import { element, make } from './dom.js';
+import { GrowingText } from './text.js';
+
+const JUST_NOW = 600; // ms before a busy agent is shown as writing
+const NEAR = 48; // px from the end that count as the end
+const SPOKEN = 5; // lines kept for screen readers
+
+/** An echo is the same text although white space or its composition differ (Unicode NFKC). */
+const folded = (text) => text.normalize('NFKC').replace(/\s+/g, ' ').trim();
+
+export class Messages {
+  #log;
+  #spoken;
+  #newer;
+  #texts;
+  #open = null; // {id, text}: the turn that is being said
+  #latest = 0; // id of the newest turn that is shown
+  #waiting = []; // {text, bubble}: typed, and not echoed yet
+  #typing = null;
+  #timer;
+  #earlier = []; // nodes of the conversation before; they go when the next one is live
+  #following = true;
+
+  /** `nodes` are the panel's, by id; `texts` gives the texts of now. */
+  constructor({ log, spoken, newer }, texts) {
+    this.#log = log;
+    this.#spoken = spoken;
+    this.#newer = newer;
+    this.#texts = texts;
+    newer.addEventListener('click', () => {
+      this.scroll();
+      log.focus({ preventScroll: true });
+    });
+    log.addEventListener('scroll', () => {
+      this.#following = this.#atEnd();
+      if (this.#following) newer.hidden = true;
+    }, { passive: true });
+    // A keypad or a virtual keyboard that opens takes nobody away from the end.
+    if (globalThis.ResizeObserver) new ResizeObserver(() => this.#following && this.scroll()).observe(log);
+  }
+
+  /** A conversation is begun: what is here stays until that one is live. */
+  begin() {
+    this.#earlier = [...this.#log.children];
+    this.#open = null;
+    this.#latest = 0;
+    this.#waiting = [];
+    this.stopTyping();
+  }
+
+  /** The conversation is live: what was before it goes. The removed nodes are the result. */
+  began() {
+    const gone = this.#earlier;
+    this.#earlier = [];
+    for (const node of gone) node.remove();
+    this.#newer.hidden = true;
+    return gone;
+  }
+
+  /** What the person typed. It scrolls: they want to see it. */
+  typed(text) {
+    const bubble = this.#bubble('user', text).turn;
+    bubble.classList.add('waiting');
+    this.#waiting.push({ text: folded(text), bubble });
+    this.scroll();
+  }
+
+  /** A piece of a turn came; `turn.text` is what was said so far. */
+  piece(source, turn) {
+    this.stopTyping();
+    this.#latest = turn.id;
+    if (source === 'user') {
+      this.#echo(turn.text);
+      return;
+    }
+    for (const { bubble } of this.#waiting) bubble.classList.remove('waiting');
+    if (this.#open?.id === turn.id) this.#changing(() => this.#open.text.update(turn.text));
+    else this.#open = { id: turn.id, text: this.#bubble('assistant', turn.text).text };
+  }
+
+  /** The gateway echoes what was typed: its bubble is there already. */
+  #echo(text) {
+    const wanted = folded(text);
+    const at = this.#waiting.findIndex((one) => one.text === wanted);
+    this.#open = null;
+    if (at < 0) this.#bubble('user', text);
+    else for (const { bubble } of this.#waiting.splice(0, at + 1)) bubble.classList.remove('waiting');
+  }
+
+  /** A turn is whole: a screen reader hears it once. One that began before this log did is shown now. */
+  whole(turn) {
+    if (turn.id > this.#latest) this.restore([turn]);
+    if (turn.source === 'user') return;
+    this.#open = null;
+    this.speak(`${this.#texts().agent}: ${turn.text}`);
+  }
+
+  /** Turns of a conversation that goes on after a reload. */
+  restore(turns) {
+    for (const { source, text } of turns) this.#bubble(source === 'user' ? 'user' : 'assistant', text);
+    this.#latest = turns.at(-1)?.id ?? this.#latest;
+    this.scroll();
+  }
+
+  #bubble(source, text) {
+    const turn = make('div', `turn ${source}`);
+    if (this.#last()?.classList.contains(source)) turn.classList.add('same');
+    turn.append(make('span', 'spoken', `${this.#texts()[source === 'user' ? 'you' : 'agent']}: `));
+    const bubble = element('p', { class: 'bubble', part: 'bubble', dir: 'auto' });
+    turn.append(bubble);
+    const growing = new GrowingText(bubble, text);
+    this.add(turn);
+    return { turn, text: growing };
+  }
+
+  note(text) {
+    const last = this.#last();
+    if (last?.className === 'note' && last.textContent === text) return;
+    this.add(element('p', { class: 'note', dir: 'auto' }, text));
+    this.speak(text);
+  }
+
+  /** Something failed: what, and what to do about it. */
+  problem(message, advice) {
+    const box = element('div', { class: 'problem', role: 'alert' }, element('p', { dir: 'auto' }, message));
+    if (advice) box.append(element('p', { dir: 'auto' }, advice));
+    this.add(box);
+  }
+
+  /** Put a node at the end; a reader who is elsewhere stays there, and is told of it. */
+  add(node) {
+    this.#changing(() => {
+      this.#log.append(node);
+      if (this.#typing?.isConnected && node !== this.#typing) this.#log.append(this.#typing);
+    }, node !== this.#typing);
+    return node;
+  }
+
+  /** The agent is busy: after a moment it is shown as writing, if `still` holds. */
+  expectAnswer(still) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (!still()) return;
+      this.#typing = element('div', { class: 'turn assistant' },
+        element('div', { class: 'bubble typing', role: 'img', 'aria-label': this.#texts().typing }, make('i'), make('i'), make('i')));
+      this.add(this.#typing);
+    }, JUST_NOW);
+  }
+
+  stopTyping() {
+    clearTimeout(this.#timer);
+    this.#typing?.remove();
+    this.#typing = null;
+  }
+
+  scroll() {
+    this.#log.scrollTop = this.#log.scrollHeight;
+    this.#following = true;
+    this.#newer.hidden = true;
+  }
+
+  speak(text) {
+    this.#spoken.append(make('p', '', text));
+    if (this.#spoken.childElementCount > SPOKEN) this.#spoken.firstElementChild.remove();
+  }
+
+  #last() {
+    const last = this.#log.lastElementChild;
+    return last === this.#typing ? last?.previousElementSibling : last;
+  }
+
+  #atEnd() {
+    return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < NEAR;
+  }
+
+  /** Follow the end only for a reader who was there before the change. */
+  #changing(change, news = true) {
+    const follow = this.#atEnd();
+    change();
+    if (follow) this.scroll();
+    else if (news) this.#newer.hidden = false;
+  }
+}

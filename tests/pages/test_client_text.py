@@ -1,0 +1,107 @@
+"""How the pieces of a turn become one text."""
+
+# ruff: noqa: E501 - lines of the scripts that run in the page
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+JOIN = """async (pieces) => {
+    const { Joiner } = await import('/client/text.js');
+    const joiner = new Joiner();
+    for (const piece of pieces) joiner.add(piece);
+    return joiner.text;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["Good", "morning", ",", "all", "."], "Good morning, all."),
+        (["unbel", "ievable", " token"], "unbelievable token"),
+        (["With ", "spac", "es.", "Another one"], "With spaces. Another one"),
+        (["你好", "，我", "是", "客服"], "你好，我是客服"),  # noqa: RUF001
+        (["第", "3", "章", "。", "次"], "第3章。次"),
+        (["こんにちは", "。", "元気"], "こんにちは。元気"),
+        (["カタ", "カナー", "「", "はい", "」"], "カタカナー「はい」"),
+        (["สวัสดี", "ครับ"], "สวัสดีครับ"),
+        (["ສະ", "ບາຍດີ"], "ສະບາຍດີ"),
+        (["안녕하세요", "고객님"], "안녕하세요 고객님"),
+        (["مرحبا", "بك", "؟", "نعم"], "مرحبا بك؟ نعم"),
+        ([" help@example", ".", "com"], " help@example.com"),
+        (["See ", "example.", "com/path"], "See example.com/path"),
+        (["See", "example.", "com/path"], "See example.com/path"),
+        (["at", "https://a.example/", "b?c=", "1", "now"], "at https://a.example/b?c=1 now"),
+        ([" U.", "S. Army"], " U.S. Army"),
+        (["the ", "U.", "S."], "the U.S."),
+        (["don", "'t", "we", "’ll"], "don't we’ll"),  # noqa: RUF001
+        (["(", "yes", ")", "[", "no", "]"], "(yes) [no]"),
+        (["he", "said", '"', "no", '"', "twice"], 'he said "no" twice'),
+        (["Version", "3.", "5", "or", "1,", "000"], "Version 3.5 or 1,000"),
+        (["order", "A-", "1001"], "order A-1001"),
+        (["order", "A", "-1001"], "order A-1001"),
+        (["It costs", "$", "5", "%"], "It costs $5%"),
+        (["Dr.", "Smith", "is in."], "Dr. Smith is in."),
+        (["a\n", "\nb"], "a\n\nb"),
+        (["Hello", ",", " you", "!"], "Hello, you!"),
+        (["cafe", "\u0301"], "cafe\u0301"),
+        (["Hi", "👋", "there"], "Hi 👋 there"),
+        (["", "one", "", "two"], "one two"),
+    ],
+)
+async def test_pieces_are_joined_as_their_script_is_written(
+    page: Page, pieces: list[str], text: str
+) -> None:
+    assert await page.evaluate(JOIN, pieces) == text
+
+
+async def test_time_for_a_turn_grows_with_its_length_only(page: Page) -> None:
+    took = await page.evaluate("""async () => {
+        const { Joiner } = await import('/client/text.js');
+        const time = (count, last) => {
+            const started = performance.now();
+            const joiner = new Joiner();
+            for (let at = 0; at < count; at += 1) joiner.add(`word${at}`);
+            joiner.add(last);
+            return [performance.now() - started, joiner.text.length > count];
+        };
+        time(2000, 'x');
+        return [time(20_000, 'x'), time(20_000, ' late')];
+    }""")
+    # All pieces anew for each would be 200 million: minutes.
+    assert [long for _, long in took] == [True, True]
+    assert max(seconds for seconds, _ in took) < 4000
+
+
+async def test_text_that_is_not_final_is_replaced_by_what_comes_next(page: Page) -> None:
+    got = await page.evaluate("""async () => {
+        const { Turns } = await import('/client/turns.js');
+        const seen = [];
+        const turns = new Turns(1, (type, { text, turn }) => seen.push([type, turn?.text ?? text]));
+        const say = (text, type, source = 'user') => turns.said({ content: { source, text, type } });
+        say('I', 'potential');
+        say('I want', 'potential');
+        say('I want it.');
+        say('Of', 'potential', 'assistant');
+        say('Of course.', undefined, 'assistant');
+        turns.finish();
+        return [seen, turns.list.map((turn) => turn.pieces)];
+    }""")
+    assert got == [
+        [
+            ["text", "I"],
+            ["text", "I want"],
+            ["text", "I want it."],
+            ["turn", "I want it."],
+            ["text", "Of"],
+            ["text", "Of course."],
+            ["turn", "Of course."],
+        ],
+        [["I want it."], ["Of course."]],
+    ]
