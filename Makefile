@@ -24,7 +24,7 @@ COMPILED := $(CACHE)/compiled
 SOURCES := setup.py tests/compiled.sh $(shell find app blackbox_relay tests -name '*.py' -o -name '*.pxd')
 # What leads frames from one socket to the other is tested both ways, as source and compiled;
 # conversations from end to end are held by the build that is deployed.
-BOTH_WAYS := tests/wire tests/protocol tests/relay
+BOTH_WAYS := tests/websocket tests/server tests/protocol tests/relay
 DEPLOYED := tests/e2e
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
@@ -93,7 +93,7 @@ $(addprefix python-,$(PYTHONS)): python-%: $(BIN)/python
 	  && $(MAKE) --no-print-directory -C $(CACHE)/python-$* test PYTHON="$$python"
 
 conformance: $(CACHE)/development $(CACHE)/machine
-	$(BIN)/python -m pytest -m nightly tests/wire/test_autobahn.py
+	$(BIN)/python -m pytest -m nightly tests/websocket/test_autobahn.py
 
 lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
 	tests/lock.sh $(BIN)

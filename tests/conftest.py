@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from app.wire.build import COMPILED
+from app.websocket.compiled import COMPILED
 from tests.support import gateway as processes
 
 if TYPE_CHECKING:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from app.auth.connecting import MAX_CREDENTIAL, Place
-from app.errors import Refusal, StateLost
-from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
+from app.auth.connect_request import MAX_CREDENTIAL, CredentialLocation
+from app.protocol.close_codes import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
+from app.protocol.errors import Refusal, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
     from app.protocol.principal import Principal
 
 RETRY_AFTER: Final = 2.0
 
 
-class Method(Protocol):
+class AuthMethod(Protocol):
     """One way to authenticate.
 
     `ambient` is true for one that judges what a browser sends by itself, such as cookies.
@@ -32,8 +32,10 @@ class Method(Protocol):
         """Tell whether such a credential is for this method."""
         ...
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:
-        """Return who it is; raises Refusal, or StateLost when the shared store is gone."""
+    async def authenticate(
+        self, request: ConnectRequest, credential: Credential | None
+    ) -> Principal:
+        """Return who it is; raises Refusal, or StoreUnavailable when the shared store is gone."""
         ...
 
 
@@ -41,24 +43,24 @@ class Authenticator:
     """Tries the configured methods in their order.
 
     The first that handles the kind of credential presented decides. An ambient method that knows
-    nobody (4401) lets the next one try, so that `forward,ticket` serves both kinds of user. A
+    no principal (4401) lets the next one try, so that `forward,ticket` serves both kinds of user. A
     ticket or JWT that is refused never falls through: an expired one is not turned into `open`.
-    `give_back` lets a handshake's credential be used again, if it is one that can be used up.
+    `release` lets a handshake's credential be used again, if it is one that can be used up.
     """
 
     def __init__(
         self,
-        methods: Sequence[Method],
-        give_back: Callable[[Principal, str], None] = lambda *_: None,
+        methods: Sequence[AuthMethod],
+        release: Callable[[Principal, str], None] = lambda *_: None,
     ) -> None:
         self._methods = tuple(methods)
-        self._give_back = give_back
+        self._release = release
 
-    def give_back(self, principal: Principal, request: Connecting) -> None:
+    def release(self, principal: Principal, request: ConnectRequest) -> None:
         """Let the credential be used again: its handshake came to nothing, and may come again."""
-        self._give_back(principal, request.id)
+        self._release(principal, request.id)
 
-    async def authenticate(self, request: Connecting) -> Principal:
+    async def authenticate(self, request: ConnectRequest) -> Principal:
         """Return the verified principal of a request; raises Refusal."""
         credential = request.credential
         _refuse_unfit(credential)
@@ -73,7 +75,7 @@ class Authenticator:
                 continue
             try:
                 principal = await method.authenticate(request, credential)
-            except StateLost:
+            except StoreUnavailable:
                 raise Refusal(OVERLOADED, retry_after=RETRY_AFTER) from None
             except Refusal as refused:
                 if not method.ambient or refused.reason is not UNAUTHENTICATED:
@@ -87,7 +89,7 @@ class Authenticator:
 def _refuse_unfit(credential: Credential | None) -> None:
     if credential is None:
         return
-    if credential.place is Place.QUERY and credential.is_jwt:
+    if credential.place is CredentialLocation.QUERY and credential.is_jwt:
         raise Refusal(
             UNAUTHENTICATED,
             "A JWT may not travel in a URL, where logs keep it; "
@@ -97,7 +99,7 @@ def _refuse_unfit(credential: Credential | None) -> None:
         raise Refusal(UNAUTHENTICATED)
 
 
-def _fitting(principal: Principal, request: Connecting) -> Principal:
+def _fitting(principal: Principal, request: ConnectRequest) -> Principal:
     """Hold the request to what the credential pins."""
     if principal.agent is not None and request.agent not in (None, principal.agent):
         raise Refusal(FORBIDDEN, "This credential is for another agent.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from app.auth.origin import normal_origin
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 from app.protocol.principal import CallType, Principal
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 512
 
 
-class Unreadable(RelayError):  # noqa: N818
+class InvalidClaims(RelayError):  # noqa: N818
     """A claim has the wrong type or value. `claim` names it; its value is never repeated."""
 
     def __init__(self, claim: str) -> None:
@@ -28,10 +28,10 @@ def principal_from(
     """Read verified claims; raises Unreadable. `exp` or `expires_at` is in Unix seconds."""
     subject = _text(claims, "sub", "subject")
     if subject is None:
-        raise Unreadable("sub")
+        raise InvalidClaims("sub")
     origin = _text(claims, "origin")
     if origin is not None and (origin := normal_origin(origin)) is None:
-        raise Unreadable("origin")
+        raise InvalidClaims("origin")
     return Principal(
         subject=subject,
         method=method,
@@ -56,7 +56,7 @@ def user_named(names: Sequence[str], values: Callable[[str], list[str]]) -> str 
         if not any(found):
             continue
         if len(found) > 1:
-            raise Unreadable(name)
+            raise InvalidClaims(name)
         return found[0]
     return None
 
@@ -74,7 +74,7 @@ def _text(claims: Mapping[str, Any], *names: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-        raise Unreadable(name)
+        raise InvalidClaims(name)
     return value
 
 
@@ -84,7 +84,7 @@ def _call_type(value: str | None) -> CallType | None:
     try:
         return CallType(value)
     except ValueError:
-        raise Unreadable("call_type") from None
+        raise InvalidClaims("call_type") from None
 
 
 def _mapping(claims: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
@@ -92,7 +92,7 @@ def _mapping(claims: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Unreadable(name)
+        raise InvalidClaims(name)
     return value
 
 
@@ -102,5 +102,5 @@ def _seconds(claims: Mapping[str, Any], *names: str) -> float | None:
         return None
     # The bound keeps infinities and dates beyond the year 9999 out of everyone's arithmetic.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2.5e11:  # noqa: PLR2004
-        raise Unreadable(name)
+        raise InvalidClaims(name)
     return float(value)

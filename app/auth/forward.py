@@ -3,8 +3,8 @@
 The question is a GET with the browser's Cookie, Authorization, Origin and query, and with what
 `auth_request` (X-Original-*) and `forwardAuth` (X-Forwarded-*) users expect. A JSON object in a 2xx
 answer is the principal, or a header names the user, where the operator says which. 401, and a
-redirect that leads a person to a login page (302, 303, 307), mean that nobody is signed in; 403 is
-a refusal; anything else means that nobody can tell.
+redirect that leads a person to a login page (302, 303, 307), mean that no user is signed in; 403 is
+a refusal; anything else means that the answer is unknown.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from urllib.parse import quote, urlencode
 import httpx
 import structlog
 
-from app.auth.claims import Unreadable, principal_from, user_named
-from app.auth.connecting import Place
+from app.auth.claims import InvalidClaims, principal_from, user_named
+from app.auth.connect_request import CredentialLocation
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
-from app.errors import Refusal
-from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
+from app.protocol.close_codes import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
+from app.protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
     from app.protocol.principal import Principal
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ RETRY_AFTER: Final = 2.0
 PASSED_ON: Final = ("cookie", "authorization", "origin", "user-agent", "accept-language")
 # The gateway's own: a resume token is a credential, and the application's business is none of it.
 OURS: Final = frozenset({"resume", "received"})
-# What authentication services answer to somebody who is not signed in: a browser that asked by
+# What authentication services answer to a user who is not signed in: a browser that asked by
 # itself would be taken to a login page. 301 and 308 are left out: the URL itself has moved.
 TO_A_LOGIN: Final = frozenset({302, 303, 307})
 SIGN_IN: Final = "The application asks for a sign-in first."
@@ -78,7 +78,9 @@ class Forward:
         """Take everybody: the application knows its cookies and its own tokens."""
         return True
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:
+    async def authenticate(
+        self, request: ConnectRequest, credential: Credential | None
+    ) -> Principal:
         """Ask; raises Refusal."""
         try:
             async with asyncio.timeout(self._timeout):
@@ -98,7 +100,7 @@ class Forward:
         return self._principal(answer.headers, body)
 
     async def _ask(
-        self, request: Connecting, credential: Credential | None
+        self, request: ConnectRequest, credential: Credential | None
     ) -> tuple[httpx.Response, bytes]:
         query = {name: value for name, value in request.query.items() if name not in OURS}
         url = self._url.copy_merge_params(query) if query else self._url
@@ -118,12 +120,12 @@ class Forward:
                     raise _unknown("no_user", NAME_THE_USER)
                 claims = {**claims, "sub": named}
             return principal_from(claims, "forward", credential_id=None)
-        except Unreadable as error:
+        except InvalidClaims as error:
             raise _unknown(f"claim_{error.claim}", NAME_THE_USER) from None
 
 
 def _headers(
-    request: Connecting, query: dict[str, str], credential: Credential | None
+    request: ConnectRequest, query: dict[str, str], credential: Credential | None
 ) -> list[tuple[bytes, bytes]]:
     uri = quote(request.path, safe="/%:@!$&'()*+,;=~") + (f"?{urlencode(query)}" if query else "")
     headers = [(name, request.headers[name]) for name in PASSED_ON if name in request.headers]
@@ -139,7 +141,7 @@ def _headers(
     ]
     if request.agent is not None:
         headers.append(("x-relay-agent", quote(request.agent)))
-    if credential is not None and credential.place is Place.SUBPROTOCOL:
+    if credential is not None and credential.place is CredentialLocation.SUBPROTOCOL:
         # A browser cannot set Authorization; the subprotocol is how its scripts present a token.
         headers = [pair for pair in headers if pair[0] != "authorization"]
         headers.append(("authorization", f"Bearer {credential.value.get_secret_value()}"))

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 import structlog
 
-from app.auth.jwt import ASYMMETRIC
 from app.egress import FAILURES, cause_of, json_of, read_bounded
-from app.errors import Refusal
-from app.protocol.closing import OVERLOADED
+from app.protocol.close_codes import OVERLOADED
+from app.protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +34,14 @@ Keys = dict[tuple[str | None, str], list[jwt.PyJWK]]
 Claims = dict[str, Any]
 Ignored = tuple[tuple[int, str], ...]
 
+SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
+ASYMMETRIC: Final = frozenset(
+    {
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
+    }
+)
+
 
 class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught here
     """An answer holds no keys; its text is the cause, a word for logs."""
@@ -46,7 +53,7 @@ class Jwks:
     They are fetched when they are older than five minutes or no key fits a token, and never more
     often than every 30 s, failures included: tokens with made-up key ids cannot drive it. A token
     that no key fits is final only when a fetch that began after it came did not bring its key:
-    until then nobody can tell, as keys may have been rotated. While the URL is down the old keys
+    until then that is unknown, as keys may have been rotated. While the URL is down the old keys
     stay good. Callers that come during a fetch wait for it.
     """
 

@@ -13,29 +13,23 @@ import orjson
 import structlog
 from jwt.algorithms import get_default_algorithms
 
-from app.auth.claims import Unreadable, principal_from
+from app.auth.claims import InvalidClaims, principal_from
+from app.auth.jwks import ASYMMETRIC, SYMMETRIC
 from app.auth.times import Untimely, check_times
-from app.errors import ConfigurationError, Refusal
-from app.protocol.closing import UNAUTHENTICATED
+from app.protocol.close_codes import UNAUTHENTICATED
+from app.protocol.errors import ConfigurationError, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic import SecretStr
 
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
     from app.auth.jwks import Jwks
     from app.protocol.principal import Principal
 
 log = structlog.get_logger(__name__)
 
-SYMMETRIC: Final = frozenset({"HS256", "HS384", "HS512"})
-ASYMMETRIC: Final = frozenset(
-    {
-        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
-        *("ES256", "ES384", "ES512", "ES256K", "EdDSA"),
-    }
-)
 CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (jwt.InvalidSignatureError, "signature"),
     (jwt.InvalidAlgorithmError, "algorithm_not_allowed"),
@@ -115,7 +109,11 @@ class Jwt:
         """Take JWTs."""
         return credential is not None and credential.is_jwt
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:  # noqa: ARG002
+    async def authenticate(
+        self,
+        request: ConnectRequest,  # noqa: ARG002
+        credential: Credential | None,
+    ) -> Principal:
         """Verify the token; raises Refusal. The session enforces `expires_at`."""
         if credential is None:
             raise Refusal(UNAUTHENTICATED)
@@ -124,7 +122,7 @@ class Jwt:
             claims = await self._verified(token)
             digest = hashlib.sha256(token.encode()).hexdigest()
             return principal_from(claims, "jwt", credential_id=digest)
-        except Unreadable as error:
+        except InvalidClaims as error:
             log.info("jwt_refused", cause="unreadable_claim", claim=error.claim)
             raise Refusal(
                 UNAUTHENTICATED, f"The claim {error.claim} of the credential cannot be read."

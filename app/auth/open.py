@@ -1,15 +1,15 @@
-"""Everybody may come in: for demos, behind another gate, or where an agent is public."""
+"""No authentication: for demos, behind another gate, or where an agent is public."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
-from app.auth.proxies import bucket
+from app.auth.proxies import rate_limit_key
 from app.protocol.principal import Principal
 
 if TYPE_CHECKING:
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
 
 
 class Open:
@@ -21,7 +21,11 @@ class Open:
         """Take everybody, whatever they present."""
         return True
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:  # noqa: ARG002
+    async def authenticate(
+        self,
+        request: ConnectRequest,
+        credential: Credential | None,  # noqa: ARG002
+    ) -> Principal:
         """Return an anonymous principal."""
-        digest = hashlib.sha256(f"relay:{bucket(request.address)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"relay:{rate_limit_key(request.address)}".encode()).hexdigest()
         return Principal(f"anonymous:{digest[:16]}", "open")

@@ -60,7 +60,7 @@ class AllowedOrigins:
         """Judge an Origin header; `host` is the Host that was asked for.
 
         Without one it is no browser, and there is no page to protect. `null`, which sandboxes and
-        files send, is nobody's: only `*` allows it.
+        files send, belongs to no site: only `*` allows it.
         """
         if origin is None or self.anyone:
             return True

@@ -83,7 +83,7 @@ class TrustedProxies:
         return any(parsed in network for network in self.networks)
 
 
-def bucket(address: str) -> str:
+def rate_limit_key(address: str) -> str:
     """Return what caps should count: an IPv6 caller owns a whole /64 and can change within it."""
     if _is_ipv4(address):
         return address

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 from pydantic import SecretStr
 
-from app.auth.claims import Unreadable, principal_from
+from app.auth.claims import InvalidClaims, principal_from
 from app.auth.origin import normal_origin
-from app.errors import Refusal
-from app.protocol.closing import UNAUTHENTICATED
+from app.protocol.close_codes import UNAUTHENTICATED
+from app.protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from app.auth.connecting import Connecting, Credential
+    from app.auth.connect_request import ConnectRequest, Credential
     from app.protocol.principal import CallType, Principal
 
 DEFAULT_TTL: Final = 60.0
@@ -71,7 +71,7 @@ class TicketRequest:
             raise ValueError("origin is one such as https://app.example.com")
         try:
             principal_from(self.claims(), METHOD, credential_id=None)
-        except Unreadable as error:
+        except InvalidClaims as error:
             raise ValueError(f"{error.claim} cannot be used") from None
         try:
             size = len(orjson.dumps(self.claims()))
@@ -96,7 +96,7 @@ class TicketRequest:
 class Ticket:
     """A minted ticket; `expires_at` is in Unix seconds.
 
-    `id` is the credential id of whoever redeems it: a hash, by which nobody gets in.
+    `id` is the credential id of the session it opens: a hash, which is no credential.
     """
 
     ticket: SecretStr
@@ -152,7 +152,7 @@ class Tickets:
             raise Refusal(UNAUTHENTICATED)
         return principal_from(claims, METHOD, credential_id=key)
 
-    def give_back(self, principal: Principal, claimant: str) -> None:
+    def release(self, principal: Principal, claimant: str) -> None:
         """Let a ticket be redeemed again: its handshake was refused through no fault of its own."""
         if principal.method == METHOD and principal.credential_id is not None:
             self._store.return_ticket(principal.credential_id, claimant)
@@ -170,7 +170,9 @@ class TicketAuth:
         """Take whatever is no JWT."""
         return credential is not None and not credential.is_jwt
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:
+    async def authenticate(
+        self, request: ConnectRequest, credential: Credential | None
+    ) -> Principal:
         """Redeem the ticket for the page that asks."""
         if credential is None:
             raise Refusal(UNAUTHENTICATED)

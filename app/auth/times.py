@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from app.auth.claims import Unreadable
-from app.errors import RelayError
+from app.auth.claims import InvalidClaims
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,5 +54,5 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
         return None
     # The bound keeps infinities and what is no number out of the arithmetic.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -FAR < value < FAR:
-        raise Unreadable(name)
+        raise InvalidClaims(name)
     return float(value)

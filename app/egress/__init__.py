@@ -1,7 +1,7 @@
-"""The one way out over HTTP to addresses that an operator names: webhooks, forward-auth, results.
+"""Outgoing HTTP to addresses that an operator names: webhooks, forward-auth, results.
 
 A URL in a configuration may lead to a private address by mistake, by a hostile DNS answer or by a
-redirect. Whoever posts there uses `guarded_client`, which looks at the address before it connects.
+redirect. Callers use `guarded_client`, which looks at the address before it connects.
 """
 
 from app.egress.addresses import AllowedHosts, EgressRefused
@@ -14,8 +14,8 @@ from app.egress.answers import (
     read_bounded,
 )
 from app.egress.causes import FAILURES, CertificateRefused, cause_of
-from app.egress.guarded import guarded_client, guarded_transport
 from app.egress.resolve import Resolve, checked_addresses, system_resolve
+from app.egress.ssrf_guard import guarded_client, guarded_transport
 
 __all__ = [
     "FAILURES",

@@ -1,4 +1,4 @@
-"""Which addresses this gateway may be sent to, pure.
+"""Which addresses outgoing HTTP may reach (OWASP SSRF prevention), pure.
 
 Public unicast addresses always; everything else only if the operator allowed it. Sources: the IANA
 special-purpose registries (RFC 6890) as `ipaddress` knows them, and the metadata addresses of
@@ -19,7 +19,7 @@ from ipaddress import (
 )
 from typing import TYPE_CHECKING, Final
 
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,7 +114,7 @@ class AllowedHosts:
                 hosts.add(item.rstrip("."))
         return cls(frozenset(hosts), tuple(networks))
 
-    def trusting(self, host: str) -> AllowedHosts:
+    def allowing(self, host: str) -> AllowedHosts:
         """Return these with `host` as an endpoint that the operator named, private or not."""
         return AllowedHosts(self.hosts, self.networks, self.private_hosts | {_normal(host)})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final
 
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ResponseTooLarge(AnswerRefused):
 
 
 class ResponseCompressed(AnswerRefused):
-    """An answer was compressed, although nobody asked for that."""
+    """An answer was compressed, although no compression was accepted."""
 
     cause = "answer_compressed"
 

@@ -1,4 +1,4 @@
-"""Name resolution, once per connection, checked before anybody connects."""
+"""Name resolution, once per connection, checked before connecting."""
 
 from __future__ import annotations
 

@@ -5,12 +5,12 @@ is strict and varied where the vendor varies. It shares no code with the gateway
 misreading on one side is not repeated on the other. Guesses are marked (?) where they are made.
 
     python -m app.emulator              serve on port 8090 and say what there is
-    Emulator(Options(...))              the same inside a test: `async with`, `url`, `ledger`
+    Emulator(Options(...))              the same inside a test: `async with`, `url`, `call_log`
 
 An agent is picked by `additionalData.agent`, else by call type (chat: support, webCall: voice,
 onPhone: phone); the other keys of additionalData are its settings, named in its docstring.
 `plain: true` turns variety off, `marker: "..."` finds the conversation again through the side
-door (`app.emulator.sidedoor`), `pace` sets the seconds between turns.
+door (`app.emulator.control_api`), `pace` sets the seconds between turns.
 
 A fault is picked by `additionalData.fault`, by its name as the agent's, by `--fault`, or by
 `POST /emulator/faults {"next": name, "count": n}` for the next dials: the only way for the six

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from app.emulator.dialect import Dialect, Frame
+    from app.emulator.frame_variants import Frame, FrameVariants
 
 T = TypeVar("T")
 UNANSWERED: Final = {"error": {"code": "unanswered", "message": "No answer from the client."}}
@@ -17,7 +17,7 @@ INBOX: Final = 10_000
 
 
 class Call:
-    """What an agent's script works with. Sending raises `SocketGone` when nobody is left.
+    """What an agent's script works with. Sending raises `SocketGone` when the client has gone.
 
     `additional` is the initialize's additionalData. What a script puts into `result` goes out in
     the conversationResult; `drop_at_end` ends without a close frame, as finished voice calls do.
@@ -30,7 +30,7 @@ class Call:
         endpoint: str | None,
         additional: Mapping[str, Any],
         send: Callable[[Frame], Awaitable[None]],
-        dialect: Dialect,
+        variants: FrameVariants,
         *,
         pace: float = 0.0,
         tool_timeout: float = 30.0,
@@ -39,7 +39,7 @@ class Call:
         self.call_type = call_type
         self.endpoint = endpoint
         self.additional = additional
-        self.dialect = dialect
+        self.variants = variants
         self.result: dict[str, Any] = {"status": "Completed", "finishReason": "agentHangup"}
         self.drop_at_end = False
         self.on_spoken: Callable[[int], Awaitable[None]] | None = None
@@ -110,7 +110,7 @@ class Call:
 
     async def invite(self, sdp: str) -> str:
         """Offer a call and wait for the SDP answer."""
-        field = self.setting("sdpField", self.dialect.sdp_field)
+        field = self.setting("sdpField", self.variants.sdp_field)
         self._sdp_answer = asyncio.get_running_loop().create_future()
         await self._send({"type": "sdpInvite", "data": {field: sdp}})
         return await self._sdp_answer
@@ -125,7 +125,7 @@ class Call:
         """Take a tool's result. Returns what is wrong with it: unasked, or answered twice."""
         asked = self._waiting.get(call_id)
         if asked is None:
-            return "tool response that nobody asked for"
+            return "unsolicited tool response"
         answer = next((answer for answer in asked if not answer.done()), None)
         if answer is None:
             return "tool request answered twice, or too late"

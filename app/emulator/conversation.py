@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from app.emulator import rules
 from app.emulator.call import Call
-from app.emulator.faults import FAULTS, Strike
-from app.emulator.rules import BadFrame, Turndown
+from app.emulator.faults import FAULTS, FaultInjection
+from app.emulator.rules import BadFrame, HandshakeRejected
 from app.emulator.socket import SocketGone, VendorSocket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.emulator.dialect import Dialect, Frame
-    from app.emulator.faults import Order
-    from app.emulator.ledger import Ledger, Record
+    from app.emulator.call_log import CallLog, Record
+    from app.emulator.faults import FaultSpec
+    from app.emulator.frame_variants import Frame, FrameVariants
     from app.emulator.options import Options
 
 log = logging.getLogger(__name__)
@@ -38,21 +38,21 @@ class Conversation:
         self,
         socket: VendorSocket,
         record: Record,
-        ledger: Ledger,
+        call_log: CallLog,
         options: Options,
-        dialect: Dialect,
+        variants: FrameVariants,
         agents: Mapping[str, Agent],
         *,
         secret: str = "",
-        order: Order | None = None,
+        order: FaultSpec | None = None,
     ) -> None:
         self.socket = socket
         self.secret = secret
         self.mute = False
         self._record = record
-        self._ledger = ledger
+        self._call_log = call_log
         self._options = options
-        self._dialect = dialect
+        self._variants = variants
         self._agents = agents
         self._order = order
         self._finishing = False
@@ -67,7 +67,7 @@ class Conversation:
             await self._until_gone()
         except SocketGone:
             pass
-        except (Turndown, BadFrame) as verdict:
+        except (HandshakeRejected, BadFrame) as verdict:
             await self._turn_down(verdict)
         finally:
             self._settle()
@@ -76,10 +76,10 @@ class Conversation:
         """Send a frame of the conversation, unless a fault has struck it dumb."""
         if self.mute:
             return
-        await self.socket.send(self._dialect.write(frame))
+        await self.socket.send(self._variants.write(frame))
         self._record.sent[frame["type"]] += 1
 
-    def doom(self) -> None:
+    def mark_faulted(self) -> None:
         """Note that a fault ends this conversation."""
         self._record.ended_by = "fault"
         self.mute = True
@@ -87,7 +87,7 @@ class Conversation:
     async def _opened(self, refusal: str | None) -> Call | None:
         """Wait for initialize; `None` when there is nothing to talk about."""
         if refusal is not None:
-            raise Turndown(refusal)
+            raise HandshakeRejected(refusal)
         if self._order is not None and self._order.name == "accept_silent":
             self._record.fault, self.mute = self._order.name, True
             return None
@@ -95,7 +95,7 @@ class Conversation:
             async with asyncio.timeout(self._options.initialize_timeout):
                 frame = await self._receive()
         except TimeoutError:
-            raise Turndown("Init message not received") from None
+            raise HandshakeRejected("Init message not received") from None
         request = rules.initialize_request(frame, self._record.endpoint)
         if request is None:  # a probe that sent the other endpoint's shape saw 1006 (L)
             self._record.blame(f"initialize without {rules.CARRIES[self._record.endpoint]}")
@@ -109,14 +109,14 @@ class Conversation:
         marker = additional.get("marker")
         self._record.marker = marker if isinstance(marker, str) else None
         self._record.call_type = request["callType"]
-        self._dialect.plain |= additional.get("plain") is True
+        self._variants.plain |= additional.get("plain") is True
         return Call(
             self._record.id,
             request["callType"],
             request.get("endpoint"),
             {**(self._order.params if self._order else {}), **additional},
             self.send,
-            self._dialect,
+            self._variants,
             pace=self._options.pace,
             tool_timeout=self._options.tool_timeout,
         )
@@ -126,25 +126,27 @@ class Conversation:
         name = call.setting("agent", self._options.agents[call.call_type])
         fault = call.setting("fault", name if name in FAULTS else "")
         if fault and fault not in FAULTS:
-            raise Turndown(f"No fault {fault!r}; there are: {', '.join(sorted(FAULTS))}")
+            raise HandshakeRejected(f"No fault {fault!r}; there are: {', '.join(sorted(FAULTS))}")
         if fault and FAULTS[fault].early:
-            raise Turndown(f"{fault} strikes before initialize: POST /emulator/faults")
+            raise HandshakeRejected(f"{fault} strikes before initialize: POST /emulator/faults")
         fault = fault or (self._order.name if self._order else "")
         name = "echo" if name in FAULTS else name
         if name not in self._agents:
-            raise Turndown(f"No agent {name!r}; there are: {', '.join(sorted(self._agents))}")
+            raise HandshakeRejected(
+                f"No agent {name!r}; there are: {', '.join(sorted(self._agents))}"
+            )
         if fault:
-            strike = Strike(FAULTS[fault], self, call, call.setting("faultAfter", 0))
+            strike = FaultInjection(FAULTS[fault], self, call, call.setting("faultAfter", 0))
             call.on_spoken = strike.spoken
             self.mute = fault == "accept_silent"
         self._record.agent, self._record.fault = name, fault or None
         self._record.state = "running"
-        self._ledger.changed()
+        self._call_log.changed()
         return self._agents[name]
 
     async def _talk(self, call: Call, agent: Agent) -> None:
-        await call.event("connection", {self._dialect.id_field: self._record.id})
-        for stranger in self._dialect.strangers():
+        await call.event("connection", {self._variants.id_field: self._record.id})
+        for stranger in self._variants.unknown_frames():
             await call.send(stranger)
         async with asyncio.TaskGroup() as tasks:
             script = tasks.create_task(self._perform(call, agent))
@@ -152,7 +154,7 @@ class Conversation:
                 await self._listen(call, script)
             except SocketGone:
                 pass
-            except (Turndown, BadFrame) as verdict:
+            except (HandshakeRejected, BadFrame) as verdict:
                 script.cancel()
                 await self._turn_down(verdict)
             script.cancel()
@@ -181,7 +183,7 @@ class Conversation:
 
     async def _terminated(self, call: Call, script: asyncio.Task[None]) -> None:
         self._record.terminated = True
-        self._ledger.changed()
+        self._call_log.changed()
         if self.mute or self._finishing:
             return
         script.cancel()
@@ -203,7 +205,7 @@ class Conversation:
             case "sdpAnswer":
                 violation = call.sdp_answered(rules.sdp_answer(frame))
             case "initialize":
-                raise Turndown("Multiple init messages received")
+                raise HandshakeRejected("Multiple init messages received")
             case unknown:
                 violation = f"unknown type {unknown:.60}"
         if violation is not None:
@@ -213,7 +215,7 @@ class Conversation:
         message = await self.socket.receive()
         if isinstance(message, bytes):
             raise BadFrame(1003, "Binary messages are not supported")
-        self._ledger.received(self._record, message)
+        self._call_log.received(self._record, message)
         return rules.parse(message, self._options.max_message)
 
     async def _finish(self, call: Call) -> None:
@@ -239,11 +241,11 @@ class Conversation:
         except SocketGone:
             return
 
-    async def _turn_down(self, verdict: Turndown | BadFrame) -> None:
+    async def _turn_down(self, verdict: HandshakeRejected | BadFrame) -> None:
         self._record.ended_by = "vendor"
         self._record.blame(str(verdict))
         try:
-            if isinstance(verdict, Turndown):
+            if isinstance(verdict, HandshakeRejected):
                 await self.send({"type": "error", "data": {"message": str(verdict)}})
             await self.socket.close(verdict.code, str(verdict))
             await self._until_gone()
@@ -255,7 +257,7 @@ class Conversation:
         while True:
             message = await self.socket.receive()
             if isinstance(message, str):
-                self._ledger.received(self._record, message)
+                self._call_log.received(self._record, message)
 
     def _settle(self) -> None:
         record = self._record
@@ -266,4 +268,4 @@ class Conversation:
         record.seconds = round(time.monotonic() - record.opened_at, 6)
         if record.ended_by is None:
             record.ended_by = "client" if self.socket.closed_by_peer else "lost"
-        self._ledger.changed()
+        self._call_log.changed()

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 KIB: Final = 1024
 
 
-class Victim(Protocol):
+class FaultTarget(Protocol):
     """What a fault may lay hands on: the socket, the secret that dialled, the power of speech."""
 
     socket: VendorSocket
     secret: str
     mute: bool
 
-    def doom(self) -> None:
+    def mark_faulted(self) -> None:
         """Note that the end which now comes is the fault's doing."""
         ...
 
@@ -36,7 +36,7 @@ class Fault:
 
     name: str
     meaning: str
-    strike: Callable[[Victim, Call], Awaitable[None]] | None = None
+    strike: Callable[[FaultTarget, Call], Awaitable[None]] | None = None
 
     @property
     def early(self) -> bool:
@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Order:
+class FaultSpec:
     """The switch: strike the next `count` dials (all of them if `None`) with this fault."""
 
     name: str
@@ -53,12 +53,12 @@ class Order:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Strike:
+class FaultInjection:
     """Waits until the agent has sent `after` texts, then strikes once."""
 
-    def __init__(self, fault: Fault, victim: Victim, call: Call, after: int) -> None:
+    def __init__(self, fault: Fault, target: FaultTarget, call: Call, after: int) -> None:
         self._fault = fault
-        self._victim = victim
+        self._target = target
         self._call = call
         self._after = after
         self._struck = False
@@ -68,93 +68,93 @@ class Strike:
         if self._struck or count < self._after or self._fault.strike is None:
             return
         self._struck = True
-        await self._fault.strike(self._victim, self._call)
+        await self._fault.strike(self._target, self._call)
 
 
-async def _silence(victim: Victim, _: Call) -> None:
-    victim.mute = True
+async def _silence(target: FaultTarget, _: Call) -> None:
+    target.mute = True
     await asyncio.Event().wait()
 
 
-async def _freeze(victim: Victim, call: Call) -> None:
-    victim.mute = True
-    await victim.socket.freeze(call.setting("faultSeconds", 60.0))
+async def _freeze(target: FaultTarget, call: Call) -> None:
+    target.mute = True
+    await target.socket.freeze(call.setting("faultSeconds", 60.0))
     await asyncio.Event().wait()
 
 
-async def _rst(victim: Victim, _: Call) -> None:
-    victim.doom()
-    victim.socket.reset()
+async def _rst(target: FaultTarget, _: Call) -> None:
+    target.mark_faulted()
+    target.socket.reset()
 
 
-async def _drop(victim: Victim, _: Call) -> None:
-    victim.doom()
-    victim.socket.drop()
+async def _drop(target: FaultTarget, _: Call) -> None:
+    target.mark_faulted()
+    target.socket.drop()
 
 
-async def _close(victim: Victim, call: Call) -> None:
-    victim.doom()
-    await victim.socket.close(call.setting("closeCode", 1011), call.setting("closeReason", "bye"))
+async def _close(target: FaultTarget, call: Call) -> None:
+    target.mark_faulted()
+    await target.socket.close(call.setting("closeCode", 1011), call.setting("closeReason", "bye"))
 
 
-async def _close_with_key(victim: Victim, call: Call) -> None:
-    text = f"key {victim.secret} was revoked (authorization={victim.secret})"
+async def _close_with_key(target: FaultTarget, call: Call) -> None:
+    text = f"key {target.secret} was revoked (authorization={target.secret})"
     await call.send({"type": "error", "data": {"message": text}})
-    victim.doom()
-    await victim.socket.close(1008, text)
+    target.mark_faulted()
+    await target.socket.close(1008, text)
 
 
-async def _flood(_: Victim, call: Call) -> None:
+async def _flood(_: FaultTarget, call: Call) -> None:
     text = "flood " * (call.setting("faultBytes", KIB) // 6)
     for number in range(call.setting("faultCount", 20_000)):
         await call.say(text, number=number)
 
 
-async def _oversize(_: Victim, call: Call) -> None:
+async def _oversize(_: FaultTarget, call: Call) -> None:
     await call.say("x" * call.setting("faultBytes", 2 * KIB * KIB))
 
 
-async def _malformed_json(victim: Victim, _: Call) -> None:
-    await victim.socket.send_frame(b'{"type":"text","content":{"source":"assistant","te')
+async def _malformed_json(target: FaultTarget, _: Call) -> None:
+    await target.socket.send_frame(b'{"type":"text","content":{"source":"assistant","te')
 
 
-async def _odd_json(victim: Victim, _: Call) -> None:
+async def _odd_json(target: FaultTarget, _: Call) -> None:
     for text in ODD_JSON:
-        await victim.socket.send_frame(text)
+        await target.socket.send_frame(text)
 
 
-async def _binary(victim: Victim, _: Call) -> None:
-    await victim.socket.send_frame(bytes(range(256)), Opcode.BINARY)
+async def _binary(target: FaultTarget, _: Call) -> None:
+    await target.socket.send_frame(bytes(range(256)), Opcode.BINARY)
 
 
-async def _bad_utf8(victim: Victim, _: Call) -> None:
-    await victim.socket.send_frame(b'{"type":"text","content":"\xff\xfe\xed\xa0\x80"}')
+async def _bad_utf8(target: FaultTarget, _: Call) -> None:
+    await target.socket.send_frame(b'{"type":"text","content":"\xff\xfe\xed\xa0\x80"}')
 
 
-async def _fragments(victim: Victim, call: Call) -> None:
-    victim.socket.fragment = call.setting("faultBytes", 7)
+async def _fragments(target: FaultTarget, call: Call) -> None:
+    target.socket.fragment = call.setting("faultBytes", 7)
 
 
-async def _endless_fragments(victim: Victim, call: Call) -> None:
-    await victim.socket.send_frame(b'{"type":"text"', fin=False)
+async def _endless_fragments(target: FaultTarget, call: Call) -> None:
+    await target.socket.send_frame(b'{"type":"text"', fin=False)
     for _ in range(call.setting("faultCount", 100_000)):
-        await victim.socket.send_frame(b"", Opcode.CONT, fin=False)
+        await target.socket.send_frame(b"", Opcode.CONT, fin=False)
 
 
-async def _ping_flood(victim: Victim, call: Call) -> None:
+async def _ping_flood(target: FaultTarget, call: Call) -> None:
     for number in range(call.setting("faultCount", 20_000)):
-        await victim.socket.send_frame(number.to_bytes(4, "big") * 31, Opcode.PING)
+        await target.socket.send_frame(number.to_bytes(4, "big") * 31, Opcode.PING)
 
 
-async def _no_pong(victim: Victim, _: Call) -> None:
-    victim.socket.answer_pings = False
+async def _no_pong(target: FaultTarget, _: Call) -> None:
+    target.socket.answer_pings = False
 
 
-async def _slow_reader(victim: Victim, call: Call) -> None:
-    victim.socket.read_slowly(call.setting("faultBytes", 256))
+async def _slow_reader(target: FaultTarget, call: Call) -> None:
+    target.socket.read_slowly(call.setting("faultBytes", 256))
 
 
-async def _duplicate_tool_id(_: Victim, call: Call) -> None:
+async def _duplicate_tool_id(_: FaultTarget, call: Call) -> None:
     name, args = call.setting("tool", "check_order_status"), {"order_number": "1001"}
     first, second = await asyncio.gather(
         call.tool(name, args, "call_twice"), call.tool(name, args, "call_twice", within=2.0)
@@ -162,17 +162,17 @@ async def _duplicate_tool_id(_: Victim, call: Call) -> None:
     await call.say(f"duplicate_tool_id: {first} {second}")
 
 
-async def _unknown_tool(_: Victim, call: Call) -> None:
+async def _unknown_tool(_: FaultTarget, call: Call) -> None:
     await call.say(f"unknown_tool: {await call.tool('no_such_tool', {'a': 1})}")
 
 
-async def _bad_args(_: Victim, call: Call) -> None:
+async def _bad_args(_: FaultTarget, call: Call) -> None:
     name = call.setting("tool", "check_order_status")
     for args in ({"order_number": {"not": ["a", "string"]}, "extra": 1}, None, "a string", [1]):
         await call.say(f"bad_args: {await call.tool(name, args)}")
 
 
-async def _drop_after_closed(_: Victim, call: Call) -> None:
+async def _drop_after_closed(_: FaultTarget, call: Call) -> None:
     call.drop_at_end = True
 
 

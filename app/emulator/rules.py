@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 if TYPE_CHECKING:
-    from app.emulator.dialect import Frame
+    from app.emulator.frame_variants import Frame
 
-POLICY: Final = 1008  # how the vendor closes after an error frame: nobody has said (?)
+POLICY: Final = 1008  # how the vendor closes after an error frame: not documented (?)
 CALL_TYPES: Final = frozenset({"chat", "webCall", "onPhone"})
 CARRIES: Final = {"dev": "devRequest", "webCall": "request"}
 
@@ -22,7 +22,7 @@ class BadFrame(Exception):  # noqa: N818 - the client's fault, not ours
         self.code = code
 
 
-class Turndown(Exception):  # noqa: N818 - as above
+class HandshakeRejected(Exception):  # noqa: N818 - as above
     """The vendor sends an `error` frame with this message, and closes."""
 
     def __init__(self, message: str, code: int = POLICY) -> None:
@@ -31,13 +31,13 @@ class Turndown(Exception):  # noqa: N818 - as above
 
 
 def parse(message: str, max_message: int) -> Frame:
-    """Read a client's message. Raises `Turndown` when it is too large, `BadFrame` otherwise.
+    """Read a client's message. Raises `HandshakeRejected` if too large, `BadFrame` otherwise.
 
     `type` and `timestamp` are required of every frame (S D). What the vendor does without them,
-    or with what is no JSON at all, nobody has said: this one closes with 1007 (?).
+    or with what is no JSON at all, is not documented: this one closes with 1007 (?).
     """
     if len(message.encode()) > max_message:
-        raise Turndown("Too large message", 1009)
+        raise HandshakeRejected("Too large message", 1009)
     try:
         frame = orjson.loads(message)
     except orjson.JSONDecodeError:
@@ -52,18 +52,18 @@ def parse(message: str, max_message: int) -> Frame:
 def initialize_request(frame: Frame, endpoint: str) -> dict[str, Any] | None:
     """Take the request out of an initialize; `None` if it has the other endpoint's shape.
 
-    Raises `Turndown` for what is no initialize or names no call that can be made.
+    Raises `HandshakeRejected` for what is no initialize or names no call that can be made.
     """
     if frame["type"] != "initialize":
-        raise Turndown("Init message not received")
+        raise HandshakeRejected("Init message not received")
     request = frame.get(CARRIES[endpoint])
     if not isinstance(request, dict):
         return None
     if request.get("callType") not in CALL_TYPES:
-        raise Turndown("Unknown callType")
+        raise HandshakeRejected("Unknown callType")
     number = request.get("endpoint")
     if request["callType"] == "onPhone" and not (isinstance(number, str) and number):
-        raise Turndown("Endpoint is required")
+        raise HandshakeRejected("Endpoint is required")
     if not isinstance(request.get("additionalData") or {}, dict):
         raise BadFrame(1007, "additionalData must be an object")
     return request

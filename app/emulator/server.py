@@ -15,14 +15,14 @@ from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
 
 from app.emulator.agents import AGENTS, summaries
+from app.emulator.call_log import CallLog, Record
+from app.emulator.control_api import PREFIX, ControlApi, FaultSwitch
 from app.emulator.conversation import Conversation
-from app.emulator.dialect import Dialect
-from app.emulator.faults import FAULTS, Order
+from app.emulator.faults import FAULTS, FaultSpec
+from app.emulator.frame_variants import FrameVariants
 from app.emulator.http import Answer, BadRequest, Request, problem, read_request
-from app.emulator.ledger import Ledger, Record
 from app.emulator.options import Options
 from app.emulator.rest import DEV, WEB_CALL, Rest
-from app.emulator.sidedoor import PREFIX, SideDoor, Switch
 from app.emulator.socket import VendorSocket
 from app.emulator.tokens import Tokens
 
@@ -47,7 +47,7 @@ SILENT: Final = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001
 class Emulator:
     """The fake vendor. `async with Emulator(options) as emulator:` serves until the block ends.
 
-    `agents` adds scripts to the built-in ones. `ledger`, `switch` and `tokens` are what the side
+    `agents` adds scripts to the built-in ones. `call_log`, `switch` and `tokens` are what the side
     door shows, for tests that run it in their own process.
     """
 
@@ -55,12 +55,14 @@ class Emulator:
         self, options: Options | None = None, agents: Mapping[str, Agent] | None = None
     ) -> None:
         self.options = options or Options()
-        self.ledger = Ledger(self.options)
+        self.call_log = CallLog(self.options)
         self.tokens = Tokens(self.options)
-        self.switch = Switch(Order(self.options.fault, None) if self.options.fault else None)
+        self.switch = FaultSwitch(
+            FaultSpec(self.options.fault, None) if self.options.fault else None
+        )
         self._agents: dict[str, Agent] = {**AGENTS, **(agents or {})}
         self._rest = Rest(self.options, self.tokens)
-        self._side_door = SideDoor(self.ledger, self.switch, summaries(self._agents))
+        self._control_api = ControlApi(self.call_log, self.switch, summaries(self._agents))
         self._index = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -113,8 +115,8 @@ class Emulator:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.ledger.counters["sockets_open"] += 1
-        self.ledger.counters["sockets_total"] += 1
+        self.call_log.counters["sockets_open"] += 1
+        self.call_log.counters["sockets_total"] += 1
         try:
             async with asyncio.timeout(self.options.handshake_timeout):
                 request = await read_request(reader)
@@ -127,8 +129,8 @@ class Emulator:
         except Exception:  # the outermost door
             log.exception("connection crashed")
         finally:
-            self.ledger.counters["sockets_open"] -= 1
-            self.ledger.changed()
+            self.call_log.counters["sockets_open"] -= 1
+            self.call_log.changed()
             writer.close()
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(self.options.close_timeout):
@@ -139,13 +141,13 @@ class Emulator:
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if request.path == TRAP:
-            self.ledger.counters["redirects_followed"] += 1
+            self.call_log.counters["redirects_followed"] += 1
         if request.path in ENDPOINTS and request.upgrades:
             await self._dialled(request, reader, writer)
             return
         answer = self._rest.answer(request)
         if answer is None and (request.path + "/").startswith(PREFIX + "/"):
-            answer = await self._side_door.answer(request)
+            answer = await self._control_api.answer(request)
         if answer is None and request.path in ENDPOINTS:
             answer = problem(400, "This is a WebSocket endpoint")
         await _write(writer, answer or problem(404, "Not found"))
@@ -153,12 +155,12 @@ class Emulator:
     async def _dialled(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.ledger.counters["dials"] += 1
+        self.call_log.counters["dials"] += 1
         order = self.switch.take()
         protocol = ServerProtocol(max_size=4 * self.options.max_message, logger=SILENT)
         socket = VendorSocket(reader, writer, protocol, close_timeout=self.options.close_timeout)
         if order is not None and FAULTS[order.name].early:
-            self.ledger.counters[f"fault_{order.name}"] += 1
+            self.call_log.counters[f"fault_{order.name}"] += 1
             if await self._spoil(order, socket, reader, writer):
                 return
         protocol.receive_data(request.head)
@@ -171,24 +173,26 @@ class Emulator:
         if socket.is_open:
             await self._converse(request, socket, order)
 
-    async def _converse(self, request: Request, socket: VendorSocket, order: Order | None) -> None:
+    async def _converse(
+        self, request: Request, socket: VendorSocket, order: FaultSpec | None
+    ) -> None:
         endpoint, parameter = ENDPOINTS[request.path]
         secret = request.query.get(parameter, "")
         record = Record(str(uuid.uuid4()), endpoint, time.monotonic())
-        self.ledger.open(record)
+        self.call_log.open(record)
         conversation = Conversation(
             socket,
             record,
-            self.ledger,
+            self.call_log,
             self.options,
-            Dialect(next(self._index), plain=self.options.plain),
+            FrameVariants(next(self._index), plain=self.options.plain),
             self._agents,
             secret=secret,
             order=None if order is None or FAULTS[order.name].early else order,
         )
         await conversation.run(self._refusal(endpoint, secret, order))
 
-    def _refusal(self, endpoint: str, secret: str, order: Order | None) -> str | None:
+    def _refusal(self, endpoint: str, secret: str, order: FaultSpec | None) -> str | None:
         """Say what an error frame shall say at once, if anything."""
         if not secret:
             return "Missing token"
@@ -199,13 +203,13 @@ class Emulator:
             else self.tokens.valid(secret)
         )
         if not valid:
-            self.ledger.counters["bad_credentials"] += 1
+            self.call_log.counters["bad_credentials"] += 1
             return "Invalid token"
         return SPOKEN_REFUSALS.get(order.name) if order else None
 
     async def _spoil(
         self,
-        order: Order,
+        order: FaultSpec,
         socket: VendorSocket,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,

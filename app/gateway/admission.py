@@ -1,4 +1,4 @@
-"""Who may come in, and how: what is known of a browser before its conversation begins."""
+"""Admission: what is known of a browser before its conversation begins."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from app.relay.conversation import Conversation
+from app.relay.dependencies import Conversation
 
 if TYPE_CHECKING:
-    from app.protocol.initialize import Profile, Wish
+    from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
-    from app.state.port import SessionRow
+    from app.state.interface import SessionRow
     from app.telemetry.traces import Trace
 
-WISH_GRACE: Final = 1.0
+INITIALIZE_GRACE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class GatewayLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """A place that was taken for one browser, before its socket is accepted."""
+class Reservation:
+    """A slot reserved for one browser, before its socket is accepted."""
 
     conversation: Conversation
     row: SessionRow
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a browser came in.
+class AdmissionRequest:
+    """What is known of a browser that asks to be admitted.
 
     `wishes` is set by a browser that announces an `initialize` of its own.
     `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
@@ -48,38 +48,38 @@ class Arrival:
     """
 
     address: str
-    wish: Wish
+    client_options: ClientOptions
     trace: Trace
     native: bool
     vendor_path: bool
-    wishes: bool = False
+    sends_initialize: bool = False
 
 
-def describe(
-    profile: Profile, principal: Principal, arrival: Arrival, initialize_timeout: float
+def new_conversation(
+    profile: Profile, principal: Principal, arrival: AdmissionRequest, initialize_timeout: float
 ) -> Conversation:
     """Describe the conversation that an arrival begins.
 
     `initialize_timeout` (seconds) is how long a browser may take that sends an `initialize`.
     """
     session_id = secrets.token_hex(16)
-    known = arrival.wish.call_type is not None or (
+    known = arrival.client_options.call_type is not None or (
         arrival.native and principal.call_type is not None
     )
-    settled = known and not arrival.wishes
+    settled = known and not arrival.sends_initialize
     if arrival.vendor_path:
         wait = initialize_timeout
     else:
-        wait = 0.0 if settled else min(WISH_GRACE, initialize_timeout)
+        wait = 0.0 if settled else min(INITIALIZE_GRACE, initialize_timeout)
     return Conversation(
         session_id,
         profile,
         principal,
         arrival.address,
-        arrival.wish,
+        arrival.client_options,
         time(),
         arrival.trace,
-        wish_wait=wait,
-        wish_demanded=arrival.vendor_path,
+        initialize_wait=wait,
+        initialize_required=arrival.vendor_path,
         resume_token=f"{session_id}.{secrets.token_urlsafe(24)}" if arrival.native else None,
     )

@@ -1,4 +1,4 @@
-"""How a replica goes: whoever can start anew elsewhere at little cost is sent there first."""
+"""Drain order of a replica: idle chats end first, calls last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from app.protocol import frames
-from app.protocol.closing import DRAINING
+from app.protocol.close_codes import DRAINING
 from app.protocol.principal import CallType
 
 if TYPE_CHECKING:
@@ -51,21 +51,21 @@ class Draining:
         self._end_grace = end_grace
         self._metrics = metrics
         self._until = 0.0
-        self._hurry = asyncio.Event()
+        self._expedited = asyncio.Event()
         self._empty = asyncio.Event()
 
-    def came(self) -> None:
+    def session_started(self) -> None:
         """Take note that a session has begun: one that was admitted before may do so late."""
         self._empty.clear()
 
-    def left(self) -> None:
+    def session_ended(self) -> None:
         """Take note that a session has ended."""
         if not self._live:
             self._empty.set()
 
-    def hurry(self) -> None:
+    def expedite(self) -> None:
         """Shorten a drain that is under way: end what is left now."""
-        self._hurry.set()
+        self._expedited.set()
 
     async def run(self, closed: Callable[[], None]) -> None:
         """Let live sessions end, then end them: idle chats first, calls last.
@@ -78,13 +78,13 @@ class Draining:
         self._until = time() + self._limits.drain_delay + self._limits.drain_timeout
         told = frozenset(self._live)
         for relay in self._live.values():
-            self.tell(relay)
+            self.notify(relay)
         await self._pause(self._limits.drain_delay)
         self.closed = True
         closed()
         for session_id, relay in self._live.items():
             if session_id not in told:
-                self.tell(relay)
+                self.notify(relay)
         if self._live:
             self._empty.clear()
             await self._pause(self._limits.drain_timeout / 2, until_empty=True)
@@ -92,18 +92,18 @@ class Draining:
             await self._pause(self._limits.drain_timeout / 2, until_empty=True)
         for relay in tuple(self._live.values()):
             relay.end(DRAINING, retry_after=reconnect_after())
-            relay.let_go()
-        self._hurry.clear()
+            relay.stop_waiting_for_browser()
+        self._expedited.clear()
         if self._live:
             await self._pause(3 * self._end_grace, until_empty=True)
         log.info("drained", sessions=len(self._live))
 
-    def tell(self, relay: Relay) -> None:
+    def notify(self, relay: Relay) -> None:
         """Let a browser know until when its conversation may go on here."""
-        relay.browser.announce(frames.draining(time(), self._until))
+        relay.browser.send_unnumbered(frames.draining(time(), self._until))
 
     def _end_idle(self) -> None:
-        """Halfway through: chats in which nobody is saying anything can start anew elsewhere."""
+        """End idle chats at half time: they can start anew on another replica."""
         silence = min(30.0, self._limits.drain_timeout / 4)
         for relay in tuple(self._live.values()):
             quiet = relay.idle_for >= silence and relay.tools_running == 0
@@ -111,10 +111,10 @@ class Draining:
                 relay.end(DRAINING, retry_after=reconnect_after())
 
     async def _pause(self, seconds: float, *, until_empty: bool = False) -> None:
-        """Wait, but no longer than until the last session has ended or somebody hurries."""
-        if self._hurry.is_set() or seconds <= 0:
+        """Wait, but no longer than until the last session has ended or `expedite` was called."""
+        if self._expedited.is_set() or seconds <= 0:
             return
-        events = [self._hurry, self._empty] if until_empty else [self._hurry]
+        events = [self._expedited, self._empty] if until_empty else [self._expedited]
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(event.wait()) for event in events]
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from app.errors import Refusal, StateLost
-from app.gateway.admission import Admission, describe
+from app.gateway.admission import Reservation, new_conversation
 from app.gateway.draining import Draining, reconnect_after
-from app.protocol.closing import (
+from app.protocol.close_codes import (
     DRAINING,
     ENDED,
     OVERLOADED,
@@ -30,20 +29,21 @@ from app.protocol.closing import (
     UPSTREAM_FAILED,
     CloseReason,
 )
+from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.relay import Relay
-from app.state.port import Caps, SessionRow
+from app.state.interface import Caps, SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from app.gateway.admission import Arrival, GatewayLimits
+    from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
-    from app.relay.conversation import Collaborators, RelayLimits
-    from app.relay.watch import Watcher
-    from app.state.port import State
+    from app.relay.dependencies import RelayDependencies, RelayLimits
+    from app.relay.subscribers import Subscriber
+    from app.state.interface import State
     from app.telemetry.metrics import Metrics
-    from app.wire.socket import Socket
+    from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
 
@@ -53,33 +53,33 @@ LAG_TICK: Final = 0.25
 
 
 class Gateway:
-    """The live conversations of this replica. `helpers` are those of each agent's."""
+    """The live conversations of this replica. `dependencies` are those of each agent's."""
 
     def __init__(
         self,
         replica: str,
         state: State,
-        helpers: Mapping[str, Collaborators],
+        dependencies: Mapping[str, RelayDependencies],
         metrics: Metrics,
         limits: GatewayLimits,
         relay_limits: RelayLimits,
     ) -> None:
         self.replica = replica
         self._state = state
-        self._helpers = helpers
+        self._dependencies = dependencies
         self._metrics = metrics
         self._limits = limits
         self._relay_limits = relay_limits
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
-        self._entering: set[str] = set()
+        self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._beat())
+            self._tasks.create_task(self._heartbeat())
             self._tasks.create_task(self._watch_lag())
             started.set()
 
@@ -93,12 +93,16 @@ class Gateway:
     @property
     def open_circuits(self) -> list[str]:
         """The agents for whom the vendor is not tried for now."""
-        return [name for name, helpers in self._helpers.items() if helpers.circuit.opens_in > 0]
+        return [
+            name
+            for name, dependencies in self._dependencies.items()
+            if dependencies.circuit.retry_in > 0
+        ]
 
     @property
-    def cut_off(self) -> bool:
+    def all_circuits_open(self) -> bool:
         """Whether the vendor is tried for no agent at all."""
-        return len(self.open_circuits) == len(self._helpers)
+        return len(self.open_circuits) == len(self._dependencies)
 
     @property
     def max_sessions(self) -> int:
@@ -106,18 +110,18 @@ class Gateway:
         return self._limits.max_sessions
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether this replica has as many sessions as it may, those that come in included."""
-        return len(self._live) + len(self._entering) >= self._limits.max_sessions
+        return len(self._live) + len(self._reserved) >= self._limits.max_sessions
 
     def labels(self) -> Iterator[tuple[str, str]]:
         """The agent and call type of every live session, for metrics."""
         for relay in self._live.values():
             yield relay.conversation.profile.name, relay.call_type.value
 
-    def waiting(self) -> int:
+    def buffered_bytes(self) -> int:
         """Bytes that wait for browsers."""
-        return sum(relay.browser.waiting for relay in self._live.values())
+        return sum(relay.browser.buffered_bytes for relay in self._live.values())
 
     @property
     def draining(self) -> bool:
@@ -128,22 +132,26 @@ class Gateway:
         """Let live sessions end, then end them; `closed` is called once none is taken any more."""
         await self._draining.run(closed)
 
-    def hurry(self) -> None:
+    def expedite(self) -> None:
         """Shorten a drain that is under way: end what is left now."""
-        self._draining.hurry()
+        self._draining.expedite()
 
     # Sessions
 
-    async def admit(self, profile: Profile, principal: Principal, arrival: Arrival) -> Admission:
-        """Take a place for a browser. Raises `Refusal`, with when to come back."""
+    async def admit(
+        self, profile: Profile, principal: Principal, arrival: AdmissionRequest
+    ) -> Reservation:
+        """Reserve a slot for a browser. Raises `Refusal`, with when to come back."""
         if self._draining.closed or self._tasks is None:
             raise Refusal(OVERLOADED, DRAINING.message, retry_after=reconnect_after())
-        if self.full:
+        if self.is_full:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
-        opens_in = self._helpers[profile.name].circuit.opens_in
-        if opens_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=opens_in + uniform(0, 2))  # noqa: S311
-        conversation = describe(profile, principal, arrival, self._limits.initialize_timeout)
+        retry_in = self._dependencies[profile.name].circuit.retry_in
+        if retry_in > 0:
+            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + uniform(0, 2))  # noqa: S311
+        conversation = new_conversation(
+            profile, principal, arrival, self._limits.initialize_timeout
+        )
         row = SessionRow(
             id=conversation.id,
             replica=self.replica,
@@ -155,39 +163,39 @@ class Gateway:
             credential_id=principal.credential_id,
         )
         # Taken before the store is asked: others come in meanwhile.
-        self._entering.add(row.id)
+        self._reserved.add(row.id)
         try:
-            await self._enter(row)
+            await self._register(row)
         except BaseException:
-            self._entering.discard(row.id)
+            self._reserved.discard(row.id)
             raise
-        return Admission(conversation, row)
+        return Reservation(conversation, row)
 
-    async def _enter(self, row: SessionRow) -> None:
+    async def _register(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
         try:
             refused = await self._state.enter(row, caps)
-        except StateLost:
+        except StoreUnavailable:
             raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
         if refused == "revoked":
             raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         if refused is not None:
             raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
 
-    async def withdraw(self, admission: Admission) -> None:
-        """Give a place back whose browser never came."""
-        self._entering.discard(admission.row.id)
-        await self._forget(admission.row)
+    async def release(self, admission: Reservation) -> None:
+        """Release a reservation whose browser never connected."""
+        self._reserved.discard(admission.row.id)
+        await self._deregister(admission.row)
 
-    def start(self, admission: Admission, socket: Socket | None) -> Relay:
+    def start(self, admission: Reservation, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
         assert self._tasks is not None  # noqa: S101 - admit has looked
-        helpers = self._helpers[admission.conversation.profile.name]
-        relay = Relay(admission.conversation, helpers, self._relay_limits)
-        self._entering.discard(admission.row.id)
+        dependencies = self._dependencies[admission.conversation.profile.name]
+        relay = Relay(admission.conversation, dependencies, self._relay_limits)
+        self._reserved.discard(admission.row.id)
         self._live[admission.row.id] = relay
         self._rows[admission.row.id] = admission.row
-        self._draining.came()
+        self._draining.session_started()
         if socket is not None:
             relay.browser.attach(socket)
         self._tasks.create_task(self._run(relay, admission.row))
@@ -202,19 +210,19 @@ class Gateway:
         finally:
             del self._live[row.id]
             del self._rows[row.id]
-            self._draining.left()
-            await self._forget(row)
+            self._draining.session_ended()
+            await self._deregister(row)
 
-    async def _forget(self, row: SessionRow) -> None:
+    async def _deregister(self, row: SessionRow) -> None:
         try:
             await self._state.leave(row)
-        except StateLost:
+        except StoreUnavailable:
             log.warning("session_not_forgotten", session=row.id, advice="its lease runs out")
 
-    def overtaken(self, session_id: str, attempt: int) -> bool:
+    def is_stale_attempt(self, session_id: str, attempt: int) -> bool:
         """Tell whether a later attempt of this browser's to resume has come already."""
         relay = self._live.get(session_id)
-        return relay is not None and relay.browser.here and 0 < attempt < relay.attempt
+        return relay is not None and relay.browser.is_connected and 0 < attempt < relay.attempt
 
     def resume(
         self, session_id: str, proof: str, received: int, socket: Socket, attempt: int = 0
@@ -233,7 +241,7 @@ class Gateway:
         relay.attempt = max(relay.attempt, attempt)
         relay.resume(socket, received)
         if self.draining:
-            self._draining.tell(relay)
+            self._draining.notify(relay)
         return True
 
     def count_lost_resume(self) -> None:
@@ -266,37 +274,37 @@ class Gateway:
         relay.end(reason)
         return True
 
-    def fresh(self, row: SessionRow) -> SessionRow:
+    def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""
         relay = self._live.get(row.id)
         return row if relay is None else self._row(row, relay)
 
     @asynccontextmanager
-    async def watching(self, session_id: str, watcher: Watcher) -> AsyncIterator[None]:
+    async def watching(self, session_id: str, watcher: Subscriber) -> AsyncIterator[None]:
         """Let a watcher hear of everything that happens in one session."""
         relay = self._live.get(session_id)
         if relay is None:
             watcher({"at": round(time(), 3), "kind": "end"})
             yield
             return
-        relay.books.watchers.watching.add(watcher)
-        relay.listen()
+        relay.observer.subscribers.callbacks.add(watcher)
+        relay.update_observed()
         try:
             yield
         finally:
-            relay.books.watchers.watching.discard(watcher)
-            relay.listen()
+            relay.observer.subscribers.callbacks.discard(watcher)
+            relay.update_observed()
 
     # Beside the sessions
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         """Renew leases, and end sessions whose credential was revoked on any replica."""
         for beat in count():
             try:
                 if beat % BEATS_PER_REFRESH == 0:
                     await self._state.refresh(self.rows())
                 await self._end_revoked()
-            except StateLost:
+            except StoreUnavailable:
                 log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
             await asyncio.sleep(HEARTBEAT)
 

@@ -8,59 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from app.history.frames import Happening, Piece, Result, read
+from app.history.frames import RecordedEvent, Result, TurnFragment, read
 from app.history.text import as_json, bounded, clean
+from app.history.turn import Row, Turn
 
 if TYPE_CHECKING:
+    from app.history.interface import ConversationStart, Direction
     from app.history.message import Message
-    from app.history.port import ConversationStart, Direction
     from app.history.transcript import Transcript
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
 
-Row: TypeAlias = dict[str, Any]
-"""Column names and values, as the database takes them."""
 
 LONGEST_TURN: Final = 256 * 1024
 """Characters after which a turn that never ends is cut in two: every piece rewrites its row."""
 
 
 @dataclass(slots=True)
-class Turn:
-    """What one side said until the other did."""
-
-    number: int
-    source: str
-    text: str
-    pieces: int
-    started_at: float
-    ended_at: float
-
-    def add(self, piece: Piece, at: float) -> None:
-        """Append a piece of the same source."""
-        self.text = join(self.text, piece.text)
-        self.pieces += 1
-        self.ended_at = at
-
-    def row(self, conversation_id: str, *, content: bool) -> Row:
-        """Build its row as it is now."""
-        return {
-            "conversation_id": conversation_id,
-            "number": self.number,
-            "source": clean(self.source),
-            "text": clean(self.text) if content else None,
-            "pieces": self.pieces,
-            "started_at": self.started_at,
-            "ended_at": self.ended_at,
-        }
-
-
-@dataclass(slots=True)
-class Part:
+class BatchPart:
     """What one batch holds of one conversation; `fed` counts the records in it by kind."""
 
-    conversation: Conversation
+    conversation: RecordedConversation
     turns: dict[int, Turn] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
     tools: list[Row] = field(default_factory=list)
@@ -77,7 +46,7 @@ class Part:
         return [turn.row(name, content=content) for turn in self.turns.values()]
 
 
-class Conversation:
+class RecordedConversation:
     """What is known of a conversation from its start until its last row is written.
 
     `stored` says that its row was committed, `erased` that nothing more of it may be.
@@ -111,25 +80,25 @@ class Conversation:
         self._events = 0
         self._tools = 0
 
-    def frame(self, part: Part, direction: Direction, at: float, payload: bytes) -> bool:
+    def frame(self, part: BatchPart, direction: Direction, at: float, payload: bytes) -> bool:
         """Read a frame into rows. Returns whether it left any."""
         match read(direction, payload):
-            case Piece() as piece:
+            case TurnFragment() as piece:
                 self._spoken(part, piece, at)
-            case Happening() as happening:
-                self._happened(part, happening, direction, at)
+            case RecordedEvent() as event:
+                self._happened(part, event, direction, at)
             case Result() as result:
                 self._concluded(part, result, at)
             case None:
                 return False
         return True
 
-    def tool(self, part: Part, row: Row) -> None:
+    def tool(self, part: BatchPart, row: Row) -> None:
         """Take a finished tool call."""
         part.tools.append({**self._key(self._tools), **row})
         self._tools += 1
 
-    def ended(self, part: Part, reason: CloseReason, at: float) -> None:
+    def ended(self, part: BatchPart, reason: CloseReason, at: float) -> None:
         """Take the end."""
         part.end = {
             "ended_at": at,
@@ -159,7 +128,7 @@ class Conversation:
             "lost": 0,
         }
 
-    def _spoken(self, part: Part, piece: Piece, at: float) -> None:
+    def _spoken(self, part: BatchPart, piece: TurnFragment, at: float) -> None:
         turn = self._turn
         if turn is not None and turn.source == piece.source and len(turn.text) < LONGEST_TURN:
             turn.add(piece, at)
@@ -170,7 +139,9 @@ class Conversation:
             self.transcript.hear(turn)
         part.turns[turn.number] = turn
 
-    def _happened(self, part: Part, seen: Happening, direction: Direction, at: float) -> None:
+    def _happened(
+        self, part: BatchPart, seen: RecordedEvent, direction: Direction, at: float
+    ) -> None:
         data = seen.data if self.content else None
         part.events.append(
             {
@@ -184,7 +155,7 @@ class Conversation:
         )
         self._events += 1
 
-    def _concluded(self, part: Part, result: Result, at: float) -> None:
+    def _concluded(self, part: BatchPart, result: Result, at: float) -> None:
         self.result = result
         keep = self.content
         part.result = {
@@ -198,10 +169,3 @@ class Conversation:
 
     def _key(self, number: int) -> Row:
         return {"conversation_id": self.start.id, "number": number}
-
-
-def join(said: str, more: str) -> str:
-    """Join two pieces of a turn: as they are, but for a space between two glued sentences."""
-    if said[-1:] in {".", "!", "?", "…"} and more[:1].isupper():
-        return f"{said} {more}"
-    return said + more

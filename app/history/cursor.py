@@ -1,4 +1,4 @@
-"""Opaque cursors: where the next page begins, for nobody else to read meaning into."""
+"""Opaque cursors: where the next page begins; their content is internal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one road to the history database: bounded in time, its errors translated.
+"""Access to the history database: bounded in time, its errors translated.
 
 SQLite and PostgreSQL behave alike from here on: a writing transaction holds its lock from the
 beginning, foreign keys are enforced, nothing waits longer than it may.
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.history.advice import advice
-from app.history.errors import HistoryLost, Unstorable
+from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.postgres import postgres_options
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Database:
             async with asyncio.timeout(late):
                 return await asyncio.shield(task)
         except TimeoutError:
-            raise HistoryLost("TimeoutError") from None
+            raise HistoryUnavailable("TimeoutError") from None
         except asyncio.CancelledError:
             await asyncio.wait([task], timeout=self.deadline)
             raise
@@ -134,7 +134,7 @@ class Database:
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
-        Raises `HistoryLost` when it may work later, `Unstorable` when it never will.
+        Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
         limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
@@ -173,12 +173,12 @@ class Database:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever still waits has it; for a caller who left it is no news
+            task.exception()  # a caller that still waits has it; one that left needs no log line
 
 
-def translated(error: Exception) -> HistoryLost | Unstorable:
+def translated(error: Exception) -> HistoryUnavailable | Unstorable:
     """Say what an error means, in words that may be logged: its class and SQLSTATE alone."""
-    if isinstance(error, HistoryLost | Unstorable):
+    if isinstance(error, HistoryUnavailable | Unstorable):
         return error
     cause: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
@@ -193,7 +193,7 @@ def translated(error: Exception) -> HistoryLost | Unstorable:
     )
     if blamed or unfit:
         return Unstorable(name)
-    return HistoryLost(name, advice(state, type(cause).__name__))
+    return HistoryUnavailable(name, advice(state, type(cause).__name__))
 
 
 def _keep_alive(connection: DBAPIConnection, _: object) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.errors import RelayError
+from app.protocol.errors import RelayError
 
 
-class HistoryLost(RelayError):  # noqa: N818 - in line with StateLost
+class HistoryUnavailable(RelayError):  # noqa: N818 - in line with StateLost
     """The database is gone, full, locked or too slow: the same work may succeed later.
 
     `advice` tells an operator what to do, where that is known.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from app.history.port import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
+from app.history.interface import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
 from app.protocol.codec import with_every_digit
 from blackbox_relay import exact_json
 
@@ -36,15 +36,15 @@ MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Part of what somebody said."""
+class TurnFragment:
+    """Part of what one side said."""
 
     source: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class RecordedEvent:
     """Anything else worth a line; `data` is JSON text, or None."""
 
     type: str
@@ -62,10 +62,10 @@ class Result:
     body: bytes
 
 
-def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | None:
+def read(direction: Direction, payload: bytes) -> TurnFragment | RecordedEvent | Result | None:
     """Read one frame; None when it is nothing to remember, or cannot be read at all."""
     frame = _loaded(payload)
-    kind = word(frame.get("type")) if isinstance(frame, dict) else None
+    kind = short_label(frame.get("type")) if isinstance(frame, dict) else None
     if kind is None or not _noted(kind, direction):
         return None
     if kind == "text":
@@ -74,8 +74,8 @@ def read(direction: Direction, payload: bytes) -> Piece | Happening | Result | N
     if kind == "conversationResult":
         return _result(frame)
     if kind in MEDIA:
-        return Happening(kind, None, None)
-    return Happening(kind, word(frame.get("name")), _rest(frame))
+        return RecordedEvent(kind, None, None)
+    return RecordedEvent(kind, short_label(frame.get("name")), _rest(frame))
 
 
 def _loaded(payload: bytes) -> Any:
@@ -93,12 +93,12 @@ def _noted(kind: str, direction: Direction) -> bool:
     return kind not in UNNOTED_FROM_UPSTREAM
 
 
-def word(value: object) -> str | None:
+def short_label(value: object) -> str | None:
     """Cut a short string down to a word's length; None when it is no string or empty."""
     return value[:WORD] if isinstance(value, str) and value else None
 
 
-def _piece(frame: dict[str, Any]) -> Piece | None:
+def _piece(frame: dict[str, Any]) -> TurnFragment | None:
     content = frame.get("content", frame.get("data"))
     holder = content if isinstance(content, dict) else frame
     text = holder.get("text") if isinstance(content, dict) else content
@@ -107,8 +107,8 @@ def _piece(frame: dict[str, Any]) -> Piece | None:
     if not isinstance(text, str) or not text:
         return None
     spoken = holder.get("source") or holder.get("speaker") or holder.get("role")
-    source = word(spoken) or "assistant"
-    return Piece(SPEAKERS.get(source.lower(), source), text)
+    source = short_label(spoken) or "assistant"
+    return TurnFragment(SPEAKERS.get(source.lower(), source), text)
 
 
 def _result(frame: dict[str, Any]) -> Result:
@@ -118,8 +118,8 @@ def _result(frame: dict[str, Any]) -> Result:
     result: dict[str, Any] = found if isinstance(found, dict) else {}
     message = result.get("errorMessage")
     return Result(
-        word(result.get("status")),
-        word(result.get("finishReason")),
+        short_label(result.get("status")),
+        short_label(result.get("finishReason")),
         message if isinstance(message, str) and message else None,
         exact_json.dumps(result),
     )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from app.history.conversation import Conversation
+    from app.history.conversation import RecordedConversation
 
 OVERHEAD: Final = 256
 """Bytes that a record takes beside its payload, roughly."""
 
 
-class Kind(StrEnum):
+class RecordKind(StrEnum):
     """What a record reports; also the label under which losses are counted."""
 
     STARTED = "started"
@@ -81,7 +81,7 @@ class RecordQueue:
         self._size = bounds.count
         self._queue: deque[Record] = deque()
         self._ends: deque[Record] = deque()
-        self._owed: set[Conversation] = set()
+        self._owed: set[RecordedConversation] = set()
         self._bytes = 0
         self._held = 0
         self._held_bytes = 0
@@ -117,7 +117,7 @@ class RecordQueue:
         self._held_bytes += record[2]
         return record
 
-    def make_up(self, conversation: Conversation) -> bool:
+    def restore_start(self, conversation: RecordedConversation) -> bool:
         """Take over an owed start, which then counts as taken; False if none is owed."""
         if conversation not in self._owed:
             return False
@@ -130,13 +130,13 @@ class RecordQueue:
         self._held -= count
         self._held_bytes -= size
 
-    def conversations(self) -> Iterator[Conversation]:
+    def conversations(self) -> Iterator[RecordedConversation]:
         """Yield the conversation of every record that waits."""
         for queue in (self._ends, self._queue):
             for record in queue:
                 yield record[1]
 
-    def lose(self, kind: str, conversation: Conversation, count: int = 1) -> None:
+    def lose(self, kind: str, conversation: RecordedConversation, count: int = 1) -> None:
         """Count records as dropped."""
         self.dropped[kind] += count
         conversation.lost += count
@@ -148,7 +148,7 @@ class RecordQueue:
             self.let_go(1, record[2])
             self._lose(record)
         for conversation in self._owed:
-            self.lose(Kind.STARTED, conversation)
+            self.lose(RecordKind.STARTED, conversation)
         self._owed.clear()
 
     def _make_room(self) -> None:
@@ -157,22 +157,24 @@ class RecordQueue:
             or len(self._queue) + self._held > self._size
         ):
             record = self._queue.popleft()
-            if record[0] is Kind.ENDED:
+            if record[0] is RecordKind.ENDED:
                 self._ends.append(record)
                 if len(self._ends) <= self._size:
                     continue
                 record = self._ends.popleft()
             self._bytes -= record[2]
-            if record[0] is Kind.STARTED:
+            if record[0] is RecordKind.STARTED:
                 self._owed.add(record[1])
             else:
                 self._lose(record)
 
     def _lose(self, record: Record) -> None:
-        conversation: Conversation = record[1]
-        if record[0] is Kind.ENDED and conversation in self._owed:  # nothing comes after an end
+        conversation: RecordedConversation = record[1]
+        if (
+            record[0] is RecordKind.ENDED and conversation in self._owed
+        ):  # nothing comes after an end
             self._owed.discard(conversation)
-            self.lose(Kind.STARTED, conversation)
+            self.lose(RecordKind.STARTED, conversation)
         if self._leaves is None or self._leaves(record):
             self.lose(record[0], conversation)
         else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from app.history.conversation import Conversation
+from app.history.conversation import RecordedConversation
 from app.history.frames import read
-from app.history.port import Direction
-from app.history.queue import OVERHEAD, Bounds, Kind, RecordQueue
+from app.history.interface import Direction
+from app.history.queue import OVERHEAD, Bounds, RecordKind, RecordQueue
 from app.history.text import as_json, clean
 from app.history.transcript import Budget, Transcript
 from app.history.writer import Writer
@@ -15,14 +15,14 @@ from app.history.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.history.message import Composer
-    from app.history.port import ConversationStart
+    from app.history.interface import ConversationStart
     from app.history.queue import Record
+    from app.history.results.composer import Composer
     from app.history.writer import Counts, Sink
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
-FRAME: Final = Kind.FRAME
+FRAME: Final = RecordKind.FRAME
 """Looked up once: an enum's member costs as much as all the rest of noting a frame."""
 
 FROM_BROWSER: Final = Direction.FROM_BROWSER
@@ -53,7 +53,7 @@ class QueueRecorder:
         self._content = content
         self._composer = composer
         self._budget = budget or Budget()
-        self._live: dict[str, Conversation] = {}
+        self._live: dict[str, RecordedConversation] = {}
         self._queue = RecordQueue(bounds, _leaves_a_row)
         self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped)
 
@@ -62,9 +62,9 @@ class QueueRecorder:
         if start.id in self._live:
             return
         transcript = Transcript(self._budget) if self._composer is not None else None
-        conversation = Conversation(start, content=self._content, transcript=transcript)
+        conversation = RecordedConversation(start, content=self._content, transcript=transcript)
         self._live[start.id] = conversation
-        self._queue.put((Kind.STARTED, conversation, OVERHEAD))
+        self._queue.put((RecordKind.STARTED, conversation, OVERHEAD))
 
     def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
         """Note one relayed frame. A browser's chat message is let pass at sight."""
@@ -94,13 +94,13 @@ class QueueRecorder:
             "result": answer,
         }
         size = OVERHEAD + len(arguments or "") + len(answer or "")
-        self._queue.put((Kind.TOOL, conversation, size, row))
+        self._queue.put((RecordKind.TOOL, conversation, size, row))
 
     def ended(self, session_id: str, reason: CloseReason, at: float) -> None:
         """Note that a conversation ended; what is reported of it later goes nowhere."""
         conversation = self._live.pop(session_id, None)
         if conversation is not None:
-            self._queue.put((Kind.ENDED, conversation, OVERHEAD, reason, at))
+            self._queue.put((RecordKind.ENDED, conversation, OVERHEAD, reason, at))
 
     async def run(self) -> None:
         """Write batches until cancelled; never raises. What is left then is for `flush`."""

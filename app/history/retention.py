@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from sqlalchemy import delete, func, select, text
 
-from app.history.errors import HistoryLost, Unstorable
+from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.schema import conversations
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ class Retention:
             await asyncio.sleep(self._every * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             try:
                 deleted = await self.once()
-            except (HistoryLost, Unstorable) as error:
+            except (HistoryUnavailable, Unstorable) as error:
                 log.warning("history_retention_failed", error=str(error))
             else:
                 if deleted:
                     log.info("history_retention", conversations=deleted)
 
     async def once(self) -> int:
-        """Delete all that is too old; return how many conversations. Raises `HistoryLost`.
+        """Delete all that is too old; return how many conversations. Raises `HistoryUnavailable`.
 
         A replica that finds another one at it leaves the work to that one.
         """

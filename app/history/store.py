@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable, Insert, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from app.history.conversation import Part, Row
+    from app.history.conversation import BatchPart
     from app.history.database import Database
     from app.history.message import Message
+    from app.history.turn import Row
 
 CHUNK: Final = 64
 """Rows per statement: what is built for one statement is built without a pause."""
@@ -54,7 +55,7 @@ class Store:
         """Bring the schema up to date. Raises `HistoryLost`."""
         await migrate(self._database)
 
-    async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+    async def write(self, parts: Sequence[BatchPart]) -> frozenset[str]:
         """Write all parts or none; see `Sink`.
 
         A conversation whose row was there and is there no more was erased, maybe by another
@@ -65,7 +66,7 @@ class Store:
             self._on_message()
         return gone
 
-    async def _all(self, connection: AsyncConnection, parts: Sequence[Part]) -> frozenset[str]:
+    async def _all(self, connection: AsyncConnection, parts: Sequence[BatchPart]) -> frozenset[str]:
         gone = await self._gone(connection, parts)
         kept = [part for part in parts if part.conversation.start.id not in gone]
         fresh = [part.conversation.row() for part in kept if not part.conversation.stored]
@@ -79,7 +80,9 @@ class Store:
         await _chunks(connection, self._end, ends)
         return gone
 
-    async def _gone(self, connection: AsyncConnection, parts: Sequence[Part]) -> frozenset[str]:
+    async def _gone(
+        self, connection: AsyncConnection, parts: Sequence[BatchPart]
+    ) -> frozenset[str]:
         stored = [p.conversation.start.id for p in parts if p.conversation.stored]
         if not stored:
             return frozenset()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.history.conversation import Turn
+    from app.history.turn import Turn
 
 
 @dataclass(slots=True)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from app.history.conversation import Part
-from app.history.errors import HistoryLost, Unstorable
-from app.history.load import Load
-from app.history.queue import Kind
+from app.history.conversation import BatchPart
+from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.load_monitor import LoadMonitor
+from app.history.queue import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from app.history.conversation import Conversation
-    from app.history.message import Composer
+    from app.history.conversation import RecordedConversation
     from app.history.queue import Bounds, Record, RecordQueue
+    from app.history.results.composer import Composer
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +36,13 @@ class Sink(Protocol):
     """Where batches go. Writing the same batch twice is writing it once."""
 
     async def open(self) -> None:
-        """Make ready. Raises `HistoryLost` when that may work later."""
+        """Make ready. Raises `HistoryUnavailable` when that may work later."""
         ...
 
-    async def write(self, parts: Sequence[Part]) -> Collection[str]:
+    async def write(self, parts: Sequence[BatchPart]) -> Collection[str]:
         """Write all parts or none. Returns the ids of conversations that were erased meanwhile.
 
-        Raises `HistoryLost` when it may work later, `Unstorable` when it never will.
+        Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
         ...
 
@@ -82,11 +82,11 @@ class Writer:
         self._sink = sink
         self._composer = composer
         self._on_dropped = on_dropped
-        self._batch: dict[str, Part] = {}
+        self._batch: dict[str, BatchPart] = {}
         self._opened = False
         self._taken = 0
         self._shares = 1
-        self._load = Load()
+        self._load = LoadMonitor()
         self._written: Counter[str] = Counter()
         self._skipped = 0
         self._erased = 0
@@ -116,7 +116,7 @@ class Writer:
         self._logged.clear()
         self._report()
 
-    def conversations(self) -> Iterator[Conversation]:
+    def conversations(self) -> Iterator[RecordedConversation]:
         """Yield every conversation of which something is not yet written."""
         yield from self._queue.conversations()
         for part in self._batch.values():
@@ -154,7 +154,7 @@ class Writer:
                 self._taken = await self._gather()
             if self._batch:
                 await self._commit()
-        except HistoryLost as error:
+        except HistoryUnavailable as error:
             advice = {"advice": error.advice} if error.advice else {}
             self._log("history_lost", error=str(error), **advice)
             return False
@@ -178,12 +178,12 @@ class Writer:
 
     def _digest(self, record: Record) -> None:
         """Turn a record into rows, without an await: it is always in one place alone."""
-        kind: Kind = record[0]
-        conversation: Conversation = record[1]
+        kind: RecordKind = record[0]
+        conversation: RecordedConversation = record[1]
         size: int = record[2]
-        part = self._batch.get(conversation.start.id) or Part(conversation)
-        if self._queue.make_up(conversation):
-            part.fed[Kind.STARTED] += 1
+        part = self._batch.get(conversation.start.id) or BatchPart(conversation)
+        if self._queue.restore_start(conversation):
+            part.fed[RecordKind.STARTED] += 1
             self._batch[conversation.start.id] = part
         try:
             left = not conversation.erased and self._enter(part, record)
@@ -203,21 +203,21 @@ class Writer:
         else:
             self._skipped += 1
 
-    def _enter(self, part: Part, record: Record) -> bool:
+    def _enter(self, part: BatchPart, record: Record) -> bool:
         conversation = part.conversation
         carried = record[3:]
         match record[0]:
-            case Kind.FRAME:
+            case RecordKind.FRAME:
                 return conversation.frame(part, *carried)
-            case Kind.TOOL:
+            case RecordKind.TOOL:
                 conversation.tool(part, *carried)
-            case Kind.ENDED:
+            case RecordKind.ENDED:
                 conversation.ended(part, *carried)
                 if self._composer is not None:
                     part.message = self._composer.compose(conversation, *carried)
                     if conversation.transcript is not None:
                         conversation.transcript.release()
-            case Kind.STARTED:
+            case RecordKind.STARTED:
                 pass
         return True
 
@@ -230,7 +230,7 @@ class Writer:
             await self._write_or_lose(parts[at : at + step])
         self._shares = 1
 
-    async def _write_or_lose(self, parts: Sequence[Part]) -> None:
+    async def _write_or_lose(self, parts: Sequence[BatchPart]) -> None:
         try:
             await self._write(parts)
         except Unstorable:
@@ -241,7 +241,7 @@ class Writer:
                     self._log("history_refused", error=str(error))
                     self._lose(part)
 
-    async def _write(self, parts: Sequence[Part]) -> None:
+    async def _write(self, parts: Sequence[BatchPart]) -> None:
         wanted = [part for part in parts if not part.conversation.erased]
         self.still.clear()
         try:
@@ -259,11 +259,11 @@ class Writer:
                 self._written += part.fed
             self._settle(part)
 
-    def _settle(self, part: Part) -> None:
+    def _settle(self, part: BatchPart) -> None:
         self._queue.let_go(part.fed.total(), part.size)
         del self._batch[part.conversation.start.id]
 
-    def _lose(self, part: Part) -> None:
+    def _lose(self, part: BatchPart) -> None:
         for kind, count in part.fed.items():
             self._queue.lose(kind, part.conversation, count)
         self._settle(part)

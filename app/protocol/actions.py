@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
     from app.protocol.tool import Outcome, ToolCall
 
 
@@ -59,17 +59,17 @@ class ToolSettled:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitEnd:
+class AwaitUpstreamClose:
     """Upstream announced the end, or was asked to end: it has a moment to close its socket."""
 
 
 @dataclass(frozen=True, slots=True)
-class CallDescribed:
+class SdpExchanged:
     """An offer or an answer has passed: there is something new to tell of the call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class Acked:
     """Frames that were held for the browser have been let go: there is room again."""
 
 
@@ -96,9 +96,9 @@ Action = (
     | RunTool
     | AwaitBrowserTool
     | ToolSettled
-    | AwaitEnd
-    | CallDescribed
-    | Confirmed
+    | AwaitUpstreamClose
+    | SdpExchanged
+    | Acked
     | Count
     | End
 )

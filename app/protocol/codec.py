@@ -22,26 +22,26 @@ CONTAINERS: Final = (dict, list)
 MAX_TYPE: Final = 128
 
 
-class BadFrame(Exception):  # noqa: N818 - a fact about a frame, always caught within the rules
+class DecodeError(Exception):
     """A frame cannot be judged; the message is a constant sentence for its sender."""
 
 
 def decode(payload: bytes) -> dict[str, Any]:
-    """Read one upstream frame: a JSON object with a `type`. Raises `BadFrame`."""
+    """Read one upstream frame: a JSON object with a `type`. Raises `DecodeError`."""
     try:
         frame = loads(payload)
     except JSONDecodeError:
-        raise BadFrame("The message is not valid JSON.") from None
+        raise DecodeError("The message is not valid JSON.") from None
     return _checked(frame)
 
 
 def _checked(frame: Any) -> dict[str, Any]:
-    """Return a frame if it is an object with a type. Raises `BadFrame`."""
+    """Return a frame if it is an object with a type. Raises `DecodeError`."""
     if type(frame) is not dict:
-        raise BadFrame("The message is not a JSON object.")
+        raise DecodeError("The message is not a JSON object.")
     kind = frame.get("type")
     if type(kind) is not str or not kind or len(kind) > MAX_TYPE:
-        raise BadFrame("The message has no type.")
+        raise DecodeError("The message has no type.")
     found: dict[str, Any] = frame
     return found
 
@@ -54,13 +54,13 @@ def decode_strictly(payload: bytes) -> dict[str, Any]:
     """
     frame = decode(payload)
     if not _flat(frame) and _depth(frame) > MAX_DEPTH:
-        raise BadFrame("The message is nested too deeply.")
+        raise DecodeError("The message is nested too deeply.")
     if dumps(frame) == payload:
         return frame
     if b"\\" in payload:
         json.loads(payload, object_pairs_hook=_object)
     elif payload.count(b":") != _colons(frame):
-        raise BadFrame("The message names a key twice.")
+        raise DecodeError("The message names a key twice.")
     return frame
 
 
@@ -68,12 +68,12 @@ def decode_beyond_doubles(payload: bytes) -> dict[str, Any]:
     """Read an upstream frame with a number that no double can hold, which `decode` refuses.
 
     Such a number is an integer with all of its digits, or an infinity where it has too many to be
-    kept. Without this the agent would wait in vain for a tool's answer. Raises `BadFrame`.
+    kept. Without this the agent would wait in vain for a tool's answer. Raises `DecodeError`.
     """
     try:
         return _checked(exact_json.loads_all(payload))
     except ValueError:
-        raise BadFrame("The message is not valid JSON.") from None
+        raise DecodeError("The message is not valid JSON.") from None
 
 
 def with_every_digit(frame: dict[str, Any], payload: bytes) -> dict[str, Any]:
@@ -138,11 +138,11 @@ def _colons(value: Any) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise BadFrame("The message names a key twice.")
+        raise DecodeError("The message names a key twice.")
     return found
 
 
-def complete(payload: bytes, missing: Mapping[str, Any]) -> bytes:
+def append_members(payload: bytes, missing: Mapping[str, Any]) -> bytes:
     """Add members to the end of an object without touching what is there."""
     if not missing:
         return payload

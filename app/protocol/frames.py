@@ -14,7 +14,7 @@ import orjson
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
     from app.protocol.principal import CallType
     from app.protocol.tool import ToolResult
 

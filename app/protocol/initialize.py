@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Refusal
-from app.protocol.closing import FORBIDDEN
+from app.protocol.close_codes import FORBIDDEN
+from app.protocol.errors import Refusal
 from app.protocol.frames import TOOL_CALL, TOOL_CALL_RESULT
 from app.protocol.principal import CallType, Principal
 
@@ -44,14 +44,14 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ClientOptions:
     """What a browser asks for, by its query or by an `initialize` of its own. Unverified."""
 
     call_type: str | None = None
     endpoint: str | None = None
     additional_data: Mapping[str, Any] = field(default_factory=dict)
 
-    def over(self, frame: dict[str, Any] | None) -> Wish:
+    def merged_with(self, frame: dict[str, Any] | None) -> ClientOptions:
         """Add what the browser's own `initialize` says where the query says nothing."""
         own = {} if frame is None else frame.get("request", frame.get("devRequest"))
         if not isinstance(own, dict):
@@ -61,7 +61,7 @@ class Wish:
             own.get("endpoint"),
             own.get("additionalData"),
         )
-        return Wish(
+        return ClientOptions(
             self.call_type or (call_type if isinstance(call_type, str) else None),
             self.endpoint or (endpoint if isinstance(endpoint, str) else None),
             extra if isinstance(extra, dict) else self.additional_data,
@@ -69,7 +69,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class ResolvedInitialize:
     """How a conversation begins: settled, allowed, and ready to be sent."""
 
     call_type: CallType
@@ -78,14 +78,16 @@ class Opening:
     request: Mapping[str, Any]
 
 
-def settle(profile: Profile, principal: Principal, wish: Wish) -> Opening:
+def resolve_initialize(
+    profile: Profile, principal: Principal, options: ClientOptions
+) -> ResolvedInitialize:
     """Settle a conversation's call type, endpoint and data. Raises `Refusal` (4403)."""
-    call_type = _call_type(profile, principal, wish)
-    endpoint = _endpoint(profile, principal, wish) if call_type is CallType.ON_PHONE else None
+    call_type = _call_type(profile, principal, options)
+    endpoint = _endpoint(profile, principal, options) if call_type is CallType.ON_PHONE else None
     request = copy.deepcopy(dict(profile.initialize))
     template = request.get("additionalData") or {}
     additional_data = {
-        **{k: v for k, v in wish.additional_data.items() if k in profile.client_data_keys},
+        **{k: v for k, v in options.additional_data.items() if k in profile.client_data_keys},
         **template,
         **principal.additional_data,
     }
@@ -94,11 +96,13 @@ def settle(profile: Profile, principal: Principal, wish: Wish) -> Opening:
         request["endpoint"] = endpoint
     if additional_data:
         request["additionalData"] = additional_data
-    return Opening(call_type, endpoint, {**template, **principal.additional_data}, request)
+    return ResolvedInitialize(
+        call_type, endpoint, {**template, **principal.additional_data}, request
+    )
 
 
-def _call_type(profile: Profile, principal: Principal, wish: Wish) -> CallType:
-    asked = principal.call_type or wish.call_type or profile.default_call_type
+def _call_type(profile: Profile, principal: Principal, options: ClientOptions) -> CallType:
+    asked = principal.call_type or options.call_type or profile.default_call_type
     try:
         call_type = CallType(asked)
     except ValueError:
@@ -108,17 +112,17 @@ def _call_type(profile: Profile, principal: Principal, wish: Wish) -> CallType:
     return call_type
 
 
-def _endpoint(profile: Profile, principal: Principal, wish: Wish) -> str | None:
+def _endpoint(profile: Profile, principal: Principal, options: ClientOptions) -> str | None:
     """The number to dial: the credential's, else the template's, else one the profile allows."""
     if principal.endpoint is not None:
         return principal.endpoint
     if isinstance(templated := profile.initialize.get("endpoint"), str):
         return templated
-    if wish.endpoint is None:
+    if options.endpoint is None:
         raise Refusal(FORBIDDEN, "A phone number is missing.")
-    if not may_dial(profile, wish.endpoint):
+    if not may_dial(profile, options.endpoint):
         raise Refusal(FORBIDDEN, "This number may not be dialled.")
-    return wish.endpoint
+    return options.endpoint
 
 
 def may_dial(profile: Profile, number: str) -> bool:

@@ -1,4 +1,4 @@
-"""The life of a session as a table: which event leads where, and nothing else does.
+"""The states of a session as a table: which event leads to which state.
 
     WAITING ──opened──▶ OPENING ──heard──▶ LIVE ──finished──▶ FINISHED
        │                   │                │                    │
@@ -14,38 +14,38 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from app.errors import IllegalTransition
+from app.protocol.errors import IllegalTransition
 
 
 class Phase(StrEnum):
     """Where a session stands."""
 
-    WAITING = "waiting"
-    OPENING = "opening"
-    LIVE = "live"
-    FINISHED = "finished"
+    CONNECTING = "waiting"
+    INITIALIZING = "opening"
+    OPEN = "live"
+    CLOSING = "finished"
     CLOSED = "closed"
 
 
 class Event(StrEnum):
     """What moves a session on."""
 
-    OPENED = "opened"
-    HEARD = "heard"
-    FINISHED = "finished"
+    INITIALIZE_SENT = "opened"
+    FIRST_MESSAGE = "heard"
+    END_ANNOUNCED = "finished"
     CLOSED = "closed"
 
 
 TRANSITIONS: Final = {
-    (Phase.WAITING, Event.OPENED): Phase.OPENING,
-    (Phase.WAITING, Event.CLOSED): Phase.CLOSED,
-    (Phase.OPENING, Event.HEARD): Phase.LIVE,
-    (Phase.OPENING, Event.FINISHED): Phase.FINISHED,
-    (Phase.OPENING, Event.CLOSED): Phase.CLOSED,
-    (Phase.LIVE, Event.FINISHED): Phase.FINISHED,
-    (Phase.LIVE, Event.CLOSED): Phase.CLOSED,
-    (Phase.FINISHED, Event.FINISHED): Phase.FINISHED,
-    (Phase.FINISHED, Event.CLOSED): Phase.CLOSED,
+    (Phase.CONNECTING, Event.INITIALIZE_SENT): Phase.INITIALIZING,
+    (Phase.CONNECTING, Event.CLOSED): Phase.CLOSED,
+    (Phase.INITIALIZING, Event.FIRST_MESSAGE): Phase.OPEN,
+    (Phase.INITIALIZING, Event.END_ANNOUNCED): Phase.CLOSING,
+    (Phase.INITIALIZING, Event.CLOSED): Phase.CLOSED,
+    (Phase.OPEN, Event.END_ANNOUNCED): Phase.CLOSING,
+    (Phase.OPEN, Event.CLOSED): Phase.CLOSED,
+    (Phase.CLOSING, Event.END_ANNOUNCED): Phase.CLOSING,
+    (Phase.CLOSING, Event.CLOSED): Phase.CLOSED,
 }
 
 

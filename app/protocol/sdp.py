@@ -15,7 +15,7 @@ ANSWER_WITHIN: Final = 20.0
 """Seconds for a browser to answer: a person may have to allow the microphone first."""
 
 SOON: Final = 20.0
-"""A call that ends sooner after its answer, and in which nobody was heard, did not connect."""
+"""Seconds. A call that ends sooner after its answer, without any user speech, did not connect."""
 
 CANDIDATE: Final = re.compile(
     r"^a=candidate:\S+ \d+ \S+ \d+ (\S+) \d+ typ (host|srflx|prflx|relay)\b", re.MULTILINE
@@ -194,7 +194,7 @@ def _of_answer(answer: Description) -> Diagnosis | None:
 
 
 def _of_end(call: Call, answer: Description, now: float, *, ended: bool) -> Diagnosis | None:
-    """What a call that ended soon, and in which nobody was heard, suggests."""
+    """What a call that ended soon, without any user speech, suggests."""
     if not ended or call.heard or now - call.answered_at >= SOON:
         return None
     if answer.candidates["relay"]:

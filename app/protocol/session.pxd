@@ -2,14 +2,14 @@
 
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
-from app.protocol.glance cimport is_plain_message, is_plain_text
-from app.protocol.policy cimport judge, missing, response_id
-from app.protocol.limits cimport TokenBucket
-from app.protocol.replay cimport ReplayBuffer
-from app.protocol.tally cimport Count as Counted
+from app.protocol.fast_path cimport is_simple_message, is_simple_text
+from app.protocol.validation cimport validate, missing_members, response_id
+from app.protocol.rate_limit cimport TokenBucket
+from app.protocol.replay_buffer cimport ReplayBuffer
+from app.protocol.frame_counters cimport DirectionCounters as Counted
 
 @cython.locals(known=frozenset)
-cpdef bint enveloped(dict frame)
+cpdef bint has_known_members(dict frame)
 
 cdef class Session:
     cdef public object phase
@@ -18,19 +18,19 @@ cdef class Session:
     cdef public ReplayBuffer outgoing
     cdef public object calls
     cdef public object call
-    cdef public object wish
+    cdef public object client_initialize
     cdef public bint hung_up
     cdef object _id
     cdef object _profile
     cdef object _tools
     cdef TokenBucket _bucket
-    cdef Counted _from_browser_tally
-    cdef Counted _from_upstream_tally
+    cdef Counted _from_browser_counters
+    cdef Counted _from_upstream_counters
     cdef bint _texts_shown
     cdef object _secrets
-    cdef list _held
-    cdef Py_ssize_t _held_bytes
-    cdef Py_ssize_t _refusals
+    cdef list _early_frames
+    cdef Py_ssize_t _early_bytes
+    cdef Py_ssize_t _violations
     cdef Py_ssize_t _malformed
 
     @cython.locals(frame=dict)

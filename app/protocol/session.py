@@ -12,21 +12,20 @@ from app.protocol import frames
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
+    Acked,
     Actions,
     Announce,
     AwaitBrowserTool,
-    AwaitEnd,
-    CallDescribed,
-    Confirmed,
+    AwaitUpstreamClose,
     Count,
     End,
     RunTool,
+    SdpExchanged,
     ToBrowser,
     ToolSettled,
     ToUpstream,
 )
-from app.protocol.calls import Ledger, Pending
-from app.protocol.closing import (
+from app.protocol.close_codes import (
     BAD_FRAMES,
     ENDED,
     FORBIDDEN,
@@ -35,13 +34,14 @@ from app.protocol.closing import (
     CloseReason,
 )
 from app.protocol.codec import (
-    BadFrame,
-    complete,
+    DecodeError,
+    append_members,
     decode,
     decode_beyond_doubles,
     decode_strictly,
     with_every_digit,
 )
+from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
     CONVERSATION_RESULT,
     ERROR,
@@ -59,22 +59,28 @@ from app.protocol.frames import (
     UPSTREAM_TYPES,
     is_own,
 )
-from app.protocol.glance import PAYS, is_plain_message, is_plain_text
-from app.protocol.limits import STRIKES
 from app.protocol.phases import Event, Phase, advance
-from app.protocol.policy import FORWARDED, Refused, judge, missing, response_id
+from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
+from app.protocol.tool_ledger import Pending, ToolLedger
+from app.protocol.validation import (
+    FORWARDED,
+    FrameRejected,
+    missing_members,
+    response_id,
+    validate,
+)
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
+    from app.protocol.frame_counters import FrameCounters
     from app.protocol.initialize import Profile
-    from app.protocol.limits import TokenBucket
-    from app.protocol.replay import ReplayBuffer
-    from app.protocol.tally import Tally
+    from app.protocol.rate_limit import TokenBucket
+    from app.protocol.replay_buffer import ReplayBuffer
 
-MAX_HELD: Final = 64
-MAX_HELD_BYTES: Final = 1 << 20
+MAX_EARLY_FRAMES: Final = 64
+MAX_EARLY_BYTES: Final = 1 << 20
 MAX_CALL_ID: Final = 256
 ENVELOPE: Final = frozenset(
     ("type", "timestamp", "channelId", "data", "content", "result", "name", "request", "devRequest")
@@ -82,11 +88,11 @@ ENVELOPE: Final = frozenset(
 NORMAL_CLOSURE: Final = 1000
 ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
-CLOSED, FINISHED, LIVE, WAITING = Phase.CLOSED, Phase.FINISHED, Phase.LIVE, Phase.WAITING
+CLOSED, CLOSING, OPEN, CONNECTING = Phase.CLOSED, Phase.CLOSING, Phase.OPEN, Phase.CONNECTING
 FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
 
 
-def enveloped(frame: dict[str, Any]) -> bool:
+def has_known_members(frame: dict[str, Any]) -> bool:
     """Tell whether a frame has no member but those that the vendor is known to send."""
     known = ENVELOPE
     for key in frame:  # noqa: SIM110 - compiled, a loop is quicker than a generator or a view
@@ -110,28 +116,28 @@ class Session:
         tools: frozenset[str],
         bucket: TokenBucket,
         outgoing: ReplayBuffer,
-        tally: Tally,
+        counters: FrameCounters,
         secrets: frozenset[bytes] = frozenset(),
     ) -> None:
-        self.phase = Phase.WAITING
+        self.phase = Phase.CONNECTING
         self.received = 0
         self.size_received = 0
         self.outgoing = outgoing
-        self.calls = Ledger()
+        self.calls = ToolLedger()
         self.call = Call()
-        self.wish: dict[str, Any] | None = None
+        self.client_initialize: dict[str, Any] | None = None
         self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
         self._profile = profile
         self._tools = tools if profile.tools is None else tools & profile.tools
         self._bucket = bucket
-        self._from_browser_tally = tally.from_browser
-        self._from_upstream_tally = tally.from_upstream
+        self._from_browser_counters = counters.from_browser
+        self._from_upstream_counters = counters.from_upstream
         self._texts_shown = TEXT not in profile.hide
         self._secrets = secrets
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._refusals = 0
+        self._early_frames: list[bytes] = []
+        self._early_bytes = 0
+        self._violations = 0
         self._malformed = 0
 
     # The browser's side
@@ -142,28 +148,28 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if PAYS and phase is LIVE and is_plain_message(payload):
-            self._from_browser_tally.add(INCOMING_CHAT_MESSAGE, len(payload))
+        if FAST_PATH_ENABLED and phase is OPEN and is_simple_message(payload):
+            self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
             self.received += 1
             return FORWARD if self._bucket.allows(now) else FLOODED
         try:
             frame = decode_strictly(payload)
-        except BadFrame as bad:
+        except DecodeError as bad:
             self.received += 1
-            return self._refuse(Refused(BAD_FRAMES, str(bad), "bad_json"), now)
+            return self._refuse(FrameRejected(BAD_FRAMES, str(bad), "bad_json"), now)
         kind = frame["type"]
-        self._from_browser_tally.add(kind, len(payload))
+        self._from_browser_counters.add(kind, len(payload))
         if kind in ANSWERED_HERE:
-            return self._confirmed(frame, now) if kind == RECEIVED else self._pinged(now)
+            return self._take_ack(frame, now) if kind == RECEIVED else self._pinged(now)
         if (kind in FORWARDED and "name" not in frame) or not is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
             return FLOODED
-        if phase is FINISHED:
+        if phase is CLOSING:
             return NOTHING
         try:
             return self._from_browser(kind, frame, payload, now)
-        except Refused as refused:
+        except FrameRejected as refused:
             return self._refuse(refused, now)
 
     def binary_from_browser(self, now: float) -> Actions:
@@ -171,56 +177,58 @@ class Session:
         if self.phase is Phase.CLOSED:
             return NOTHING
         self.received += 1
-        return self._refuse(Refused(BAD_FRAMES, "Binary messages are not known.", "binary"), now)
+        return self._refuse(
+            FrameRejected(BAD_FRAMES, "Binary messages are not known.", "binary"), now
+        )
 
     def _from_browser(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float
     ) -> Actions:
         if kind == INITIALIZE:
-            return self._wished(frame)
-        judge(frame)
-        if added := missing(frame, now):
-            payload = complete(payload, added)
+            return self._take_client_initialize(frame)
+        validate(frame)
+        if added := missing_members(frame, now):
+            payload = append_members(payload, added)
         if kind == TOOL_RESPONSE:
             return self._browser_answered(frame, payload)
         if kind == TERMINATE:
             self.hung_up = True
-        if self.phase is WAITING:
-            return self._hold(kind, payload)
+        if self.phase is CONNECTING:
+            return self._buffer_early_frame(kind, payload)
         if kind == TERMINATE:
-            self.phase = advance(self.phase, Event.FINISHED)
-            return (ToUpstream(payload), AwaitEnd())
+            self.phase = advance(self.phase, Event.END_ANNOUNCED)
+            return (ToUpstream(payload), AwaitUpstreamClose())
         if kind == SDP_ANSWER and (answer := answer_in(frame)) is not None:
             self.call = self.call.answered(answer, now)
-            return (ToUpstream(payload), CallDescribed())
+            return (ToUpstream(payload), SdpExchanged())
         return (ToUpstream(payload),) if added else FORWARD
 
-    def _wished(self, frame: dict[str, Any]) -> Actions:
+    def _take_client_initialize(self, frame: dict[str, Any]) -> Actions:
         """Take a browser's `initialize` as a wish, once; it never goes upstream."""
-        if self.wish is not None:
-            raise Refused(FORBIDDEN, "Multiple init messages received.", "second_initialize")
-        self.wish = frame
+        if self.client_initialize is not None:
+            raise FrameRejected(FORBIDDEN, "Multiple init messages received.", "second_initialize")
+        self.client_initialize = frame
         return NOTHING
 
-    def _hold(self, kind: str, payload: bytes) -> Actions:
+    def _buffer_early_frame(self, kind: str, payload: bytes) -> Actions:
         """Keep an early frame until upstream is ready; `terminate` ends what has not begun."""
         if kind == TERMINATE:
             return (End(ENDED),)
-        self._held.append(payload)
-        self._held_bytes += len(payload)
-        if len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES:
+        self._early_frames.append(payload)
+        self._early_bytes += len(payload)
+        if len(self._early_frames) > MAX_EARLY_FRAMES or self._early_bytes > MAX_EARLY_BYTES:
             return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
         return NOTHING
 
-    def _confirmed(self, frame: dict[str, Any], now: float) -> Actions:
+    def _take_ack(self, frame: dict[str, Any], now: float) -> Actions:
         """Let confirmed frames go. Progress is free of charge: the frames that it confirms paid."""
-        count, before = frame.get("count"), self.outgoing.confirmed
-        if type(count) is not int or not self.outgoing.confirm(count):
-            refused = Refused(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
+        count, before = frame.get("count"), self.outgoing.acked
+        if type(count) is not int or not self.outgoing.ack(count):
+            refused = FrameRejected(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
             return self._refuse(refused, now)
-        if self.outgoing.confirmed == before and not self._bucket.allows(now):
+        if self.outgoing.acked == before and not self._bucket.allows(now):
             return FLOODED
-        return (Confirmed(),)
+        return (Acked(),)
 
     def _pinged(self, now: float) -> Actions:
         """Answer at once, whatever the phase: the browser wants to know that it is heard."""
@@ -236,11 +244,11 @@ class Session:
             return (ToUpstream(payload), ToolSettled(pending.call, Outcome.OK))
         if self.calls.answer_to(call_id) is not None and call_id not in self.calls.running:
             return NOTHING  # too late: the agent has its answer, and the browser could not know
-        raise Refused(FORBIDDEN, "No such tool call is waiting.", "unasked_response")
+        raise FrameRejected(FORBIDDEN, "No such tool call is waiting.", "unasked_response")
 
-    def _refuse(self, refused: Refused, now: float) -> Actions:
-        self._refusals += 1
-        if self._refusals >= STRIKES:
+    def _refuse(self, refused: FrameRejected, now: float) -> Actions:
+        self._violations += 1
+        if self._violations >= MAX_VIOLATIONS:
             return (Count(refused.count), End(refused.reason, str(refused)))
         frame = frames.error(now, refused.reason, self._id, str(refused))
         return (Count(refused.count), ToBrowser(frame))
@@ -249,8 +257,8 @@ class Session:
 
     def open(self, initialize: bytes) -> Actions:
         """Upstream is ready: send the one `initialize`, then what the browser sent early."""
-        self.phase = advance(self.phase, Event.OPENED)
-        held, self._held, self._held_bytes = self._held, [], 0
+        self.phase = advance(self.phase, Event.INITIALIZE_SENT)
+        held, self._early_frames, self._early_bytes = self._early_frames, [], 0
         return (ToUpstream(initialize), *(ToUpstream(payload) for payload in held))
 
     def from_upstream(self, payload: bytes, now: float) -> Actions:
@@ -259,40 +267,40 @@ class Session:
         if phase is CLOSED:
             return NOTHING
         if (
-            PAYS
-            and phase is LIVE
+            FAST_PATH_ENABLED
+            and phase is OPEN
             and self._texts_shown
             and self.call.answer is None
-            and is_plain_text(payload)
+            and is_simple_text(payload)
         ):
-            self._from_upstream_tally.add(TEXT, len(payload))
+            self._from_upstream_counters.add(TEXT, len(payload))
             return FORWARD
         try:
             frame = decode(payload)
-        except BadFrame:
+        except DecodeError:
             try:
                 frame = decode_beyond_doubles(payload)
-            except BadFrame:
+            except DecodeError:
                 return self.malformed_from_upstream()
         kind = frame["type"]
-        self._from_upstream_tally.add(kind, len(payload))
-        if phase is not LIVE and phase is not FINISHED:
+        self._from_upstream_counters.add(kind, len(payload))
+        if phase is not OPEN and phase is not CLOSING:
             # It may refuse in the same packet as its handshake, before `initialize` is out.
             if kind == ERROR:
                 return (Count("upstream_refused"), End(UPSTREAM_FAILED))
-            self.phase = advance(self.phase, Event.HEARD)
+            self.phase = advance(self.phase, Event.FIRST_MESSAGE)
         if kind == TEXT and self.call.answer is not None:
-            self._hear(frame)
+            self._note_user_speech(frame)
         if kind == TEXT and self._texts_shown and "name" not in frame:
-            return FORWARD if enveloped(frame) else (Count("unknown_field"), *FORWARD)
+            return FORWARD if has_known_members(frame) else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
         self._malformed += 1
-        if self._malformed > STRIKES:
+        if self._malformed > MAX_VIOLATIONS:
             return NOTHING
-        if self._malformed == STRIKES:
+        if self._malformed == MAX_VIOLATIONS:
             return (Count("malformed_upstream"), End(UPSTREAM_FAILED))
         return (Count("malformed_upstream"),)
 
@@ -306,30 +314,30 @@ class Session:
         counts: Actions = NOTHING
         if kind not in UPSTREAM_TYPES:
             counts = (Count("unknown_type"),)
-        elif not enveloped(frame):
+        elif not has_known_members(frame):
             counts = (Count("unknown_field"),)
         if kind in self._profile.hide:
             forward: Actions = NOTHING
-        elif self._reveals(frame, payload):
+        elif self._contains_secret(frame, payload):
             told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
             forward = (Count("secret_withheld"), ToBrowser(told))
         else:
             forward = FORWARD
         if kind == CONVERSATION_RESULT or (kind == EVENT and frame.get("name") == "closed"):
-            self.phase = advance(self.phase, Event.FINISHED)
-            return (*counts, *forward, AwaitEnd())
+            self.phase = advance(self.phase, Event.END_ANNOUNCED)
+            return (*counts, *forward, AwaitUpstreamClose())
         if kind == SDP_INVITE and (offer := offer_in(frame)) is not None:
             self.call = self.call.offered(offer, now)
-            return (*counts, *forward, CallDescribed())
+            return (*counts, *forward, SdpExchanged())
         return (*counts, *forward) if counts else forward
 
-    def _hear(self, frame: dict[str, Any]) -> None:
+    def _note_user_speech(self, frame: dict[str, Any]) -> None:
         """Take note that the user's voice arrives: it was written down."""
         content = frame.get("content")
         if not self.call.heard and type(content) is dict and content.get("source") == "user":
             self.call = self.call.user_heard()
 
-    def _reveals(self, frame: dict[str, Any], payload: bytes) -> bool:
+    def _contains_secret(self, frame: dict[str, Any], payload: bytes) -> bool:
         """Tell whether a frame holds the API key, as it came or with its escapes undone.
 
         .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
@@ -350,7 +358,7 @@ class Session:
         name = content.get("toolName")
         call = ToolCall(call_id, name if type(name) is str else "", content.get("args"))
         channel = frame.get("channelId")
-        if self.calls.full:
+        if self.calls.is_full:
             return self._decline(call, Outcome.BUSY, channel, now)
         if call.name in self._tools:
             self.calls.running[call_id] = Pending(call, channel)
@@ -367,7 +375,7 @@ class Session:
 
     def upstream_lost(self, code: int) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""
-        if self.phase is Phase.FINISHED or (self.phase is Phase.LIVE and code == NORMAL_CLOSURE):
+        if self.phase is Phase.CLOSING or (self.phase is Phase.OPEN and code == NORMAL_CLOSURE):
             return ENDED
         return UPSTREAM_FAILED
 
@@ -390,16 +398,16 @@ class Session:
 
         They are to be sent again, all of them and at once.
         """
-        return self.calls.ask_again(received, self.outgoing.count)
+        return self.calls.reissue(received, self.outgoing.count)
 
     # The end
 
     def terminate(self, now: float) -> Actions:
         """Ask upstream to end, unless it announced the end itself or never heard of a beginning."""
-        if self.phase not in {Phase.OPENING, Phase.LIVE}:
+        if self.phase not in {Phase.INITIALIZING, Phase.OPEN}:
             return NOTHING
-        self.phase = advance(self.phase, Event.FINISHED)
-        return (ToUpstream(frames.terminate(now)), AwaitEnd())
+        self.phase = advance(self.phase, Event.END_ANNOUNCED)
+        return (ToUpstream(frames.terminate(now)), AwaitUpstreamClose())
 
     def close(self) -> None:
         """Let nothing through from here on. Idempotent."""

@@ -46,7 +46,7 @@ class ToolResult:
     outcome: Outcome
 
 
-SPOKEN: Final = {
+DEFAULT_MESSAGES: Final = {
     Outcome.TIMEOUT: "The tool took too long to answer.",
     Outcome.CRASHED: "The tool failed.",
     Outcome.TOOL_ERROR: "The tool failed.",
@@ -59,5 +59,5 @@ SPOKEN: Final = {
 
 def failure(call: ToolCall, outcome: Outcome, message: str | None = None) -> ToolResult:
     """Build the error result of a call: a code and a sentence that an agent can speak about."""
-    error = {"code": outcome.value, "message": message or SPOKEN[outcome]}
+    error = {"code": outcome.value, "message": message or DEFAULT_MESSAGES[outcome]}
     return ToolResult(call.id, {"error": error}, outcome)

@@ -1,1 +1,1 @@
-"""All of a conversation's I/O: two legs, the tools beside them, and one road out."""
+"""One conversation's I/O: two legs, the tools beside them, one way to close."""

@@ -147,7 +147,7 @@ def _authentication(settings: Settings) -> list[str]:
         )
     if "open" in settings.auth and not settings.allow_open and _reaches_out(settings):
         faults.append(
-            "RELAY_AUTH=open would let anybody talk at your expense; "
+            "RELAY_AUTH=open would let everyone talk at your expense; "
             "set RELAY_ALLOW_OPEN=true if you mean it"
         )
     return faults

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.settings.characters import cleaned, unfit_characters
 from app.settings.checks import contradictions
 from app.settings.model import PREFIX, Settings, said

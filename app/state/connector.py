@@ -217,7 +217,7 @@ def _once() -> dict[str, Any]:
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
-        # RESP2 needs no greeting; the name is for whoever reads CLIENT LIST.
+        # RESP2 needs no greeting; the name is for operators who read CLIENT LIST.
         "protocol": 2,
         "client_name": "blackbox-relay",
         "driver_info": None,

@@ -18,13 +18,12 @@ LATE: Final = 2
 class Deadline:
     """Raises `TimeoutError` out of its block once the store has been silent for `seconds`.
 
-    They are counted in ticks, each a turn of the event loop or more after the last, and what a
-    tick is late counts but little: while the loop is late, nobody can know whether the store
-    has answered. (uvloop runs the timers that
-    are due before it reads from sockets, so a plain time-out fires although the answer is
-    there.) `answers` counts what the store has answered to anybody: as long as that grows, the
-    store lives and is busy, and the block may take `MAX_BUSY` times as long. `silent` says that
-    it did not grow.
+    They are counted in ticks, each a turn of the event loop or more after the last, and what a tick
+    is late counts but little: while the loop is late, it is unknown whether the store has answered.
+    (uvloop runs the timers that are due before it reads from sockets, so a plain time-out fires
+    although the answer is there.) `answers` counts what the store has answered on any connection:
+    as long as that grows, the store lives and is busy, and the block may take `MAX_BUSY` times as
+    long. `silent` says that it did not grow.
     """
 
     def __init__(self, seconds: float, answers: Callable[[], int]) -> None:

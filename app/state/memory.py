@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from app.errors import StateLost
-from app.state.port import Caps, Page, SessionRow, State
+from app.protocol.errors import StoreUnavailable
+from app.state.interface import Caps, Page, SessionRow, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -27,7 +27,7 @@ class MemoryState(State):
     """What one process needs of the port, with the same leases and answers as `RedisState`.
 
     `replica` is this process's name; `lease` is in seconds; `clock` gives seconds that only
-    grow. There is nobody else, so `tell` reaches this process alone.
+    grow. There is no other replica, so `tell` reaches this process alone.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class MemoryState(State):
         self._told = asyncio.Event()
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
-        """Keep a ticket; raise `StateLost` when `MAX_TICKETS` wait to be redeemed."""
+        """Keep a ticket; raise `StoreUnavailable` when `MAX_TICKETS` wait to be redeemed."""
         if len(self._tickets) >= MAX_TICKETS:
             self._tickets.prune()
             if len(self._tickets) >= MAX_TICKETS:
-                raise StateLost("too many tickets wait to be redeemed")
+                raise StoreUnavailable("too many tickets wait to be redeemed")
         self._tickets.put(key, payload, ttl)
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
@@ -113,11 +113,11 @@ class MemoryState(State):
         return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
 
     async def revoke(self, credential_id: str, ttl: float) -> None:
-        """Mark a credential; raise `StateLost` rather than forget one of `MAX_REVOKED`."""
+        """Mark a credential; raise `StoreUnavailable` rather than forget one of `MAX_REVOKED`."""
         if len(self._revoked) >= MAX_REVOKED:
             self._revoked.prune()
             if len(self._revoked) >= MAX_REVOKED:
-                raise StateLost("too many revoked credentials are remembered")
+                raise StoreUnavailable("too many revoked credentials are remembered")
         self._revoked.put(credential_id, None, ttl)
 
     async def revoked(self, credential_ids: Collection[str]) -> frozenset[str]:

@@ -8,21 +8,21 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from app.errors import StateLost, StateReadOnly
+from app.protocol.errors import StateReadOnly, StoreUnavailable
+from app.state.command_stream import CommandStream
 from app.state.connector import Connector
-from app.state.debts import Debts
-from app.state.inbox import Inbox
+from app.state.heartbeat import ON, Heartbeat
+from app.state.interface import Caps, Page, SessionRow, State
 from app.state.keys import Keys
-from app.state.port import Caps, Page, SessionRow, State
-from app.state.pulse import ON, Pulse
-from app.state.rows import decode_row, encode_row
+from app.state.redis_client import RedisClient, milliseconds
+from app.state.retry_queue import RetryQueue
+from app.state.row_codec import decode_row, encode_row
 from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
-from app.state.store import Store, milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-    from app.state.store import Command
+    from app.state.redis_client import Command
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
@@ -61,7 +61,7 @@ class RedisState(State):
     not followed.
 
     After a restart of Redis without its data, live sessions and their caps come back by their
-    owners' next `refresh`; until then a cap may be exceeded, and `find` raises `StateLost`
+    owners' next `refresh`; until then a cap may be exceeded, and `find` raises `StoreUnavailable`
     instead of calling a session dead. Tickets and revocations that were not on disk are lost:
     tickets fail closed, revocations do not, so run Redis with `appendonly yes`.
     """
@@ -82,18 +82,18 @@ class RedisState(State):
         self._keys = Keys(prefix)
         self._clock = clock
         self.connector = connector = Connector(url)
-        self._store = Store(
+        self._store = RedisClient(
             connector, timeout=self._timings.timeout, connections=connections, on_error=on_error
         )
         # Signs of life stand in no line: a crowd must not make a replica look dead, or unready.
-        self._vital = Store(
+        self._vital = RedisClient(
             connector, timeout=self._timings.timeout, connections=1, on_error=on_error
         )
-        self._debts = Debts(self._store, clock)
-        self._inbox = Inbox(
+        self._retries = RetryQueue(self._store, clock)
+        self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
-        self._pulse = Pulse(
+        self._heartbeat = Heartbeat(
             self._vital,
             self._keys,
             replica,
@@ -111,14 +111,14 @@ class RedisState(State):
         )
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
-        """Redeem a ticket for one claimant. After `StateLost` it is given back."""
+        """Redeem a ticket for one claimant. After `StoreUnavailable` it is given back."""
         claimant = claimant or secrets.token_hex(16)
         names = (self._keys.ticket(key), self._keys.claim(key), self._keys.given_up(claimant))
         try:
             payload: bytes | None = await self._store.script(
                 "take_ticket", TAKE, names, (claimant,)
             )
-        except (StateLost, asyncio.CancelledError):
+        except (StoreUnavailable, asyncio.CancelledError):
             self.return_ticket(key, claimant)
             raise
         return payload
@@ -128,7 +128,7 @@ class RedisState(State):
         names = (self._keys.claim(key), self._keys.given_up(claimant))
         expiry = milliseconds(_GIVEN_UP_EXPIRY)
         give_back = ("EVAL", GIVE_BACK.text, len(names), *names, claimant, expiry)
-        self._debts.owe(f"ticket {claimant}", (give_back,))
+        self._retries.add(f"ticket {claimant}", (give_back,))
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
@@ -139,7 +139,7 @@ class RedisState(State):
         args = (row.id, encode_row(row), lease, caps.per_subject, caps.per_address)
         try:
             reply: bytes | None = await self._store.script("enter", ENTER, keys, args)
-        except (StateLost, asyncio.CancelledError):
+        except (StoreUnavailable, asyncio.CancelledError):
             self._owe_leave(row)
             raise
         return None if reply is None else reply.decode()
@@ -163,21 +163,21 @@ class RedisState(State):
             self._left.add(row.id)
         try:
             await self._store.batch("leave", self._leaving(row))
-        except (StateLost, asyncio.CancelledError):
+        except (StoreUnavailable, asyncio.CancelledError):
             self._owe_leave(row)
             raise
 
     async def find(self, session_id: str) -> SessionRow | None:
-        """Look a session up. Raise `StateLost` while owners may not have registered theirs again.
+        """Look a session up. Raises `StoreUnavailable` while owners may still have to re-register.
 
         That is so for `Timings.refill` after an outage, or after Redis has lost its data.
         """
-        marked = self._pulse.marked
+        marked = self._heartbeat.marked
         payload, marker = await self._store.call(
             "find", "MGET", self._keys.row(session_id), self._keys.marker(self._replica)
         )
-        if payload is None and self._pulse.doubtful(marked, marker):
-            raise StateLost("find: the registry is being filled again")
+        if payload is None and self._heartbeat.is_suspect(marked, marker):
+            raise StoreUnavailable("find: the registry is being filled again")
         return None if payload is None else decode_row(payload)
 
     async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
@@ -225,19 +225,19 @@ class RedisState(State):
         return self._inbox.messages()
 
     async def alive(self, replica: str) -> bool:
-        """Say whether a replica beats; raise `StateLost` while nobody can know."""
-        marked = self._pulse.marked
+        """Say whether a replica beats; raise `StoreUnavailable` while that is unknown."""
+        marked = self._heartbeat.marked
         beat, marker = await self._store.call(
             "alive", "MGET", self._keys.replica(replica), self._keys.marker(self._replica)
         )
-        if beat is None and self._pulse.doubtful(marked, marker):
-            raise StateLost("alive: replicas have not reported again")
+        if beat is None and self._heartbeat.is_suspect(marked, marker):
+            raise StoreUnavailable("alive: replicas have not reported again")
         return bool(beat == ON)
 
     async def ping(self) -> None:
-        """Raise `StateLost` if Redis does not answer, or has refused the last beat as read-only."""
+        """Raise `StoreUnavailable` if Redis is silent, or read-only at the last heartbeat."""
         await self._vital.call("ping", "PING")
-        if self._pulse.read_only:
+        if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
 
     async def run(self) -> None:
@@ -245,17 +245,17 @@ class RedisState(State):
         cursor: str | None = None
         swept = self._clock()
         while True:
-            if await self._pulse.beat():
-                await self._debts.pay()
+            if await self._heartbeat.renew():
+                await self._retries.flush()
                 if self._clock() - swept > self._timings.lease:
                     swept = self._clock()
                     cursor = await self._sweep(cursor)
             await asyncio.sleep(self._timings.alive / 3)
 
     async def close(self) -> None:
-        """Sign off, so that nobody waits for this replica, and close every connection."""
-        await self._debts.pay()
-        await self._pulse.sign_off()
+        """Deregister, so that no replica waits for this one, and close every connection."""
+        await self._retries.flush()
+        await self._heartbeat.deregister()
         await self._inbox.close()
         await self._vital.close()
         await self._store.close()
@@ -276,7 +276,7 @@ class RedisState(State):
     async def _sweep(self, cursor: str | None) -> str | None:
         try:
             return (await self.sessions(cursor, MAX_PAGE)).next
-        except StateLost:
+        except StoreUnavailable:
             return cursor
 
     def _leaving(self, row: SessionRow) -> list[Command]:
@@ -284,7 +284,7 @@ class RedisState(State):
         return [("DEL", key), *(("ZREM", name, row.id) for name in (index, *groups))]
 
     def _owe_leave(self, row: SessionRow) -> None:
-        self._debts.owe(f"session {row.id}", self._leaving(row))
+        self._retries.add(f"session {row.id}", self._leaving(row))
 
     def _session_keys(self, row: SessionRow) -> tuple[str, ...]:
         return (

@@ -4,13 +4,13 @@ cimport cython
 
 cdef class Latency:
     cdef list _counts
-    cdef public Py_ssize_t judged
+    cdef public Py_ssize_t pending
     cdef readonly double total
 
     cpdef written(self, double seconds)
     cpdef observe(self, double seconds, Py_ssize_t frames)
 
-cdef class Turns:
+cdef class BatchLatency:
     cdef Latency _from_browser
     cdef Latency _from_upstream
 

@@ -12,18 +12,18 @@ FAST: Final = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 
 class Latency:
     """A histogram of seconds. `judged` counts the frames that wait to be written."""
 
-    __slots__ = ("_counts", "judged", "total")
+    __slots__ = ("_counts", "pending", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * (len(FAST) + 1)
-        self.judged = 0
+        self.pending = 0
         self.total = 0.0
 
     def written(self, seconds: float) -> None:
         """Note that all that was judged has been written, `seconds` after it arrived."""
-        if self.judged:
-            self.observe(seconds, self.judged)
-            self.judged = 0
+        if self.pending:
+            self.observe(seconds, self.pending)
+            self.pending = 0
 
     def observe(self, seconds: float, frames: int) -> None:
         """Note that `frames` frames took so long from their arrival to their write."""
@@ -39,7 +39,7 @@ class Latency:
         return sums
 
 
-class Turns:
+class BatchLatency:
     """Hears of each turn of the wire, for both directions."""
 
     __slots__ = ("_from_browser", "_from_upstream")

@@ -230,7 +230,7 @@ def _json(event: Any, **_: Any) -> str:
 def _name_exception(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Keep an exception's class and place; its text and its locals may hold what nobody may see."""
+    """Keep an exception's class and place; its text and its locals may hold secrets."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()

@@ -27,8 +27,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from app.protocol.tally import Tally
-from app.telemetry.latency import Latency, Turns
+from app.protocol.frame_counters import FrameCounters
+from app.telemetry.latency import BatchLatency, Latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,10 +67,10 @@ class Metrics:
 
     def __init__(self, limit: int) -> None:
         self.registry = CollectorRegistry()
-        self.tally = Tally()
+        self.frame_counters = FrameCounters()
         self.from_browser = Latency()
         self.from_upstream = Latency()
-        self.turns = Turns(self.from_browser, self.from_upstream)
+        self.batch_latency = BatchLatency(self.from_browser, self.from_upstream)
         self.live: Callable[[], Iterable[tuple[str, str]]] = tuple
         self.outbox: Callable[[], int] = int
         registry = self.registry
@@ -125,7 +125,7 @@ class Metrics:
         )
         self.upstream_unknown_types_total = Counter(
             "relay_upstream_unknown_types_total",
-            "Frames from the vendor with a type or field that nobody knew.",
+            "Frames from the vendor with an unknown type or field.",
             LABELS["relay_upstream_unknown_types_total"],
             registry=registry,
         )
@@ -164,7 +164,7 @@ class Metrics:
         Gauge(
             "relay_sessions_limit", "The most sessions this replica takes.", registry=registry
         ).set(limit)
-        self.registry.register(_Hot(self))
+        self.registry.register(_FrameCollector(self))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -173,7 +173,7 @@ class Metrics:
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)
 
-    def look_at(
+    def bind(
         self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]
     ) -> None:
         """Say where to look when asked: (agent, call type) of live sessions, bytes that wait."""
@@ -192,7 +192,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _Hot(Collector):
+class _FrameCollector(Collector):
     """Turns the plain numbers of the hot path into metric families."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -219,7 +219,7 @@ class _Hot(Collector):
             "From the first arrival in a turn of the loop to its last write, for each frame in it.",
             labels=LABELS["relay_latency_seconds"],
         )
-        tally = self._metrics.tally
+        tally = self._metrics.frame_counters
         for direction, counted, observed in (
             ("from_browser", tally.from_browser, self._metrics.from_browser),
             ("from_upstream", tally.from_upstream, self._metrics.from_upstream),

@@ -14,7 +14,7 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, Tracer
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.telemetry.background import in_thread
 from app.telemetry.otel import authorities, exports, faults
 
@@ -93,7 +93,7 @@ class Untraced(Trace):
         return self._span
 
     def describe(self, **attributes: str) -> None:
-        """Say it to nobody."""
+        """Do nothing."""
 
     def note(self, event: str) -> None:
         """Note nothing."""
@@ -119,7 +119,7 @@ class Traces:
         self._hurry.set()
 
     async def close(self) -> None:
-        """Send what is left, for `FLUSH` seconds at most, and less once somebody hurries."""
+        """Send what is left, for `FLUSH` seconds at most, and less once that is cut short."""
         if self._shutdown is None:
             return
         sent = in_thread(self._shutdown, "traces")

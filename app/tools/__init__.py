@@ -4,19 +4,19 @@ from app.tools import tool, ToolContext
 """
 
 from app.tools.declare import DeclaredTool, tool
-from app.tools.port import BadArgs, Fallback, Tool, ToolContext, ToolError, ToolFailed
+from app.tools.executor import ToolExecutor
+from app.tools.interface import BadArgs, Fallback, Tool, ToolContext, ToolError, ToolFailed
 from app.tools.registry import Registry, ToolRow
-from app.tools.runner import Runner
 
 __all__ = [
     "BadArgs",
     "DeclaredTool",
     "Fallback",
     "Registry",
-    "Runner",
     "Tool",
     "ToolContext",
     "ToolError",
+    "ToolExecutor",
     "ToolFailed",
     "ToolRow",
     "tool",

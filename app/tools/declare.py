@@ -10,8 +10,8 @@ from blackbox_relay.declare import DeclaredTool, tool
 from blackbox_relay.signature import origin_of
 
 if TYPE_CHECKING:
-    from app.tools.port import Fallback, Schema, ToolContext
-    from app.tools.threads import Threads
+    from app.tools.interface import Fallback, Schema, ToolContext
+    from app.tools.threads import DaemonThreads
 
 __all__ = ["DeclaredTool", "FunctionTool", "tool"]
 
@@ -21,7 +21,7 @@ class FunctionTool:
 
     fallback_result: Fallback | None = None
 
-    def __init__(self, declared: DeclaredTool[..., Any], threads: Threads) -> None:
+    def __init__(self, declared: DeclaredTool[..., Any], threads: DaemonThreads) -> None:
         self._signature = declared.signature
         self._function = declared.function
         self._threads = threads

@@ -19,14 +19,21 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
-from app.tools.port import Fallback, ToolContext, ToolError, ToolFailed
+from app.tools.http_spec import HttpToolSpec, faults_of
+from app.tools.interface import Fallback, ToolContext, ToolError, ToolFailed
 from blackbox_relay import exact_json
 from blackbox_relay.arguments import Arguments
 from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
-    from app.tools.http_spec import HttpToolSpec
-    from app.tools.port import Schema
+    from app.tools.interface import Schema
+from pydantic import ValidationError
+
+from app.protocol.errors import ConfigurationError
+from app.tools.interface import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +161,7 @@ class HttpTool:
             "status": "Running",
             "callId": ctx.session_id,
             "agentId": ctx.agent,
-            # The vendor's account is not known to whoever runs the gateway's tools.
+            # The vendor's account is not known to the gateway's tools.
             "orgId": "",
             "toolName": self.name,
             "arguments": args,
@@ -170,7 +177,7 @@ class HttpTool:
 
 
 async def _refused(response: httpx.Response) -> ToolError | ToolFailed:
-    """Read what a handler's 4xx says: the JSON that it wrote is for whoever asked, the agent."""
+    """Read what a handler's 4xx says: the JSON that it wrote is for the agent."""
     try:
         said = json_of(await read_bounded(response, MAX_ANSWER))
     except AnswerRefused:
@@ -197,3 +204,31 @@ def _webhook_id(ctx: ToolContext) -> str:
     """Name the call itself, so that a repetition by another replica has the same id."""
     seed = f"{ctx.session_id}\0{ctx.call_id}".encode()
     return "msg_" + hashlib.sha256(seed).hexdigest()[:32]
+
+
+def http_tools(
+    written: Mapping[str, Any],
+    client: httpx.AsyncClient,
+    *,
+    timeout: float,
+    propagate: Propagate = lambda headers: None,  # noqa: ARG005
+) -> list[HttpTool]:
+    """Make the tools of RELAY_HTTP_TOOLS; `client` is a guarded one, `timeout` the default.
+
+    Raises ConfigurationError with a line for every fault, without values.
+    """
+    tools: list[HttpTool] = []
+    faults: list[str] = []
+    for name, value in written.items():
+        if not NAME.fullmatch(name):
+            faults.append(f"RELAY_HTTP_TOOLS: no tool may be called {name!r}")
+            continue
+        try:
+            spec = HttpToolSpec.model_validate(value)
+        except ValidationError as error:
+            faults.extend(f"RELAY_HTTP_TOOLS: {name}{fault}" for fault in faults_of(error))
+            continue
+        tools.append(HttpTool(name, spec, client, default_timeout=timeout, propagate=propagate))
+    if faults:
+        raise ConfigurationError(faults)
+    return tools

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,17 +16,7 @@ from pydantic import (
 )
 from standardwebhooks.webhooks import Webhook
 
-from app.errors import ConfigurationError
-from app.tools.http import HttpTool
-from app.tools.port import NAME
 from blackbox_relay.arguments import Arguments
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import httpx
-
-    from app.tools.http import Propagate
 
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
@@ -107,34 +97,6 @@ class HttpToolSpec(BaseModel):
         parts = urlsplit(self.url.get_secret_value())
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname}{port}"
-
-
-def http_tools(
-    written: Mapping[str, Any],
-    client: httpx.AsyncClient,
-    *,
-    timeout: float,
-    propagate: Propagate = lambda headers: None,  # noqa: ARG005
-) -> list[HttpTool]:
-    """Make the tools of RELAY_HTTP_TOOLS; `client` is a guarded one, `timeout` the default.
-
-    Raises ConfigurationError with a line for every fault, without values.
-    """
-    tools: list[HttpTool] = []
-    faults: list[str] = []
-    for name, value in written.items():
-        if not NAME.fullmatch(name):
-            faults.append(f"RELAY_HTTP_TOOLS: no tool may be called {name!r}")
-            continue
-        try:
-            spec = HttpToolSpec.model_validate(value)
-        except ValidationError as error:
-            faults.extend(f"RELAY_HTTP_TOOLS: {name}{fault}" for fault in faults_of(error))
-            continue
-        tools.append(HttpTool(name, spec, client, default_timeout=timeout, propagate=propagate))
-    if faults:
-        raise ConfigurationError(faults)
-    return tools
 
 
 def faults_of(error: ValidationError) -> list[str]:

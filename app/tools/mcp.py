@@ -24,11 +24,11 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from app.egress import AllowedHosts, Resolve, system_resolve
+from app.tools.interface import ToolContext, ToolError, ToolFailed
 from app.tools.mcp_answer import Listed, listed
 from app.tools.mcp_connect import ASKED, STEP_TIMEOUT, Asked, Road, connected, loss_of
 from app.tools.mcp_spec import McpServerSpec, assign
 from app.tools.mcp_transport import Reach, Way
-from app.tools.port import ToolContext, ToolError, ToolFailed
 from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import Tool as Found
 
-    from app.tools.port import Fallback, Schema, Tool
+    from app.tools.interface import Fallback, Schema, Tool
 
 log = structlog.get_logger(__name__)
 

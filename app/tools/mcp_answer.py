@@ -1,6 +1,6 @@
 """What a tool of an MCP server takes and answers, by the schemas that the server declares.
 
-The server checks its arguments itself, and nobody here can mend its schemas: whatever of them
+The server checks its arguments itself, and its schemas cannot be mended here: whatever of them
 cannot be read is left to the server, and a warning says so once for each tool.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from app.tools.port import BadArgs, ToolError, ToolFailed
+from app.tools.interface import BadArgs, ToolError, ToolFailed
 from blackbox_relay import exact_json
 from blackbox_relay.arguments import Arguments, unwrapped
 from blackbox_relay.causes import Cause

@@ -16,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.tools.http_spec import faults_of, safe_headers, safe_url
-from app.tools.port import NAME
+from app.tools.interface import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

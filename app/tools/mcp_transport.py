@@ -37,7 +37,7 @@ class Way:
         """Return a transport to a server that the operator named."""
         return Guarded(
             guarded_transport(
-                self.allowed.trusting(host),
+                self.allowed.allowing(host),
                 verify=self.reach.verify,
                 resolve=self.resolve,
                 proxies=self.reach.proxies,

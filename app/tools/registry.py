@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.tools.declare import DeclaredTool, FunctionTool
 from app.tools.files import OURS, import_file, is_file, own_name
 
 if TYPE_CHECKING:
-    from app.tools.port import Schema, Tool
-    from app.tools.threads import Threads
+    from app.tools.interface import Schema, Tool
+    from app.tools.threads import DaemonThreads
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Registry(Mapping[str, "Tool"]):
         ]
 
 
-def load(paths: Iterable[str], threads: Threads) -> list[FunctionTool]:
+def load(paths: Iterable[str], threads: DaemonThreads) -> list[FunctionTool]:
     """Import modules and return their `@tool` functions, each once, in the order of definition.
 
     A path is a module or a file (`./tools.py`), or `module:name` or `file:name` for one tool of it.
@@ -144,7 +144,7 @@ def _cause(error: Exception) -> str:
 
 
 def _whose(location: str) -> str:
-    """Say it to somebody whose own package is called as ours is."""
+    """Explain it to an author whose own package is called as ours is."""
     if is_file(location) or location.partition(".")[0] != OURS.name:
         return ""
     file = f"./{location.replace('.', '/')}.py"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Threads:
+class DaemonThreads:
     """Runs functions in at most `bound` threads at a time.
 
     A thread cannot be stopped. One whose caller has given up keeps its place until it is done, so

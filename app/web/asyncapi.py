@@ -13,7 +13,7 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.protocol import frames
-from app.protocol.closing import CLOSE_REASONS, TOO_MANY
+from app.protocol.close_codes import CLOSE_REASONS, TOO_MANY
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.protocol.principal import CallType
 

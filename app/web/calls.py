@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import Refusal
-from app.gateway.admission import Arrival
+from app.gateway.admission import AdmissionRequest
 from app.gateway.gateway import Gateway
-from app.protocol.closing import FORBIDDEN, NO_SUCH_AGENT
-from app.protocol.initialize import Profile, Wish, may_dial, settle
+from app.protocol.close_codes import FORBIDDEN, NO_SUCH_AGENT
+from app.protocol.errors import Refusal
+from app.protocol.initialize import ClientOptions, Profile, may_dial, resolve_initialize
 from app.protocol.principal import CallType, Principal
 from app.telemetry.traces import Traces
 
@@ -56,10 +56,10 @@ def routes(gateway: Gateway, profiles: Mapping[str, Profile], traces: Traces) ->
             endpoint=body.endpoint,
             additional_data=body.additional_data,
         )
-        settle(profile, principal, Wish())
-        arrival = Arrival(
+        resolve_initialize(profile, principal, ClientOptions())
+        arrival = AdmissionRequest(
             address=BACKEND,
-            wish=Wish("onPhone"),
+            client_options=ClientOptions("onPhone"),
             trace=traces.begin(),
             native=False,
             vendor_path=False,

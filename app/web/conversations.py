@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
-from app.history.errors import HistoryLost, InvalidCursor
+from app.history.errors import HistoryUnavailable, InvalidCursor
 from app.history.model import Filters
 
-if TYPE_CHECKING:  # where history is off, nobody waits for the database layer
-    from app.history.archive import Archive
+if TYPE_CHECKING:  # where history is off, the database layer is not imported
+    from app.history.reader import HistoryReader
 
 Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def routes(archive: Archive | None) -> APIRouter:
+def routes(reader: HistoryReader | None) -> APIRouter:
     """`/v1/conversations` and what is below it."""
     router = APIRouter(tags=["conversations"])
 
-    def there() -> Archive:
-        if archive is None:
+    def there() -> HistoryReader:
+        if reader is None:
             raise HTTPException(404, "History is off: RELAY_HISTORY_URL is not set.")
-        return archive
+        return reader
 
     @router.get("/v1/conversations")
     async def list_conversations(
@@ -86,7 +86,7 @@ async def _asked(answer: Awaitable[Answer]) -> Answer:
         return await answer
     except InvalidCursor:
         raise HTTPException(422, "This cursor is none of ours.") from None
-    except HistoryLost:
+    except HistoryUnavailable:
         raise HTTPException(
             503, "The history store does not answer.", {"retry-after": "5"}
         ) from None

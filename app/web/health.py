@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from app.egress.probe import InfoProbe
-from app.errors import StateLost
 from app.gateway.gateway import Gateway
-from app.state.port import State
+from app.protocol.errors import StoreUnavailable
+from app.state.interface import State
 from app.telemetry.metrics import Metrics
+from app.upstream.probe import UpstreamProbe
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -44,7 +44,7 @@ class Readiness(BaseModel):
 
 
 def health_routes(
-    gateway: Gateway, state: State, metrics: Metrics, probe: InfoProbe | None
+    gateway: Gateway, state: State, metrics: Metrics, probe: UpstreamProbe | None
 ) -> APIRouter:
     """`/healthz` and `/readyz`."""
     router = APIRouter(tags=["health"])
@@ -88,18 +88,18 @@ async def _reasons(gateway: Gateway, state: State) -> list[str]:
     reasons = []
     if gateway.draining:
         reasons.append("draining")
-    if gateway.full:
+    if gateway.is_full:
         reasons.append("overloaded")
     try:
         await state.ping()
-    except StateLost:
+    except StoreUnavailable:
         reasons.append("state_lost")
-    if gateway.cut_off:
+    if gateway.all_circuits_open:
         reasons.append("upstream_circuit_open")
     return reasons
 
 
-def _upstream(probe: InfoProbe) -> dict[str, Any] | None:
+def _upstream(probe: UpstreamProbe) -> dict[str, Any] | None:
     if probe.seen is None or probe.age is None:
         return None
     seen = probe.seen

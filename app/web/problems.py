@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.errors import Refusal, StateLost
-from app.protocol.closing import OVERLOADED
+from app.protocol.close_codes import OVERLOADED
+from app.protocol.errors import Refusal, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 RETRY_AFTER = 5.0
@@ -24,7 +24,7 @@ NOT_JSON = "The body is read as JSON alone: send Content-Type: application/json.
 
 
 class Problem(JSONResponse):
-    """One problem: `title` names its kind, `detail` is a sentence for whoever asked."""
+    """One problem: `title` names its kind, `detail` is a sentence for the caller."""
 
     media_type = "application/problem+json"
 
@@ -46,7 +46,7 @@ class Problem(JSONResponse):
         super().__init__(content, status, headers={"cache-control": "no-store", **(headers or {})})
 
 
-def refused(refusal: Refusal) -> Problem:
+def problem_for(refusal: Refusal) -> Problem:
     """The problem that a refusal is to a client which is no browser."""
     reason, wait = refusal.reason, refusal.retry_after
     if wait is None and reason.retry_after:
@@ -81,10 +81,10 @@ def install(app: FastAPI) -> None:
         return Problem(422, "invalid", "The request does not fit its schema.", faults=faults)
 
     async def on_refusal(_: Request, error: Refusal) -> Problem:
-        return refused(error)
+        return problem_for(error)
 
-    async def on_state_lost(_: Request, __: StateLost) -> Problem:
-        return refused(
+    async def on_state_lost(_: Request, __: StoreUnavailable) -> Problem:
+        return problem_for(
             Refusal(OVERLOADED, "The state store does not answer.", retry_after=RETRY_AFTER)
         )
 
@@ -96,7 +96,7 @@ def install(app: FastAPI) -> None:
         (HTTPException, on_http),
         (RequestValidationError, on_invalid),
         (Refusal, on_refusal),
-        (StateLost, on_state_lost),
+        (StoreUnavailable, on_state_lost),
         (Exception, on_bug),
     ):
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Revoking a credential: its sessions end, and it lets nobody in again, on every replica."""
+"""Revoking a credential: its sessions end, and it is refused from then on, on every replica."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.state.port import State
+from app.state.interface import State
 
 DAY: Final = 24 * 3600.0
 MAX_TTL: Final = 400 * DAY

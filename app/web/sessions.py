@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
+from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
-from app.replicas import Replicas
-from app.state.port import SessionRow, State
-from app.web.backends import ServiceTokens
+from app.state.interface import SessionRow, State
+from app.web.service_auth import ServiceTokens
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
@@ -33,7 +33,10 @@ def routes(gateway: Gateway, state: State, replicas: Replicas, tokens: ServiceTo
     ) -> dict[str, Any]:
         """List live sessions of every replica, a page at a time."""
         page = await state.sessions(cursor, limit)
-        return {"sessions": [_shown(gateway.fresh(row)) for row in page.rows], "next": page.next}
+        return {
+            "sessions": [_shown(gateway.current_row(row)) for row in page.rows],
+            "next": page.next,
+        }
 
     @router.get("/v1/sessions/{session_id}")
     async def show_session(session_id: str) -> dict[str, Any]:

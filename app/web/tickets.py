@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import DEFAULT_TTL, MAX_TTL, TicketRequest, Tickets
-from app.errors import Refusal
-from app.protocol.closing import NO_SUCH_AGENT
+from app.protocol.close_codes import NO_SUCH_AGENT
+from app.protocol.errors import Refusal
 from app.protocol.principal import CallType
 from app.web.problems import Problem
 

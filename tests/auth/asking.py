@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.auth.connecting import Connecting
+from app.auth.connect_request import ConnectRequest
 from app.auth.proxies import Peer
 
 
@@ -13,10 +13,10 @@ def asking(
     agent: str | None = None,
     address: str = "203.0.113.9",
     **headers: str,
-) -> Connecting:
+) -> ConnectRequest:
     """Header names take `_` for `-`; a Host is always there."""
     named = {"host": "relay.example.com", **headers}
-    return Connecting.read(
+    return ConnectRequest.read(
         {name.replace("_", "-"): value for name, value in named.items()},
         query.encode("latin-1"),
         path=path,

@@ -16,8 +16,8 @@ from jwt.algorithms import ECAlgorithm
 from app.auth.forward import Forward
 from app.auth.jwks import Jwks
 from app.egress import AllowedHosts, guarded_client
-from app.errors import Refusal
-from app.protocol.closing import OVERLOADED
+from app.protocol.close_codes import OVERLOADED
+from app.protocol.errors import Refusal
 from tests.auth.asking import asking
 from tests.egress.server import answer, serving
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from app.auth.authenticator import Authenticator
-from app.auth.connecting import Connecting, Credential, Place, read_headers
+from app.auth.connect_request import ConnectRequest, Credential, CredentialLocation, read_headers
 from app.auth.open import Open
 from app.auth.proxies import Peer
 from app.auth.ticket import TicketAuth, TicketRequest, Tickets
-from app.errors import Refusal, StateLost
-from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
+from app.protocol.close_codes import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
+from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.principal import Principal
 from tests.auth.asking import asking
 from tests.auth.test_ticket import Store
@@ -26,7 +26,9 @@ class Fixed:
     def handles(self, credential: Credential | None) -> bool:
         return self.ambient or credential is not None
 
-    async def authenticate(self, request: Connecting, credential: Credential | None) -> Principal:
+    async def authenticate(
+        self, request: ConnectRequest, credential: Credential | None
+    ) -> Principal:
         assert request.host
         assert self.ambient or credential is not None
         if isinstance(self.answer, Exception):
@@ -34,7 +36,7 @@ class Fixed:
         return self.answer
 
 
-async def refused(authenticator: Authenticator, request: Connecting) -> Refusal:
+async def refused(authenticator: Authenticator, request: ConnectRequest) -> Refusal:
     with pytest.raises(Refusal) as caught:
         await authenticator.authenticate(request)
     return caught.value
@@ -46,20 +48,24 @@ async def refused(authenticator: Authenticator, request: Connecting) -> Refusal:
         (
             asking(sec_websocket_protocol="blackbox-relay.v1, bearer.a.b.c"),
             "a.b.c",
-            Place.SUBPROTOCOL,
+            CredentialLocation.SUBPROTOCOL,
         ),
-        (asking("ticket=t1"), "t1", Place.QUERY),
-        (asking("token=t2"), "t2", Place.QUERY),
-        (asking("token=t2&ticket=t1"), "t1", Place.QUERY),
-        (asking("ticket=t1&ticket=t2"), "t1", Place.QUERY),
-        (asking("%74icket=t%2B1"), "t+1", Place.QUERY),
-        (asking(authorization="bearer  abc"), "abc", Place.HEADER),
-        (asking("ticket=q", authorization="Bearer h"), "q", Place.QUERY),
-        (asking("ticket=q", sec_websocket_protocol="bearer.s"), "s", Place.SUBPROTOCOL),
+        (asking("ticket=t1"), "t1", CredentialLocation.QUERY),
+        (asking("token=t2"), "t2", CredentialLocation.QUERY),
+        (asking("token=t2&ticket=t1"), "t1", CredentialLocation.QUERY),
+        (asking("ticket=t1&ticket=t2"), "t1", CredentialLocation.QUERY),
+        (asking("%74icket=t%2B1"), "t+1", CredentialLocation.QUERY),
+        (asking(authorization="bearer  abc"), "abc", CredentialLocation.HEADER),
+        (asking("ticket=q", authorization="Bearer h"), "q", CredentialLocation.QUERY),
+        (
+            asking("ticket=q", sec_websocket_protocol="bearer.s"),
+            "s",
+            CredentialLocation.SUBPROTOCOL,
+        ),
     ],
 )
 def test_credentials_are_found_where_they_may_be(
-    request_: Connecting, value: str, place: Place
+    request_: ConnectRequest, value: str, place: CredentialLocation
 ) -> None:
     assert request_.credential is not None
     assert request_.credential.value.get_secret_value() == value
@@ -77,12 +83,12 @@ def test_credentials_are_found_where_they_may_be(
         asking("&".join(f"a{n}=1" for n in range(100)) + "&ticket=t"),
     ],
 )
-def test_no_credential_is_none(request_: Connecting) -> None:
+def test_no_credential_is_none(request_: ConnectRequest) -> None:
     assert request_.credential is None
 
 
 def test_repeated_headers_are_joined_and_browsers_known() -> None:
-    request = Connecting.read(
+    request = ConnectRequest.read(
         read_headers(
             [(b"Cookie", b"a=1"), (b"cookie", b"b=2"), (b"Origin", b"https://a"), (b"Host", b"h")]
         ),
@@ -160,7 +166,7 @@ async def test_an_ambient_method_that_says_no_is_final(reason: CloseReason) -> N
 
 
 async def test_a_lost_store_fails_closed() -> None:
-    lost = Authenticator([Fixed(StateLost("gone")), Open()])
+    lost = Authenticator([Fixed(StoreUnavailable("gone")), Open()])
     refusal = await refused(lost, asking("ticket=t"))
     assert refusal.reason is OVERLOADED
     assert refusal.retry_after is not None

@@ -10,8 +10,8 @@ from app.auth.authenticator import Authenticator
 from app.auth.forward import Forward
 from app.auth.open import Open
 from app.egress import AllowedHosts, guarded_client
-from app.errors import Refusal
-from app.protocol.closing import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
+from app.protocol.close_codes import FORBIDDEN, OVERLOADED, UNAUTHENTICATED, CloseReason
+from app.protocol.errors import Refusal
 from app.protocol.principal import CallType, Principal
 from tests.auth.asking import asking
 from tests.egress.server import Answer, Server, answer, hang, serving
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from app.auth.connecting import Connecting
+    from app.auth.connect_request import ConnectRequest
 
 USER = answer(200, {"subject": "customer-7"})
 
@@ -35,7 +35,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 async def ask(
     url: str,
     client: httpx.AsyncClient,
-    request: Connecting,
+    request: ConnectRequest,
     seconds: float = 10,
     headers: tuple[str, ...] = (),
 ) -> Principal:

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from pydantic import SecretStr
 
-from app.auth.connecting import Credential, Place
+from app.auth.connect_request import Credential, CredentialLocation
 from app.auth.jwks import Jwks
 from app.auth.jwt import Jwt, JwtKeys
 from app.egress import AllowedHosts, guarded_client
-from app.errors import ConfigurationError, Refusal
-from app.protocol.closing import OVERLOADED, UNAUTHENTICATED
+from app.protocol.close_codes import OVERLOADED, UNAUTHENTICATED
+from app.protocol.errors import ConfigurationError, Refusal
 from app.protocol.principal import CallType, Principal
 from tests.auth.asking import asking
 from tests.egress.server import Answer, Server, answer, closed_port, hang, serving
@@ -60,7 +60,9 @@ def raw(header: Any, payload: Any, signature: bytes = b"") -> str:
 
 
 async def verify(method: Jwt, token: str) -> Principal:
-    return await method.authenticate(asking(), Credential(SecretStr(token), Place.HEADER))
+    return await method.authenticate(
+        asking(), Credential(SecretStr(token), CredentialLocation.HEADER)
+    )
 
 
 async def refused(method: Jwt, token: str) -> Refusal:
@@ -317,7 +319,7 @@ def key_set(*keys: Any) -> bytes:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with guarded_client(AllowedHosts().trusting("127.0.0.1"), timeout=10) as made:
+    async with guarded_client(AllowedHosts().allowing("127.0.0.1"), timeout=10) as made:
         yield made
 
 

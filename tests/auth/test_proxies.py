@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.auth.proxies import Peer, TrustedProxies, bucket
+from app.auth.proxies import Peer, TrustedProxies, rate_limit_key
 
 BALANCER = TrustedProxies.parse(["10.0.0.0/8", "fd00::/8", ""])
 
@@ -67,10 +67,10 @@ def test_what_is_no_network_is_refused_at_start() -> None:
 
 
 def test_an_ipv6_caller_counts_by_its_network() -> None:
-    assert bucket("2001:db8::1") == bucket("2001:db8::ffff:1") == "2001:db8::/64"
-    assert bucket("2001:db8:0:1::1") != bucket("2001:db8::1")
-    assert bucket("192.0.2.1") == "192.0.2.1"
-    assert bucket("") == ""
+    assert rate_limit_key("2001:db8::1") == rate_limit_key("2001:db8::ffff:1") == "2001:db8::/64"
+    assert rate_limit_key("2001:db8:0:1::1") != rate_limit_key("2001:db8::1")
+    assert rate_limit_key("192.0.2.1") == "192.0.2.1"
+    assert rate_limit_key("") == ""
 
 
 @settings(deadline=None)
@@ -98,4 +98,4 @@ def test_what_is_no_ipv4_address_is_not_taken_for_one(text: str) -> None:
         expected = None
     found = TrustedProxies().peer(text, "http", {}).address
     assert expected in (None, found)
-    assert bucket(text) == (expected or bucket(text))
+    assert rate_limit_key(text) == (expected or rate_limit_key(text))

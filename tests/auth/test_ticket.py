@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.auth.ticket import TicketRequest, Tickets
-from app.errors import Refusal, StateLost
-from app.protocol.closing import UNAUTHENTICATED
+from app.protocol.close_codes import UNAUTHENTICATED
+from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.principal import CallType, Principal
 
 
@@ -180,9 +180,9 @@ def test_data_is_bounded_and_json() -> None:
 async def test_a_lost_store_is_told_as_such() -> None:
     class Lost(Store):
         async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
-            raise StateLost(f"no answer for {len(key)} {claimant}")
+            raise StoreUnavailable(f"no answer for {len(key)} {claimant}")
 
-    with pytest.raises(StateLost):
+    with pytest.raises(StoreUnavailable):
         await Tickets(Lost()).redeem(SecretStr("bbt_" + "a" * 43), None)
 
 
@@ -198,16 +198,16 @@ async def test_a_ticket_that_was_given_back_is_redeemed_by_the_next(tickets: Tic
     origin = "https://app.example.com"
     minted = await tickets.mint(TicketRequest("a", origin=origin))
     principal = await tickets.redeem(minted.ticket, origin, "mine")
-    tickets.give_back(principal, "somebody else's")
+    tickets.release(principal, "somebody else's")
     with pytest.raises(Refusal):
         await tickets.redeem(minted.ticket, origin, "next")
-    tickets.give_back(principal, "mine")
+    tickets.release(principal, "mine")
     assert await tickets.redeem(minted.ticket, origin, "next") == principal
     with pytest.raises(Refusal):
         await tickets.redeem(minted.ticket, origin, "mine")
 
 
 def test_only_a_ticket_is_given_back(tickets: Tickets, store: Store) -> None:
-    tickets.give_back(Principal("a", "jwt", credential_id="jti"), "mine")
-    tickets.give_back(Principal("a", "open"), "mine")
+    tickets.release(Principal("a", "jwt", credential_id="jti"), "mine")
+    tickets.release(Principal("a", "open"), "mine")
     assert store.returned == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from app.protocol.closing import CLOSE_REASONS
+from app.protocol.close_codes import CLOSE_REASONS
 from app.settings import load
 from tests.contract import names
 from tests.support.gateway import ROOT

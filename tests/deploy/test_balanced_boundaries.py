@@ -12,11 +12,11 @@ import pytest
 from tests.deploy.balancer import STARTERS
 from tests.deploy.test_smuggling import VICTIM, answers_health, exchange
 from tests.support.waiting import until
-from tests.wire.boundaries import read_by_h11
-from tests.wire.peers import HANDSHAKE
-from tests.wire.site import Site
-from tests.wire.streams import SMUGGLED, stream
-from tests.wire.test_request_boundaries import Recorder
+from tests.websocket.boundaries import read_by_h11
+from tests.websocket.peers import HANDSHAKE
+from tests.websocket.site import Site
+from tests.websocket.streams import SMUGGLED, stream
+from tests.websocket.test_request_boundaries import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.entrance import ORIGIN, leave, refused_by_status
+from tests.e2e.refusals import ORIGIN, leave, refused_by_status
 from tests.support.browser import browser
 from tests.support.waiting import until
 

@@ -12,15 +12,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from tests.e2e.entrance import (
-    ISSUER,
-    ORIGIN,
-    leave,
-    refused,
-    refused_by_status,
-    subject,
-    token,
-)
+from tests.e2e.refusals import ISSUER, ORIGIN, leave, refused, refused_by_status, subject, token
 from tests.support.browser import browser
 from tests.support.outside import COOKIE
 from tests.support.waiting import until

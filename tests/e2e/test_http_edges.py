@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.plain import plain_client
 from tests.support.waiting import until
-from tests.wire.peers import HANDSHAKE
+from tests.websocket.peers import HANDSHAKE
 
 if TYPE_CHECKING:
     from tests.support.gateway import Gateway

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from app.main import house
+from app.bootstrap.application import build
+from app.server.http_protocol import make_protocols
 from app.settings import load
-from app.wire.server import make_protocols
 from tests.e2e.counting import converse
 from tests.support.browser import browser
 from tests.support.gateway import AGENTS, KEY
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(vendor: Emulator, *, lane: bool) -> AsyncIterator[str]:
+async def serving(vendor: Emulator, *, upgrade: bool) -> AsyncIterator[str]:
     """Serve the application on a free port; give its base URL."""
     settings = load(
         {
@@ -52,10 +52,10 @@ async def serving(vendor: Emulator, *, lane: bool) -> AsyncIterator[str]:
             "RELAY_MAX_FRAME": "4096",
         }
     )
-    built = house(settings)
+    built = build(settings)
     options: dict[str, Any] = {"http": "httptools", "ws": "websockets-sansio"}
-    if lane:
-        http, websocket = make_protocols(built.browser_limits, built.wiring)
+    if upgrade:
+        http, websocket = make_protocols(built.browser_limits, built.batcher)
         options = {"http": http, "ws": websocket}
     port = free_port()
     config = uvicorn.Config(
@@ -77,10 +77,10 @@ def descriptors() -> int:
 
 @pytest.mark.parametrize("lane", [True, False], ids=["lane", "plain ASGI"])
 async def test_conversations_with_tools_work_and_leave_no_task_and_no_descriptor(
-    vendor: Emulator, lane: bool
+    vendor: Emulator, upgrade: bool
 ) -> None:
     before = len(asyncio.all_tasks())
-    async with serving(vendor, lane=lane) as base:
+    async with serving(vendor, upgrade=upgrade) as base:
         await converse(f"{base}/ws/counter")
         tasks, files = len(asyncio.all_tasks()), descriptors()
         seat = asyncio.Barrier(CROWD)
@@ -91,8 +91,8 @@ async def test_conversations_with_tools_work_and_leave_no_task_and_no_descriptor
 
 
 @pytest.mark.parametrize("lane", [True, False], ids=["lane", "plain ASGI"])
-async def test_refusals_tell_their_reason_before_the_close(vendor: Emulator, lane: bool) -> None:
-    async with serving(vendor, lane=lane) as base:
+async def test_refusals_tell_their_reason_before_the_close(vendor: Emulator, upgrade: bool) -> None:
+    async with serving(vendor, upgrade=upgrade) as base:
         async with browser(f"{base}/ws/echo?call_type=chat") as page:
             await page.connected()
             await page.talks("plain ASGI too")

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
-from app.auth.connecting import Connecting
+from app.auth.connect_request import ConnectRequest
 from app.auth.proxies import Peer
 from app.auth.ticket import TicketRequest, Tickets
+from app.bootstrap.application import build
 from app.cli import main
-from app.main import house
 from app.settings import load
 from app.state.memory import MemoryState
 from tests.e2e.canaries import SECRETS
@@ -44,14 +44,14 @@ def environment(**more: str) -> dict[str, str]:
 
 async def test_no_representation_holds_a_secret() -> None:
     settings = load(environment())
-    built = house(settings)
+    built = build(settings)
     said = [repr(settings), str(settings), repr(built), *map(repr, vars_of(built))]
     minted = await Tickets(MemoryState("replica")).mint(TicketRequest("u"))
     secrets = SECRETS | {"ticket": minted.ticket.get_secret_value()}
     headers = {"authorization": f"Bearer {secrets['ticket']}"}
     query = f"ticket={secrets['ticket']}".encode()
     peer = Peer("127.0.0.1", "http")
-    request = Connecting.read(headers, query, path="/ws", agent=None, peer=peer)
+    request = ConnectRequest.read(headers, query, path="/ws", agent=None, peer=peer)
     said += [repr(minted), repr(request), repr(request.credential)]
     reveals_nothing("a representation", "\n".join(said), secrets)
     await built.egress.close()

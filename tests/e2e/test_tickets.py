@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.e2e.entrance import ORIGIN, leave, refused, refused_by_status, subject
+from tests.e2e.refusals import ORIGIN, leave, refused, refused_by_status, subject
 from tests.support.browser import NATIVE, browser
 
 if TYPE_CHECKING:

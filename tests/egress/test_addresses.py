@@ -94,7 +94,7 @@ def test_allowed_hosts_and_networks_open_what_they_name_alone() -> None:
 
 
 def test_an_endpoint_named_by_the_operator_may_be_private_but_never_metadata() -> None:
-    allowed = AllowedHosts().trusting("[::1]").trusting("Keys.Internal")
+    allowed = AllowedHosts().allowing("[::1]").allowing("Keys.Internal")
     assert allowed.check("keys.internal", ["10.0.0.1", "127.0.0.1", "fd00::5", "::1"])
     assert allowed.check("::1", ["::1"])
     for address in [

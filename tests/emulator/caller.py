@@ -13,8 +13,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from app.emulator.media import dtmf
-from app.emulator.media.peer import Mouth, gather_loopback_too, know_telephone_event
-from app.emulator.media.sound import RATE, Ear
+from app.emulator.media.peer import ToneSource, gather_loopback_too, know_telephone_event
+from app.emulator.media.sound import RATE, ToneDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ class Caller:
         know_telephone_event()
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.codecs: list[str] = []
-        self._mouth = Mouth(tone, 0.0)
-        self._ear = Ear()
+        self._tone_source = ToneSource(tone, 0.0)
+        self._tone_detector = ToneDetector()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._digits: list[bytes] = []
@@ -48,7 +48,7 @@ class Caller:
     async def answer(self, offer: str) -> str:
         await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         (transceiver,) = self.connection.getTransceivers()
-        transceiver.sender.replaceTrack(self._mouth)
+        transceiver.sender.replaceTrack(self._tone_source)
         transceiver.direction = "sendrecv"
         gather_loopback_too(transceiver)
         self._send_digits_between(transceiver.sender.transport)
@@ -62,10 +62,10 @@ class Caller:
 
     async def hears(self, holds: Callable[[Heard], bool], deadline: float = 15.0) -> Heard:
         async with asyncio.timeout(deadline):
-            while not holds(self._ear.heard):
+            while not holds(self._tone_detector.heard):
                 self._changed.clear()
                 await self._changed.wait()
-        return self._ear.heard
+        return self._tone_detector.heard
 
     def press(self, digits: str, packets: int = 5) -> None:
         """Queue the packets of these keys: `packets` of each press, the last three its end."""
@@ -102,5 +102,5 @@ class Caller:
         with contextlib.suppress(MediaStreamError):
             while True:
                 for piece in resampler.resample(await track.recv()):
-                    self._ear.take(bytes(piece.planes[0])[: 2 * piece.samples])
+                    self._tone_detector.take(bytes(piece.planes[0])[: 2 * piece.samples])
                 self._changed.set()

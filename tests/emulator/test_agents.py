@@ -89,7 +89,7 @@ async def test_support_uses_both_tools_and_sums_up_from_both(emulator: Emulator)
     assert "Order AB-4711: status shipped, eta days 2." in summary
     assert "Your screen says: shown card 7 and map." in summary
     assert len(peer.of("toolCall")) == len(peer.of("toolCallResult")) == 2
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.violations == []
     assert set(record.tool_answers.values()) == {1}
     assert (record.agent, record.call_type, record.ended_by) == ("support", "chat", "agent")
@@ -171,7 +171,7 @@ async def test_terminate_ends_with_result_closed_and_1000(emulator: Emulator) ->
         assert await peer.closed() == (1000, "")
     assert peer.names()[-2:] == ["conversationResult", "closed"]
     assert peer.of("conversationResult")[0]["result"]["finishReason"] == "terminated"
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert (record.terminated, record.ended_by, record.close_sent) == (True, "client", 1000)
 
 
@@ -191,9 +191,9 @@ async def test_every_agent_lets_go_when_the_client_vanishes(emulator: Emulator) 
             await peer.initialize(agent, count=10**6, rate=10, turns=10**6, pace=0.01)
             await peer.until("event", name="connection")
             peer.socket.transport.abort()
-    records = await emulator.ledger.ended(len(AGENTS))
+    records = await emulator.call_log.ended(len(AGENTS))
     assert {record.ended_by for record in records} == {"lost"}
-    await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)
+    await emulator.call_log.until(lambda ledger: ledger.counters["sockets_open"] == 0)
 
 
 async def test_an_agent_that_crashes_fails_its_conversation_alone(emulator: Emulator) -> None:

@@ -103,5 +103,5 @@ async def test_a_hundred_conversations_at_once_keep_their_order(emulator: Emulat
 
     reports = await asyncio.gather(*(one() for _ in range(100)))
     assert all(report["user"]["ok"] and report["toolCalls"] == 2 for report in reports)
-    await emulator.ledger.ended(100)
-    await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)
+    await emulator.call_log.ended(100)
+    await emulator.call_log.until(lambda ledger: ledger.counters["sockets_open"] == 0)

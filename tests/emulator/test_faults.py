@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 import app.emulator
-from app.emulator.faults import FAULTS, Order
+from app.emulator.faults import FAULTS, FaultSpec
 from tests.emulator import test_faulty_agents, test_faulty_frames
 from tests.emulator.peer import DEADLINE, Peer, raw, upgrade
 
@@ -37,7 +37,7 @@ def test_every_fault_has_a_test() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
 async def test_refuse(emulator: Emulator, status: int) -> None:
-    emulator.switch.order = Order("refuse", 1, {"status": status})
+    emulator.switch.order = FaultSpec("refuse", 1, {"status": status})
     with pytest.raises(InvalidStatus) as refused:
         async with Peer.dial(emulator):
             pass
@@ -48,32 +48,32 @@ async def test_refuse(emulator: Emulator, status: int) -> None:
 
 
 async def test_redirect_counts_who_follows(emulator: Emulator) -> None:
-    emulator.switch.order = Order("redirect", None)
+    emulator.switch.order = FaultSpec("redirect", None)
     with pytest.raises(InvalidHandshake):
         async with Peer.dial(emulator):  # this library follows
             pass
-    assert emulator.ledger.counters["redirects_followed"] == 1
+    assert emulator.call_log.counters["redirects_followed"] == 1
 
 
 async def test_hang(emulator: Emulator) -> None:
-    emulator.switch.order = Order("hang")
+    emulator.switch.order = FaultSpec("hang")
     with pytest.raises(TimeoutError):
         async with connect(
             f"{emulator.url}/api/v1/ws/dev?authorization=k", open_timeout=0.2, proxy=None
         ):
             pass
-    await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)
+    await emulator.call_log.until(lambda ledger: ledger.counters["sockets_open"] == 0)
 
 
 async def test_rst_on_dial(emulator: Emulator) -> None:
-    emulator.switch.order = Order("rst_on_dial")
+    emulator.switch.order = FaultSpec("rst_on_dial")
     with pytest.raises((OSError, InvalidHandshake)):
         async with Peer.dial(emulator):
             pass
 
 
 async def spoken_refusal(emulator: Emulator, fault: str, message: str) -> None:
-    emulator.switch.order = Order(fault)
+    emulator.switch.order = FaultSpec(fault)
     async with Peer.dial(emulator, "webCall") as peer:
         assert (await peer.closed())[0] == 1008
     assert peer.frames[0]["data"] == {"message": message}
@@ -90,14 +90,14 @@ async def test_origin_not_allowed(emulator: Emulator) -> None:
 @pytest.mark.parametrize("by", ["switch", "initialize"])
 async def test_accept_silent(emulator: Emulator, by: str) -> None:
     if by == "switch":
-        emulator.switch.order = Order("accept_silent")
+        emulator.switch.order = FaultSpec("accept_silent")
     async with Peer.dial(emulator) as peer:
         await peer.initialize(**{} if by == "switch" else {"fault": "accept_silent"})
         await peer.say("anybody there?")
         await peer.send("terminate")
         await (await peer.socket.ping())
-        await emulator.ledger.until(lambda ledger: ledger.records[0].received_total == 3)
-    await emulator.ledger.ended()
+        await emulator.call_log.until(lambda ledger: ledger.records[0].received_total == 3)
+    await emulator.call_log.ended()
     with pytest.raises(ConnectionClosed):
         await peer.receive()
 
@@ -110,7 +110,7 @@ async def test_stall_after_some_texts(emulator: Emulator) -> None:
         await peer.spoken("one")
         await peer.spoken("two")
         await peer.send("terminate")
-        await emulator.ledger.until(lambda ledger: ledger.records[0].terminated)
+        await emulator.call_log.until(lambda ledger: ledger.records[0].terminated)
         await asyncio.wait_for(await peer.socket.ping(), DEADLINE)
     assert peer.of("conversationResult") == []
 
@@ -131,13 +131,13 @@ async def abnormal(emulator: Emulator, name: str) -> None:
         await peer.say("one")
         await peer.spoken("one")
         assert (await peer.closed())[0] == 1006
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert (record.ended_by, record.close_sent, record.fault) == ("fault", None, name)
 
 
 async def raw_end(emulator: Emulator, fault: str) -> bytes | OSError:
     """Dial by hand, initialize, and read to the end of the stream: bytes, or the error."""
-    emulator.switch.order = Order(fault)
+    emulator.switch.order = FaultSpec(fault)
     frame = {"type": "initialize", "timestamp": "t", "devRequest": {"callType": "chat"}}
     payload = json.dumps(frame).encode()
     async with raw(emulator) as (reader, writer):
@@ -152,13 +152,13 @@ async def raw_end(emulator: Emulator, fault: str) -> bytes | OSError:
 
 async def test_rst_is_a_tcp_reset(emulator: Emulator) -> None:
     await abnormal(emulator, "rst")
-    emulator.ledger.clear()
+    emulator.call_log.clear()
     assert isinstance(await raw_end(emulator, "rst"), ConnectionResetError)
 
 
 async def test_drop_is_a_fin_without_a_close_frame(emulator: Emulator) -> None:
     await abnormal(emulator, "drop")
-    emulator.ledger.clear()
+    emulator.call_log.clear()
     end = await raw_end(emulator, "drop")
     assert isinstance(end, bytes)
     assert b"connection" in end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.emulator.faults import Order
+from app.emulator.faults import FaultSpec
 from tests.emulator.peer import Peer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def test_duplicate_tool_id_may_be_answered_twice_alike(emulator: Emulator)
         first, second = await answer_tools(peer, [{"n": 1}, {"n": 1}])
         assert first == second
         await peer.heard_until("duplicate_tool_id: {'n': 1} {'n': 1}")
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.violations == []
 
 
@@ -59,12 +59,12 @@ async def test_drop_after_closed(emulator: Emulator) -> None:
         await peer.say("bye")
         assert (await peer.closed())[0] == 1006
     assert peer.names()[-2:] == ["conversationResult", "closed"]
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert (record.ended_by, record.close_sent) == ("agent", None)
 
 
 async def test_a_fault_can_strike_any_agent_by_the_switch(emulator: Emulator) -> None:
-    emulator.switch.order = Order("drop", 2, {"faultAfter": 1})
+    emulator.switch.order = FaultSpec("drop", 2, {"faultAfter": 1})
     for _ in range(2):
         async with Peer.dial(emulator) as peer:
             await peer.initialize("counter", count=50, rate=1000.0)

@@ -30,9 +30,9 @@ async def test_flood_waits_for_a_reader_that_does_not_read(emulator: Emulator) -
     async with Peer.dial(emulator, max_queue=1) as peer:
         await peer.initialize("flood", faultCount=100_000)
         await peer.until("text")
-        await emulator.ledger.until(lambda ledger: ledger.records[0].sent["text"] > 100)
+        await emulator.call_log.until(lambda ledger: ledger.records[0].sent["text"] > 100)
         peer.socket.transport.abort()
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.sent["text"] < 100_000
 
 
@@ -44,7 +44,7 @@ async def test_oversize(emulator: Emulator) -> None:
         await peer.initialize("oversize")
         with pytest.raises(ConnectionClosed):
             await peer.until("text")
-    record = (await emulator.ledger.ended(2))[1]
+    record = (await emulator.call_log.ended(2))[1]
     assert record.close_received == 1009
 
 
@@ -78,7 +78,7 @@ async def test_bad_utf8(emulator: Emulator) -> None:
     async with Peer.dial(emulator) as peer:
         await peer.initialize("bad_utf8")
         await peer.closed()
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.close_received == 1007
 
 
@@ -119,7 +119,7 @@ async def test_no_pong(emulator: Emulator) -> None:
         await peer.say("but texts?")
         await peer.spoken("but texts?")
         assert not pong.done()
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.pings == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.emulator.media.dtmf import DigitFilter
 from app.emulator.media.sdp import prepared
-from app.emulator.media.sound import RATE, SILENCE, Ear, Tone, dominant_frequency, level
+from app.emulator.media.sound import RATE, SILENCE, Tone, ToneDetector, dominant_frequency, level
 
 
 @pytest.mark.parametrize("frequency", [120.0, 440.0, 697.0, 1000.0, 2500.5, 3300.0])
@@ -28,14 +28,14 @@ def test_a_sines_level_is_three_decibels_below_its_peak(amplitude: float, expect
 
 
 def test_silence_has_the_least_level_and_no_frequency() -> None:
-    ear = Ear()
+    ear = ToneDetector()
     ear.take(bytes(RATE))
     assert (ear.heard.level, ear.heard.frequency) == (SILENCE, 0.0)
     assert ear.heard.seconds == pytest.approx(0.5)
 
 
 def test_the_ear_remembers_the_loudest() -> None:
-    ear = Ear()
+    ear = ToneDetector()
     for tone in (Tone(300.0, 0.1), Tone(900.0, 0.5), Tone(600.0, 0.01)):
         ear.take(tone.take(RATE // 2))
     heard = ear.heard
@@ -48,7 +48,7 @@ def test_the_ear_remembers_the_loudest() -> None:
 @pytest.mark.parametrize("before", [0, RATE // 8])
 def test_a_short_beep_is_not_missed(before: int) -> None:
     beep = Tone(800.0).take(RATE // 10)
-    ear = Ear()
+    ear = ToneDetector()
     ear.take(bytes(2 * before) + beep + bytes(RATE // 2))
     assert abs(ear.heard.loudest_frequency - 800) < 2
 

@@ -257,8 +257,8 @@ async def test_the_ledger_is_bounded() -> None:
                     await peer.say(str(text))
                 await peer.say("bye")
                 await peer.closed()
-        await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)
-        records = emulator.ledger.records
+        await emulator.call_log.until(lambda ledger: ledger.counters["sockets_open"] == 0)
+        records = emulator.call_log.records
         assert [record.marker for record in records] == ["3", "4", "5"]
         assert {len(record.received) for record in records} == {5}
         assert {record.received_total for record in records} == {12}
@@ -272,7 +272,7 @@ async def test_the_ledgers_bytes_are_bounded_and_given_back() -> None:
                 await peer.say("x" * 1_000)
                 await peer.say("bye")
                 await peer.closed()
-        kept = sum(record.received_bytes for record in emulator.ledger.records)
+        kept = sum(record.received_bytes for record in emulator.call_log.records)
         assert 0 < kept <= 3_000
 
 

@@ -32,7 +32,7 @@ async def test_bad_credential_gets_an_error_frame_and_a_close(
 ) -> None:
     async with Peer.dial(emulator, endpoint, secret=secret) as peer:
         assert await error_and_close(peer) == (message, 1008)
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.ended_by == "vendor"
 
 
@@ -111,7 +111,7 @@ async def test_a_frame_of_the_wrong_shape_is_closed_with_1007(
         await peer.raw(json.dumps({k: v for k, v in whole.items() if v is not ...}))
         assert (await peer.closed())[0] == 1007
     assert peer.of("error") == []
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.close_sent == 1007
     assert record.violations
 
@@ -167,7 +167,7 @@ async def test_unknown_types_and_unasked_answers_are_noted_not_punished(emulator
         await peer.send("sdpAnswer", data={"sdpAnswer": "v=0"})
         await peer.say("well?")
         await peer.spoken("well?")
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.violations == [
         "unknown type dance",
         "tool response that nobody asked for",
@@ -184,7 +184,7 @@ async def test_answering_a_tool_twice_is_noted(emulator: Emulator) -> None:
         await peer.answer(request["content"]["id"], {"status": "lost"})
         await peer.send("terminate")
         await peer.closed()
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.violations == ["tool request answered twice, or too late"]
     assert record.tool_answers[request["content"]["id"]] == 2
 
@@ -245,7 +245,7 @@ async def test_a_client_that_closes_without_terminate_is_noted(emulator: Emulato
         await peer.initialize("echo")
         await peer.until("event", name="connection")
         await peer.socket.close(1001, "leaving")
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert (record.terminated, record.ended_by, record.close_received) == (False, "client", 1001)
 
 
@@ -253,6 +253,6 @@ async def test_a_client_that_never_answers_the_close_is_let_go() -> None:
     options = Options(close_timeout=0.2)
     async with Emulator(options) as emulator, raw(emulator) as (reader, writer):
         writer.write(upgrade("wrong"))
-        await emulator.ledger.ended()
-        await emulator.ledger.until(lambda ledger: ledger.counters["sockets_open"] == 0)
+        await emulator.call_log.ended()
+        await emulator.call_log.until(lambda ledger: ledger.counters["sockets_open"] == 0)
         assert (await reader.read()).startswith(b"HTTP/1.1 101")

@@ -55,7 +55,7 @@ async def test_a_call_has_audio_both_ways_and_digits(emulator: Emulator, codec: 
     assert abs(result["heard"]["loudestFrequency"] - 1000) < 10
     assert result["heard"]["loudestLevel"] > -30
     assert "heard" in peer.names()
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert (record.close_sent, record.ended_by, record.violations) == (None, "client", [])
 
 
@@ -166,7 +166,7 @@ async def test_a_canned_call_runs_through_without_sound(emulator: Emulator) -> N
     result = peer.of("conversationResult")[0]["result"]
     assert result["status"] == "Completed"
     assert result["heard"]["seconds"] == 0
-    (record,) = await emulator.ledger.ended()
+    (record,) = await emulator.call_log.ended()
     assert record.violations == ["sdpInvite answered twice"]
 
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from app.history.port import ConversationStart, Direction
+from app.history.interface import ConversationStart, Direction
 from app.history.queue import Bounds
-from app.protocol.closing import ENDED
+from app.protocol.close_codes import ENDED
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.history.recorder import QueueRecorder
-    from app.protocol.closing import CloseReason
+    from app.protocol.close_codes import CloseReason
 
 UP, DOWN = Direction.FROM_BROWSER, Direction.FROM_UPSTREAM
 QUICK = Bounds(interval=0.01, slowest_retry=0.2, busy_rate=1e6)

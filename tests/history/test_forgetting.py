@@ -9,16 +9,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text as sql
 
-from app.history.archive import Archive
 from app.history.cursor import encode
 from app.history.database import Database
 from app.history.errors import InvalidCursor
-from app.history.message import Composer
 from app.history.migrate import migrate
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
+from app.history.results.composer import Composer
 from app.history.retention import LOCK, Retention
 from app.history.store import Store
-from app.protocol.closing import ENDED
+from app.protocol.close_codes import ENDED
 from tests.history.feed import DOWN, NOW, QUICK, converse, running, start, text, until
 
 TABLES = ("conversations", "turns", "events", "tool_calls", "results", "outbox")
@@ -37,7 +37,7 @@ async def test_erasing_a_subject_leaves_nothing_of_it_and_all_of_the_others(
     database: Database,
 ) -> None:
     recorder = QueueRecorder(QUICK, time.monotonic, Store(database), composer=Composer())
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     async with running(recorder):
         for number in range(40):  # ten subjects, four conversations each
             converse(recorder, f"c{number}", number)
@@ -63,7 +63,7 @@ async def test_erasing_a_subject_leaves_nothing_of_it_and_all_of_the_others(
 
 async def test_erasing_covers_what_lives_and_what_still_waits(database: Database) -> None:
     recorder = QueueRecorder(QUICK, time.monotonic, Store(database), composer=Composer())
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     await migrate(database)
     recorder.started(start("ended", subject="ann"))
     recorder.frame("ended", DOWN, NOW, text("user", "x"))
@@ -95,7 +95,7 @@ async def test_a_conversation_that_another_replica_erased_is_written_no_more(
         recorder.started(start("c1"))
         recorder.frame("c1", DOWN, NOW, text("user", "one"))
         await until(lambda: recorder.counts().waiting == 0)
-        assert await Archive(elsewhere, nobody).erase("ann") == 1
+        assert await HistoryReader(elsewhere, nobody).erase("ann") == 1
         recorder.frame("c1", DOWN, NOW, text("assistant", "two"))
         recorder.ended("c1", ENDED, NOW)
         await until(lambda: recorder.counts().waiting == 0)
@@ -106,7 +106,7 @@ async def test_a_conversation_that_another_replica_erased_is_written_no_more(
 
 async def test_erasing_while_it_is_written_leaves_nothing(database: Database) -> None:
     recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     await migrate(database)
     async with running(recorder):
         for number in range(100):
@@ -131,7 +131,7 @@ async def test_what_is_too_old_is_deleted_in_bites(database: Database) -> None:
     retention = Retention(database, 30, lambda: NOW, bite=10, rest=0)
     assert await retention.once() == 25
     assert await retention.once() == 0
-    left = (await Archive(database, recorder.forget).conversations()).items
+    left = (await HistoryReader(database, recorder.forget).conversations()).items
     assert {c.id for c in left} == {"long", "new"}
     assert (await rows(database))["turns"] == 0
 
@@ -163,6 +163,6 @@ async def test_retention_outlives_a_lost_database() -> None:
     ["", "?", "e30", "WzFd", "x" * 5000, encode(1.5), encode("a", 1.5), encode(1.5, "a", 2.0)],
 )
 async def test_a_cursor_that_is_none_is_refused(database: Database, cursor: str) -> None:
-    archive = Archive(database, QueueRecorder(QUICK, time.monotonic, Store(database)).forget)
+    archive = HistoryReader(database, QueueRecorder(QUICK, time.monotonic, Store(database)).forget)
     with pytest.raises(InvalidCursor):
         await archive.conversations(cursor=cursor)

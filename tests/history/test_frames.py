@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.history.conversation import Conversation, Part, join
-from app.history.frames import Happening, Piece, Result, read
+from app.history.conversation import BatchPart, RecordedConversation
+from app.history.frames import RecordedEvent, Result, TurnFragment, read
+from app.history.turn import join
 from tests.history.feed import DOWN, NOW, UP, start, text
 
 
@@ -19,16 +20,16 @@ def frame(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "piece"),
     [
-        ({"source": "assistant", "text": "a"}, Piece("assistant", "a")),
-        ({"source": "Agent", "text": "a", "new": 1}, Piece("assistant", "a")),
-        ({"speaker": "human", "text": "a"}, Piece("user", "a")),
-        ({"role": "user", "text": "a"}, Piece("user", "a")),
-        ({"source": "supervisor", "text": "a"}, Piece("supervisor", "a")),
-        ({"text": "a"}, Piece("assistant", "a")),
-        ("a", Piece("assistant", "a")),
+        ({"source": "assistant", "text": "a"}, TurnFragment("assistant", "a")),
+        ({"source": "Agent", "text": "a", "new": 1}, TurnFragment("assistant", "a")),
+        ({"speaker": "human", "text": "a"}, TurnFragment("user", "a")),
+        ({"role": "user", "text": "a"}, TurnFragment("user", "a")),
+        ({"source": "supervisor", "text": "a"}, TurnFragment("supervisor", "a")),
+        ({"text": "a"}, TurnFragment("assistant", "a")),
+        ("a", TurnFragment("assistant", "a")),
     ],
 )
-def test_a_piece_of_a_turn_is_known_in_many_shapes(content: Any, piece: Piece) -> None:
+def test_a_piece_of_a_turn_is_known_in_many_shapes(content: Any, piece: TurnFragment) -> None:
     assert read(DOWN, frame(type="text", content=content)) == piece
 
 
@@ -59,19 +60,19 @@ def test_a_browser_s_frames_are_not_the_transcript(kind: str) -> None:
 
 def test_events_errors_and_unknown_types_are_noted_with_what_they_carry() -> None:
     opened = frame(type="event", name="opened", data={"a": [1]})
-    assert read(DOWN, opened) == Happening("event", "opened", b'{"a":[1]}')
+    assert read(DOWN, opened) == RecordedEvent("event", "opened", b'{"a":[1]}')
     error = frame(type="error", data={"message": "Too large message"})
-    assert read(DOWN, error) == Happening("error", None, b'{"message":"Too large message"}')
+    assert read(DOWN, error) == RecordedEvent("error", None, b'{"message":"Too large message"}')
     novel = frame(type="novel", x=1, data={"y": 2})
-    assert read(DOWN, novel) == Happening("novel", None, b'{"x":1,"data":{"y":2}}')
-    assert read(DOWN, frame(type="event", name="bare")) == Happening("event", "bare", None)
+    assert read(DOWN, novel) == RecordedEvent("novel", None, b'{"x":1,"data":{"y":2}}')
+    assert read(DOWN, frame(type="event", name="bare")) == RecordedEvent("event", "bare", None)
 
 
 def test_a_session_description_is_noted_without_its_addresses_and_keys() -> None:
-    assert read(DOWN, frame(type="sdpInvite", data={"sdpOffer": "v=0"})) == Happening(
+    assert read(DOWN, frame(type="sdpInvite", data={"sdpOffer": "v=0"})) == RecordedEvent(
         "sdpInvite", None, None
     )
-    assert read(UP, frame(type="sdpAnswer", data={"sdpAnswer": "v=0"})) == Happening(
+    assert read(UP, frame(type="sdpAnswer", data={"sdpAnswer": "v=0"})) == RecordedEvent(
         "sdpAnswer", None, None
     )
 
@@ -102,8 +103,8 @@ def test_pieces_join_as_they_are_but_for_glued_sentences(said: str, more: str, j
 
 
 def test_an_event_between_two_pieces_does_not_part_a_turn() -> None:
-    conversation = Conversation(start("c"), content=True, transcript=None)
-    part = Part(conversation)
+    conversation = RecordedConversation(start("c"), content=True, transcript=None)
+    part = BatchPart(conversation)
     for payload in (
         text("assistant", "one "),
         frame(type="event", name="x"),
@@ -117,8 +118,8 @@ def test_an_event_between_two_pieces_does_not_part_a_turn() -> None:
 
 
 def test_a_turn_without_end_is_cut() -> None:
-    conversation = Conversation(start("c"), content=True, transcript=None)
-    part = Part(conversation)
+    conversation = RecordedConversation(start("c"), content=True, transcript=None)
+    part = BatchPart(conversation)
     for _ in range(5):
         conversation.frame(part, DOWN, NOW, text("assistant", "x" * 100_000))
     assert [len(row["text"]) for row in part.turn_rows()] == [300_000, 200_000]

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import inspect, text
 
 from app.history.database import Database
-from app.history.errors import HistoryLost
+from app.history.errors import HistoryUnavailable
 from app.history.migrate import migrate
 from app.history.schema import metadata
 from app.history.store import Store
@@ -82,7 +82,7 @@ async def test_a_schema_from_the_future_is_left_alone_and_used(database: Databas
 async def test_no_password_is_shown_when_the_database_is_not_there() -> None:
     database = Database(SecretStr("postgresql+asyncpg://relay:hunter2@127.0.0.1:1/none"))
     assert "hunter2" not in repr(database)
-    with pytest.raises(HistoryLost) as caught:
+    with pytest.raises(HistoryUnavailable) as caught:
         await migrate(database)
     assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r}"
     await database.close()

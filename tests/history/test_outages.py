@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
-from app.history.archive import Archive
 from app.history.database import Database
-from app.history.errors import HistoryLost
+from app.history.errors import HistoryUnavailable
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.schema import conversations, events, results, tool_calls, turns
 from app.history.store import Store
@@ -96,7 +96,7 @@ async def test_a_frozen_database_loses_nothing_within_the_bound(own_postgres: Po
         said += await feed(recorder, "after", 100)
     assert not lost
     await assert_no_record_is_unaccounted(database, recorder, said)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     for one in said:
         page = await archive.transcript(one.id)
         assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns
@@ -121,7 +121,7 @@ async def test_a_database_that_is_killed_and_restarted_loses_what_is_counted(
     assert counts.dropped["frame"] > 1000
     assert sum(lost) == counts.dropped.total()
     await assert_no_record_is_unaccounted(database, recorder, said)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     for one in said[-20:]:
         page = await archive.transcript(one.id)
         assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns
@@ -139,8 +139,8 @@ async def test_a_database_that_comes_late_gets_what_was_kept_for_it(
     recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
     async with running(recorder):
         said = await feed(recorder, "c", 20)
-        with pytest.raises(HistoryLost):
-            await Archive(database, recorder.forget).conversations()
+        with pytest.raises(HistoryUnavailable):
+            await HistoryReader(database, recorder.forget).conversations()
         own_postgres.start()
         await until(lambda: recorder.counts().waiting == 0)
     assert recorder.counts().dropped.total() == 0
@@ -207,7 +207,7 @@ async def fill_and_free(
             await until(lambda: recorder.counts().waiting == 0)
             said += await feed(recorder, "after", 20, 0.02)
     await assert_no_record_is_unaccounted(database, recorder, said)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     for one in said[-20:]:
         page = await archive.transcript(one.id)
         assert [(t.source, t.text, t.pieces) for t in page.items] == one.turns

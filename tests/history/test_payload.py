@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.history.conversation import Conversation, Part
-from app.history.message import Composer
+from app.history.conversation import BatchPart, RecordedConversation
+from app.history.results.composer import Composer
 from app.history.transcript import Budget, Transcript
-from app.protocol.closing import CRASHED, ENDED
+from app.protocol.close_codes import CRASHED, ENDED
 from tests.history.feed import DOWN, NOW, event, result, start, text
 
 
 def body_of(*frames: bytes, reason: Any = ENDED, transcript: Transcript | None = None) -> Any:
-    conversation = Conversation(
+    conversation = RecordedConversation(
         start("c1", endpoint="+1", call_type="onPhone"),
         content=True,
         transcript=transcript or Transcript(Budget()),
     )
-    part = Part(conversation)
+    part = BatchPart(conversation)
     for number, frame in enumerate(frames):
         conversation.frame(part, DOWN, NOW + number, frame)
     return json.loads(Composer("org").compose(conversation, reason, NOW + 61.5).body)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.history.conversation import Conversation
-from app.history.errors import HistoryLost
-from app.history.queue import Bounds, Kind, RecordQueue
+from app.history.conversation import RecordedConversation
+from app.history.errors import HistoryUnavailable
+from app.history.queue import Bounds, RecordKind, RecordQueue
 from app.history.recorder import QueueRecorder
-from app.protocol.closing import ENDED
+from app.protocol.close_codes import ENDED
 from tests.history.feed import DOWN, NOW, QUICK, UP, running, start, text, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.history.conversation import Part
+    from app.history.conversation import BatchPart
 
 
 class Hole:
@@ -28,27 +28,27 @@ class Hole:
 
     def __init__(self) -> None:
         self.blocked = False
-        self.parts: list[Part] = []
+        self.parts: list[BatchPart] = []
 
     async def open(self) -> None:
         pass
 
-    async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+    async def write(self, parts: Sequence[BatchPart]) -> frozenset[str]:
         if self.blocked:
-            raise HistoryLost("blocked")
+            raise HistoryUnavailable("blocked")
         self.parts += parts
         return frozenset()
 
 
-def conversation(name: str = "c") -> Conversation:
-    return Conversation(start(name), content=True, transcript=None)
+def conversation(name: str = "c") -> RecordedConversation:
+    return RecordedConversation(start(name), content=True, transcript=None)
 
 
 def test_the_oldest_goes_first_and_is_counted() -> None:
     queue = RecordQueue(Bounds(count=3))
     talk = conversation()
     for number in range(5):
-        queue.put((Kind.FRAME, talk, 10, number))
+        queue.put((RecordKind.FRAME, talk, 10, number))
     assert queue.dropped == {"frame": 2}
     assert talk.lost == 2
     assert [queue.take()[3] for _ in range(3)] == [2, 3, 4]
@@ -56,10 +56,10 @@ def test_the_oldest_goes_first_and_is_counted() -> None:
 
 def test_the_bound_in_bytes_counts_what_is_being_written() -> None:
     queue = RecordQueue(Bounds(bytes=100))
-    queue.put((Kind.FRAME, conversation(), 60))
+    queue.put((RecordKind.FRAME, conversation(), 60))
     queue.take()
-    queue.put((Kind.FRAME, conversation(), 30))
-    queue.put((Kind.FRAME, conversation(), 30))
+    queue.put((RecordKind.FRAME, conversation(), 30))
+    queue.put((RecordKind.FRAME, conversation(), 30))
     assert (len(queue), queue.bytes, queue.dropped) == (1, 90, {"frame": 1})
     queue.let_go(1, 60)
     assert queue.bytes == 30
@@ -67,9 +67,9 @@ def test_the_bound_in_bytes_counts_what_is_being_written() -> None:
 
 def test_an_end_is_not_pushed_out_by_frames() -> None:
     queue = RecordQueue(Bounds(count=3))
-    queue.put((Kind.ENDED, conversation("a"), 10, "end"))
+    queue.put((RecordKind.ENDED, conversation("a"), 10, "end"))
     for number in range(9):
-        queue.put((Kind.FRAME, conversation("b"), 10, number))
+        queue.put((RecordKind.FRAME, conversation("b"), 10, number))
     assert queue.dropped == {"frame": 6}
     assert queue.take()[3] == "end"
 
@@ -78,15 +78,15 @@ def test_a_start_that_was_pushed_out_is_made_up_for_or_falls_with_the_end() -> N
     queue = RecordQueue(Bounds(count=1))
     kept, gone = conversation("a"), conversation("b")
     for talk in (kept, gone):
-        queue.put((Kind.STARTED, talk, 10))
-        queue.put((Kind.FRAME, talk, 10))
+        queue.put((RecordKind.STARTED, talk, 10))
+        queue.put((RecordKind.FRAME, talk, 10))
     assert (queue.owed, queue.dropped) == (2, {"frame": 1})
-    assert queue.make_up(kept)
-    assert not queue.make_up(kept)
+    assert queue.restore_start(kept)
+    assert not queue.restore_start(kept)
     queue.let_go(1, 0)
     for talk in (gone, kept):
-        queue.put((Kind.ENDED, talk, 10))
-    queue.put((Kind.ENDED, conversation("c"), 10))
+        queue.put((RecordKind.ENDED, talk, 10))
+    queue.put((RecordKind.ENDED, conversation("c"), 10))
     assert (queue.owed, queue.dropped) == (0, {"frame": 2, "ended": 1, "started": 1})
     assert (kept.lost, gone.lost) == (1, 3)
 
@@ -94,8 +94,8 @@ def test_a_start_that_was_pushed_out_is_made_up_for_or_falls_with_the_end() -> N
 def test_what_was_owed_at_the_end_is_lost() -> None:
     queue = RecordQueue(Bounds(count=1))
     talk = conversation()
-    queue.put((Kind.STARTED, talk, 10))
-    queue.put((Kind.FRAME, talk, 10))
+    queue.put((RecordKind.STARTED, talk, 10))
+    queue.put((RecordKind.FRAME, talk, 10))
     queue.drop_all()
     assert (queue.owed, queue.dropped, talk.lost) == (0, {"started": 1, "frame": 1}, 2)
 
@@ -111,8 +111,8 @@ async def test_a_frame_that_would_leave_no_row_is_no_loss() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([*Kind, None]), st.integers(1, 50)), max_size=120))
-def test_every_record_is_somewhere(steps: list[tuple[Kind | None, int]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from([*RecordKind, None]), st.integers(1, 50)), max_size=120))
+def test_every_record_is_somewhere(steps: list[tuple[RecordKind | None, int]]) -> None:
     queue = RecordQueue(Bounds(count=8, bytes=200))
     fed: Counter[str] = Counter()
     taken: Counter[str] = Counter()
@@ -164,9 +164,9 @@ async def test_a_blocked_sink_drops_within_the_bound_and_every_loss_is_told() ->
 
 async def test_a_sink_too_slow_for_a_whole_batch_gets_smaller_ones() -> None:
     class Slow(Hole):
-        async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+        async def write(self, parts: Sequence[BatchPart]) -> frozenset[str]:
             if len(parts) > 3:
-                raise HistoryLost("TimeoutError")
+                raise HistoryUnavailable("TimeoutError")
             return await super().write(parts)
 
     recorder = QueueRecorder(QUICK, time.monotonic, Slow())
@@ -181,7 +181,7 @@ async def test_a_crash_of_the_sink_is_survived() -> None:
     class Broken(Hole):
         crashes = 3
 
-        async def write(self, parts: Sequence[Part]) -> frozenset[str]:
+        async def write(self, parts: Sequence[BatchPart]) -> frozenset[str]:
             if self.crashes:
                 self.crashes -= 1
                 raise ZeroDivisionError

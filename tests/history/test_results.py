@@ -13,41 +13,41 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text as sql
 
-from app.errors import ConfigurationError
-from app.history.archive import Archive
-from app.history.courier import Backoff, Courier
-from app.history.memory import MemoryBag
-from app.history.message import Composer
-from app.history.outbox import Outbox
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
-from app.history.seal import Seal
-from app.history.sender import Sender
+from app.history.results.composer import Composer
+from app.history.results.database_outbox import DatabaseOutbox
+from app.history.results.delivery import Backoff, DeliveryWorker
+from app.history.results.encryption import PayloadCipher
+from app.history.results.memory_outbox import MemoryOutbox
+from app.history.results.sender import Sender
 from app.history.store import Store
-from app.protocol.closing import ENDED, UPSTREAM_FAILED
+from app.protocol.close_codes import ENDED, UPSTREAM_FAILED
+from app.protocol.errors import ConfigurationError
 from tests.history.feed import DOWN, NOW, QUICK, converse, result, running, start, text, until
 from tests.history.receiver import SECRET, Receiver, receiving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from app.history.courier import Bag, Delivery
     from app.history.database import Database
+    from app.history.results.delivery import Delivery, Outbox
 
 SOON = Backoff(0.01, 0.1)
 
 
 @asynccontextmanager
 async def carrying(
-    bag: Bag,
+    outbox: Outbox,
     receiver: Receiver,
     *,
     clock: Any = time.time,
     patience: float = 0.5,
     on_delivery: Any = None,
-) -> AsyncIterator[Courier]:
+) -> AsyncIterator[DeliveryWorker]:
     async with httpx.AsyncClient(trust_env=False) as http:
         sender = Sender(SecretStr(receiver.url), SecretStr(SECRET), http, clock, timeout=patience)
-        courier = Courier(bag, sender, poll=0.02, on_delivery=on_delivery)
+        courier = DeliveryWorker(outbox, sender, poll=0.02, on_delivery=on_delivery)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(courier.run())
             yield courier
@@ -69,7 +69,9 @@ async def test_results_arrive_once_at_least_however_the_receiver_behaves(
     store = Store(database)
     recorder = QueueRecorder(QUICK, time.monotonic, store, composer=Composer(lifetime=1e12))
     async with receiving(receiver):
-        boxes = [Outbox(database, time.time, f"r{n}", backoff=SOON, lease=1.5) for n in range(2)]
+        boxes = [
+            DatabaseOutbox(database, time.time, f"r{n}", backoff=SOON, lease=1.5) for n in range(2)
+        ]
         async with (
             carrying(boxes[0], receiver, patience=0.3),
             carrying(boxes[1], receiver, patience=0.3),
@@ -98,7 +100,7 @@ async def test_a_steady_receiver_gets_each_result_once_from_many_replicas(
         for number in range(80):
             converse(recorder, f"c{number}", number, turns=1)
     async with receiving(receiver):
-        boxes = [Outbox(database, time.time, f"r{n}", backoff=SOON) for n in range(3)]
+        boxes = [DatabaseOutbox(database, time.time, f"r{n}", backoff=SOON) for n in range(3)]
         async with (
             carrying(boxes[0], receiver, patience=20, on_delivery=marked.append),
             carrying(boxes[1], receiver, patience=20, on_delivery=marked.append),
@@ -107,7 +109,7 @@ async def test_a_steady_receiver_gets_each_result_once_from_many_replicas(
             await until(lambda: len(marked) == 80)
     assert set(receiver.tries.values()) == {1}
     assert len(receiver.taken) == 80
-    kept = await Archive(database, recorder.forget).result("c7")
+    kept = await HistoryReader(database, recorder.forget).result("c7")
     assert kept is not None
     assert (kept.delivery, kept.attempts, kept.status) == ("delivered", 1, "Completed")
 
@@ -120,7 +122,7 @@ async def test_nothing_is_sent_after_the_deadline(database: Database) -> None:
     async with running(recorder):
         recorder.started(start("c1"))
         recorder.ended("c1", ENDED, NOW)
-    outbox = Outbox(database, lambda: now, "r", backoff=SOON, on_given_up=lost.append)
+    outbox = DatabaseOutbox(database, lambda: now, "r", backoff=SOON, on_given_up=lost.append)
     tries: list[Delivery] = []
     async with (
         receiving(receiver),
@@ -132,7 +134,7 @@ async def test_nothing_is_sent_after_the_deadline(database: Database) -> None:
         now = NOW + 86_400.0
         await until(lambda: lost == [1])
     assert receiver.tries == {"msg_c1": 2}
-    kept = await Archive(database, recorder.forget).result("c1")
+    kept = await HistoryReader(database, recorder.forget).result("c1")
     assert kept is not None
     assert (kept.delivery, kept.attempts) == ("given_up", 2)
 
@@ -143,7 +145,9 @@ async def test_a_replica_that_dies_with_a_result_loses_it_to_another(database: D
         recorder.started(start("c1"))
         recorder.ended("c1", ENDED, NOW)
     now = NOW
-    dead, alive = (Outbox(database, lambda: now, name, lease=60) for name in ("dead", "alive"))
+    dead, alive = (
+        DatabaseOutbox(database, lambda: now, name, lease=60) for name in ("dead", "alive")
+    )
     (claimed,) = await dead.claim(8)
     assert await alive.claim(8) == []
     now = NOW + 61
@@ -154,8 +158,8 @@ async def test_a_replica_that_dies_with_a_result_loses_it_to_another(database: D
 async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
     database: Database,
 ) -> None:
-    seal = Seal(SecretStr(SECRET))
-    composer = Composer(lifetime=1e12, seal=seal)
+    seal = PayloadCipher(SecretStr(SECRET))
+    composer = Composer(lifetime=1e12, cipher=seal)
     recorder = QueueRecorder(
         QUICK, time.monotonic, Store(database), content=False, composer=composer
     )
@@ -169,7 +173,7 @@ async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
             assert "PLAIN" not in repr(rows)
     receiver = Receiver()
     async with receiving(receiver):
-        outbox = Outbox(database, time.time, "r", seal=seal)
+        outbox = DatabaseOutbox(database, time.time, "r", seal=seal)
         async with carrying(outbox, receiver):
             await until(lambda: receiver.taken)
     (body,) = receiver.taken["msg_c1"]
@@ -181,32 +185,32 @@ async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
 async def test_a_result_sealed_under_another_secret_waits_for_one_who_can_open_it(
     database: Database,
 ) -> None:
-    old, new = Seal(SecretStr(SECRET)), Seal(SecretStr("whsec_" + "b" * 32))
+    old, new = PayloadCipher(SecretStr(SECRET)), PayloadCipher(SecretStr("whsec_" + "b" * 32))
     recorder = QueueRecorder(
-        QUICK, time.monotonic, Store(database), content=False, composer=Composer(seal=old)
+        QUICK, time.monotonic, Store(database), content=False, composer=Composer(cipher=old)
     )
     async with running(recorder):
         recorder.started(start("c1"))
         recorder.ended("c1", ENDED, NOW)
     now = NOW
     rotated, unchanged = (
-        Outbox(database, lambda: now, name, seal=seal, lease=60)
+        DatabaseOutbox(database, lambda: now, name, seal=seal, lease=60)
         for name, seal in (("rotated", new), ("unchanged", old))
     )
     assert await rotated.claim(8) == []
     now = NOW + 61
-    (letter,) = await unchanged.claim(8)
-    assert b'"callId":"c1"' in letter.body
+    (queued,) = await unchanged.claim(8)
+    assert b'"callId":"c1"' in queued.body
 
 
 async def test_without_history_results_are_tried_a_few_times_and_then_given_up() -> None:
     refusals = iter(["503", "cut"])
     receiver = Receiver(lambda name: "500" if name == "msg_never" else next(refusals, "ok"))
-    bag = MemoryBag(time.time, tries=3, backoff=SOON)
+    outbox = MemoryOutbox(time.time, tries=3, backoff=SOON)
     composer = Composer(lifetime=1e12)
-    recorder = QueueRecorder(QUICK, time.monotonic, bag, content=False, composer=composer)
-    async with receiving(receiver), carrying(bag, receiver, patience=20) as courier:
-        bag.on_message = courier.wake
+    recorder = QueueRecorder(QUICK, time.monotonic, outbox, content=False, composer=composer)
+    async with receiving(receiver), carrying(outbox, receiver, patience=20) as courier:
+        outbox.on_message = courier.wake
         async with running(recorder):
             recorder.started(start("late"))
             recorder.frame("late", DOWN, NOW, text("assistant", "Hello."))
@@ -216,7 +220,7 @@ async def test_without_history_results_are_tried_a_few_times_and_then_given_up()
             await until(lambda: "msg_late" in receiver.taken)
             recorder.started(start("never"))
             recorder.ended("never", UPSTREAM_FAILED, NOW + 1)
-            await until(lambda: receiver.tries.get("msg_never") == 3 and len(bag) == 0)
+            await until(lambda: receiver.tries.get("msg_never") == 3 and len(outbox) == 0)
     (body,) = receiver.taken["msg_late"]
     assert body["transcription"][0]["text"] == "Hello. How are you?"
     assert body["result"]["summary"] == "fine"
@@ -225,13 +229,13 @@ async def test_without_history_results_are_tried_a_few_times_and_then_given_up()
 
 async def test_without_history_what_exceeds_the_bound_is_counted() -> None:
     lost: list[int] = []
-    bag = MemoryBag(time.time, most=3, on_dropped=lost.append)
-    recorder = QueueRecorder(QUICK, time.monotonic, bag, composer=Composer(lifetime=1e12))
+    outbox = MemoryOutbox(time.time, most=3, on_dropped=lost.append)
+    recorder = QueueRecorder(QUICK, time.monotonic, outbox, composer=Composer(lifetime=1e12))
     async with running(recorder):
         for number in range(5):
             recorder.started(start(f"c{number}"))
             recorder.ended(f"c{number}", ENDED, NOW)
-    assert len(bag) + sum(lost) == 5
-    assert len(bag) == 3
-    bag.abandon()
+    assert len(outbox) + sum(lost) == 5
+    assert len(outbox) == 3
+    outbox.discard()
     assert sum(lost) == 5

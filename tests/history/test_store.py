@@ -7,13 +7,13 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from app.history.archive import Archive
-from app.history.conversation import Conversation, Part
+from app.history.conversation import BatchPart, RecordedConversation
 from app.history.database import Database
 from app.history.model import Filters
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
-from app.protocol.closing import ENDED, IDLE
+from app.protocol.close_codes import ENDED, IDLE
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from tests.history.feed import DOWN, NOW, QUICK, UP, converse, event, running, start, text, until
 
@@ -36,7 +36,7 @@ async def test_a_thousand_transcripts_are_what_was_said(database: Database) -> N
     counts = recorder.counts()
     assert counts.dropped.total() == counts.waiting == counts.skipped == counts.bytes == 0
     assert counts.written["frame"] == sum(one.frames for one in said)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     tools = 0
     for one in said:
         page = await archive.transcript(one.id)
@@ -52,7 +52,7 @@ async def test_a_conversation_is_kept_with_all_its_facts(database: Database) -> 
         recorder.frame("c1", DOWN, NOW + 1, event("opened", {"sip": [1, None, "x"]}))
         recorder.frame("c1", UP, NOW + 2, b'{"type":"terminate","timestamp":"x"}')
         recorder.ended("c1", IDLE, NOW + 3.5)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     kept = await archive.conversation("c1")
     assert kept is not None
     assert (kept.agent, kept.call_type, kept.subject) == ("support", "onPhone", "ann")
@@ -75,7 +75,7 @@ async def test_a_turn_that_grows_over_batches_stays_one_turn(database: Database)
             recorder.frame("c1", DOWN, NOW + number, text("assistant", f"{number} "))
             await until(lambda: recorder.counts().waiting == 0)
         recorder.ended("c1", ENDED, NOW + 9)
-    (turn,) = (await Archive(database, recorder.forget).transcript("c1")).items
+    (turn,) = (await HistoryReader(database, recorder.forget).transcript("c1")).items
     assert (turn.text, turn.pieces) == ("0 1 2 3 4 ", 5)
     assert (turn.started_at, turn.ended_at) == (NOW, NOW + 4)
 
@@ -83,15 +83,15 @@ async def test_a_turn_that_grows_over_batches_stays_one_turn(database: Database)
 async def test_a_batch_written_twice_is_written_once(database: Database) -> None:
     store = Store(database)
     await store.open()
-    conversation = Conversation(start("c1"), content=True, transcript=None)
-    early, late = Part(conversation), Part(conversation)
+    conversation = RecordedConversation(start("c1"), content=True, transcript=None)
+    early, late = BatchPart(conversation), BatchPart(conversation)
     conversation.frame(early, DOWN, NOW, text("user", "one "))
     conversation.frame(early, DOWN, NOW, event("connection"))
     conversation.frame(late, DOWN, NOW, text("user", "two"))
     conversation.ended(late, ENDED, NOW)
     for part in (early, early, late, early, late):
         assert await store.write([part]) == frozenset()
-    archive = Archive(database, _nobody)
+    archive = HistoryReader(database, _nobody)
     (turn,) = (await archive.transcript("c1")).items
     assert (turn.text, turn.pieces) == ("one two", 2)
     assert len((await archive.events("c1")).items) == 1
@@ -108,7 +108,7 @@ async def test_a_writer_cancelled_at_any_moment_leaves_nothing_locked_and_nothin
         async with running(recorder):
             await asyncio.sleep(number * 0.01)  # the moment at which it is cancelled
         assert recorder.counts().dropped.total() == recorder.counts().waiting == 0
-        page = await Archive(database, recorder.forget).transcript(said[-1].id)
+        page = await HistoryReader(database, recorder.forget).transcript(said[-1].id)
         assert [(t.source, t.text, t.pieces) for t in page.items] == said[-1].turns
         await database.close()
 
@@ -121,7 +121,7 @@ async def test_what_no_database_takes_is_replaced(database: Database) -> None:
         recorder.frame("c1", DOWN, NOW, event("x\x00", {"deep\x00": "\x00"}))
         recorder.ended("c1", ENDED, NOW)
     assert recorder.counts().dropped.total() == 0
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     kept = await archive.conversation("c1")
     assert kept is not None
     assert kept.subject == "an\ufffdn"
@@ -140,7 +140,7 @@ async def test_one_part_that_is_refused_takes_no_other_with_it(database: Databas
     counts = recorder.counts()
     assert counts.dropped == {"started": 1, "frame": 1}
     assert counts.written == {"started": 2, "ended": 1}
-    page = await Archive(database, recorder.forget).conversations()
+    page = await HistoryReader(database, recorder.forget).conversations()
     assert {c.id for c in page.items} == {"good", "fine"}
 
 
@@ -161,7 +161,7 @@ async def test_with_content_off_nothing_of_what_was_said_is_stored(database: Dat
             0.5,
         )
         recorder.ended("c1", ENDED, NOW)
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     everything = [
         await archive.conversation("c1"),
         await archive.transcript("c1"),
@@ -187,7 +187,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(database: Database)
                     started_at=NOW + number // 3,  # several begin at the same instant
                 )
             )
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     seen, cursor = [], None
     while True:
         page = await archive.conversations(cursor=cursor, limit=4)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire import autobahn
+from tests.websocket import autobahn
 
 ROOT = Path(__file__).parents[2]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -13,10 +13,10 @@ from app.egress import AllowedHosts, guarded_client
 from app.network import connect, interleaved, race
 from app.network.loop import Loop
 from app.network.names import MAX_ADDRESSES
-from app.wire.dial import dial
+from app.websocket.client import dial
 from tests.egress.server import answer, closed_port, serving
 from tests.network.hosts import SILENT, Names, reached, silence
-from tests.wire.vendors import LIMITS, accepting, answering, url
+from tests.websocket.vendors import LIMITS, accepting, answering, url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,16 +11,16 @@ import pytest
 
 from app.auth.forward import Forward
 from app.auth.jwks import Jwks
+from app.bootstrap.outbound import outbound
 from app.egress import AllowedHosts, EgressRefused, guarded_client
-from app.errors import ConfigurationError, Refusal
 from app.network import Proxies
-from app.outbound import outbound
+from app.protocol.errors import ConfigurationError, Refusal
 from app.settings import load
-from app.wire.dial import DialFailure, dial
+from app.websocket.client import DialFailure, dial
 from tests.auth.asking import asking
 from tests.egress.server import answer, closed_port, serving
 from tests.network.hosts import Names, proxying
-from tests.wire.vendors import KEY, LIMITS, accepting, answering, failure, url
+from tests.websocket.vendors import KEY, LIMITS, accepting, answering, failure, url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +133,7 @@ async def test_a_host_that_the_operator_named_is_asked_for_by_name() -> None:
     for allowed in (
         AllowedHosts.parse(["tools.example"]),
         AllowedHosts.parse(["*.example"]),
-        AllowedHosts().trusting("tools.example"),
+        AllowedHosts().allowing("tools.example"),
     ):
         names = Names()
         async with serving(answer(200, "hello")) as server:
@@ -153,7 +153,7 @@ async def test_tls_is_tunnelled_and_checked_against_the_name(certificate: Path) 
     serving_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving_tls.load_cert_chain(certificate)
     trusting = ssl.create_default_context(cafile=str(certificate))
-    allowed = AllowedHosts().trusting("vendor.example")
+    allowed = AllowedHosts().allowing("vendor.example")
     async with (
         serving(answer(200, "hello"), tls=serving_tls) as server,
         proxying(vendor_example=("127.0.0.1", server.port)) as proxy,
@@ -197,7 +197,7 @@ async def test_a_proxy_opens_no_way_to_an_address_that_is_not_allowed(target: st
 
 
 async def test_metadata_stays_out_of_reach_of_a_host_that_is_trusted() -> None:
-    allowed = AllowedHosts().trusting("169.254.169.254")
+    allowed = AllowedHosts().allowing("169.254.169.254")
     names = Names()
     names.known["169.254.169.254"] = ["169.254.169.254"]
     async with (

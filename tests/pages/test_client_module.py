@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.protocol.closing import CLOSE_REASONS
+from app.protocol.close_codes import CLOSE_REASONS
 from tests.pages import npm
 from tests.pages.stub import PAGES
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
-from app.protocol.limits import TokenBucket
-from app.protocol.replay import ReplayBuffer
+from app.protocol.rate_limit import TokenBucket
+from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
-from app.protocol.tally import Tally
 
 if TYPE_CHECKING:
     from app.protocol.actions import Actions
@@ -26,7 +26,7 @@ def session(
     rate: float = 20.0,
     burst: int = 1000,
     secrets: frozenset[bytes] = frozenset(),
-    tally: Tally | None = None,
+    counters: FrameCounters | None = None,
     **profile: Any,
 ) -> Session:
     """One that has not begun."""
@@ -36,7 +36,7 @@ def session(
         tools,
         TokenBucket(rate, burst),
         ReplayBuffer(limit),
-        tally or Tally(),
+        counters or FrameCounters(),
         secrets,
     )
 

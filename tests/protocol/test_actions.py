@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.protocol import actions
-from app.protocol.closing import ENDED
+from app.protocol.close_codes import ENDED
 from app.protocol.tool import Outcome, ToolCall
 
 
@@ -24,8 +24,8 @@ def test_forwarding_is_one_value_that_identity_can_tell() -> None:
         actions.RunTool(ToolCall("1", "n", None)),
         actions.AwaitBrowserTool(ToolCall("1", "n", None)),
         actions.ToolSettled(ToolCall("1", "n", None), Outcome.OK),
-        actions.AwaitEnd(),
-        actions.Confirmed(),
+        actions.AwaitUpstreamClose(),
+        actions.Acked(),
         actions.Count("x"),
         actions.End(ENDED),
     ],

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from app.protocol.codec import (
     MAX_DEPTH,
     MAX_TYPE,
-    BadFrame,
-    complete,
+    DecodeError,
+    append_members,
     decode,
     decode_beyond_doubles,
     decode_strictly,
     with_every_digit,
 )
-from tests.protocol import strictly
+from tests.protocol import reference_json
 from tests.protocol.mutants import mutants
 
 
@@ -92,7 +92,7 @@ def test_good_frame_is_read(payload: bytes) -> None:
 )
 def test_bad_frame_is_refused_with_a_constant_sentence(payload: bytes, said: str) -> None:
     for read in (decode, decode_strictly):
-        with pytest.raises(BadFrame, match=said):
+        with pytest.raises(DecodeError, match=said):
             read(payload)
 
 
@@ -112,7 +112,7 @@ def test_bad_frame_is_refused_with_a_constant_sentence(payload: bytes, said: str
 )
 def test_key_that_comes_twice_is_refused(payload: bytes) -> None:
     assert decode(payload)["type"]
-    with pytest.raises(BadFrame, match="names a key twice"):
+    with pytest.raises(DecodeError, match="names a key twice"):
         decode_strictly(payload)
 
 
@@ -120,7 +120,7 @@ def test_key_that_comes_twice_is_refused(payload: bytes) -> None:
 @pytest.mark.parametrize("more", [1, 2, 100])
 def test_frame_that_nests_too_deeply_is_refused(opening: str, more: int) -> None:
     closing = {"[": "]", "{": "}"}[opening]
-    with pytest.raises(BadFrame, match="too deeply"):
+    with pytest.raises(DecodeError, match="too deeply"):
         decode_strictly(nested(MAX_DEPTH + more, opening, closing))
 
 
@@ -130,7 +130,7 @@ def test_colons_within_a_list_are_no_keys() -> None:
 
 
 def test_no_sentence_repeats_the_frame() -> None:
-    with pytest.raises(BadFrame) as bad:
+    with pytest.raises(DecodeError) as bad:
         decode(b'{"canary"}')
     assert "canary" not in str(bad.value)
     assert bad.value.__cause__ is None
@@ -231,12 +231,12 @@ def hold_alike(payload: bytes) -> bool:
     """Hold both readers to one verdict; tell whether it is that the frame is good."""
     expected: dict[str, Any] | None
     try:
-        expected = strictly.read(payload)
-    except strictly.NotStrict:
+        expected = reference_json.read(payload)
+    except reference_json.NotStrict:
         expected = None
     try:
         found = decode_strictly(payload)
-    except BadFrame:
+    except DecodeError:
         assert expected is None, payload
         return False
     assert expected is not None, payload
@@ -267,7 +267,7 @@ def test_completed_frame_parses_and_is_the_union(
     missing = {key: value for key, value in added.items() if key not in frame}
     text = space + json.dumps(frame, indent=indent, ensure_ascii=plain) + space
     payload = text.encode(errors="surrogatepass")
-    made = complete(payload, missing)
+    made = append_members(payload, missing)
     assert json.loads(made) == {**frame, **missing}
     assert made.startswith(payload.rstrip()[:-1])
     if not missing:
@@ -287,7 +287,7 @@ def test_completed_frame_parses_and_is_the_union(
 def test_every_digit_of_an_upstream_frame_can_be_had(payload: bytes, args: float) -> None:
     try:
         frame = with_every_digit(decode(payload), payload)
-    except BadFrame:
+    except DecodeError:
         frame = decode_beyond_doubles(payload)
     assert frame == {"type": "t", "content": {"args": args}}
     assert type(frame["content"]["args"]) is type(args)
@@ -298,5 +298,5 @@ def test_every_digit_of_an_upstream_frame_can_be_had(payload: bytes, args: float
     [b"", b"{", b'{"n":' + b"7" * 400, b"7" * 400, b'{"n":' + b"7" * 400 + b"}", b"\xff1e400"],
 )
 def test_what_is_no_frame_stays_none_beyond_doubles(payload: bytes) -> None:
-    with pytest.raises(BadFrame):
+    with pytest.raises(DecodeError):
         decode_beyond_doubles(payload)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.protocol import frames
-from app.protocol.closing import OVERLOADED, UPSTREAM_FAILED
+from app.protocol.close_codes import OVERLOADED, UPSTREAM_FAILED
 from app.protocol.principal import CallType
 from app.protocol.tool import Outcome, ToolResult
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from app.errors import IllegalTransition
+from app.protocol.errors import IllegalTransition
 from app.protocol.phases import TRANSITIONS, Event, Phase, advance
 
 

@@ -20,12 +20,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from app.errors import IllegalTransition
 from app.protocol import actions as act
-from app.protocol.codec import BadFrame, decode_strictly
+from app.protocol.codec import DecodeError, decode_strictly
+from app.protocol.errors import IllegalTransition
 from app.protocol.frames import is_own
-from app.protocol.limits import STRIKES
 from app.protocol.phases import Phase
+from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.tool import Outcome, ToolResult
 from tests.protocol.rules import INITIALIZE, NOW
 from tests.protocol.rules import session as a_session
@@ -161,7 +161,7 @@ class Conversation(RuleBasedStateMachine):
     def to_browser(self, payload: bytes) -> None:
         assert not is_own(json.loads(payload)), "it would upset the browser's count"
         self.browser.append(payload)
-        self.session.outgoing.keep(payload)
+        self.session.outgoing.append(payload)
 
     def to_upstream(self, payload: bytes) -> None:
         frame = json.loads(payload)
@@ -192,13 +192,13 @@ class Conversation(RuleBasedStateMachine):
         passed = [sent.payload for sent in told if type(sent) is act.ToUpstream]
         if told is act.FORWARD:
             passed = [payload]
-        if told == act.NOTHING and phase in {Phase.OPENING, Phase.LIVE}:
+        if told == act.NOTHING and phase in {Phase.INITIALIZING, Phase.OPEN}:
             frame = decode_strictly(payload)
             if frame["type"] != "initialize":
                 assert frame["content"]["id"] in self.answered, "it was swallowed"
         for forwarded in passed:
             as_it_came(payload, forwarded)
-        if phase is Phase.WAITING:
+        if phase is Phase.CONNECTING:
             assert not passed
             if told == act.NOTHING and self.holdable(payload):
                 self.expected.append(payload)
@@ -228,21 +228,21 @@ class Conversation(RuleBasedStateMachine):
     @rule(data=st.data(), stamp=STAMPED)
     def browser_confirms(self, data: st.DataObject, stamp: dict[str, Any]) -> None:
         count = data.draw(st.integers(-1, len(self.browser) + 1) | st.sampled_from([None, 1.0]))
-        before = self.session.outgoing.confirmed
+        before = self.session.outgoing.acked
         payload = written({"type": "relay.received", "count": count, **stamp}, False)
         told = self.session.from_browser(payload, self.now)
         possible = type(count) is int and 0 <= count <= len(self.browser)
         if possible and not self.closed:
-            assert self.session.outgoing.confirmed == max(before, count)  # type: ignore[type-var]
+            assert self.session.outgoing.acked == max(before, count)  # type: ignore[type-var]
         else:
-            assert self.session.outgoing.confirmed == before
+            assert self.session.outgoing.acked == before
         self.look_at_refusals(told)
         self.carry_out(told, payload, from_upstream=False)
 
     def count(self, payload: bytes) -> None:
         try:
             self.said += not is_own(decode_strictly(payload))
-        except BadFrame:
+        except DecodeError:
             self.said += 1
 
     def holdable(self, payload: bytes) -> bool:
@@ -256,11 +256,11 @@ class Conversation(RuleBasedStateMachine):
         if any(type(action) is act.Count and action.name in reasons for action in told):
             self.refusals += 1
             ended = any(type(action) is act.End for action in told)
-            assert ended is (self.refusals >= STRIKES)
+            assert ended is (self.refusals >= MAX_VIOLATIONS)
 
     # The vendor
 
-    @precondition(lambda self: self.session.phase is Phase.WAITING)
+    @precondition(lambda self: self.session.phase is Phase.CONNECTING)
     @rule()
     def vendor_is_ready(self) -> None:
         told = self.session.open(INITIALIZE)
@@ -271,7 +271,7 @@ class Conversation(RuleBasedStateMachine):
         for payload, forwarded in zip(self.expected, held, strict=True):
             as_it_came(payload, forwarded)
 
-    @precondition(lambda self: self.session.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.CONNECTING)
     @rule(payload=FROM_UPSTREAM)
     def vendor_says(self, payload: bytes) -> None:
         before = dict(self.answered)
@@ -283,20 +283,20 @@ class Conversation(RuleBasedStateMachine):
             assert answer == before.get(call_id, answer)
         self.carry_out(told, payload, from_upstream=True)
 
-    @precondition(lambda self: self.session.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.CONNECTING)
     @rule(call_id=IDS, name=st.sampled_from(["look_up", "show", "show"]))
     def vendor_asks(self, call_id: str, name: str) -> None:
         content = {"id": call_id, "toolName": name, "args": None}
         members = {"type": "websocketToolRequest", "channelId": "c", "content": content}
         self.vendor_says(payload=written(members, False))
 
-    @precondition(lambda self: self.session.phase not in {Phase.WAITING, Phase.CLOSED})
+    @precondition(lambda self: self.session.phase not in {Phase.CONNECTING, Phase.CLOSED})
     @rule()
     def vendor_is_ready_twice(self) -> None:
         with pytest.raises(IllegalTransition):
             self.session.open(INITIALIZE)
 
-    @precondition(lambda self: self.session.phase is not Phase.WAITING)
+    @precondition(lambda self: self.session.phase is not Phase.CONNECTING)
     @rule()
     def vendor_sends_binary(self) -> None:
         if not self.closed:
@@ -322,17 +322,17 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def relay_trims(self) -> None:
-        self.session.outgoing.trim()
+        self.session.outgoing.evict()
         assert self.session.outgoing.size <= LIMIT
 
     @rule(data=st.data())
     def browser_comes_back(self, data: st.DataObject) -> None:
         count = len(self.browser)
         received = data.draw(st.integers(max(0, count - 3), count) | st.integers(0, count))
-        missed = self.session.outgoing.since(received)
+        missed = self.session.outgoing.after(received)
         if missed is None:
             return
-        self.session.outgoing.confirm(received)
+        self.session.outgoing.ack(received)
         asked = [json.loads(again)["content"]["id"] for again in self.session.unanswered(received)]
         assert len(asked) == len(set(asked))
         replayed = [json.loads(frame) for frame in missed]
@@ -372,7 +372,7 @@ class Conversation(RuleBasedStateMachine):
     @invariant()
     def there_is_one_initialize(self) -> None:
         if hasattr(self, "browser"):
-            begun = self.session.phase is not Phase.WAITING and bool(self.upstream)
+            begun = self.session.phase is not Phase.CONNECTING and bool(self.upstream)
             kinds = [json.loads(sent)["type"] for sent in self.upstream]
             assert kinds.count("initialize") == begun
             assert kinds.count("terminate") <= 1
@@ -383,11 +383,11 @@ class Conversation(RuleBasedStateMachine):
             return
         buffer = self.session.outgoing
         for received in range(-1, len(self.browser) + 2):
-            tail = buffer.since(received)
+            tail = buffer.after(received)
             missed = self.browser[max(received, 0) :]
             if not 0 <= received <= len(self.browser):
                 assert tail is None
-            elif received >= buffer.confirmed and sum(map(len, missed)) <= LIMIT:
+            elif received >= buffer.acked and sum(map(len, missed)) <= LIMIT:
                 assert tail == missed
             else:
                 assert tail is None or tail == missed

@@ -7,38 +7,32 @@ from typing import Any
 
 import pytest
 
-from app.errors import IllegalTransition
 from app.protocol.actions import (
     FORWARD,
     NOTHING,
+    Acked,
     Announce,
     AwaitBrowserTool,
-    AwaitEnd,
-    CallDescribed,
-    Confirmed,
+    AwaitUpstreamClose,
     Count,
     End,
     Forward,
     RunTool,
+    SdpExchanged,
     ToBrowser,
     ToolSettled,
     ToUpstream,
 )
-from app.protocol.calls import MAX_RUNNING
-from app.protocol.closing import (
-    BAD_FRAMES,
-    ENDED,
-    FORBIDDEN,
-    TOO_MANY,
-    UPSTREAM_FAILED,
-)
+from app.protocol.close_codes import BAD_FRAMES, ENDED, FORBIDDEN, TOO_MANY, UPSTREAM_FAILED
+from app.protocol.errors import IllegalTransition
+from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
-from app.protocol.limits import STRIKES, TokenBucket
 from app.protocol.phases import Phase
-from app.protocol.replay import ReplayBuffer
-from app.protocol.session import MAX_CALL_ID, MAX_HELD, MAX_HELD_BYTES, Session
-from app.protocol.tally import Tally
+from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
+from app.protocol.replay_buffer import ReplayBuffer
+from app.protocol.session import MAX_CALL_ID, MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
 from app.protocol.tool import Outcome, ToolResult
+from app.protocol.tool_ledger import MAX_RUNNING
 from tests.protocol.rules import (
     INITIALIZE,
     NOW,
@@ -70,13 +64,13 @@ def test_session_is_opened_once() -> None:
     rules = opened()
     with pytest.raises(IllegalTransition):
         rules.open(INITIALIZE)
-    assert rules.phase is Phase.OPENING
+    assert rules.phase is Phase.INITIALIZING
 
 
 def test_browser_s_initialize_is_a_wish_that_goes_nowhere() -> None:
     rules = session()
     assert rules.from_browser(frame("initialize", request={"callType": "chat"}), NOW) == NOTHING
-    assert rules.wish is not None
+    assert rules.client_initialize is not None
     assert rules.open(INITIALIZE) == (ToUpstream(INITIALIZE),)
 
 
@@ -86,12 +80,12 @@ def test_second_initialize_is_refused() -> None:
     told = rules.from_browser(frame("initialize", request={"second": 1}), NOW)
     assert only(told, Count).name == "second_initialize"
     assert json.loads(only(told, ToBrowser).payload)["data"]["code"] == FORBIDDEN.code
-    assert rules.wish is not None
-    assert "first" in rules.wish["request"]
+    assert rules.client_initialize is not None
+    assert "first" in rules.client_initialize["request"]
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [(0, MAX_HELD), (MAX_HELD_BYTES // 4, 3), (MAX_HELD_BYTES + 1, 0)]
+    ("size", "count"), [(0, MAX_EARLY_FRAMES), (MAX_EARLY_BYTES // 4, 3), (MAX_EARLY_BYTES + 1, 0)]
 )
 def test_early_frames_are_bounded_in_count_and_bytes(size: int, count: int) -> None:
     rules = session()
@@ -109,14 +103,14 @@ def test_upstream_that_speaks_before_it_is_opened_is_a_bug_of_ours() -> None:
     rules = session()
     with pytest.raises(IllegalTransition):
         rules.from_upstream(asks("1"), NOW)
-    assert rules.phase is Phase.WAITING
+    assert rules.phase is Phase.CONNECTING
 
 
 def test_malformed_frames_behind_the_one_that_ended_it_are_counted_no_more() -> None:
     rules = live()
-    told = [rules.malformed_from_upstream() for _ in range(STRIKES + 1)]
-    assert only(told[STRIKES - 1], End).reason is UPSTREAM_FAILED
-    assert told[STRIKES] == NOTHING
+    told = [rules.malformed_from_upstream() for _ in range(MAX_VIOLATIONS + 1)]
+    assert only(told[MAX_VIOLATIONS - 1], End).reason is UPSTREAM_FAILED
+    assert told[MAX_VIOLATIONS] == NOTHING
 
 
 # From the browser
@@ -126,9 +120,9 @@ def test_malformed_frames_behind_the_one_that_ended_it_are_counted_no_more() -> 
 def test_plain_frames_are_judged_alike_whether_or_not_a_look_pays(
     monkeypatch: pytest.MonkeyPatch, pays: bool
 ) -> None:
-    monkeypatch.setattr("app.protocol.session.PAYS", pays)
-    tally = Tally()
-    rules = live(burst=2, tally=tally)
+    monkeypatch.setattr("app.protocol.session.FAST_PATH_ENABLED", pays)
+    counters = FrameCounters()
+    rules = live(burst=2, counters=counters)
     said, heard = frame("incomingChatMessage", content="hi"), frame("text", content={"text": "hi"})
     assert [rules.from_browser(said, NOW) for _ in range(2)] == [FORWARD, FORWARD]
     assert rules.from_browser(said, NOW) == (
@@ -138,15 +132,15 @@ def test_plain_frames_are_judged_alike_whether_or_not_a_look_pays(
     assert rules.from_upstream(heard, NOW) is FORWARD
     assert live(hide=frozenset({"text"})).from_upstream(heard, NOW) is NOTHING
     assert (rules.received, rules.size_received) == (3, 3 * len(said))
-    assert tally.from_browser.frames["incomingChatMessage"] == 3
-    assert tally.from_upstream.frames["text"] == 1
+    assert counters.from_browser.frames["incomingChatMessage"] == 3
+    assert counters.from_upstream.frames["text"] == 1
 
 
 def test_complete_frame_is_forwarded_as_it_came() -> None:
     rules = live()
     assert rules.from_browser(chat(), NOW) is FORWARD
     answer = frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"})
-    assert rules.from_browser(answer, NOW) == (ToUpstream(answer), CallDescribed())
+    assert rules.from_browser(answer, NOW) == (ToUpstream(answer), SdpExchanged())
 
 
 def test_call_is_described_by_offer_and_answer_and_by_the_users_voice() -> None:
@@ -155,7 +149,7 @@ def test_call_is_described_by_offer_and_answer_and_by_the_users_voice() -> None:
     rules.from_upstream(spoken, NOW)
     for name in ("invite", "sdpOffer"):
         offer = frame("sdpInvite", data={name: "v=0"})
-        assert rules.from_upstream(offer, NOW) == (*FORWARD, CallDescribed())
+        assert rules.from_upstream(offer, NOW) == (*FORWARD, SdpExchanged())
     assert rules.call.offer is not None
     assert rules.call.answer is None
     assert not rules.call.heard
@@ -191,9 +185,9 @@ def test_terminate_is_forwarded_once_and_ends_the_browser_s_say() -> None:
     rules = live()
     assert rules.from_browser(frame("terminate"), NOW) == (
         ToUpstream(frame("terminate")),
-        AwaitEnd(),
+        AwaitUpstreamClose(),
     )
-    assert rules.phase is Phase.FINISHED
+    assert rules.phase is Phase.CLOSING
     assert rules.from_browser(frame("terminate"), NOW) == NOTHING
     assert rules.from_browser(chat(), NOW) == NOTHING
     assert rules.terminate(NOW) == NOTHING
@@ -266,18 +260,18 @@ def test_received_counts_the_browser_s_frames_but_not_its_own_kind() -> None:
 
 def test_confirmation_lets_frames_go() -> None:
     rules = live()
-    rules.outgoing.keep(b"frame")
-    assert rules.from_browser(frame("relay.received", count=1), NOW) == (Confirmed(),)
+    rules.outgoing.append(b"frame")
+    assert rules.from_browser(frame("relay.received", count=1), NOW) == (Acked(),)
     assert rules.outgoing.size == 0
 
 
 def test_confirmations_that_make_progress_are_free_and_others_are_not() -> None:
     rules = live(burst=2)
     for at in range(1, 6):
-        rules.outgoing.keep(b"frame")
-        assert rules.from_browser(frame("relay.received", count=at), NOW) == (Confirmed(),)
+        rules.outgoing.append(b"frame")
+        assert rules.from_browser(frame("relay.received", count=at), NOW) == (Acked(),)
     again = frame("relay.received", count=5)
-    assert [rules.from_browser(again, NOW) for _ in range(2)] == [(Confirmed(),)] * 2
+    assert [rules.from_browser(again, NOW) for _ in range(2)] == [(Acked(),)] * 2
     assert only(rules.from_browser(again, NOW), End).reason is TOO_MANY
 
 
@@ -388,9 +382,9 @@ def test_malformed_frames_are_dropped_and_the_third_means_failure(payload: bytes
 @pytest.mark.parametrize("begin", [opened, live])
 def test_announced_end_is_forwarded_and_awaited(payload: bytes, begin: Any) -> None:
     rules = begin()
-    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitEnd())
-    assert rules.phase is Phase.FINISHED
-    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitEnd())
+    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitUpstreamClose())
+    assert rules.phase is Phase.CLOSING
+    assert rules.from_upstream(payload, NOW) == (Forward(), AwaitUpstreamClose())
 
 
 @pytest.mark.parametrize(
@@ -468,7 +462,7 @@ def test_profile_says_which_tools_its_agent_may_call() -> None:
         frozenset({"a", "b"}),
         TokenBucket(20, 60),
         ReplayBuffer(None),
-        Tally(),
+        FrameCounters(),
     )
     rules.open(INITIALIZE)
     assert only(rules.from_upstream(asks("1", "a"), NOW), RunTool)
@@ -523,10 +517,10 @@ def test_browser_cannot_answer_for_the_backend() -> None:
 def test_unanswered_request_is_asked_again_of_a_browser_that_had_it() -> None:
     rules = live()
     rules.from_upstream(asks("1", "show"), NOW)
-    rules.outgoing.keep(asks("1", "show"))
+    rules.outgoing.append(asks("1", "show"))
     assert rules.unanswered(0) == ()
     assert rules.unanswered(1) == (asks("1", "show"),)
-    rules.outgoing.keep(asks("1", "show"))
+    rules.outgoing.append(asks("1", "show"))
     assert rules.unanswered(1) == ()
     rules.from_browser(answers("1"), NOW)
     assert rules.unanswered(2) == ()
@@ -539,7 +533,7 @@ def test_terminate_asks_upstream_to_end_once() -> None:
     rules = live()
     told = rules.terminate(NOW)
     assert json.loads(only(told, ToUpstream).payload)["type"] == "terminate"
-    assert told[1] == AwaitEnd()
+    assert told[1] == AwaitUpstreamClose()
     assert rules.terminate(NOW) == NOTHING
 
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
 
-from app.reference import env_example, with_tables
+from app.cli.generated_docs import env_example, with_tables
 from app.settings import load
 from tests.support import gateway as processes
 from tests.support.gateway import ROOT, SERVICE_TOKEN, clean_environment
@@ -54,7 +54,7 @@ async def ticketed(
 
 
 async def test_tables_are_the_code_s_own() -> None:
-    assert with_tables(README) == README, "run python -m app.reference"
+    assert with_tables(README) == README, "run python -m app.cli.generated_docs"
 
 
 async def test_env_example_is_the_code_s_own() -> None:

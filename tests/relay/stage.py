@@ -7,13 +7,13 @@ import json
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from app.protocol.initialize import Profile, Wish
+from app.protocol.initialize import ClientOptions, Profile
 from app.protocol.principal import Principal
-from app.relay.conversation import Collaborators, Conversation, RelayLimits
+from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
 from app.relay.relay import Relay
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
-from app.tools.runner import Runner
+from app.tools.executor import ToolExecutor
 from tests.support.memory import MemorySocket
 from tests.support.waiting import until
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from app.errors import UpstreamError
-    from app.history.port import Recorder
-    from app.tools.port import Fallback, ToolContext
+    from app.history.interface import Recorder
+    from app.protocol.errors import UpstreamError
+    from app.tools.interface import Fallback, ToolContext
 
 LIMITS: dict[str, Any] = {
     "initialize_timeout": 20.0,
@@ -97,22 +97,22 @@ class Stage:
             Profile("support", browser_tools=frozenset({"show"}), **(profile or {})),
             who,
             "127.0.0.1",
-            Wish(),
+            ClientOptions(),
             time(),
             open_traces({}, "test").begin(),
-            wish_wait=wait,
-            wish_demanded=demanded,
+            initialize_wait=wait,
+            initialize_required=demanded,
             resume_token="s-1.token" if native else None,
         )
-        helpers = Collaborators(
+        dependencies = RelayDependencies(
             self._dial,
-            Runner({"look_up": self.gate}),
+            ToolExecutor({"look_up": self.gate}),
             lambda: frozenset({"look_up"}),
             recorder,
             self.metrics,
             frozenset({b"canary-key"}),
         )
-        self.relay = Relay(conversation, helpers, RelayLimits(**{**LIMITS, **limits}))
+        self.relay = Relay(conversation, dependencies, RelayLimits(**{**LIMITS, **limits}))
         self._task: asyncio.Task[None] | None = None
 
     async def _dial(self, profile: Profile) -> MemorySocket:

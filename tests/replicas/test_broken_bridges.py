@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.replicas.house import House, Script, house, numbered
+from tests.replicas.pair import ReplicaPair, Script, numbered, replica_pair
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ A, B = 0, 1
 BELIEVED = 4.0
 
 
-async def redis_freezes(it: House) -> None:
+async def redis_freezes(it: ReplicaPair) -> None:
     it.redis.pause()
     await asyncio.sleep(1.5 * BELIEVED)
     it.redis.resume()
 
 
-async def redis_hiccups(it: House) -> None:
+async def redis_hiccups(it: ReplicaPair) -> None:
     for _ in range(4):
         it.redis.pause()
         await asyncio.sleep(BELIEVED / 8)
@@ -45,24 +45,24 @@ async def redis_hiccups(it: House) -> None:
         await asyncio.sleep(BELIEVED / 8)
 
 
-async def redis_dies(it: House) -> None:
+async def redis_dies(it: ReplicaPair) -> None:
     await asyncio.to_thread(it.redis.kill)
     await asyncio.sleep(0.5)
     await asyncio.to_thread(it.redis.start)
 
 
-async def redis_loses_its_data(it: House) -> None:
+async def redis_loses_its_data(it: ReplicaPair) -> None:
     await asyncio.to_thread(it.redis.kill)
     await asyncio.to_thread(it.redis.wipe)
     await asyncio.to_thread(it.redis.start)
 
 
-async def b_dies(it: House) -> None:
+async def b_dies(it: ReplicaPair) -> None:
     await it.replicas[B].kill()
 
 
 async def broken(
-    directory: Path, breaks: Callable[[House], Coroutine[None, None, None]], *, cuts: int = 0
+    directory: Path, breaks: Callable[[ReplicaPair], Coroutine[None, None, None]], *, cuts: int = 0
 ) -> None:
     """Bridge all browsers, break what is between, and let every conversation come to its end."""
     seed = secrets.randbits(32)
@@ -70,7 +70,7 @@ async def broken(
     stories: list[Story] = []
     users: list[ResumingBrowser] = []
     place = A
-    async with house(directory) as it:
+    async with replica_pair(directory) as it:
 
         async def one(number: int) -> None:
             dice = random.Random(f"{seed}.{number}")  # noqa: S311 - a test's dice
@@ -126,7 +126,7 @@ async def cut(users: list[ResumingBrowser]) -> None:
 
 @pytest.mark.parametrize("breaks", [redis_freezes, redis_dies, b_dies])
 async def test_broken_bridge_loses_and_doubles_nothing(
-    tmp_path: Path, breaks: Callable[[House], Coroutine[None, None, None]]
+    tmp_path: Path, breaks: Callable[[ReplicaPair], Coroutine[None, None, None]]
 ) -> None:
     await broken(tmp_path, breaks)
 
@@ -134,6 +134,6 @@ async def test_broken_bridge_loses_and_doubles_nothing(
 @pytest.mark.nightly
 @pytest.mark.parametrize("breaks", [redis_hiccups, redis_loses_its_data])
 async def test_rarer_breaks_lose_and_double_nothing(
-    tmp_path: Path, breaks: Callable[[House], Coroutine[None, None, None]]
+    tmp_path: Path, breaks: Callable[[ReplicaPair], Coroutine[None, None, None]]
 ) -> None:
     await broken(tmp_path, breaks, cuts=3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.replicas.house import Script, crowd, house, numbered
+from tests.replicas.pair import Script, crowd, numbered, replica_pair
 from tests.support.cutting import cutting_proxy
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def exact_through(
     """Cut so often, or until a time; then let what runs end in peace, and look at every stream."""
     print(f"seed {seed}")
     begun = time.monotonic()
-    async with house(directory) as it, cutting_proxy(it.ports, seed) as proxy:
+    async with replica_pair(directory) as it, cutting_proxy(it.ports, seed) as proxy:
         script = [Script(tool=tool) for tool in TOOLS]
 
         def begin(number: int) -> object:

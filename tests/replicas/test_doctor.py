@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.replicas.house import House, house
+from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.gateway import KEY, ROOT, SERVICE_TOKEN, clean_environment
 from tests.support.haproxy import balanced
 
@@ -26,14 +26,16 @@ OPEN = ("|| { path,url_dec -m beg /v1/ }", "")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReplicaPair]:
     """Two replicas behind whichever balancer."""
     directory = tmp_path_factory.mktemp("pair")
-    async with house(directory, auth="ticket,open", ping_interval=PING, ping_timeout=PING) as it:
+    async with replica_pair(
+        directory, auth="ticket,open", ping_interval=PING, ping_timeout=PING
+    ) as it:
         yield it
 
 
-async def doctor(it: House, url: str, watch: float = 0.5) -> tuple[int, str]:
+async def doctor(it: ReplicaPair, url: str, watch: float = 0.5) -> tuple[int, str]:
     """Run it as an operator does; return its exit status and what it said."""
     given = {
         "RELAY_BLACKBOX_API_KEY": KEY,
@@ -75,7 +77,7 @@ def edited(*changes: tuple[str, str]) -> Callable[[str], str]:
     return edit
 
 
-async def test_right_balancer_has_no_fault(pair: House, tmp_path: Path) -> None:
+async def test_right_balancer_has_no_fault(pair: ReplicaPair, tmp_path: Path) -> None:
     async with balanced(tmp_path / "right", pair.ports, edited(OPEN)) as balancer:
         status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}", WATCH)
     assert status == 0, said
@@ -85,7 +87,7 @@ async def test_right_balancer_has_no_fault(pair: House, tmp_path: Path) -> None:
     assert "0 fault(s)" in said
 
 
-async def test_balancer_that_cuts_idle_sockets_is_found(pair: House, tmp_path: Path) -> None:
+async def test_balancer_that_cuts_idle_sockets_is_found(pair: ReplicaPair, tmp_path: Path) -> None:
     wrong = edited(OPEN, ("timeout tunnel 2m", "timeout tunnel 1s"))
     async with balanced(tmp_path / "idle", pair.ports, wrong) as balancer:
         status, said = await doctor(pair, f"http://127.0.0.1:{balancer.public}", WATCH)
@@ -96,7 +98,9 @@ async def test_balancer_that_cuts_idle_sockets_is_found(pair: House, tmp_path: P
     assert "timeout tunnel" in found
 
 
-async def test_balancer_that_drops_the_subprotocol_is_found(pair: House, tmp_path: Path) -> None:
+async def test_balancer_that_drops_the_subprotocol_is_found(
+    pair: ReplicaPair, tmp_path: Path
+) -> None:
     wrong = edited(
         OPEN,
         (
@@ -111,7 +115,7 @@ async def test_balancer_that_drops_the_subprotocol_is_found(pair: House, tmp_pat
     assert "no browser can resume" in line(said, "subprotocol")
 
 
-async def test_balancer_that_drops_the_upgrade_is_found(pair: House, tmp_path: Path) -> None:
+async def test_balancer_that_drops_the_upgrade_is_found(pair: ReplicaPair, tmp_path: Path) -> None:
     wrong = edited(
         OPEN,
         (
@@ -126,7 +130,7 @@ async def test_balancer_that_drops_the_upgrade_is_found(pair: House, tmp_path: P
 
 
 async def test_balancer_that_hides_the_browsers_address_is_found(
-    pair: House, tmp_path: Path
+    pair: ReplicaPair, tmp_path: Path
 ) -> None:
     # The gateway is reached from an address that it does not trust, and is told no other.
     wrong = edited(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.replicas.house import House, Script, house, numbered
+from tests.replicas.pair import ReplicaPair, Script, numbered, replica_pair
 from tests.support.haproxy import Balancer, balanced, up
 from tests.support.waiting import until
 
@@ -36,7 +36,7 @@ async def killed(directory: Path, *, kills: int, size: int) -> None:
     told: list[float] = []
     anew: list[float] = []
     async with (
-        house(directory) as it,
+        replica_pair(directory) as it,
         balanced(directory / "haproxy", it.ports) as balancer,
     ):
         for number in range(kills):
@@ -56,7 +56,7 @@ async def killed(directory: Path, *, kills: int, size: int) -> None:
 
 
 async def _one(
-    it: House, balancer: Balancer, victim: int, size: int, seed: str
+    it: ReplicaPair, balancer: Balancer, victim: int, size: int, seed: str
 ) -> tuple[list[float], list[float]]:
     """Kill one replica; return when its browsers were told, and when they had begun anew."""
     base = f"ws://127.0.0.1:{balancer.public}"
@@ -116,7 +116,7 @@ async def test_20_kills_under_load(tmp_path: Path) -> None:
 
 
 async def test_caps_of_a_killed_replica_are_free_within_their_lease(tmp_path: Path) -> None:
-    async with house(tmp_path, max_sessions_per_subject=1) as it:
+    async with replica_pair(tmp_path, max_sessions_per_subject=1) as it:
         dead, alive = it.replicas
 
         async def enters(base: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from websockets.asyncio.client import connect
 
-from tests.replicas.house import House, Script, house, numbered
+from tests.replicas.pair import ReplicaPair, Script, numbered, replica_pair
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ RACERS = 4
 
 
 @asynccontextmanager
-async def load(it: House, seed: int, stories: list[Story]) -> AsyncIterator[None]:
+async def load(it: ReplicaPair, seed: int, stories: list[Story]) -> AsyncIterator[None]:
     """Conversations on both replicas, for longer than the block; each ends by its own script."""
     script = Script(count=300, rate=10, texts=60, tool_every=25)
 
@@ -52,7 +52,7 @@ async def load(it: House, seed: int, stories: list[Story]) -> AsyncIterator[None
 class Redeemers:
     """Tries tickets over and over, at both replicas, and counts how often each is accepted."""
 
-    def __init__(self, it: House) -> None:
+    def __init__(self, it: ReplicaPair) -> None:
         self.accepted: dict[str, int] = {}
         self.refusals: list[tuple[float, int]] = []
         self._it = it
@@ -96,7 +96,7 @@ class Redeemers:
             return 0
 
 
-async def _ready(it: House, reason: str | None) -> None:
+async def _ready(it: ReplicaPair, reason: str | None) -> None:
     """Wait until every replica says that it is ready, or for what reason it is not."""
     for replica in it.replicas:
 
@@ -114,7 +114,7 @@ async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) ->
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     stories: list[Story] = []
-    async with house(tmp_path) as it, load(it, seed, stories), asyncio.TaskGroup() as tasks:
+    async with replica_pair(tmp_path) as it, load(it, seed, stories), asyncio.TaskGroup() as tasks:
         redeemers = Redeemers(it)
         await redeemers.mint(6)
         racing = tasks.create_task(redeemers.run())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.replicas.house import House, Script, crowd, house, numbered
+from tests.replicas.pair import ReplicaPair, Script, crowd, numbered, replica_pair
 from tests.support.cutting import cutting_proxy
 from tests.support.haproxy import Balancer, balanced, up
 from tests.support.waiting import until
@@ -32,7 +32,7 @@ async def rolled(directory: Path, *, rounds: int, size: int) -> None:
     begun = time.monotonic()
     script = Script(count=48, rate=12, texts=30, tool_every=15)
     async with (
-        house(directory, drain_delay=DELAY, drain_timeout=90) as it,
+        replica_pair(directory, drain_delay=DELAY, drain_timeout=90) as it,
         balanced(directory / "haproxy", it.ports) as balancer,
         cutting_proxy([balancer.public], seed, up=20_000, down=40_000) as phones,
     ):
@@ -69,7 +69,7 @@ async def rolled(directory: Path, *, rounds: int, size: int) -> None:
         assert sum(bool(story.draining) for story in stories) >= size // 4
 
 
-async def _restarted(it: House, balancer: Balancer, number: int) -> None:
+async def _restarted(it: ReplicaPair, balancer: Balancer, number: int) -> None:
     """SIGTERM; it drains and exits 0; a new one takes its port, and HAProxy takes that one in."""
     replica = it.replicas[number]
     replica.signal(SIGTERM)

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.replicas.house import House, house
+from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.browser import NATIVE, Browser, browser
 from tests.support.waiting import until
 
@@ -30,9 +30,9 @@ EVERYWHERE, SLACK = 5.0, 10.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReplicaPair]:
     """Two replicas for this module."""
-    async with house(
+    async with replica_pair(
         tmp_path_factory.mktemp("pair"),
         auth="ticket,jwt,open",
         jwt_secret=SECRET,
@@ -76,7 +76,7 @@ async def begun(user: Browser) -> tuple[str, int]:
     return token, len(user.raw) - 1
 
 
-async def test_browser_resumes_on_the_other_replica_and_back(pair: House) -> None:
+async def test_browser_resumes_on_the_other_replica_and_back(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
         session, token = await offered(user)
@@ -106,7 +106,7 @@ async def test_browser_resumes_on_the_other_replica_and_back(pair: House) -> Non
     await until(over)
 
 
-async def test_newest_socket_wins_over_replicas(pair: House) -> None:
+async def test_newest_socket_wins_over_replicas(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
         token, received = await begun(user)
@@ -119,7 +119,7 @@ async def test_newest_socket_wins_over_replicas(pair: House) -> None:
             assert await newest.terminate() == 1000
 
 
-async def test_late_attempt_takes_no_newer_ones_place(pair: House) -> None:
+async def test_late_attempt_takes_no_newer_ones_place(pair: ReplicaPair) -> None:
     """It was on its way through the other replica while the browser came back directly."""
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
@@ -137,7 +137,7 @@ async def test_late_attempt_takes_no_newer_ones_place(pair: House) -> None:
                 assert await Browser(newest).terminate() == 1000
 
 
-async def test_forged_token_is_refused_by_both_replicas(pair: House) -> None:
+async def test_forged_token_is_refused_by_both_replicas(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
         session, _ = await offered(user)
@@ -149,7 +149,7 @@ async def test_forged_token_is_refused_by_both_replicas(pair: House) -> None:
         assert await user.terminate() == 1000
 
 
-async def test_session_is_watched_and_ended_from_the_other_replica(pair: House) -> None:
+async def test_session_is_watched_and_ended_from_the_other_replica(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
         session = await user.connected()
@@ -180,7 +180,7 @@ async def _speak(user: Browser) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_cap_of_a_subject_counts_over_both_replicas(pair: House) -> None:
+async def test_cap_of_a_subject_counts_over_both_replicas(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     query = "/ws/echo?call_type=chat"
     users = []
@@ -206,7 +206,7 @@ async def test_cap_of_a_subject_counts_over_both_replicas(pair: House) -> None:
     await users[0][0].__aexit__(None, None, None)
 
 
-async def revoke(pair: House, replica: int, credential_id: str) -> float:
+async def revoke(pair: ReplicaPair, replica: int, credential_id: str) -> float:
     base = pair.replicas[replica].base
     body = {"credential_id": credential_id, "ttl": 600}
     answer = await pair.backend.post(f"{base}/v1/revocations", json=body)
@@ -222,7 +222,9 @@ async def is_refused(replica: Gateway, token: str) -> bool:
 
 
 @pytest.mark.parametrize("jti", ["token-7", None])
-async def test_revoked_jwt_ends_its_sessions_on_every_replica(pair: House, jti: str | None) -> None:
+async def test_revoked_jwt_ends_its_sessions_on_every_replica(
+    pair: ReplicaPair, jti: str | None
+) -> None:
     token = a_jwt(f"revoked {jti}", **({} if jti is None else {"jti": jti}))
     one, other = pair.replicas
     url = "/ws/echo?call_type=chat"
@@ -247,7 +249,7 @@ async def test_revoked_jwt_ends_its_sessions_on_every_replica(pair: House, jti: 
         assert await bystander.terminate() == 1000
 
 
-async def test_revoked_ticket_ends_its_session_or_is_refused(pair: House) -> None:
+async def test_revoked_ticket_ends_its_session_or_is_refused(pair: ReplicaPair) -> None:
     used, unused = await pair.mint(), await pair.mint()
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat&ticket={used['ticket']}") as user:
@@ -261,7 +263,7 @@ async def test_revoked_ticket_ends_its_session_or_is_refused(pair: House) -> Non
 
 
 async def test_expired_jwt_ends_its_session_on_whichever_replica_its_browser_is(
-    pair: House,
+    pair: ReplicaPair,
 ) -> None:
     one, other = pair.replicas
     seconds = 8.0
@@ -282,12 +284,14 @@ async def test_expired_jwt_ends_its_session_on_whichever_replica_its_browser_is(
 @pytest.mark.parametrize(
     "body", [{}, {"credential_id": ""}, {"credential_id": "x", "ttl": 0}, {"ticket": "x"}]
 )
-async def test_revocation_that_names_nothing_is_refused(pair: House, body: dict[str, Any]) -> None:
+async def test_revocation_that_names_nothing_is_refused(
+    pair: ReplicaPair, body: dict[str, Any]
+) -> None:
     answer = await pair.backend.post(f"{pair.replicas[0].base}/v1/revocations", json=body)
     assert answer.status_code == 422
 
 
-async def test_revocation_needs_a_service_token(pair: House) -> None:
+async def test_revocation_needs_a_service_token(pair: ReplicaPair) -> None:
     answer = await pair.backend.post(
         f"{pair.replicas[0].base}/v1/revocations",
         json={"credential_id": "x"},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.replicas.house import House, house
+from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ LONGEST = 100.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReplicaPair]:
     """Two replicas for this module."""
-    async with house(
+    async with replica_pair(
         tmp_path_factory.mktemp("storm"),
         handshake_timeout=LONGEST,
         max_sessions=40,
@@ -88,7 +88,7 @@ async def at_once(shakes: list[Handshake]) -> None:
     await asyncio.gather(*(shake.ask() for shake in shakes))
 
 
-async def failures(it: House) -> float:
+async def failures(it: ReplicaPair) -> float:
     """How often the replicas say that the store did not answer in time."""
     found = 0.0
     for replica in it.replicas:
@@ -104,7 +104,7 @@ async def failures(it: House) -> float:
 async def test_2000_handshakes_at_once_with_100_tickets_make_100_winners(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    async with house(tmp_path_factory.mktemp("race"), handshake_timeout=LONGEST) as it:
+    async with replica_pair(tmp_path_factory.mktemp("race"), handshake_timeout=LONGEST) as it:
         tickets = [(await it.mint())["ticket"] for _ in range(TICKETS)]
         before = await failures(it)
         shakes = [
@@ -130,7 +130,7 @@ async def test_2000_handshakes_at_once_with_100_tickets_make_100_winners(
         assert late == 0
 
 
-async def test_ticket_of_a_refused_handshake_is_good_for_the_next_one(pair: House) -> None:
+async def test_ticket_of_a_refused_handshake_is_good_for_the_next_one(pair: ReplicaPair) -> None:
     replica = pair.replicas[0]
     held = [Handshake(replica, (await pair.mint(subject="full"))["ticket"]) for _ in range(7)]
     await at_once(held)
@@ -172,7 +172,7 @@ async def given_back(shake: Handshake) -> None:
     await until(refused, within=30, every=0.2)
 
 
-async def empty(it: House) -> None:
+async def empty(it: ReplicaPair) -> None:
     """Wait until no session is left on any replica."""
 
     async def no_rows() -> bool:
@@ -185,7 +185,7 @@ async def empty(it: House) -> None:
     ("subjects", "cap"), [(200, 40), (1, 7)], ids=["max_sessions", "per_subject"]
 )
 async def test_burst_of_handshakes_does_not_overshoot_a_cap(
-    pair: House, subjects: int, cap: int
+    pair: ReplicaPair, subjects: int, cap: int
 ) -> None:
     """`max_sessions` is each replica's own; a subject's cap is one for all replicas."""
     shakes = [

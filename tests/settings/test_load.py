@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.errors import ConfigurationError
 from app.history.database import Database
+from app.protocol.errors import ConfigurationError
 from app.settings import Settings, load
 
 if TYPE_CHECKING:

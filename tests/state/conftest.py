@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.state.interface import SessionRow, State
 from app.state.memory import MemoryState
-from app.state.port import SessionRow, State
 from app.state.redis import RedisState, Timings
 from tests.support.redis import RedisServer
 

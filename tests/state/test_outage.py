@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.errors import StateLost
-from app.state.port import Caps
+from app.protocol.errors import StoreUnavailable
+from app.state.interface import Caps
 from app.state.redis import RedisState, Timings
 from tests.state.conftest import row, running
 from tests.support.ports import free_port
@@ -47,7 +47,7 @@ def every_call(state: RedisState) -> dict[str, Callable[[], Awaitable[object]]]:
 async def answers(state: RedisState) -> bool:
     try:
         await state.ping()
-    except StateLost:
+    except StoreUnavailable:
         return False
     return True
 
@@ -55,7 +55,7 @@ async def answers(state: RedisState) -> bool:
 async def seconds_to_fail(call: Callable[[], Awaitable[object]]) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with pytest.raises(StateLost):
+    with pytest.raises(StoreUnavailable):
         await call()
     return loop.time() - began
 
@@ -85,7 +85,7 @@ async def test_every_call_fails_soon_and_as_state_lost(
 async def succeeds(call: Callable[[], Awaitable[object]]) -> bool:
     try:
         await call()
-    except StateLost:
+    except StoreUnavailable:
         return False
     return True
 
@@ -116,7 +116,7 @@ async def test_absent_redis_is_state_lost() -> None:
 async def test_fault_names_no_address_and_no_credential() -> None:
     port = free_port()
     state = RedisState(f"redis://user:hunter2@127.0.0.1:{port}/0", "a")
-    with pytest.raises(StateLost) as lost:
+    with pytest.raises(StoreUnavailable) as lost:
         await state.ping()
     assert "hunter2" not in str(lost.value)
     assert str(port) not in str(lost.value)
@@ -145,14 +145,14 @@ async def test_ticket_asked_for_during_an_outage_is_redeemed_once_after_it(
             asked = await asking
             await (asyncio.sleep(0) if outage == "frozen" else asyncio.to_thread(server.start))
             server.resume()
-            lost = {n for n, answer in enumerate(asked) if isinstance(answer, StateLost)}
+            lost = {n for n, answer in enumerate(asked) if isinstance(answer, StoreUnavailable)}
             assert lost, "the outage came while they were asked for"
             for number in lost:
 
                 async def redeemed(number: int = number) -> bool:
                     try:
                         return await state.take_ticket(f"t{number}") == b"1"
-                    except StateLost:
+                    except StoreUnavailable:
                         return False
 
                 await until(redeemed)
@@ -166,20 +166,20 @@ async def test_session_whose_registration_was_lost_holds_no_cap(mortal_redis: Re
         await until(lambda: answers(state))
         await until(lambda: succeeds(lambda: state.enter(row("s0"), Caps(2, 9))))
         mortal_redis.pause()
-        with pytest.raises(StateLost):
+        with pytest.raises(StoreUnavailable):
             await state.enter(row("s1"), Caps(2, 9))
         mortal_redis.resume()
 
         async def entered() -> bool:
             try:
                 return await state.enter(row("s2"), Caps(2, 9)) is None
-            except StateLost:
+            except StoreUnavailable:
                 return False
 
         await until(entered)
 
         async def forgotten() -> bool:
-            with contextlib.suppress(StateLost):  # while the registry is filled again
+            with contextlib.suppress(StoreUnavailable):  # while the registry is filled again
                 return await state.find("s1") is None
             return False
 
@@ -214,7 +214,7 @@ async def test_missing_session_is_no_proof_until_owners_have_reported_again(
         async def knows_nobody() -> bool:
             try:
                 return await state.find("s1") is None
-            except StateLost:
+            except StoreUnavailable:
                 return False
 
         await until(lambda: answers(state))
@@ -222,9 +222,9 @@ async def test_missing_session_is_no_proof_until_owners_have_reported_again(
         await until(lambda: state.alive("b"))
         await asyncio.to_thread(mortal_redis.kill)
         await asyncio.to_thread(mortal_redis.start)
-        with pytest.raises(StateLost):
+        with pytest.raises(StoreUnavailable):
             await state.find("s1")
-        with pytest.raises(StateLost):
+        with pytest.raises(StoreUnavailable):
             await state.alive("a")
         await until(knows_nobody)
         assert await state.alive("a") is False
@@ -242,7 +242,7 @@ async def test_inbox_survives_an_outage(mortal_redis: RedisServer) -> None:
         async def told(message: bytes) -> bool:
             try:
                 return await state.tell("a", message)
-            except StateLost:
+            except StoreUnavailable:
                 return False
 
         listening = asyncio.create_task(listen())
@@ -281,7 +281,7 @@ async def test_inbox_reads_on_when_the_clock_of_redis_went_back(mortal_redis: Re
         async def told() -> bool:
             try:
                 return await state.tell("a", b"from today")
-            except StateLost:
+            except StoreUnavailable:
                 return False
 
         await until(told)

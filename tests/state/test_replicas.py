@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.state.port import Caps
+from app.state.interface import Caps
 from app.state.redis import RedisState, Timings
 from tests.state.conftest import PATIENT, SHORT_LEASE, row, running
 from tests.support.waiting import until

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from app.history.archive import Archive
 from app.history.database import Database
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
 from tests.history.feed import QUICK, converse, running, until
@@ -45,7 +45,7 @@ async def write_and_read(number: int, database: Database) -> None:
         said = [converse(recorder, f"g{number}-{n}", n) for n in range(8)]
         await until(lambda: recorder.counts().waiting == 0)
     assert recorder.counts().dropped.total() == 0
-    archive = Archive(database, recorder.forget)
+    archive = HistoryReader(database, recorder.forget)
     for _ in range(3):
         pages = await asyncio.gather(*(archive.transcript(one.id) for one in said))
         for one, page in zip(said, pages, strict=True):

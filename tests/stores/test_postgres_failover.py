@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from app.history.archive import Archive
 from app.history.database import Database
-from app.history.errors import HistoryLost
+from app.history.errors import HistoryUnavailable
+from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
 from tests.history.feed import QUICK, converse, running, until
@@ -63,13 +63,13 @@ async def test_primary_turned_read_only_is_left_and_nothing_is_lost(
             await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             await admin.execute("SELECT pg_reload_conf()")
             # The name leads elsewhere: a pooled connection keeps what it had.
-            with pytest.raises(HistoryLost) as lost:
+            with pytest.raises(HistoryUnavailable) as lost:
                 await write_for_ever(database)
         assert "25006" in str(lost.value)
         assert "RELAY_HISTORY_URL must lead to the primary" in lost.value.advice
         converse(recorder, "after", 2)
         await until(lambda: recorder.counts().waiting == 0, 20)
-    page = await Archive(database, recorder.forget).conversations()
+    page = await HistoryReader(database, recorder.forget).conversations()
     assert {item.id for item in page.items} == {"before", "after"}
     assert recorder.counts().dropped.total() == 0
     await database.close()

@@ -11,9 +11,9 @@ from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
 from app.history.database import Database
-from app.history.errors import HistoryLost
+from app.history.errors import HistoryUnavailable
 from app.history.postgres import postgres_options
-from tests.state.test_opening import self_signed
+from tests.state.test_factory import self_signed
 from tests.support.pgbouncer import PgBouncer
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ async def test_startup_parameters_of_the_url_reach_the_server(postgres: Postgres
 async def test_server_without_tls_is_named_where_the_url_demands_it(postgres: Postgres) -> None:
     database = Database(SecretStr(f"{await postgres.database()}?sslmode=require"))
     try:
-        with pytest.raises(HistoryLost) as lost:
+        with pytest.raises(HistoryUnavailable) as lost:
             await database.run(lambda c: c.exec_driver_sql("SELECT 1"))
         assert "offers no TLS" in lost.value.advice
     finally:
@@ -180,7 +180,7 @@ async def reached(url: str) -> str:
     database = Database(SecretStr(url))
     try:
         await database.run(lambda c: c.exec_driver_sql("SELECT 1"))
-    except HistoryLost as lost:
+    except HistoryUnavailable as lost:
         return f"{lost} {lost.advice}"
     finally:
         await database.close()

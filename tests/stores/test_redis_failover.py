@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from app.errors import ConfigurationError, StateLost, StateReadOnly
+from app.protocol.errors import ConfigurationError, StateReadOnly, StoreUnavailable
 from app.state.address import Kind, parse
-from app.state.opening import open_state
-from app.state.port import Caps
+from app.state.factory import open_state
+from app.state.interface import Caps
 from app.state.redis import RedisState
 from tests.state.conftest import row, running
 from tests.stores.sockets import timers
@@ -32,7 +32,7 @@ async def writes(state: RedisState) -> bool:
         await state.put_ticket("probe", b"1", 60)
         await state.enter(row(), ROOMY)
         await state.ping()
-    except StateLost:
+    except StoreUnavailable:
         return False
     return True
 
@@ -166,7 +166,7 @@ async def test_sentinel_that_does_not_answer_costs_nothing(tmp_path: Path) -> No
 async def test_unknown_service_is_state_lost(tmp_path: Path) -> None:
     with watched(tmp_path, sentinels=1) as them:
         state = open_state(them.url.replace(SERVICE, "another"), "a")
-        with pytest.raises(StateLost):
+        with pytest.raises(StoreUnavailable):
             await state.ping()
         await state.close()
 

@@ -1,4 +1,4 @@
-"""Sockets without a network: the in-memory twin of `app.wire.socket.Socket`, held by its peer."""
+"""Sockets without a network: `app.websocket.interface.Socket` in memory, held by its peer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from app.wire.nobody import NOBODY
-from app.wire.socket import ABNORMAL, Closed
+from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent
 
 if TYPE_CHECKING:
-    from app.wire.socket import Receiver
+    from app.websocket.interface import SocketHandler
 
 HIGH_WATER: Final = 64 * 1024
 
@@ -29,28 +28,28 @@ class MemorySocket:
         self._reading = True
         self._polite = polite
         self._holds = holds
-        self._receiver: Receiver = NOBODY
+        self._receiver: SocketHandler = NULL_HANDLER
         self._early: list[bytes] = []
-        self._lost: Closed | None = None
+        self._lost: CloseEvent | None = None
         self._held: list[bytes] = []
 
     # The port
 
     @property
-    def waiting(self) -> int:
+    def write_buffer_size(self) -> int:
         """Bytes that the peer has not read."""
         return sum(map(len, self._held))
 
-    def open(self, receiver: Receiver) -> None:
+    def open(self, handler: SocketHandler) -> None:
         """Name the owner; what came before is delivered first."""
-        self._receiver = receiver
-        if self.waiting > HIGH_WATER:
-            receiver.writing_paused()
+        self._receiver = handler
+        if self.write_buffer_size > HIGH_WATER:
+            handler.pause_writing()
         early, self._early = self._early, []
         if early:
             self.say(*early)
         if self._lost is not None:
-            asyncio.get_running_loop().call_soon(receiver.connection_lost, self._lost)
+            asyncio.get_running_loop().call_soon(handler.connection_lost, self._lost)
 
     def send_text(self, payload: bytes) -> None:
         """Send a message; after a close or loss it does nothing."""
@@ -59,10 +58,10 @@ class MemorySocket:
         if not self._holds:
             self.sent.append(payload)
             return
-        before = self.waiting
+        before = self.write_buffer_size
         self._held.append(payload)
-        if before <= HIGH_WATER < self.waiting:
-            self._receiver.writing_paused()
+        if before <= HIGH_WATER < self.write_buffer_size:
+            self._receiver.pause_writing()
 
     def flush(self) -> None:
         """Nothing is corked."""
@@ -80,26 +79,26 @@ class MemorySocket:
         if self.ended is None and self._lost is None:
             self.ended = (code, reason)
             if self._polite:
-                answer = Closed(code, by_peer=False)
+                answer = CloseEvent(code, by_peer=False)
                 asyncio.get_running_loop().call_soon(self._lose, answer)
 
     def abort(self) -> None:
         """Drop the connection."""
         self.aborted = True
-        asyncio.get_running_loop().call_soon(self._lose, Closed(ABNORMAL, by_peer=False))
+        asyncio.get_running_loop().call_soon(self._lose, CloseEvent(ABNORMAL, by_peer=False))
 
     # The peer
 
     def say(self, *payloads: bytes | dict[str, Any]) -> None:
         """Let the peer send messages, as one read brings them."""
         texts = [p if isinstance(p, bytes) else json.dumps(p).encode() for p in payloads]
-        if self._receiver is NOBODY:
+        if self._receiver is NULL_HANDLER:
             self._early += texts
             return
         for text in texts:
             if self.ended is None:
                 self._receiver.text_received(text)
-        self._receiver.batch_received()
+        self._receiver.read_complete()
 
     def say_binary(self) -> None:
         """Let the peer send a binary message."""
@@ -107,27 +106,27 @@ class MemorySocket:
 
     def break_off(self, code: int) -> None:
         """Let the wire find the peer's bytes broken."""
-        self._receiver.failing(code)
-        self._lose(Closed(code, by_peer=False))
+        self._receiver.protocol_error(code)
+        self._lose(CloseEvent(code, by_peer=False))
 
     def leave(self, code: int = 1000) -> None:
         """Let the peer close."""
-        self._lose(Closed(code))
+        self._lose(CloseEvent(code))
 
     def drop(self) -> None:
         """Let the connection die without a close."""
-        self._lose(Closed(ABNORMAL))
+        self._lose(CloseEvent(ABNORMAL))
 
     def read_on(self) -> None:
         """Let a peer that held back read all that waits."""
-        waited = self.waiting
+        waited = self.write_buffer_size
         self._holds = False
         self.sent += self._held
         self._held = []
         if waited > HIGH_WATER:
-            self._receiver.writing_resumed()
+            self._receiver.resume_writing()
 
-    def _lose(self, closed: Closed) -> None:
+    def _lose(self, closed: CloseEvent) -> None:
         if self._lost is None:
             self._lost = closed
             self._receiver.connection_lost(closed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from time import monotonic
 
-from app.telemetry.latency import FAST, Latency, Turns
+from app.telemetry.latency import FAST, BatchLatency, Latency
 
 
 def test_latency_buckets_are_cumulative_and_end_in_the_count() -> None:
@@ -24,13 +24,13 @@ def test_latency_buckets_are_cumulative_and_end_in_the_count() -> None:
 
 def test_a_turn_s_frames_are_noted_once_in_their_direction() -> None:
     browser, upstream = Latency(), Latency()
-    turns = Turns(browser, upstream)
-    browser.judged = 3
+    turns = BatchLatency(browser, upstream)
+    browser.pending = 3
     turns.written(monotonic() - 0.2)
     turns.written(monotonic() - 0.7)  # nothing was judged
-    upstream.judged = 2
+    upstream.pending = 2
     turns.written(monotonic() - 2.0)
-    assert (browser.judged, upstream.judged) == (0, 0)
+    assert (browser.pending, upstream.pending) == (0, 0)
     assert dict(browser.buckets()) == {
         **{str(bound): 0 if bound < 0.5 else 3 for bound in FAST},
         "+Inf": 3,

@@ -41,7 +41,7 @@ def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
 def busy() -> Metrics:
     """Metrics in which every labelled family has a sample."""
     metrics = Metrics(10)
-    metrics.look_at(lambda: [("support", "chat"), ("support", "chat"), ("echo", "webCall")], int)
+    metrics.bind(lambda: [("support", "chat"), ("support", "chat"), ("echo", "webCall")], int)
     metrics.sessions_total.labels("support", "chat", "1000").inc()
     metrics.tool_calls_total.labels("check_order_status", "ok").inc()
     metrics.tool_seconds.labels("check_order_status").observe(0.1)
@@ -68,8 +68,8 @@ def test_fresh_process_exposes_every_family() -> None:
 def test_frames_of_unknown_types_count_as_other() -> None:
     metrics = Metrics(1)
     for kind in ("text", "toolCall", "canary\n} evil", "x" * 100):
-        metrics.tally.from_upstream.add(kind, 10)
-    metrics.tally.from_browser.add("canary", 5)
+        metrics.frame_counters.from_upstream.add(kind, 10)
+    metrics.frame_counters.from_browser.add("canary", 5)
     found = samples(metrics)
     frames = {(s["direction"], s["type"]): value for s, value in found["relay_frames_total"]}
     assert {kind for _, kind in frames} == BROWSER_TYPES | UPSTREAM_TYPES | {"other"}
@@ -90,7 +90,7 @@ def test_live_sessions_are_counted_by_agent_and_call_type() -> None:
 
 def test_outbox_and_limit_say_what_they_are_told() -> None:
     metrics = Metrics(77)
-    metrics.look_at(tuple, lambda: 1234)
+    metrics.bind(tuple, lambda: 1234)
     found = samples(metrics)
     assert found["relay_outbox_bytes"][0][1] == 1234
     assert found["relay_sessions_limit"][0][1] == 77

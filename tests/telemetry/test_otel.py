@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.asyncio.client import connect
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.telemetry.otel import exports, faults
 from app.telemetry.traces import open_traces
-from tests.state.test_opening import self_signed
+from tests.state.test_factory import self_signed
 from tests.support.collector import collector
 from tests.support.gateway import Gateway
 from tests.support.ports import free_port

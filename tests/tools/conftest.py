@@ -4,7 +4,7 @@ import pytest
 
 from app.protocol.principal import CallType, Principal
 from app.tools import ToolContext
-from app.tools.threads import Threads
+from app.tools.threads import DaemonThreads
 
 
 @pytest.fixture
@@ -21,5 +21,5 @@ def ctx() -> ToolContext:
 
 
 @pytest.fixture
-async def threads() -> Threads:
-    return Threads(4)
+async def threads() -> DaemonThreads:
+    return DaemonThreads(4)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.tools import BadArgs, ToolContext, tool
 
 

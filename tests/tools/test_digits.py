@@ -17,23 +17,23 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.egress import AllowedHosts, guarded_client
-from app.history.conversation import Conversation, Part
-from app.history.frames import Happening, read
-from app.history.port import Direction
+from app.history.conversation import BatchPart, RecordedConversation
+from app.history.frames import RecordedEvent, read
+from app.history.interface import Direction
 from app.history.text import as_json
 from app.protocol.actions import RunTool, ToUpstream
+from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
-from app.protocol.limits import TokenBucket
-from app.protocol.replay import ReplayBuffer
+from app.protocol.rate_limit import TokenBucket
+from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
-from app.protocol.tally import Tally
 from app.protocol.tool import Outcome
-from app.tools import Registry, Runner, tool
+from app.tools import Registry, ToolExecutor, tool
 from app.tools.declare import FunctionTool
-from app.tools.http_spec import http_tools
+from app.tools.http import http_tools
 from app.tools.mcp import McpTools
 from app.tools.mcp_spec import mcp_servers
-from app.tools.threads import Threads
+from app.tools.threads import DaemonThreads
 from blackbox_relay import exact_json
 from tests.egress.server import Seen, answer, serving
 from tests.history.feed import start
@@ -94,7 +94,7 @@ async def every_kind() -> AsyncIterator[Registry]:
         mcp = McpTools(mcp_servers(servers), timeout=20)
         running = asyncio.ensure_future(mcp.run())
         await asyncio.wait_for(mcp.discovered(), 30)
-        threads = Threads(2)
+        threads = DaemonThreads(2)
         yield Registry(
             [
                 FunctionTool(function, threads),
@@ -115,7 +115,7 @@ def rules() -> Session:
         frozenset(KINDS),
         TokenBucket(1000, 1000),
         ReplayBuffer(None),
-        Tally(),
+        FrameCounters(),
     )
     session.open(b"{}")
     return session
@@ -131,7 +131,7 @@ async def asked(registry: Registry, ctx: ToolContext, name: str, args: str) -> t
     session = rules()
     (action,) = session.from_upstream(request(name, args), time())
     assert isinstance(action, RunTool)
-    result = await Runner(registry).run(action.call, ctx)
+    result = await ToolExecutor(registry).run(action.call, ctx)
     (sent,) = session.tool_finished(result, time())
     assert isinstance(sent, ToUpstream)
     begun = b'"result":'
@@ -202,11 +202,11 @@ async def test_an_answer_without_end_is_refused_by_name(ctx: ToolContext) -> Non
     ):
         registry = Registry(
             [
-                FunctionTool(endless, Threads(1)),
+                FunctionTool(endless, DaemonThreads(1)),
                 *http_tools({"hook": {"url": hook.url}}, client, timeout=20),
             ]
         )
-        runner = Runner(registry)
+        runner = ToolExecutor(registry)
         for name in ("endless", "hook"):
             (action,) = rules_of(name).from_upstream(request(name, "{}"), time())
             assert isinstance(action, RunTool)
@@ -216,7 +216,7 @@ async def test_an_answer_without_end_is_refused_by_name(ctx: ToolContext) -> Non
 def rules_of(name: str) -> Session:
     session = Session(
         *("s-1", Profile("support"), frozenset({name})),
-        *(TokenBucket(9, 9), ReplayBuffer(None), Tally()),
+        *(TokenBucket(9, 9), ReplayBuffer(None), FrameCounters()),
     )
     session.open(b"{}")
     return session
@@ -230,11 +230,11 @@ def test_history_keeps_every_digit(number: int) -> None:
     assert exact_json.loads(as_json({"n": number}).encode()) == {"n": number}
     frame = f'{{"type":"toolCall","timestamp":"x","data":{{"n":{number}}}}}'.encode()
     found = read(Direction.FROM_UPSTREAM, frame)
-    assert isinstance(found, Happening)
+    assert isinstance(found, RecordedEvent)
     assert found.data == f'{{"n":{number}}}'.encode()
     said = f'{{"type":"conversationResult","result":{{"n":{number}}}}}'.encode()
-    conversation = Conversation(start("c-1"), content=True, transcript=None)
-    part = Part(conversation)
+    conversation = RecordedConversation(start("c-1"), content=True, transcript=None)
+    part = BatchPart(conversation)
     assert conversation.frame(part, Direction.FROM_UPSTREAM, 1.0, said)
     assert part.result is not None
     assert part.result["body"] == f'{{"n":{number}}}'

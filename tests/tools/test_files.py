@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import app.tools
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.tools.registry import load
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.tools.declare import FunctionTool
-    from app.tools.threads import Threads
+    from app.tools.threads import DaemonThreads
 
 HEAD = "from blackbox_relay import tool\n"
 
@@ -59,7 +59,7 @@ def answering(name: str, expression: str, imports: str = "") -> str:
 
 
 @pytest.mark.parametrize("spelling", ["tools.py", "./tools.py", "{folder}/tools.py"])
-def test_a_file_is_named_by_its_path(shop: Path, threads: Threads, spelling: str) -> None:
+def test_a_file_is_named_by_its_path(shop: Path, threads: DaemonThreads, spelling: str) -> None:
     write(shop, tools=answering("one", "1") + "@tool\ndef two(): return 2\n")
     path = spelling.format(folder=shop)
     assert answers(load([path], threads)) == {"one": 1, "two": 2}
@@ -68,12 +68,12 @@ def test_a_file_is_named_by_its_path(shop: Path, threads: Threads, spelling: str
     assert found.origin == f"{path}:two"
 
 
-def test_a_file_named_twice_is_imported_once(shop: Path, threads: Threads) -> None:
+def test_a_file_named_twice_is_imported_once(shop: Path, threads: DaemonThreads) -> None:
     write(shop, tools=answering("one", "1"))
     assert len(load(["./tools.py", f"{shop}/tools.py:one"], threads)) == 1
 
 
-def test_files_of_one_name_have_their_own_neighbours(shop: Path, threads: Threads) -> None:
+def test_files_of_one_name_have_their_own_neighbours(shop: Path, threads: DaemonThreads) -> None:
     for name in ("orders", "refunds"):
         (shop / name).mkdir()
         write(shop / name, tools=answering(name, "db.NAME", "import db"), db=f"NAME = {name!r}")
@@ -98,7 +98,7 @@ IMPORTS = {
 @pytest.mark.parametrize("way", IMPORTS)
 @pytest.mark.parametrize("place", ["tools", "app/tools", "agents/tools", "package/tools"])
 def test_a_backend_s_own_app_is_what_its_files_import(
-    shop: Path, threads: Threads, way: str, place: str
+    shop: Path, threads: DaemonThreads, way: str, place: str
 ) -> None:
     imports, expression = IMPORTS[way]
     inner = "from app.db import NAME\nfrom ..db import NAME as same\nassert NAME is same\n"
@@ -112,12 +112,12 @@ def test_a_backend_s_own_app_is_what_its_files_import(
     assert "app.db" not in sys.modules
 
 
-def test_a_file_in_a_package_may_import_relatively(shop: Path, threads: Threads) -> None:
+def test_a_file_in_a_package_may_import_relatively(shop: Path, threads: DaemonThreads) -> None:
     package(shop, "app", tools=answering("whose", "NAME", "from .db import NAME"), db="NAME = 7")
     assert answers(load(["app/tools.py"], threads)) == {"whose": 7}
 
 
-def test_what_a_backend_s_app_lacks_is_the_gateway_s(shop: Path, threads: Threads) -> None:
+def test_what_a_backend_s_app_lacks_is_the_gateway_s(shop: Path, threads: DaemonThreads) -> None:
     package(shop, "app", db="NAME = 'shop'\n")
     write(
         shop,
@@ -126,7 +126,9 @@ def test_what_a_backend_s_app_lacks_is_the_gateway_s(shop: Path, threads: Thread
     assert answers(load(["./old.py"], threads)) == {"a": "shop"}
 
 
-def test_a_folder_without_modules_hides_nothing_installed(shop: Path, threads: Threads) -> None:
+def test_a_folder_without_modules_hides_nothing_installed(
+    shop: Path, threads: DaemonThreads
+) -> None:
     (shop / "alembic" / "versions").mkdir(parents=True)
     (shop / "app").mkdir()
     (shop / "app" / "db.py").write_text("NAME = 'a package without __init__.py'")
@@ -156,7 +158,7 @@ BROKEN = "cannot be imported: no module named"
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(
-    shop: Path, threads: Threads, path: str, text: str, fault: str
+    shop: Path, threads: DaemonThreads, path: str, text: str, fault: str
 ) -> None:
     package(shop, "app", broken="import missing_library\n")
     write(shop, tools=text)
@@ -175,7 +177,7 @@ def test_what_is_wrong_with_a_file_is_told(
     ],
 )
 def test_an_import_path_into_our_app_says_how_to_name_one_s_own(
-    shop: Path, threads: Threads, path: str, said: str
+    shop: Path, threads: DaemonThreads, path: str, said: str
 ) -> None:
     package(shop, "app", tools=answering("a", "1"), db=answering("b", "2"))
     with pytest.raises(ConfigurationError) as caught:

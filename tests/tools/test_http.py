@@ -13,10 +13,10 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.egress import AllowedHosts, guarded_client
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
 from app.protocol.tool import Outcome, ToolCall, ToolResult
-from app.tools import Registry, Runner
-from app.tools.http_spec import http_tools
+from app.tools import Registry, ToolExecutor
+from app.tools.http import http_tools
 from tests.egress.server import Seen, answer, closed_port, hang, serving
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def call(
     written: dict[str, Any], client: httpx.AsyncClient, ctx: ToolContext, args: Any = None
 ) -> ToolResult:
     tools = http_tools({"lookup": written}, client, timeout=10)
-    return await Runner(Registry(tools)).run(ToolCall("call-1", "lookup", args), ctx)
+    return await ToolExecutor(Registry(tools)).run(ToolCall("call-1", "lookup", args), ctx)
 
 
 async def test_a_handler_made_for_the_vendor_verifies_and_answers(
@@ -309,7 +309,7 @@ async def test_trace_headers_are_passed_on(client: httpx.AsyncClient, ctx: ToolC
             timeout=10,
             propagate=lambda headers: headers.update(traceparent="00-1-2-01"),
         )
-        await Runner(Registry(tools)).run(ToolCall("c", "lookup", {}), ctx)
+        await ToolExecutor(Registry(tools)).run(ToolCall("c", "lookup", {}), ctx)
         assert server.seen[0].headers["traceparent"] == "00-1-2-01"
 
 

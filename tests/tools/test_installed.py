@@ -32,7 +32,7 @@ SHOP = {
     "app/__init__.py": "",
     "app/db.py": "from app.config import SHOP\nORDERS = {'1001': f'baked by {SHOP}'}\n",
     "app/config.py": "SHOP = 'the shop itself'\n",
-    "app/cli.py": "raise SystemExit('the shop has its own command line')\n",
+    "app/cli/commands.py": "raise SystemExit('the shop has its own command line')\n",
     "app/main.py": "raise SystemExit('the shop has its own server')\n",
     "app/emulator.py": "raise SystemExit('the shop has its own emulator')\n",
     "app/tools.py": "from blackbox_relay import ToolContext, tool\n"

@@ -14,7 +14,7 @@ import structlog
 
 from app.egress import AllowedHosts
 from app.protocol.tool import Outcome, ToolCall, ToolResult
-from app.tools import Registry, Runner
+from app.tools import Registry, ToolExecutor
 from app.tools.mcp import McpTools
 from app.tools.mcp_spec import mcp_servers
 from tests.egress.server import answer, closed_port, serving
@@ -66,7 +66,7 @@ async def until_it_answers(tools: McpTools, ctx: ToolContext) -> None:
 
 
 async def call(tools: McpTools, ctx: ToolContext, name: str, **args: Any) -> ToolResult:
-    return await Runner(Registry([], [tools])).run(ToolCall("id-1", name, args), ctx)
+    return await ToolExecutor(Registry([], [tools])).run(ToolCall("id-1", name, args), ctx)
 
 
 async def every_kind_of_answer(tools: McpTools, ctx: ToolContext) -> None:
@@ -79,7 +79,7 @@ async def every_kind_of_answer(tools: McpTools, ctx: ToolContext) -> None:
     assert failed.result["error"]["code"] == "tool_error"
     assert failed.result["error"]["message"] == "Error executing tool fail"
     assert (await call(tools, ctx, "large")).outcome is Outcome.CRASHED
-    runner = Runner(Registry([], [tools]))
+    runner = ToolExecutor(Registry([], [tools]))
     hanging = asyncio.ensure_future(runner.run(ToolCall("id-2", "hang", {}), ctx))
     together = [call(tools, ctx, "add", a=n, b=n) for n in range(20)]
     results = await asyncio.gather(*together)

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from app.protocol.tool import Outcome, ToolCall, ToolResult
-from app.tools import Registry, Runner
+from app.tools import Registry, ToolExecutor
 from app.tools.mcp import MAX_PAGES, McpTools
 from app.tools.mcp_spec import mcp_servers
 from tests.egress.server import answer, closed_port, serving
@@ -65,7 +65,7 @@ async def http(answers: Answer, **options: Any) -> AsyncIterator[McpTools]:
 
 
 async def call(tools: McpTools, ctx: ToolContext, name: str, args: Any = None) -> ToolResult:
-    return await Runner(Registry([], [tools])).run(ToolCall("id-1", name, args), ctx)
+    return await ToolExecutor(Registry([], [tools])).run(ToolCall("id-1", name, args), ctx)
 
 
 def _n(rule: dict[str, Any]) -> dict[str, Any]:

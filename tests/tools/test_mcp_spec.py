@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError
+from app.tools.interface import NAME
 from app.tools.mcp_spec import assign, mcp_servers, tool_name
-from app.tools.port import NAME
 
 
 @settings(deadline=None)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.errors import ConfigurationError
 from app.examples.support_tools import check_order_status
+from app.protocol.errors import ConfigurationError
 from app.tools import Registry, Tool
 from app.tools.declare import FunctionTool
 from app.tools.registry import load
 
 if TYPE_CHECKING:
-    from app.tools.threads import Threads
+    from app.tools.threads import DaemonThreads
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_example_module_loads(threads: Threads) -> None:
+def test_the_example_module_loads(threads: DaemonThreads) -> None:
     registry = Registry(load(["app.examples.support_tools"], threads))
     (row,) = registry.describe()
     assert row.name == "check_order_status"
@@ -33,7 +33,7 @@ def test_the_example_module_loads(threads: Threads) -> None:
     assert row.description.startswith("Look up an order.")
 
 
-def test_a_module_in_the_working_directory_loads(module: Path, threads: Threads) -> None:
+def test_a_module_in_the_working_directory_loads(module: Path, threads: DaemonThreads) -> None:
     module.write_text(
         "from app.tools import tool\n@tool\ndef a(): ...\n@tool\ndef b(): ...\nalias = a\n"
     )
@@ -41,7 +41,7 @@ def test_a_module_in_the_working_directory_loads(module: Path, threads: Threads)
     assert [found.name for found in load([f"{module.stem}:b", ""], threads)] == ["b"]
 
 
-def test_every_fault_is_told_at_once(module: Path, threads: Threads) -> None:
+def test_every_fault_is_told_at_once(module: Path, threads: DaemonThreads) -> None:
     module.write_text("x = 1\nraise ValueError('a-secret-value')\n")
     paths = ["no.such.module", module.stem, "json", "json:dumps"]
     with pytest.raises(ConfigurationError) as caught:
@@ -54,7 +54,7 @@ def test_every_fault_is_told_at_once(module: Path, threads: Threads) -> None:
     )
 
 
-def test_two_tools_of_one_name_are_told_with_both_origins(threads: Threads) -> None:
+def test_two_tools_of_one_name_are_told_with_both_origins(threads: DaemonThreads) -> None:
     one, other = (
         FunctionTool(check_order_status, threads),
         FunctionTool(check_order_status, threads),
@@ -75,7 +75,7 @@ class Later:
         return self.found
 
 
-def test_a_source_brings_tools_later_and_hides_none_of_ours(threads: Threads) -> None:
+def test_a_source_brings_tools_later_and_hides_none_of_ours(threads: DaemonThreads) -> None:
     later = Later()
     own = FunctionTool(check_order_status, threads)
     registry = Registry([own], [later])

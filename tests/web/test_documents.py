@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from app.protocol.closing import CLOSE_REASONS
+from app.protocol.close_codes import CLOSE_REASONS
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.web.asyncapi import CARRIED, OWN, document, example
 from tests.support import gateway as processes

@@ -20,8 +20,8 @@ DIALOGUE: Final = (
 async def phone(call: Call) -> None:
     """Ring `endpoint`, be picked up, show both sides' words as transcripts, ring off.
 
-    Settings: `ringSeconds` (0), `answer` (false: nobody picks up), `turns` (5, the dialogue goes
-    round), `pieces` (2).
+    Settings: `ringSeconds` (0), `answer` (false: the call is not answered), `turns` (5, the
+    dialogue goes round), `pieces` (2).
     """
     await call.event("ringing", {"endpoint": call.endpoint})
     await asyncio.sleep(call.setting("ringSeconds", 0.0))

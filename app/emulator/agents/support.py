@@ -79,7 +79,7 @@ def _spoken(value: object) -> str:
 
 
 def _taken_as_read(key: str, value: object) -> bool:
-    """Nobody says aloud that an order was found, or its number once more."""
+    """Members that are not spoken: that an order was found, and its number once more."""
     return value is True or _words(key) == "order number"
 
 

@@ -1,4 +1,4 @@
-"""A call without sound: a well-formed offer behind which nobody listens."""
+"""A call without sound: a well-formed offer without a media endpoint."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CannedPeer:
         """Return at once."""
 
     async def gone(self) -> None:
-        """Wait for ever: there is nobody who could go."""
+        """Wait for ever: there is no media connection that could end."""
         await asyncio.Event().wait()
 
     def heard(self) -> Heard:

@@ -17,7 +17,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability, RTCRtpCodecParameters
 
 from app.emulator.media import dtmf
-from app.emulator.media.sound import RATE, Ear, Heard, Tone
+from app.emulator.media.sound import RATE, Heard, Tone, ToneDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ OFFERED: Final = {
 }
 
 
-class Mouth(MediaStreamTrack):
+class ToneSource(MediaStreamTrack):
     """What the caller hears: a tone, then silence or the caller's own voice."""
 
     kind = "audio"
@@ -80,15 +80,15 @@ class AiortcPeer:
         know_telephone_event()
         self.digits: asyncio.Queue[str] = asyncio.Queue(64)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._mouth = Mouth(tone, tone_seconds)
-        self._ear = Ear()
+        self._tone_source = ToneSource(tone, tone_seconds)
+        self._tone_detector = ToneDetector()
         self._echo = echo
         self._listening: asyncio.Task[None] | None = None
         self._gathering: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._connection.on("connectionstatechange", self._changed.set)
         transceiver = self._connection.addTransceiver("audio", direction="sendrecv")
-        transceiver.sender.replaceTrack(self._mouth)
+        transceiver.sender.replaceTrack(self._tone_source)
         transceiver.setCodecPreferences(_capabilities(OFFERED.get(codec, OFFERED["g711"])))
         gather_loopback_too(transceiver)
         catch_digits(transceiver.receiver, self._pressed)
@@ -128,7 +128,7 @@ class AiortcPeer:
 
     def heard(self) -> Heard:
         """Say what was heard of the caller."""
-        return self._ear.heard
+        return self._tone_detector.heard
 
     async def close(self) -> None:
         """Stop both directions; not to be cut short, or aioice would leave its sockets open."""
@@ -150,7 +150,7 @@ class AiortcPeer:
                 async with asyncio.timeout(SETTLE):
                     await self._settled()
             self._listening.cancel()
-        self._mouth.stop()
+        self._tone_source.stop()
         try:
             async with asyncio.timeout(CLOSE):
                 await self._connection.close()
@@ -178,9 +178,9 @@ class AiortcPeer:
                     continue
                 for piece in resampler.resample(frame):
                     sound = bytes(piece.planes[0])[: 2 * piece.samples]
-                    self._ear.take(sound)
+                    self._tone_detector.take(sound)
                     if self._echo:
-                        self._mouth.echo.append(sound)
+                        self._tone_source.echo.append(sound)
 
     def _pressed(self, digit: str) -> None:
         with contextlib.suppress(asyncio.QueueFull):

@@ -43,7 +43,7 @@ class Heard:
         }
 
 
-class Ear:
+class ToneDetector:
     """Takes sound as it comes and measures it four times a second."""
 
     def __init__(self) -> None:

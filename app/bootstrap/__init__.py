@@ -1,0 +1,1 @@
+"""Composition: settings in, a running application out."""

@@ -1,0 +1,178 @@
+"""Builds the application from its settings, and runs its parts while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.bootstrap import config, parts
+from app.bootstrap.outbound import outbound
+from app.bootstrap.parts import Application
+from app.bootstrap.routes import add_routes
+from app.cluster.factory import open_bridges, open_live_events
+from app.cluster.replicas import Replicas
+from app.gateway.gateway import Gateway
+from app.relay.browser_leg import hang_up, warn
+from app.relay.dependencies import RelayDependencies
+from app.state.factory import open_state
+from app.telemetry.metrics import Metrics
+from app.telemetry.traces import open_traces
+from app.tools import ToolExecutor
+from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
+from app.upstream.dialler import Dialer
+from app.web import problems
+from app.websocket.io_batcher import IoBatcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from app.settings import Settings
+
+
+FLUSH_TIMEOUT = 5.0
+# Objects until the collector looks at the young ones. By Python's own 700 it walks what two
+# sessions have just made and will keep, again and again: a tenth of what their set-up takes.
+GC_THRESHOLDS = (5_000, 10, 10)
+
+
+def build(settings: Settings) -> Application:
+    """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
+    metrics = Metrics(settings.max_sessions)
+    batcher = IoBatcher(written=metrics.batch_latency.written)
+    out = outbound(settings)
+    egress = parts.egress(settings, out)
+    vendor = parts.vendor(settings, out)
+    box = parts.tool_set(settings, egress.tools, out)
+    replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    history = parts.history(settings, egress.results, replica, metrics)
+
+    def state_failed(operation: str) -> None:
+        metrics.state_errors_total.labels(operation).inc()
+
+    url = settings.state_url.get_secret_value()
+    state = open_state(url, replica, on_error=state_failed)
+
+    def tool_finished(name: str, outcome: Any, seconds: float) -> None:
+        metrics.tool_calls_total.labels(name, outcome.value).inc()
+        metrics.tool_seconds.labels(name).observe(seconds)
+
+    runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
+        return RelayDependencies(
+            dial=Dialer(
+                vendor.endpoints,
+                config.upstream_limits(settings),
+                settings.connect_timeout,
+                batcher,
+                out.tls,
+                metrics,
+                circuit.endpoint_breaker,
+                out.proxies,
+            ),
+            executor=runner,
+            tools=lambda: frozenset(box.registry),
+            recorder=None if history is None else history.recorder,
+            metrics=metrics,
+            secrets=config.secret_forms(settings),
+            circuit=circuit,
+        )
+
+    circuits = agent_circuits(vendor.endpoints)
+    gateway = Gateway(
+        replica,
+        state,
+        {name: dependencies(circuit) for name, circuit in circuits.items()},
+        metrics,
+        config.gateway_limits(settings),
+        config.relay_limits(settings),
+    )
+    metrics.bind(gateway.labels, gateway.buffered_bytes)
+    replicas = Replicas(
+        gateway,
+        state,
+        open_bridges(state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
+        open_live_events(state, on_error=state_failed),
+    )
+    built = Application(
+        app=_fastapi(),
+        internal=None if settings.internal_port is None else _fastapi(),
+        gateway=gateway,
+        replicas=replicas,
+        state=state,
+        metrics=metrics,
+        traces=open_traces(os.environ, __version__),
+        tool_set=box,
+        history=history,
+        vendor=vendor,
+        probe=parts.probe(settings, metrics, out),
+        egress=egress,
+        batcher=batcher,
+        browser_limits=config.browser_limits(settings),
+    )
+    built.app.router.lifespan_context = _lifespan(built)
+    add_routes(built, settings, config.profiles(settings))
+    return built
+
+
+def _fastapi() -> FastAPI:
+    app = FastAPI(
+        title="Blackbox Relay",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    return app
+
+
+def _lifespan(built: Application) -> Any:
+    """Start → serve → stop, in ten lines."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        started = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(built.state.run()),
+                tasks.create_task(built.gateway.run(started)),
+                tasks.create_task(built.replicas.run()),
+                tasks.create_task(built.tool_set.run()),
+                tasks.create_task(built.vendor.run()),
+            ]
+            if built.history is not None:
+                running.append(tasks.create_task(built.history.run()))
+            if built.probe is not None:
+                running.append(tasks.create_task(built.probe.run()))
+            await started.wait()
+            gc.collect()
+            gc.freeze()  # what was made so far stays: no collection needs to walk it again
+            gc.set_threshold(*GC_THRESHOLDS)
+            gc.enable()
+            yield
+            for task in running:
+                task.cancel()
+        # Side by side: no slow database or collector delays the word to other replicas.
+        async with asyncio.TaskGroup() as closing:
+            closing.create_task(_sign_off(built))
+            closing.create_task(built.traces.close())
+            if built.history is not None:
+                closing.create_task(built.history.close(FLUSH_TIMEOUT))
+        await built.egress.close()
+
+    return lifespan
+
+
+async def _sign_off(built: Application) -> None:
+    """Let other replicas know that this one is gone."""
+    await built.replicas.close()
+    await built.state.close()

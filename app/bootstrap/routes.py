@@ -1,0 +1,80 @@
+"""Gives each route its parts, and a place on the public or the internal port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import Depends
+
+from app.auth.authenticator import Authenticator
+from app.auth.origin import AllowedOrigins
+from app.auth.proxies import TrustedProxies
+from app.auth.ticket import Tickets
+from app.bootstrap import config, parts
+from app.web import (
+    asyncapi,
+    calls,
+    conversations,
+    edges,
+    health,
+    pages,
+    revocations,
+    sessions,
+    tickets,
+    websocket,
+)
+from app.web.service_auth import ServiceTokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.bootstrap.parts import Application
+    from app.protocol.initialize import Profile
+    from app.settings import Settings
+
+
+def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Profile]) -> None:
+    """Give each route its parts, and a place on the public or the internal port."""
+    gateway, state, metrics = built.gateway, built.state, built.metrics
+    public, internal = built.app, built.internal or built.app
+    proxies = TrustedProxies.parse(settings.trusted_proxies)
+    minted = Tickets(state)
+    endpoint = websocket.ConnectEndpoint(
+        built.replicas,
+        Authenticator(parts.methods(settings, minted, built.egress.auth), minted.release),
+        AllowedOrigins.parse(settings.allowed_origins),
+        proxies,
+        profiles,
+        built.browser_limits,
+        metrics,
+        built.traces,
+    )
+    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
+    guarded = [Depends(tokens)]
+    public.include_router(websocket.routes(endpoint))
+    public.add_middleware(websocket.WebSocketBypass, endpoint=endpoint)
+    slashed = ["/console/", "/demo/"]
+    public.add_middleware(
+        edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
+    )
+    public.include_router(health.health_routes(gateway, state, metrics, built.probe))
+    public.include_router(pages.client_routes())
+    public.include_router(asyncapi.routes())
+    public.include_router(pages.page_routes("console"))
+    if settings.demo:
+        public.include_router(pages.page_routes("demo", config.demo(settings, profiles)))
+    if built.internal is not None:
+        internal.add_middleware(edges.Edges, metrics=metrics, pages=slashed)
+        internal.include_router(health.health_routes(gateway, state, metrics, built.probe))
+        internal.include_router(pages.page_routes("console"))
+    internal.include_router(health.metrics_routes(metrics))
+    internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
+    internal.include_router(
+        sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
+    )
+    internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
+    reader = None if built.history is None else built.history.reader
+    internal.include_router(conversations.routes(reader), dependencies=guarded)
+    for app in {public, internal}:
+        app.include_router(edges.fallback())

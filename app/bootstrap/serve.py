@@ -1,0 +1,82 @@
+"""Runs uvicorn, and drains before it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvicorn
+
+from app import __version__
+from app.server.http_protocol import make_protocols
+from app.websocket.compiled import COMPILED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+    from app.bootstrap.parts import Application
+
+log = structlog.get_logger(__name__)
+
+BACKLOG: Final = 2048
+GRACE: Final = 10
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server without its own signal handlers, which close every socket at once."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(application: Application, host: str, port: int, internal_port: int | None) -> None:
+    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens both."""
+    servers = [Server(_config(application, application.app, host, port))]
+    if application.internal is not None and internal_port is not None:
+        servers.append(Server(_config(application, application.internal, host, internal_port)))
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            application.gateway.expedite()
+            application.traces.hurry()
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for signal in (SIGTERM, SIGINT):
+        loop.add_signal_handler(signal, on_signal)
+    log.info("serving", version=__version__, compiled=COMPILED, port=port)
+    async with asyncio.TaskGroup() as tasks:
+        serving = [tasks.create_task(server.serve()) for server in servers]
+        waiting = tasks.create_task(stopping.wait())
+        await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.is_set():
+            await application.gateway.drain(application.replicas.release)
+        waiting.cancel()
+        for server in servers:
+            server.should_exit = True
+
+
+def _config(application: Application, app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    http, websocket = make_protocols(application.browser_limits, application.batcher)
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=http,
+        ws=websocket,
+        lifespan="on" if app is application.app else "off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE,
+    )

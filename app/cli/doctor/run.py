@@ -1,0 +1,72 @@
+"""All checks: the stores, the vendor for every agent, and other configured peers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from app.bootstrap import config, parts
+from app.bootstrap.outbound import outbound
+from app.cli.doctor.check_gateway import check_gateway
+from app.cli.doctor.check_peers import look_at_peers
+from app.cli.doctor.check_stores import look_at_stores
+from app.cli.doctor.check_upstream import check_upstream
+from app.cli.doctor.finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+WATCH = 75.0  # longer than the minute at which most balancers cut idle sockets
+
+
+async def run_checks(
+    settings: Settings, url: str | None, watch: float = WATCH, tickets: str | None = None
+) -> int:
+    """Look at vendor, stores and, by its URL, the gateway; print all, return 1 for a fault."""
+    findings = await _vendor(settings)
+    findings += _told(await look_at_stores(settings))
+    if url is not None:
+        bearer = None
+        with suppress(IndexError):
+            bearer = settings.service_tokens[0].get_secret_value()
+        findings += _told(await check_gateway(url, bearer, watch=watch, tickets=tickets))
+    return _summed(findings)
+
+
+async def connect_once(settings: Settings) -> int:
+    """Dial every store, key set, tool and vendor once; print all, return 1 for a fault."""
+    findings = _told(await look_at_stores(settings))
+    egress = parts.egress(settings, outbound(settings))
+    try:
+        findings += _told(await look_at_peers(settings, egress))
+    finally:
+        await egress.close()
+    findings += await _vendor(settings)
+    return _summed(findings)
+
+
+async def _vendor(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    out = outbound(settings)
+    vendor = parts.vendor(settings, out)
+    limits = config.upstream_limits(settings)
+    async with vendor.running(), parts.vendor_client(settings, out) as client:
+        different = {
+            (endpoint.base, endpoint.path, endpoint.credential): (name, endpoint)
+            for name, endpoint in vendor.endpoints.items()
+        }
+        for name, endpoint in different.values():
+            findings += _told(await check_upstream(name, endpoint, limits, out, client))
+    return findings
+
+
+def _summed(findings: list[Finding]) -> int:
+    faults = sum(finding.grade is Severity.FAULT for finding in findings)
+    print(f"\n  {faults} fault(s) in {len(findings)} findings")
+    return 1 if faults else 0
+
+
+def _told(findings: list[Finding]) -> list[Finding]:
+    for finding in findings:
+        print(finding.lines(), flush=True)
+    return findings

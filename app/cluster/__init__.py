@@ -1,0 +1,1 @@
+"""What replicas do for each other: resume, watch and end a session wherever it lives."""

@@ -1,0 +1,78 @@
+"""What one replica tells another: a closed set of JSON messages.
+
+A replica of another release may send a kind that this one does not know: `decode` returns
+None for it, and for anything else that is no message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End this session, as a backend asked."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """A browser of this session has come to another replica: take it over a bridge.
+
+    `attachment` names the bridge and cannot be guessed; `replica` is where the browser is;
+    `hello` is what the browser said when it came, for the owner to judge.
+    """
+
+    session_id: str
+    attachment: str
+    replica: str
+    hello: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Publish this session's events to `stream` for as long as that key exists."""
+
+    session_id: str
+    stream: str
+
+
+Message = EndSession | Attach | Watch
+
+_KINDS: Final[dict[str, type[Message]]] = {
+    "end_session": EndSession,
+    "attach": Attach,
+    "watch": Watch,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def encode(message: Message) -> bytes:
+    """Write a message."""
+    content = {item.name: getattr(message, item.name) for item in fields(message)}
+    return orjson.dumps({"kind": _NAMES[type(message)], **content})
+
+
+def decode(payload: bytes) -> Message | None:
+    """Read a message; None if it is none that this release knows."""
+    try:
+        document = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+        return None
+    kind = _KINDS.get(document["kind"])
+    if kind is None:
+        return None
+    content = {item.name: document.get(item.name) for item in fields(kind)}
+    if not all(isinstance(v, dict if name == "hello" else str) for name, v in content.items()):
+        return None
+    build: Callable[..., Message] = kind
+    return build(**content)

@@ -1,0 +1,110 @@
+"""From `RELAY_STATE_URL` to bridges and live events, where there can be other replicas.
+
+What needs Redis is imported only where there is one: a single replica starts without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.state.keys import Keys
+from app.state.memory import MemoryState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.cluster.bridge import Bridges
+    from app.cluster.live_events import LiveEvents
+    from app.cluster.remote_socket import BridgeTimings
+    from app.protocol.close_codes import CloseReason
+    from app.state.interface import State
+    from app.state.redis import RedisState
+    from app.websocket.interface import Socket
+
+
+# Bridges are on no request's path: their ends wait longer than a request may.
+_BRIDGE_TIMEOUT = 1.0
+_BLOCK = 1.0
+_MAX_WATCHERS = 64
+
+
+def open_bridges(
+    state: State,
+    replica: str,
+    *,
+    hang_up: Callable[[Socket, CloseReason], None],
+    warn: Callable[[Socket, int], None] = lambda *_: None,
+    prefix: str = "relay",
+    on_error: Callable[[str], None] = lambda _: None,
+    timings: BridgeTimings | None = None,
+) -> Bridges | None:
+    """Open the bridges that go with `state`; None where there is but one replica.
+
+    `hang_up` says to a browser why, and closes its socket; `warn` says why the wire is about to
+    close it: see `Bridges`.
+    """
+    shared = _shared(state)
+    if shared is None:
+        return None
+    from app.cluster.bridge import Bridges  # noqa: PLC0415 - see above
+    from app.cluster.multiplexer import MAX_READERS  # noqa: PLC0415
+    from app.state.redis_client import RedisClient  # noqa: PLC0415
+
+    writing = RedisClient(
+        shared.connector, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error
+    )
+    reading = RedisClient(
+        shared.connector,
+        timeout=_BRIDGE_TIMEOUT,
+        patience=_BLOCK,
+        connections=MAX_READERS,
+        on_error=on_error,
+    )
+    return Bridges(
+        replica,
+        shared,
+        keys=Keys(prefix),
+        stores=(writing, reading),
+        block=_BLOCK,
+        hang_up=hang_up,
+        warn=warn,
+        timings=timings,
+    )
+
+
+def open_live_events(
+    state: State,
+    *,
+    prefix: str = "relay",
+    on_error: Callable[[str], None] = lambda _: None,
+) -> LiveEvents | None:
+    """Open the watches that go with `state`; None where there is but one replica."""
+    shared = _shared(state)
+    if shared is None:
+        return None
+    from app.cluster.live_events import LiveEvents  # noqa: PLC0415
+    from app.state.redis_client import RedisClient  # noqa: PLC0415 - see above
+
+    return LiveEvents(
+        shared,
+        keys=Keys(prefix),
+        writing=RedisClient(
+            shared.connector, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error
+        ),
+        reading=RedisClient(
+            shared.connector,
+            timeout=_BRIDGE_TIMEOUT,
+            patience=_BLOCK,
+            connections=_MAX_WATCHERS,
+            on_error=on_error,
+        ),
+        block=_BLOCK,
+    )
+
+
+def _shared(state: State) -> RedisState | None:
+    if isinstance(state, MemoryState):
+        return None
+    from app.state.redis import RedisState  # noqa: PLC0415 - see above
+
+    return state if isinstance(state, RedisState) else None

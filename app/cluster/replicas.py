@@ -1,0 +1,202 @@
+"""Sessions of every replica: resume, watch and end one wherever it lives.
+
+A session's owner is the replica that dialled its upstream. What a backend or a browser asks of
+another one goes there through the shared store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import aclosing
+from dataclasses import replace
+from random import uniform
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from app.cluster.bridge import BROKEN
+from app.cluster.commands import Attach, EndSession, Watch, decode, encode
+from app.cluster.live_events import Gap
+from app.protocol.close_codes import CANNOT_RESUME, OVERLOADED, Retry
+from app.protocol.errors import StoreUnavailable
+from app.relay.browser_leg import refuse
+from blackbox_relay import exact_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from app.cluster.bridge import Bridges
+    from app.cluster.live_events import LiveEvents
+    from app.gateway.gateway import Gateway
+    from app.state.interface import SessionRow, State
+    from app.websocket.interface import Socket
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 1000
+
+
+class Replicas:
+    """This replica among the others. `bridges` and `watches` are None where it is the only one."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        state: State,
+        bridges: Bridges | None,
+        watches: LiveEvents | None,
+    ) -> None:
+        self.gateway = gateway
+        self._state = state
+        self._bridges = bridges
+        self._watches = watches
+
+    async def run(self) -> None:
+        """Do what other replicas ask, and keep bridges and watches going, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            if self._bridges is not None:
+                tasks.create_task(self._bridges.run())
+            if self._watches is not None:
+                tasks.create_task(self._watches.run())
+
+    async def close(self) -> None:
+        """Let go of connections, after `run` has ended."""
+        if self._bridges is not None:
+            await self._bridges.close()
+        if self._watches is not None:
+            await self._watches.close()
+
+    def release(self) -> None:
+        """Send browsers that are bridged from here to another replica: this one goes away."""
+        if self._bridges is not None:
+            self._bridges.release()
+
+    async def resume(self, token: str, received: int, socket: Socket, attempt: int = 0) -> None:
+        """Bring a browser back to its conversation, wherever that lives, or say that it is lost.
+
+        `attempt` grows with each of a browser's attempts, where it says so (else 0).
+        """
+        session_id, proof = token.partition(".")[0], hashlib.sha256(token.encode()).hexdigest()
+        if self.gateway.resume(session_id, proof, received, socket, attempt):
+            return
+        try:
+            row = await self._state.find(session_id)
+            if (
+                self._bridges is not None
+                and row is not None
+                and row.replica != self.gateway.replica
+            ):
+                hello = {"proof": proof, "received": received, "attempt": attempt}
+                await self._bridges.serve(socket, row, hello)
+                return
+        except StoreUnavailable:
+            # The conversation may well live: a browser that began anew would lose it.
+            busy = replace(OVERLOADED, retry=Retry.RESUME)
+            refuse(socket, time(), busy, session_id, None, uniform(1, 5))  # noqa: S311
+            return
+        self.gateway.count_lost_resume()
+        refuse(socket, time(), CANNOT_RESUME, None)
+
+    async def end(self, session_id: str) -> bool:
+        """End a session; False if there is none. Raises `StoreUnavailable`."""
+        if self.gateway.end(session_id):
+            return True
+        row = await self._state.find(session_id)
+        return row is not None and await self._state.tell(
+            row.replica, encode(EndSession(session_id))
+        )
+
+    async def find(self, session_id: str) -> SessionRow | None:
+        """Look a session up; this replica's own are fresher than the store's."""
+        row = await self._state.find(session_id)
+        return None if row is None else self.gateway.current_row(row)
+
+    async def watch(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what happens in a session until it ends; who is slow is told what it missed."""
+        if session_id in self.gateway.live:
+            async for event in self._watch_here(session_id):
+                yield event
+            return
+        row = await self._state.find(session_id)
+        if row is None or self._watches is None:
+            return
+        async with aclosing(self._watches.watch(row)) as events:
+            async for said in events:
+                yield (
+                    {"kind": "gap", "missed": said.missed}
+                    if isinstance(said, Gap)
+                    else exact_json.loads_all(said)
+                )
+
+    async def _watch_here(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_WAITING)
+        missed = 0
+
+        def tell(event: dict[str, Any]) -> None:
+            nonlocal missed
+            if waiting.full():
+                missed += 1
+            else:
+                waiting.put_nowait(event)
+
+        async with self.gateway.watching(session_id, tell):
+            while True:
+                event = await waiting.get()
+                if missed:
+                    yield {"kind": "gap", "missed": missed}
+                    missed = 0
+                yield event
+                if event["kind"] == "end":
+                    return
+
+    # What others ask
+
+    async def _listen(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            async for payload in self._state.inbox():
+                message = decode(payload)
+                if isinstance(message, EndSession):
+                    self.gateway.end(message.session_id)
+                elif isinstance(message, Attach):
+                    self._attach(message)
+                elif isinstance(message, Watch):
+                    tasks.create_task(self._publish(message))
+
+    def _attach(self, message: Attach) -> None:
+        """Take over a browser that another replica serves."""
+        if self._bridges is None:
+            return
+        try:
+            socket = self._bridges.accept(message)
+        except StoreUnavailable:
+            log.warning("bridge_refused", session=message.session_id)
+            return
+        proof, received = message.hello.get("proof"), message.hello.get("received")
+        attempt = message.hello.get("attempt", 0)
+        if not (isinstance(proof, str) and isinstance(received, int) and isinstance(attempt, int)):
+            refuse(socket, time(), CANNOT_RESUME, None)
+        elif self.gateway.is_stale_attempt(message.session_id, attempt):
+            # It was on its way for longer than a newer one took to come here directly.
+            refuse(socket, time(), BROKEN, None)
+        elif not self.gateway.resume(message.session_id, proof, received, socket, attempt):
+            self.gateway.count_lost_resume()
+            refuse(socket, time(), CANNOT_RESUME, None)
+
+    async def _publish(self, message: Watch) -> None:
+        """Publish a session's events for a watcher on another replica."""
+        if self._watches is None:
+            return
+        publisher = self._watches.publisher(message)
+        over = asyncio.Event()
+
+        def tell(event: dict[str, Any]) -> None:
+            publisher.publish(exact_json.dumps(event))
+            if event["kind"] == "end" or publisher.closed:
+                over.set()
+
+        async with self.gateway.watching(message.session_id, tell):
+            await over.wait()
+        publisher.close()

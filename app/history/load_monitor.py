@@ -1,0 +1,49 @@
+"""Whether this process has time to spare: history takes what conversations leave."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter, thread_time
+from typing import Final
+
+BUSY: Final = 0.85
+"""Share of the time that a thread was let run, from which on it has none to spare."""
+
+WINDOW: Final = 0.2
+"""Seconds over which the share is taken; a shorter look says nothing."""
+
+SCHEDULED: Final = Path("/proc/thread-self/schedstat")
+"""Linux: nanoseconds that this thread ran, and nanoseconds that it was kept waiting for a core."""
+
+
+class LoadMonitor:
+    """How much of its time this thread used lately. Asked on the event loop, tells of the loop.
+
+    Time for which others held the core counts as neither used nor spare. Where the system does
+    not tell that time, it counts as spare.
+    """
+
+    __slots__ = ("_busy", "_kept", "_ran", "_since")
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+        self._ran = thread_time()
+        self._kept = _kept_waiting()
+        self._busy = False
+
+    def is_busy(self) -> bool:
+        """Judge by the time since the last judgement, if that is long enough."""
+        now = perf_counter()
+        if now - self._since >= WINDOW:
+            ran, kept = thread_time(), _kept_waiting()
+            own = (now - self._since) - (kept - self._kept)
+            self._busy = ran - self._ran > BUSY * own
+            self._since, self._ran, self._kept = now, ran, kept
+        return self._busy
+
+
+def _kept_waiting() -> float:
+    with suppress(OSError, ValueError, IndexError):
+        return int(SCHEDULED.read_bytes().split()[1]) / 1e9
+    return 0.0

@@ -1,0 +1,173 @@
+"""Reading history back, a page at a time, and erasing it.
+
+Every coroutine raises `HistoryLost` when the database does not answer in time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import delete, select, tuple_
+
+from app.history.cursor import decode, encode
+from app.history.model import (
+    Filters,
+    Page,
+    StoredConversation,
+    StoredEvent,
+    StoredResult,
+    StoredToolCall,
+    StoredTurn,
+)
+from app.history.schema import conversations, events, outbox, results, tool_calls, turns
+from blackbox_relay import exact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import RowMapping, Select, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from app.history.database import Database
+
+MOST: Final = 1000
+"""Rows on a page, at the most."""
+
+JSON_COLUMNS: Final = frozenset({"additional_data", "data", "arguments", "result", "body"})
+
+Numbered = TypeVar("Numbered", StoredTurn, StoredEvent, StoredToolCall)
+
+
+class HistoryReader:
+    """What the web layer asks.
+
+    `forget` is the recorder's: it names the subject's conversations that wait to be written, and
+    lets them be written no more. Of what another replica is still writing, it knows nothing.
+    """
+
+    def __init__(
+        self, database: Database, forget: Callable[[str], Awaitable[frozenset[str]]]
+    ) -> None:
+        self._database = database
+        self._forget = forget
+
+    async def conversations(
+        self, filters: Filters | None = None, cursor: str | None = None, limit: int = 100
+    ) -> Page[StoredConversation]:
+        """List conversations, the latest first. Raises `InvalidCursor`."""
+        limit = _limit(limit)
+        order = (conversations.c.started_at, conversations.c.id)
+        query = _filtered(filters or Filters()).order_by(*(column.desc() for column in order))
+        if cursor is not None:
+            query = query.where(tuple_(*order) < tuple_(*decode(cursor, float, str)))
+        rows = await self._all(query.limit(limit + 1))
+        items = tuple(StoredConversation(**_values(row)) for row in rows[:limit])
+        more = len(rows) > limit
+        return Page(items, encode(float(items[-1].started_at), items[-1].id) if more else None)
+
+    async def conversation(self, conversation_id: str) -> StoredConversation | None:
+        """Return one conversation, or None."""
+        query = select(conversations).where(conversations.c.id == conversation_id)
+        rows = await self._all(query)
+        return StoredConversation(**_values(rows[0])) if rows else None
+
+    async def transcript(
+        self, conversation_id: str, cursor: str | None = None, limit: int = MOST
+    ) -> Page[StoredTurn]:
+        """Return what was said, in order. Raises `InvalidCursor`."""
+        return await self._numbered(turns, StoredTurn, conversation_id, cursor, limit)
+
+    async def events(
+        self, conversation_id: str, cursor: str | None = None, limit: int = 100
+    ) -> Page[StoredEvent]:
+        """Return what else happened, in order. Raises `InvalidCursor`."""
+        return await self._numbered(events, StoredEvent, conversation_id, cursor, limit)
+
+    async def tool_calls(
+        self, conversation_id: str, cursor: str | None = None, limit: int = 100
+    ) -> Page[StoredToolCall]:
+        """Return the tool calls, in the order in which they finished. Raises `InvalidCursor`."""
+        return await self._numbered(tool_calls, StoredToolCall, conversation_id, cursor, limit)
+
+    async def result(self, conversation_id: str) -> StoredResult | None:
+        """Return the result and the state of its delivery, or None when there is neither."""
+        found = await self._all(select(results).where(results.c.conversation_id == conversation_id))
+        sent = await self._all(
+            select(outbox.c.state, outbox.c.attempts).where(
+                outbox.c.conversation_id == conversation_id
+            )
+        )
+        if not found and not sent:
+            return None
+        names = ("at", "status", "finish_reason", "error_message", "body")
+        values = _values(found[0]) if found else dict.fromkeys(names)
+        values.pop("conversation_id", None)
+        state, attempts = (sent[0]["state"], sent[0]["attempts"]) if sent else (None, 0)
+        return StoredResult(**values, delivery=state, attempts=attempts)
+
+    async def erase(self, subject: str) -> int:
+        """Erase all of a subject's conversations, written or waiting here; return how many."""
+        waiting = await self._forget(subject)
+        statement = (
+            delete(conversations)
+            .where(conversations.c.subject == subject)
+            .returning(conversations.c.id)
+        )
+
+        async def work(connection: AsyncConnection) -> frozenset[str]:
+            return frozenset((await connection.execute(statement)).scalars())
+
+        erased = await self._database.run(work, write=True, deadline=60.0)
+        return len(erased | waiting)
+
+    async def _numbered(
+        self,
+        table: Table,
+        kind: type[Numbered],
+        conversation_id: str,
+        cursor: str | None,
+        limit: int,
+    ) -> Page[Numbered]:
+        limit = _limit(limit)
+        query = select(table).where(table.c.conversation_id == conversation_id)
+        if cursor is not None:
+            query = query.where(table.c.number > decode(cursor, int)[0])
+        rows = await self._all(query.order_by(table.c.number).limit(limit + 1))
+        items = []
+        for row in rows[:limit]:
+            values = _values(row)
+            del values["conversation_id"]
+            items.append(kind(**values))
+        return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
+
+    async def _all(self, query: Select[Any]) -> list[RowMapping]:
+        async def work(connection: AsyncConnection) -> list[RowMapping]:
+            return list((await connection.execute(query)).mappings())
+
+        return await self._database.run(work)
+
+
+def _filtered(filters: Filters) -> Select[Any]:
+    query = select(conversations)
+    for name in ("agent", "subject", "call_type"):
+        value = getattr(filters, name)
+        if value is not None:
+            query = query.where(conversations.c[name] == value)
+    if filters.since is not None:
+        query = query.where(conversations.c.started_at >= filters.since)
+    if filters.until is not None:
+        query = query.where(conversations.c.started_at < filters.until)
+    return query
+
+
+def _limit(limit: int) -> int:
+    return max(1, min(limit, MOST))
+
+
+def _values(row: RowMapping) -> dict[str, Any]:
+    return {
+        name: exact_json.loads(value.encode())
+        if name in JSON_COLUMNS and value is not None
+        else value
+        for name, value in row.items()
+    }

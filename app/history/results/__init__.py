@@ -1,0 +1,1 @@
+"""Result webhooks: composing, storing until delivered, signing, delivering."""

@@ -1,0 +1,51 @@
+"""One turn of a conversation: what one side said until the other did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from app.history.text import clean
+
+if TYPE_CHECKING:
+    from app.history.frames import TurnFragment
+
+Row: TypeAlias = dict[str, Any]
+"""Column names and values, as the database takes them."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one side said until the other did."""
+
+    number: int
+    source: str
+    text: str
+    pieces: int
+    started_at: float
+    ended_at: float
+
+    def add(self, piece: TurnFragment, at: float) -> None:
+        """Append a piece of the same source."""
+        self.text = join(self.text, piece.text)
+        self.pieces += 1
+        self.ended_at = at
+
+    def row(self, conversation_id: str, *, content: bool) -> Row:
+        """Build its row as it is now."""
+        return {
+            "conversation_id": conversation_id,
+            "number": self.number,
+            "source": clean(self.source),
+            "text": clean(self.text) if content else None,
+            "pieces": self.pieces,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+        }
+
+
+def join(said: str, more: str) -> str:
+    """Join two pieces of a turn: as they are, but for a space between two glued sentences."""
+    if said[-1:] in {".", "!", "?", "…"} and more[:1].isupper():
+        return f"{said} {more}"
+    return said + more

@@ -1,0 +1,55 @@
+# C types of fast_path.py, for the compiled build (setup.py).
+
+cimport cython
+
+cdef Py_ssize_t _LONGEST, _LONGEST_NUMBER
+cdef int _DEEPEST
+cdef int _NOT_PLAIN, _PLAIN, _CONTENT_IS_TEXT, _CONTENT, _TIMESTAMP, _CHANNEL
+cdef bytes _TEXT, _MESSAGE, _NULL, _TRUE, _FALSE
+cdef tuple _KEYS
+cdef unsigned char _QUOTE, _COLON, _COMMA, _OPENING, _CLOSING, _ESCAPE, _SPACE, _ZERO, _NINE
+cdef unsigned char _NOT_ASCII
+
+cpdef bint is_simple_text(bytes payload)
+
+@cython.locals(found=int)
+cpdef bint is_simple_message(bytes payload)
+
+@cython.locals(
+    octets="const unsigned char *",
+    end=Py_ssize_t,
+    position=Py_ssize_t,
+    found=int,
+    depth=int,
+    member=int,
+    key=int,
+)
+cdef int _members(bytes payload, bytes head, int deepest) except -1
+
+@cython.locals(wanted="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t)
+cdef bint _stands(
+    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, bytes expected
+) except -1
+
+@cython.locals(at=int)
+cdef int _key(const unsigned char *octets, Py_ssize_t position, Py_ssize_t end) except -2
+
+@cython.locals(octet="unsigned char", start=Py_ssize_t, size=Py_ssize_t)
+cdef Py_ssize_t _after_scalar(
+    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end
+) except -1
+
+cdef Py_ssize_t _after_text(
+    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end
+) noexcept
+
+@cython.locals(
+    octets="const unsigned char *",
+    irregular="unsigned char",
+    every="unsigned char",
+    at=Py_ssize_t,
+    octet="unsigned char",
+)
+cdef bint _is_regular(bytes payload) except -1
+
+cdef bint _is_utf8(bytes payload) except -1

@@ -1,0 +1,178 @@
+"""Fast path: the two commonest frames validated from their bytes, without a parser or objects.
+
+A look says yes only to what is certain, byte by byte; all else is for the parser (`codec`) and
+the rules behind it, which would say the same. That holds for all that is unusual: white space, an
+escape, a list, a fraction, a member that is not known or comes twice; and for all that is long,
+where the parser is as quick. Compiled, this is a loop over bytes that makes no object.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# As source, a loop over bytes costs far more than the parser, which is written in Rust.
+FAST_PATH_ENABLED: Final = not __file__.endswith((".py", ".pyc"))
+
+_LONGEST: Final = 1024
+_LONGEST_NUMBER: Final = 15
+_DEEPEST: Final = 3
+_TEXT: Final = b'{"type":"text"'
+_MESSAGE: Final = b'{"type":"incomingChatMessage"'
+# What a frame has, as bits: that it is plain, that its content is a text, and its members, in the
+# order of `_KEYS`. They are the vendor's envelope but `name`, which may be the gateway's own.
+_NOT_PLAIN: Final = 0
+_PLAIN: Final = 1
+_CONTENT_IS_TEXT: Final = 2
+_CONTENT: Final = 4
+_TIMESTAMP: Final = 8
+_CHANNEL: Final = 16
+_KEYS: Final = (
+    b'"content":',
+    b'"timestamp":',
+    b'"channelId":',
+    b'"data":',
+    b'"result":',
+    b'"request":',
+    b'"devRequest":',
+)
+_NULL: Final = b"null"
+_TRUE: Final = b"true"
+_FALSE: Final = b"false"
+_QUOTE: Final = ord('"')
+_COLON: Final = ord(":")
+_COMMA: Final = ord(",")
+_OPENING: Final = ord("{")
+_CLOSING: Final = ord("}")
+_ESCAPE: Final = ord("\\")
+_SPACE: Final = ord(" ")
+_ZERO: Final = ord("0")
+_NINE: Final = ord("9")
+_NOT_ASCII: Final = 0x80
+
+
+def is_simple_text(payload: bytes) -> bool:
+    """Tell whether this is a `text` of the vendor's with no member but its envelope's."""
+    return _members(payload, _TEXT, _DEEPEST) != _NOT_PLAIN
+
+
+def is_simple_message(payload: bytes) -> bool:
+    """Tell whether this is an `incomingChatMessage` as a browser may send it, and complete."""
+    found = _members(payload, _MESSAGE, 1)
+    return found | _CHANNEL == _PLAIN | _CONTENT_IS_TEXT | _CONTENT | _TIMESTAMP | _CHANNEL
+
+
+def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, PLR0912
+    """Name the members behind `head`, as bits, if all of a frame is plain."""
+    octets = payload  # compiled, the address of its first byte
+    end = len(payload)
+    if end > _LONGEST or not _stands(octets, 0, end, head) or not _is_regular(payload):
+        return _NOT_PLAIN
+    position = len(head)
+    found = _PLAIN
+    depth = 1
+    while position < end:
+        if octets[position] == _CLOSING:
+            position += 1
+            depth -= 1
+            if not depth:
+                return found if position == end else _NOT_PLAIN
+            continue
+        if octets[position - 1] != _OPENING:  # else it is an object's first member
+            if octets[position] != _COMMA:
+                return _NOT_PLAIN
+            position += 1
+        member = 0
+        if depth == 1:
+            key = _key(octets, position, end)
+            if key < 0:
+                return _NOT_PLAIN
+            member = _CONTENT << key
+            if found & member:
+                return _NOT_PLAIN
+            found |= member
+            position += len(_KEYS[key])
+        else:
+            position = _after_text(octets, position, end)
+            if position >= end or octets[position] != _COLON:
+                return _NOT_PLAIN
+            position += 1
+        if position < end and octets[position] == _OPENING:
+            depth += 1
+            if depth > deepest:
+                return _NOT_PLAIN
+            position += 1
+            continue
+        if member == _CONTENT and position < end and octets[position] == _QUOTE:
+            found |= _CONTENT_IS_TEXT
+        position = _after_scalar(octets, position, end)
+    return _NOT_PLAIN
+
+
+def _stands(octets: bytes, position: int, end: int, expected: bytes) -> bool:
+    """Tell whether these bytes stand here."""
+    wanted = expected  # compiled, the address of its first byte
+    size = len(expected)
+    if size > end - position:
+        return False
+    for at in range(size):  # noqa: SIM110 - compiled, a loop without a generator
+        if octets[position + at] != wanted[at]:
+            return False
+    return True
+
+
+def _key(octets: bytes, position: int, end: int) -> int:
+    """Say which key stands here, with its colon; -1: none that is known."""
+    for at in range(len(_KEYS)):
+        if _stands(octets, position, end, _KEYS[at]):
+            return at
+    return -1
+
+
+def _after_scalar(octets: bytes, position: int, end: int) -> int:
+    """Where a text, a number, true, false or null ends that begins here; `end` where none does."""
+    if position >= end:
+        return end
+    octet = octets[position]
+    if octet == _QUOTE:
+        return _after_text(octets, position, end)
+    if _ZERO <= octet <= _NINE:
+        start = position
+        while position < end and _ZERO <= octets[position] <= _NINE:
+            position += 1
+        size = position - start
+        return end if size > _LONGEST_NUMBER or (octet == _ZERO and size > 1) else position
+    if _stands(octets, position, end, _NULL) or _stands(octets, position, end, _TRUE):
+        return position + len(_NULL)
+    if _stands(octets, position, end, _FALSE):
+        return position + len(_FALSE)
+    return end
+
+
+def _after_text(octets: bytes, position: int, end: int) -> int:
+    """Where a text without escapes ends that begins here; `end` where none does."""
+    if position >= end or octets[position] != _QUOTE:
+        return end
+    position += 1
+    while position < end and octets[position] != _QUOTE:
+        position += 1
+    return position + 1 if position < end else end
+
+
+def _is_regular(payload: bytes) -> bool:
+    """Tell whether nothing is escaped, or stands where only white space or a mistake would."""
+    octets = payload
+    irregular = 0
+    every = 0
+    for at in range(len(payload)):  # without a way out, so that a compiler makes it wide
+        octet = octets[at]
+        every |= octet
+        irregular |= (octet < _SPACE) | (octet == _ESCAPE)
+    return not irregular and (every < _NOT_ASCII or _is_utf8(payload))
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

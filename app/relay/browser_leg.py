@@ -1,0 +1,350 @@
+"""The browser's leg: it outlives its sockets.
+
+A browser's socket may die at any byte and another may take its place. What was sent is numbered
+and held by the session's `ReplayBuffer` until it is confirmed; this end writes it to whichever
+socket is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import uniform
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from app.history.interface import Direction
+from app.protocol import frames
+from app.protocol.actions import FORWARD, NOTHING, Announce
+from app.protocol.close_codes import (
+    BAD_FRAMES,
+    CANNOT_RESUME,
+    ENDED,
+    FRAME_TOO_LARGE,
+    NOT_UTF8,
+    RESUMED_ELSEWHERE,
+    TOO_MANY,
+    TOO_SLOW,
+    CloseReason,
+)
+from app.websocket.interface import ABNORMAL
+
+if TYPE_CHECKING:
+    from app.relay.interface import BrowserLegEvents
+    from app.websocket.interface import CloseEvent, Socket
+
+# A protocol violation by the browser ends the session, resumable or not.
+REASON_BY_CLOSE_CODE: Final = {
+    1002: BAD_FRAMES,
+    1007: NOT_UTF8,
+    1009: FRAME_TOO_LARGE,
+    4429: TOO_MANY,
+}
+RETRY_AFTER_RANGE: Final = (5.0, 10.0)
+
+
+class BrowserSocketHandler:
+    """Receives from one of the browser's sockets for as long as it is the session's."""
+
+    __slots__ = ("_arrived", "_count", "_leg", "socket")
+
+    def __init__(self, end: BrowserLeg, socket: Socket) -> None:
+        self.socket = socket
+        self._leg: BrowserLeg | None = end
+        self._arrived = 0.0
+        self._count = 0
+
+    def detach(self) -> None:
+        """Stop listening: another socket has taken this one's place, or the session is over."""
+        self._leg = None
+
+    def text_received(self, payload: bytes) -> None:
+        """Judge a frame, and do what that leads to; an exception ends this session alone.
+
+        What one read brings behind the frame that ended it all is neither judged nor counted.
+        """
+        end = self._leg
+        if end is None:
+            return
+        relay = end.relay
+        if relay.is_ending:
+            return
+        if not self._count:
+            self._arrived = monotonic()
+        self._count += 1
+        at = relay.epoch + self._arrived
+        try:
+            actions = end.session.from_browser(payload, at)
+            if actions is FORWARD:
+                relay.upstream.send(payload)
+            else:
+                relay.apply(actions, payload)
+                if actions and type(actions[0]) is Announce:
+                    self._count -= 1  # a ping is no activity: it must not keep an idle session
+                    return
+            if relay.first_frame is not None:
+                relay.on_first_frame(relay.first_frame)
+            if relay.is_observed and actions is not NOTHING:
+                relay.observer.frame(Direction.FROM_BROWSER, at, payload)
+        except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes
+            relay.crashed()
+
+    def binary_received(self, size: int) -> None:  # noqa: ARG002 - how large it was is no matter
+        """Pass on that a binary message came."""
+        if self._leg is not None:
+            self._leg.relay.binary_from_browser()
+
+    def read_complete(self) -> None:
+        """Pass on that one read has been delivered."""
+        if self._count and self._leg is not None:
+            self._leg.relay.on_browser_read_complete(self._arrived, self._count)
+            self._count = 0
+
+    def pause_writing(self) -> None:
+        """Pass on that the browser reads slowly."""
+        if self._leg is not None:
+            self._leg.on_write_paused()
+
+    def resume_writing(self) -> None:
+        """Pass on that the browser caught up."""
+        if self._leg is not None:
+            self._leg.on_write_resumed()
+
+    def protocol_error(self, code: int) -> None:
+        """Say why, before the wire closes on broken bytes."""
+        if self._leg is not None:
+            self._leg.protocol_error(code)
+
+    def connection_lost(self, closed: CloseEvent) -> None:
+        """Pass on that the socket is gone."""
+        if self._leg is not None:
+            self._leg.on_disconnected(closed)
+
+
+class BrowserLeg:
+    """The browser's leg: the socket that is connected right now, if any.
+
+    `outbox` (bytes) may wait for a slow reader, `patience` (seconds) is how long it may not catch
+    up at all; past either its socket ends with 4508.
+    """
+
+    def __init__(
+        self, relay: BrowserLegEvents, session_id: str, outbox: int, patience: float
+    ) -> None:
+        self.relay = relay
+        self.session = relay.session
+        self._session_id = session_id
+        self._outgoing = self.session.outgoing
+        self._outbox = outbox
+        self._patience = patience
+        self._current: BrowserSocketHandler | None = None
+        self._socket: Socket | None = None
+        self._was_connected = False
+        self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
+        self._close_reason: CloseReason | None = None
+        self._close_acknowledged: asyncio.Future[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a socket is attached."""
+        return self._socket is not None
+
+    @property
+    def state(self) -> str:
+        """Whether the browser is "here", "away", or there was "none" to begin with."""
+        if self._socket is not None:
+            return "here"
+        return "away" if self._was_connected else "none"
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait to be written."""
+        return self._socket.write_buffer_size if self._socket is not None else 0
+
+    def attach(self, socket: Socket) -> None:
+        """Take a browser's first socket."""
+        self._was_connected = True
+        self._current = BrowserSocketHandler(self, socket)
+        self._socket = socket
+        socket.open(self._current)
+
+    def resume(self, socket: Socket, received: int) -> bool:
+        """Take a later socket, and send what its browser has missed; False if that is not held.
+
+        The newest socket wins: an older one is told so, and heard no more.
+        """
+        missed = self._outgoing.after(received)
+        if missed is None:
+            refuse(socket, self.relay.now(), CANNOT_RESUME, self._session_id)
+            return False
+        if self._current is not None:
+            older = self._detach_socket()
+            refuse(older, self.relay.now(), RESUMED_ELSEWHERE, self._session_id)
+        self._outgoing.ack(received)
+        self._current = BrowserSocketHandler(self, socket)
+        self._socket = socket
+        now = self.relay.now()
+        socket.send_text(frames.resumed(now, len(missed), self.session.received))
+        for payload in missed:
+            socket.send_text(payload)
+        for payload in self.session.unanswered(received):
+            self.send(payload)
+        socket.open(self._current)
+        if self._close_reason is not None:
+            self._close(self._close_reason)
+        return True
+
+    def send(self, payload: bytes) -> None:
+        """Number a frame, hold it, and write it if a socket is connected."""
+        self._outgoing.append(payload)
+        socket = self._socket
+        if socket is not None:
+            socket.send_text(payload)
+
+    def send_unnumbered(self, payload: bytes) -> None:
+        """Write one of the gateway's own frames, which have no number."""
+        if self._socket is not None:
+            self._socket.send_text(payload)
+
+    def check_slow_reader(self) -> None:
+        """Look at what waits: a reader that is too far behind loses its socket."""
+        socket = self._socket
+        if socket is None:
+            return
+        if self._outgoing.is_full:
+            self._outgoing.evict()
+        if socket.write_buffer_size > self._outbox:
+            self._too_slow()
+
+    def pause_reading(self) -> None:
+        """Upstream is slow: read no further from the browser."""
+        if self._socket is not None:
+            self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Upstream caught up."""
+        if self._socket is not None:
+            self._socket.resume_reading()
+
+    def on_write_paused(self) -> None:
+        """The browser reads slowly: upstream is read no further until it has caught up."""
+        self.relay.on_browser_write_paused()
+        if self.slow_timer is None:
+            loop = asyncio.get_running_loop()
+            self.slow_timer = loop.call_later(self._patience, self._too_slow)
+
+    def on_write_resumed(self) -> None:
+        """The browser caught up."""
+        self._cancel_slow_timer()
+        self.relay.on_browser_write_resumed()
+
+    def on_disconnected(self, closed: CloseEvent) -> None:
+        """The browser's socket is gone."""
+        if closed.code != ABNORMAL or self.session.hung_up:
+            self.stop_waiting_for_close()
+        self._detach_socket()
+        self.relay.on_browser_disconnected(
+            None if closed.by_peer else REASON_BY_CLOSE_CODE.get(closed.code)
+        )
+
+    def protocol_error(self, code: int) -> None:
+        """The wire is about to close on broken bytes, with `code`: the error frame goes first."""
+        reason = REASON_BY_CLOSE_CODE.get(code)
+        if reason is not None:
+            self.relay.observer.count(reason.name)
+            wait = retry_after(reason)
+            self.send(frames.error(self.relay.now(), reason, self._session_id, retry_after=wait))
+
+    def start_closing(self, reason: CloseReason, told: bytes) -> None:
+        """Close with `reason`; the frame `told` goes first unless the end is normal.
+
+        The close is part of the stream: a browser that is away gets it when it comes back.
+        """
+        self._close_acknowledged = asyncio.get_running_loop().create_future()
+        self._close_reason = reason
+        if reason is not ENDED:
+            self.send(told)
+        self._close(reason)
+
+    async def wait_closed(self, window: float) -> bool:
+        """Wait up to `window` seconds for the browser to complete the closing handshake."""
+        if self._close_acknowledged is None:
+            return True
+        try:
+            async with asyncio.timeout(window):
+                await self._close_acknowledged
+        except TimeoutError:
+            return False
+        return True
+
+    def stop_waiting_for_close(self) -> None:
+        """The closing handshake was completed, or is waited for no longer."""
+        if self._close_acknowledged is not None and not self._close_acknowledged.done():
+            self._close_acknowledged.set_result(None)
+
+    def detach(self) -> None:
+        """Detach the socket for good; its closing handshake, if any, completes by itself."""
+        if self._current is not None:
+            self._detach_socket()
+
+    def _close(self, reason: CloseReason) -> None:
+        self._cancel_slow_timer()
+        if self._socket is not None:
+            self._socket.close(reason.code, reason.name)
+
+    def _detach_socket(self) -> Socket:
+        assert self._current is not None  # noqa: S101 - callers have looked
+        self._cancel_slow_timer()
+        self._current.detach()
+        socket = self._current.socket
+        self._current = self._socket = None
+        return socket
+
+    def _cancel_slow_timer(self) -> None:
+        if self.slow_timer is not None:
+            self.slow_timer.cancel()
+            self.slow_timer = None
+
+    def _too_slow(self) -> None:
+        self.slow_timer = None
+        if self._socket is None:
+            return
+        self.relay.observer.count("too_slow")
+        if self._close_reason is None:
+            self.send(frames.error(self.relay.now(), TOO_SLOW, self._session_id))
+        socket = self._detach_socket()
+        socket.close(TOO_SLOW.code, TOO_SLOW.name)
+        self.relay.on_browser_disconnected(None if self.relay.resume_window else TOO_SLOW)
+
+
+def retry_after(reason: CloseReason) -> float | None:
+    """Seconds to wait where a reason asks for it, scattered: browsers must not come at once."""
+    return uniform(*RETRY_AFTER_RANGE) if reason.retry_after else None  # noqa: S311 - a spread, no secret
+
+
+def refuse(
+    socket: Socket,
+    now: float,
+    reason: CloseReason,
+    session_id: str | None,
+    message: str | None = None,
+    retry_after: float | None = None,
+) -> None:
+    """Tell a socket that is no session's why, and close it.
+
+    What it is told has no number: its browser may come back, and count on from before.
+    """
+    told = frames.error(now, reason, session_id, message, retry_after, numbered=False)
+    socket.send_text(told)
+    socket.close(reason.code, reason.name)
+
+
+def hang_up(socket: Socket, reason: CloseReason) -> None:
+    """Tell a browser whose conversation lives elsewhere why it is sent away."""
+    refuse(socket, time(), reason, None)
+
+
+def warn(socket: Socket, code: int) -> None:
+    """Tell such a browser why, before the wire closes on its broken bytes with `code`."""
+    reason = REASON_BY_CLOSE_CODE.get(code)
+    if reason is not None:
+        socket.send_text(frames.error(time(), reason, None))

@@ -1,0 +1,106 @@
+"""The deadlines of one conversation: a handful of timer handles, no task."""
+
+from __future__ import annotations
+
+import asyncio
+from time import time
+from typing import TYPE_CHECKING
+
+from app.protocol import close_codes
+from app.protocol.phases import Phase
+
+if TYPE_CHECKING:
+    from app.relay.dependencies import RelayLimits
+    from app.relay.interface import DeadlineEvents
+
+
+class SessionDeadlines:
+    """Ends its relay when something takes too long."""
+
+    __slots__ = (
+        "_close_timer",
+        "_duration_timer",
+        "_idle_timer",
+        "_initialize_timer",
+        "_limits",
+        "_loop",
+        "_relay",
+        "_resume_timer",
+    )
+
+    def __init__(self, relay: DeadlineEvents, limits: RelayLimits) -> None:
+        self._relay = relay
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._resume_timer: asyncio.TimerHandle | None = None
+        self._initialize_timer: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
+        self._idle_timer = self._loop.call_later(limits.idle_timeout, self._check_idle)
+        self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
+
+    def start_initialize_timeout(self) -> None:
+        """`initialize` was sent: the vendor has its time to say something."""
+        self._initialize_timer = self._loop.call_later(
+            self._limits.initialize_timeout, self._on_initialize_timeout
+        )
+
+    def start_close_timeout(self) -> None:
+        """The end was announced: the vendor has a moment to close."""
+        if self._close_timer is None:
+            self._close_timer = self._loop.call_later(
+                self._limits.end_grace, self._relay.end, close_codes.ENDED
+            )
+
+    def start_resume_window(self) -> None:
+        """The browser is gone: it has the window to come back."""
+        if self._resume_timer is None:
+            self._resume_timer = self._loop.call_later(
+                self._relay.resume_window, self._on_resume_window_expired
+            )
+
+    def cancel_resume_window(self) -> None:
+        """The browser came back."""
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+            self._resume_timer = None
+
+    def cancel(self) -> None:
+        """The conversation is over."""
+        for timer in (
+            self._resume_timer,
+            self._initialize_timer,
+            self._close_timer,
+            self._idle_timer,
+            self._duration_timer,
+        ):
+            if timer is not None:
+                timer.cancel()
+
+    def _max_duration(self) -> float:
+        """Seconds until the longest duration, or the credential, runs out."""
+        expires = self._relay.conversation.principal.expires_at
+        if expires is None:
+            return self._limits.max_session
+        return max(0.0, min(self._limits.max_session, expires - time()))
+
+    def _on_max_duration(self) -> None:
+        expires = self._relay.conversation.principal.expires_at
+        if expires is not None and expires <= time() + 1:
+            self._relay.end(close_codes.UNAUTHENTICATED, "The credential has expired.")
+        else:
+            self._relay.end(close_codes.MAX_DURATION)
+
+    def _check_idle(self) -> None:
+        left = self._limits.idle_timeout - self._relay.idle_for
+        if left <= 0:
+            self._relay.end(close_codes.IDLE)
+        else:
+            self._idle_timer = self._loop.call_later(left, self._check_idle)
+
+    def _on_initialize_timeout(self) -> None:
+        if self._relay.session.phase is Phase.INITIALIZING:
+            self._relay.end(close_codes.UPSTREAM_TIMEOUT)
+
+    def _on_resume_window_expired(self) -> None:
+        self._resume_timer = None
+        self._relay.on_resume_window_expired()

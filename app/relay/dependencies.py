@@ -1,0 +1,87 @@
+"""What a relay is given: who talks to which agent, within which bounds, and with whose help."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from app.upstream.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from app.history.interface import Recorder
+    from app.protocol.initialize import ClientOptions, Profile
+    from app.protocol.principal import Principal
+    from app.protocol.tool import ToolCall, ToolResult
+    from app.telemetry.metrics import Metrics
+    from app.telemetry.traces import Trace
+    from app.tools.interface import ToolContext
+    from app.websocket.interface import Socket
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One browser, admitted.
+
+    `wish_wait` is how many seconds an `initialize` of the browser's own is waited for, and
+    `wish_demanded` whether the conversation ends (4408) without one. `resume_token` is None for
+    browsers that do not speak of resuming.
+    """
+
+    id: str
+    profile: Profile
+    principal: Principal
+    address: str
+    client_options: ClientOptions
+    started_at: float
+    trace: Trace = field(repr=False)
+    initialize_wait: float = 0.0
+    initialize_required: bool = False
+    resume_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """Bounds of one conversation: seconds, bytes, or a plain number of tools at once."""
+
+    initialize_timeout: float
+    idle_timeout: float
+    max_session: float
+    resume_window: float
+    resume_buffer: int
+    outbox: int
+    patience: float
+    tool_timeout: float
+    tool_concurrency: int
+    frames_per_second: float
+    frame_burst: int
+    end_grace: float = 3.0
+
+
+class ToolRunner(Protocol):
+    """Runs one tool for one conversation; whatever happens, the answer is a result."""
+
+    async def run(self, call: ToolCall, ctx: ToolContext) -> ToolResult:
+        """Run a registered tool within its time-out. Raises nothing but cancellation."""
+        ...
+
+
+Dial = Callable[["Profile"], Awaitable["Socket"]]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDependencies:
+    """Whose help a relay has; shared by all relays of a process.
+
+    `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
+    run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
+    the vendor took the beginning of each conversation.
+    """
+
+    dial: Dial
+    executor: ToolRunner
+    tools: Callable[[], frozenset[str]]
+    recorder: Recorder | None
+    metrics: Metrics
+    secrets: frozenset[bytes] = field(repr=False)
+    circuit: CircuitBreaker = field(default_factory=CircuitBreaker)

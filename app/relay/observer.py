@@ -1,0 +1,150 @@
+"""What one conversation leaves in metrics, logs, history and before its watchers' eyes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.history.interface import ConversationStart, Direction
+from app.relay.subscribers import EventSubscribers
+
+if TYPE_CHECKING:
+    from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import ResolvedInitialize
+    from app.protocol.principal import CallType
+    from app.protocol.sdp import Description, Diagnosis
+    from app.protocol.tool import Outcome
+    from app.relay.dependencies import Conversation, RelayDependencies
+    from app.websocket.interface import CloseEvent
+
+log = structlog.get_logger(__name__)
+
+UPSTREAM_ANOMALIES = frozenset(
+    (
+        "malformed_upstream",
+        "spoofed_upstream",
+        "upstream_refused",
+        "secret_withheld",
+        "repeated_tool_id",
+    )
+)
+
+
+class ConversationObserver:
+    """Keeps the books of one conversation. Nothing here decides anything."""
+
+    def __init__(self, conversation: Conversation, dependencies: RelayDependencies) -> None:
+        self.subscribers = EventSubscribers(set())
+        self._conversation = conversation
+        self._metrics = dependencies.metrics
+        self._recorder = dependencies.recorder
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger that puts the session's id on every line."""
+        bound: structlog.stdlib.BoundLogger = log.bind(session=self._conversation.id)
+        return bound
+
+    def started(self, opening: ResolvedInitialize) -> None:
+        """The conversation was settled and is about to be dialled."""
+        conversation = self._conversation
+        call_type, subject = opening.call_type.value, conversation.principal.subject
+        agent = conversation.profile.name
+        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject)
+        conversation.trace.describe(
+            **{
+                "relay.session_id": conversation.id,
+                "relay.agent": agent,
+                "relay.call_type": call_type,
+            }
+        )
+        if self._recorder is not None:
+            self._recorder.started(
+                ConversationStart(
+                    conversation.id,
+                    agent,
+                    call_type,
+                    subject,
+                    opening.endpoint,
+                    opening.additional_data,
+                    conversation.started_at,
+                )
+            )
+
+    def frame(self, direction: Direction, at: float, payload: bytes) -> None:
+        """A frame passed."""
+        if self._recorder is not None:
+            self._recorder.frame(self._conversation.id, direction, at, payload)
+        if self.subscribers.callbacks:
+            self.subscribers.frame(direction, at, payload)
+
+    def count(self, name: str) -> None:
+        """Count a refusal or an oddity; its one log line holds no payload."""
+        if name in {"unknown_type", "unknown_field"}:
+            kind = name.removeprefix("unknown_")
+            self._metrics.upstream_unknown_types_total.labels(kind).inc()
+        elif name in UPSTREAM_ANOMALIES:
+            self._metrics.upstream_oddities_total.labels(name).inc()
+            self.log.warning(name)
+        else:
+            self._metrics.refusals_total.labels(name).inc()
+            self.log.info("refused", reason=name)
+
+    def upstream_lost(self, closed: CloseEvent) -> None:
+        """The vendor's socket went without an announced end."""
+        self.log.warning("upstream_lost", code=closed.code, by_peer=closed.by_peer)
+
+    def call_problem(self, found: Diagnosis, answer: Description | None) -> None:
+        """A web call does not connect, or is likely not to: why, and what to do about it."""
+        self.log.warning(
+            "call_problem",
+            problem=found.problem.value,
+            likely=found.likely,
+            advice=found.advice,
+            lacks=list(found.lacks),
+            **({} if answer is None else answer.fields()),
+        )
+
+    def browser(self, state: str, at: float) -> None:
+        """The browser came or went."""
+        if self.subscribers.callbacks:
+            self.subscribers.publish(kind="browser", at=at, state=state)
+
+    def tool(self, name: str, at: float, state: str) -> None:
+        """A tool began, or ended with an outcome."""
+        if self.subscribers.callbacks:
+            self.subscribers.publish(kind="tool", at=at, tool=name, state=state)
+
+    def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
+        """Count a call that the runner never saw; a name that is not configured is no label."""
+        known = name if name in self._conversation.profile.browser_tools else "unknown"
+        self._metrics.tool_calls_total.labels(known, outcome.value).inc()
+        self._metrics.tool_seconds.labels(known).observe(seconds)
+
+    def resumed(self, outcome: str) -> None:
+        """A browser tried to resume."""
+        self._metrics.resumes_total.labels(outcome).inc()
+        self._conversation.trace.note(outcome)
+
+    def ended(
+        self, call_type: CallType, reason: CloseReason, now: float, frames: tuple[int, int]
+    ) -> None:
+        """The conversation is over on both sides. `frames` came from the browser, went to it."""
+        conversation = self._conversation
+        seconds = now - conversation.started_at
+        agent = conversation.profile.name
+        self._metrics.sessions_total.labels(agent, call_type.value, str(reason.code)).inc()
+        self._metrics.session_seconds.observe(seconds)
+        if self._recorder is not None:
+            self._recorder.ended(conversation.id, reason, now)
+        self.subscribers.publish(kind="end", at=now, code=reason.code, reason=reason.name)
+        conversation.trace.end(reason.code, reason.name)
+        self.log.info(
+            "session_ended",
+            code=reason.code,
+            reason=reason.name,
+            seconds=round(seconds, 3),
+            frames_in=frames[0],
+            frames_out=frames[1],
+        )

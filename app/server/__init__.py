@@ -1,0 +1,1 @@
+"""The server side: uvicorn's HTTP protocol, the WebSocket handshake, the upgrade to a `Socket`."""

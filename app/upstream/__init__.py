@@ -1,0 +1,1 @@
+"""How the vendor is reached: endpoints, credentials, dialling, circuit breakers, the probe."""

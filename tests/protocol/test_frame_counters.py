@@ -1,0 +1,29 @@
+"""Counting by a closed set of types."""
+
+from __future__ import annotations
+
+from app.protocol.frame_counters import FrameCounters
+from app.protocol.frames import BROWSER_TYPES, OTHER, UPSTREAM_TYPES
+
+
+def test_every_known_type_is_there_from_the_start() -> None:
+    counters = FrameCounters()
+    assert set(counters.from_browser.frames) == BROWSER_TYPES | {OTHER}
+    assert set(counters.from_upstream.frames) == UPSTREAM_TYPES | {OTHER}
+    assert not any(counters.from_upstream.frames.values())
+
+
+def test_frames_and_bytes_are_counted() -> None:
+    count = FrameCounters().from_upstream
+    count.add("text", 10)
+    count.add("text", 5)
+    assert (count.frames["text"], count.size) == (2, 15)
+
+
+def test_unknown_types_add_no_label() -> None:
+    count = FrameCounters().from_browser
+    labels = set(count.frames)
+    count.add("made up", 1)
+    count.add("", 1)
+    assert set(count.frames) == labels
+    assert (count.frames[OTHER], count.size) == (2, 2)
