@@ -1,4 +1,4 @@
-"""Arguments and answers against a JSON Schema that somebody else wrote."""
+"""Arguments and answers against a JSON Schema that comes from elsewhere."""
 
 from __future__ import annotations
 
