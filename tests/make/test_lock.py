@@ -24,6 +24,7 @@ from tests.make.index import Lock, publish, served
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.timeout(300)  # a hundred packages, on a busy machine
 LOCKS = ("requirements.txt", "requirements-dev.txt", "deploy/requirements-build.txt")
 
 
@@ -60,7 +61,7 @@ class Room:
             (self.folder / name.rpartition("/")[2]).write_text(text)
         return subprocess.run(
             ["sh", "-euc", command], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, timeout=100, check=False,
+            capture_output=True, text=True, timeout=250, check=False,
         )  # fmt: skip
 
     def installed(self, environment: str) -> dict[str, str]:
