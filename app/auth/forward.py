@@ -3,7 +3,7 @@
 The question is a GET with the browser's Cookie, Authorization, Origin and query, and with what
 `auth_request` (X-Original-*) and `forwardAuth` (X-Forwarded-*) users expect. A JSON object in a 2xx
 answer is the principal, or a header names the user, where the operator says which. 401, and a
-redirect that leads a person to a login page (302, 303, 307), mean that nobody is signed in; 403 is
+redirect that leads a person to a login page (302, 303, 307), mean that no user is signed in; 403 is
 a refusal; anything else means that the answer is unknown.
 """
 
@@ -36,7 +36,7 @@ RETRY_AFTER: Final = 2.0
 PASSED_ON: Final = ("cookie", "authorization", "origin", "user-agent", "accept-language")
 # The gateway's own: a resume token is a credential, and the application's business is none of it.
 OURS: Final = frozenset({"resume", "received"})
-# What authentication services answer to somebody who is not signed in: a browser that asked by
+# What authentication services answer to a user who is not signed in: a browser that asked by
 # itself would be taken to a login page. 301 and 308 are left out: the URL itself has moved.
 TO_A_LOGIN: Final = frozenset({302, 303, 307})
 SIGN_IN: Final = "The application asks for a sign-in first."

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +53,7 @@ class Jwks:
     They are fetched when they are older than five minutes or no key fits a token, and never more
     often than every 30 s, failures included: tokens with made-up key ids cannot drive it. A token
     that no key fits is final only when a fetch that began after it came did not bring its key:
-    until then nobody can tell, as keys may have been rotated. While the URL is down the old keys
+    until then that is unknown, as keys may have been rotated. While the URL is down the old keys
     stay good. Callers that come during a fetch wait for it.
     """
 

@@ -28,9 +28,7 @@ from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
-from app.web import (
-    problems,
-)
+from app.web import problems
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:

@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.settings import AgentSettings, Settings
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from app.settings import Settings
 
 # Seconds. A dead vendor is dead air for the caller: it is noticed within ten of them.
 UPSTREAM_PING: Final = 5.0

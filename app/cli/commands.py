@@ -148,7 +148,7 @@ def _run(_: argparse.Namespace) -> int:
     emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
         env=environment,
-        stdout=subprocess.DEVNULL,  # its address is nobody's business here
+        stdout=subprocess.DEVNULL,  # its output is not shown
         start_new_session=True,  # Ctrl-C is for the gateway, which ends the emulator after itself
     )
     try:

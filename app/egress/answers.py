@@ -44,7 +44,7 @@ class ResponseTooLarge(AnswerRefused):
 
 
 class ResponseCompressed(AnswerRefused):
-    """An answer was compressed, although nobody asked for that."""
+    """An answer was compressed, although no compression was accepted."""
 
     cause = "answer_compressed"
 

@@ -1,4 +1,4 @@
-"""How a connection to somebody else begins: names, addresses, proxies. No HTTP and no WebSocket.
+"""How outgoing connections begin: names, addresses, proxies. No HTTP and no WebSocket.
 
 `connect` races the addresses of a name (RFC 8305), `Proxies` says who stands in between, `tunnel`
 asks that one to pass bytes on (RFC 9110 §9.3.6).

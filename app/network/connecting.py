@@ -51,7 +51,7 @@ async def _first_of(addresses: Sequence[str], port: int, delay: float) -> socket
 
 
 async def _connect(address: str, port: int) -> socket.socket:
-    # A literal address: nobody is asked, and a zone of IPv6 is understood.
+    # A literal address needs no resolution, and a zone of IPv6 is understood.
     found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     family, kind, protocol, _, where = found[0]
     made = socket.socket(family, kind, protocol)

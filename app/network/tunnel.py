@@ -49,7 +49,7 @@ def judge(answer: bytes, proxy: Proxy) -> bool:
     words = head.split(b"\r\n", 1)[0].split(b" ", 2)
     known = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1].isdigit()
     status = int(words[1][:4]) if known else None
-    # Nobody speaks before us in TLS, HTTP and WebSocket: what comes early is not the host's.
+    # In TLS, HTTP and WebSocket the client speaks first: what comes early is not the host's.
     if status is None or not 200 <= status < 300 or behind or not end:  # noqa: PLR2004
         raise TunnelRefused(proxy, status)
     return True

@@ -99,7 +99,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             data = self._parse(data)
 
     def _parse(self, data: bytes) -> bytes:
-        """Parse; give what lies behind a head that asks for an upgrade nobody here wants."""
+        """Parse; return what follows a head that asks for an unsupported upgrade."""
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -165,7 +165,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Hand the body on; what llhttp takes for an upgrade's is nobody's."""
+        """Hand the body on; what llhttp takes for an upgrade's is dropped."""
         if self._in_body:
             super().on_body(body)
 

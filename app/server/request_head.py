@@ -154,7 +154,7 @@ def _origin_form(target: bytes, hosts: list[bytes]) -> bytes:
         return target
     scheme, found, rest = target.partition(b"://")
     authority = re.split(rb"[/?]", rest, maxsplit=1)[0]
-    # RFC 9112 §3.2.2: the target's authority counts. Another Host would be somebody's mistake.
+    # RFC 9112 §3.2.2: the target's authority counts. Another Host is a fault of the client.
     if not found or scheme.lower() not in (b"http", b"https") or [authority] != hosts:
         raise MalformedHead(
             HTTPStatus.BAD_REQUEST, "The target is neither a path nor this host's URL."

@@ -1,4 +1,4 @@
-"""Work that blocks, in a thread that nobody has to wait for: not even the end of the process."""
+"""Blocking work in a daemon thread, which delays not even the end of the process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_thread(work: Callable[[], Value], name: str) -> asyncio.Future[Value]:
             value = work()
         except BaseException as raised:  # noqa: BLE001 - it is the future's
             error = raised
-        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        with suppress(RuntimeError):  # the loop has ended: no waiter is left
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=run, name=name, daemon=True).start()

@@ -119,7 +119,7 @@ class Traces:
         self._hurry.set()
 
     async def close(self) -> None:
-        """Send what is left, for `FLUSH` seconds at most, and less once somebody hurries."""
+        """Send what is left, for `FLUSH` seconds at most, and less once that is cut short."""
         if self._shutdown is None:
             return
         sent = in_thread(self._shutdown, "traces")

@@ -1,6 +1,6 @@
 """What a tool of an MCP server takes and answers, by the schemas that the server declares.
 
-The server checks its arguments itself, and nobody here can mend its schemas: whatever of them
+The server checks its arguments itself, and its schemas cannot be mended here: whatever of them
 cannot be read is left to the server, and a warning says so once for each tool.
 """
 

@@ -139,7 +139,7 @@ class _Pinned(httpx2.AsyncBaseTransport):
         self._road.saw(request, response.status_code)
         if not isinstance(response.stream, httpx2.AsyncByteStream):
             raise TypeError("an asynchronous response body is needed")
-        # Nobody asked for compression: a body that has some is refused, other words mean nothing.
+        # No compression was accepted: a body that has some is refused, other words mean nothing.
         compressed = is_compressed(response.headers.pop("content-encoding", ""))
         # The SDK bounds each event of a stream.
         stream = response.headers.get("content-type", "").startswith("text/event-stream")

@@ -144,7 +144,7 @@ def _cause(error: Exception) -> str:
 
 
 def _whose(location: str) -> str:
-    """Say it to somebody whose own package is called as ours is."""
+    """Explain it to an author whose own package is called as ours is."""
     if is_file(location) or location.partition(".")[0] != OURS.name:
         return ""
     file = f"./{location.replace('.', '/')}.py"

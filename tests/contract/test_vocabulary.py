@@ -20,7 +20,12 @@ PAST = frozenset(
     ("goodbye", "doorkeeper", "switchboard", "courier", "nobody", "debts", "pulse", "wish", "lane")
 )
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-SOURCES = sorted((ROOT / "app").rglob("*.py")) + sorted((ROOT / "app").rglob("*.pxd"))
+SOURCES = [
+    path
+    for package in ("app", "blackbox_relay")
+    for pattern in ("*.py", "*.pxd")
+    for path in sorted((ROOT / package).rglob(pattern))
+]
 
 
 def person_words(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One examination: the stores, the vendor for every agent, and whoever else is configured."""
+"""All checks: the stores, the vendor for every agent, and other configured peers."""
 
 from __future__ import annotations
 
