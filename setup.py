@@ -22,12 +22,15 @@ DIRECTIVES = {
     "binding": False,
 }
 
+# Commands that build no library: an editable install, and the metadata that it asks for first.
+UNCOMPILED = frozenset({"editable_wheel", "dist_info", "egg_info"})
+
 
 def modules(mode: str) -> list[Extension]:
     """Name what is to be compiled."""
     if mode not in {"auto", "required", "no"}:
         sys.exit("BLACKBOX_RELAY_COMPILE must be auto, required or no")
-    if mode == "no" or "editable_wheel" in sys.argv:
+    if mode == "no" or UNCOMPILED.intersection(sys.argv):
         return []
     found = [path.with_suffix("") for path in sorted(Path("app").rglob("*.pxd"))]
     named = [Extension(".".join(path.parts), [f"{path}.py"]) for path in found]

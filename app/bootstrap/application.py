@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from app.settings import Settings
 
+
 FLUSH_TIMEOUT = 5.0
 # Objects until the collector looks at the young ones. By Python's own 700 it walks what two
 # sessions have just made and will keep, again and again: a tenth of what their set-up takes.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from app.state.redis import RedisState
     from app.websocket.interface import Socket
 
+
 # Bridges are on no request's path: their ends wait longer than a request may.
 _BRIDGE_TIMEOUT = 1.0
 _BLOCK = 1.0

@@ -235,7 +235,7 @@ class RedisState(State):
         return bool(beat == ON)
 
     async def ping(self) -> None:
-        """Raise `StoreUnavailable` if Redis is silent or refused the last beat as read-only."""
+        """Raise `StoreUnavailable` if Redis is silent, or read-only at the last heartbeat."""
         await self._vital.call("ping", "PING")
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.history.results.encryption import PayloadCipher
     from app.protocol.close_codes import CloseReason
 
+
 DAY: Final = 86_400.0
 
 
