@@ -1,4 +1,4 @@
-"""Deadlines on few timers, and a rate with a burst."""
+"""Deadlines on few timers."""
 
 from __future__ import annotations
 
