@@ -45,11 +45,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """What a browser asks for, by its query or by an `initialize` of its own. Unverified."""
+    """What a browser asks for, by its query or by an `initialize` of its own. Unverified.
+
+    `sends_data` says that its `initialize` has an `additionalData` object, which may be empty.
+    """
 
     call_type: str | None = None
     endpoint: str | None = None
     additional_data: Mapping[str, Any] = field(default_factory=dict)
+    sends_data: bool = field(default=False, compare=False)
 
     def merged_with(self, frame: dict[str, Any] | None) -> ClientOptions:
         """Add what the browser's own `initialize` says where the query says nothing."""
@@ -65,6 +69,7 @@ class ClientOptions:
             self.call_type or (call_type if isinstance(call_type, str) else None),
             self.endpoint or (endpoint if isinstance(endpoint, str) else None),
             extra if isinstance(extra, dict) else self.additional_data,
+            sends_data=isinstance(extra, dict),
         )
 
 
@@ -94,7 +99,7 @@ def resolve_initialize(
     request["callType"] = call_type.value
     if endpoint is not None:
         request["endpoint"] = endpoint
-    if additional_data:
+    if additional_data or options.sends_data:
         request["additionalData"] = additional_data
     return ResolvedInitialize(
         call_type, endpoint, {**template, **principal.additional_data}, request
