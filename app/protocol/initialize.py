@@ -28,7 +28,8 @@ class Profile:
 
     `initialize` is the template of `request`/`devRequest`, `request_field` the name it goes under,
     `tools` the registered tools it may call (None: all), `hide` the upstream types that a
-    browser is not shown.
+    browser is not shown. `discover` overrides what widgets are told of the agent. With
+    `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     """
 
     name: str
@@ -41,6 +42,9 @@ class Profile:
     tools: frozenset[str] | None = None
     browser_tools: frozenset[str] = frozenset()
     hide: frozenset[str] = frozenset({TOOL_CALL, TOOL_CALL_RESULT})
+    discover: Mapping[str, Any] = field(default_factory=dict)
+    web_integration_id: str | None = None
+    integration_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
