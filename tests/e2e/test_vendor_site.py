@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
-    from playwright.async_api import Browser, Route
+    from playwright.async_api import Browser
 
     from tests.e2e.vendor_site.observed import Visit
     from tests.support.gateway import Emulator, Gateway
@@ -206,14 +206,23 @@ async def test_the_widget_hides_what_the_agent_does_not_do(
     deployed: dict[str, Deployments],
 ) -> None:
     site = deployed[CHAT_ONLY].through
-    for mode, hidden in (("hide", True), ("disable", False)):
-        config = json.dumps({"enableFeatureGating": True, "uiGatingMode": mode})
-        async with site.page("widget", **{"data-config": config}) as (page, _):
+    async with site.page("widget") as (page, _):
+        await page.wait_for_function("() => window.agent")
+        for mode, hidden in (("hide", True), ("disable", False)):
+            config = json.dumps({"enableFeatureGating": True, "uiGatingMode": mode})
+            await page.evaluate(
+                """(config) => {
+                    const again = agent.cloneNode();
+                    again.dataset.config = config;
+                    agent.replaceWith(again);
+                    window.agent = again;
+                }""",
+                config,
+            )
             await open_widget(page)
             await expect(page.get_by_role("button", name="Chat")).to_be_enabled()
-            call = page.locator("#call")
-            assert await call.is_hidden() is hidden
-            assert await call.is_disabled()
+            assert await page.locator("#call").is_hidden() is hidden
+            assert await page.locator("#call").is_disabled()
             await page.evaluate("() => agent.close()")
             await expect(page.get_by_role("status")).to_be_hidden()
 
@@ -240,25 +249,20 @@ async def test_the_widget_of_a_revoked_token_says_so_alike(
     deployed: dict[str, Deployments],
 ) -> None:
     async def turned_away(site: Site) -> Visit:
-        async def revoked(route: Route) -> None:
-            session = await site.backend.session()
+        async with site.page("widget") as (page, visit):
+            await open_widget(page)
             token_id = site.backend.minted[-1]["tokenId"]
             assert (await site.backend.revoke_token(token_id)).status_code == 204
-            await route.fulfill(json=session)
-
-        async with site.page("guide") as (page, visit):
-            await page.route("**/session", revoked)
-            await page.goto(f"{site.backend.page_url}/widget.html")
-            await open_widget(page, "This agent is not available")
-            await page.goto(f"{site.backend.page_url}/widget.html?skip-discovery")
-            await open_widget(page)
             await page.get_by_role("button", name="Chat").click()
             await page.wait_for_function("() => window.code !== undefined")
-            assert "Error: " in await page.get_by_role("status").inner_text()
+            visit.shown.append(await page.get_by_role("status").inner_text())
+            await page.evaluate("() => agent.replaceWith(agent.cloneNode())")
+            await open_widget(page, "This agent is not available")
         return visit
 
     direct, through = await deployed[ON_DEV].both(turned_away)
-    assert through.dialled == direct.dialled == [DISCOVER, SOCKET]
+    assert through.dialled == direct.dialled == [DISCOVER, SOCKET, DISCOVER]
+    assert all(visit.shown[0].startswith("Error: ") for visit in (direct, through))
     assert (
         [f["type"] for f in through.received] == [f["type"] for f in direct.received] == ["error"]
     )

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpx
 from aiohttp import web
+
+from tests.support.plain import plain_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import httpx
 
 FILES: Final = Path(__file__).parent
 TOKEN_LIFE: Final = timedelta(minutes=10)
@@ -31,9 +34,7 @@ class Backend:
         self.page_url = ""
         self.minted: list[dict[str, Any]] = []
         self._tokens = f"/api/v1/web-integrations/{integration}/tokens"
-        self._vendor = httpx.AsyncClient(
-            base_url=base_url, headers={"authorization": f"Bearer {api_key}"}, trust_env=False
-        )
+        self._vendor = plain_client(base_url, headers={"authorization": f"Bearer {api_key}"})
 
     async def request_token(self, name: str, expires_at: str | None = None) -> httpx.Response:
         """Ask for a token; the answer as it is."""
