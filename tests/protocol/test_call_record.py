@@ -48,6 +48,7 @@ def test_call_that_is_picked_up_or_spoken_in_is_running(frame: dict[str, Any]) -
         ([event("opened"), {"type": "conversationResult", "result": "x"}], "Completed", None),
         ([event("failedOpen")], "Failed", None),
         ([{"type": "unheard", "data": {"inspectorUrl": "https://x"}}], "Queued", None),
+        ([event("ringing")], "Queued", None),
         ([{}], "Queued", None),
     ],
 )
