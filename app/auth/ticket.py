@@ -43,7 +43,7 @@ class TicketStore(Protocol):
         ...
 
     async def peek_ticket(self, key: str) -> bytes | None:
-        """Return the payload of a ticket that nobody has redeemed."""
+        """Return the payload of a ticket that is not redeemed yet."""
         ...
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:

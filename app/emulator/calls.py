@@ -1,6 +1,6 @@
 """Calls by REST (D): `GET /calls/{id}` of conversations, and scheduling and cancelling others.
 
-A scheduled call is kept and cancelled, but never made: this fake dials nobody by itself.
+A scheduled call is kept and cancelled, but never made: this fake makes no calls by itself.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def with_frame(record: CallRecord, frame: Mapping[str, Any]) -> CallRecord:
         return record
     record = with_urls(record, said)
     if kind == "conversationResult":
-        # Nobody picked up a call that is still queued: a result that tells no failure ended it.
+        # A queued call was never picked up: a result that tells no failure ended it.
         over = CallStatus.CANCELED if record.status is CallStatus.QUEUED else CallStatus.COMPLETED
         failed = str(said.get("status", "")).lower() in FAILED
         status = CallStatus.FAILED if failed else over

@@ -1,8 +1,8 @@
 """What a widget is told of an agent before it opens a socket, pure.
 
 The vendor's `GET /api/v1/web-integrations/discover` (D) answers `integrationId`, `agentId`, `name`,
-`enabled`, `description`, `features`, `widgetAppearance` and `tools`. Members that nobody knows
-pass through.
+`enabled`, `description`, `features`, `widgetAppearance` and `tools`. Unknown members pass
+through.
 """
 
 from __future__ import annotations

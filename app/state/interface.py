@@ -69,7 +69,7 @@ class State(Protocol):
         ...
 
     async def peek_ticket(self, key: str) -> bytes | None:
-        """Return the payload of a ticket that nobody has redeemed, and leave it as it is."""
+        """Return the payload of a ticket that is not redeemed, and leave it as it is."""
         ...
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:

@@ -60,7 +60,7 @@ class MemoryState(State):
         self._tickets.put(key, payload, ttl)
 
     async def peek_ticket(self, key: str) -> bytes | None:
-        """Look at a ticket that nobody has redeemed."""
+        """Return the payload of a ticket that is not redeemed."""
         return self._tickets.get(key)
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:

@@ -114,7 +114,7 @@ class RedisState(State):
         )
 
     async def peek_ticket(self, key: str) -> bytes | None:
-        """Look at a ticket that nobody has redeemed."""
+        """Return the payload of a ticket that is not redeemed."""
         payload: bytes | None
         payload, claim = await self._store.call(
             "peek_ticket", "MGET", self._keys.ticket(key), self._keys.claim(key)

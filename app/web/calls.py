@@ -254,7 +254,7 @@ def routes(calls: Calls) -> APIRouter:
 
     @router.delete("/v1/calls/{session_id}", status_code=204)
     async def cancel(session_id: str) -> Response:
-        """Cancel a call that nobody has picked up yet."""
+        """Cancel a call that is not picked up yet."""
         record = await calls.found(session_id)
         if record is None:
             return Problem(404, "no_such_call", ABSENT)
