@@ -31,8 +31,14 @@ Values: TypeAlias = "tuple[Any, ...]"
 CHUNK: Final = 256
 """Rows per statement for PostgreSQL, whose driver encodes them without a pause on the loop."""
 
+CHUNK_SIZE: Final = 128 * 1024
+"""Characters per statement for PostgreSQL, but for a row that is longer by itself."""
+
 END: Final = ("ended_at", "close_code", "close_name", "lost")
 """Columns of a conversation that its end sets."""
+
+WIDE: Final = frozenset({"text", "data", "arguments", "result", "body", "additional_data"})
+"""Columns that hold what was said, and may be long."""
 
 KEPT: Final = "DO NOTHING"
 """What happens to a row that was written before: it stays."""
@@ -42,11 +48,13 @@ KEPT: Final = "DO NOTHING"
 class BulkStatement:
     """A statement for many rows. `arrays` says that a column is one parameter, else a row is.
 
-    `values` puts a row into the order of its columns.
+    `values` puts a row into the order of its columns, `wide` are the places of those that may be
+    long.
     """
 
     sql: str
     values: Callable[[Row], Values]
+    wide: tuple[int, ...]
     arrays: bool
 
     def parameters(self, rows: Sequence[Values]) -> Iterator[Any]:
@@ -54,8 +62,17 @@ class BulkStatement:
         if not self.arrays:
             yield list(rows)
             return
-        for at in range(0, len(rows), CHUNK):
-            yield tuple(map(list, zip(*rows[at : at + CHUNK], strict=True)))
+        chunk: list[Values] = []
+        size = 0
+        for row in rows:
+            chunk.append(row)
+            for place in self.wide:
+                size += len(row[place] or "")
+            if len(chunk) >= CHUNK or size >= CHUNK_SIZE:
+                yield tuple(map(list, zip(*chunk, strict=True)))
+                chunk, size = [], 0
+        if chunk:
+            yield tuple(map(list, zip(*chunk, strict=True)))
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
         """Write all rows within the connection's transaction."""
@@ -70,7 +87,7 @@ def insert(table: Table, conflict: str, *, is_postgresql: bool) -> BulkStatement
     given = _unfolded(table, columns) if is_postgresql else ", ".join("?" * len(columns))
     source = f"SELECT * FROM {given}" if is_postgresql else f"VALUES ({given})"  # noqa: S608
     sql = f"INSERT INTO {table.name} ({_names(columns)}) {source} ON CONFLICT {conflict}"
-    return BulkStatement(sql, itemgetter(*columns), is_postgresql)
+    return _statement(sql, columns, is_postgresql=is_postgresql)
 
 
 def replacing(table: Table, names: Sequence[str], only_if: str = "") -> str:
@@ -90,7 +107,12 @@ def update_ends(*, is_postgresql: bool) -> BulkStatement:
     else:
         taken = ", ".join(f'"{name}" = ?' for name in END)
         sql = f"UPDATE conversations SET {taken} WHERE id = ?"  # noqa: S608
-    return BulkStatement(sql, itemgetter(*columns), is_postgresql)
+    return _statement(sql, columns, is_postgresql=is_postgresql)
+
+
+def _statement(sql: str, columns: tuple[str, ...], *, is_postgresql: bool) -> BulkStatement:
+    wide = tuple(place for place, name in enumerate(columns) if name in WIDE)
+    return BulkStatement(sql, itemgetter(*columns), wide, is_postgresql)
 
 
 async def missing_conversations(

@@ -83,6 +83,7 @@ class Store:
         """Build the rows of all parts, in slices of time."""
         grouped: Grouped = [[] for _ in self._statements]
         time = TimeSlice()
+        await time.rest()  # whoever calls has worked on these parts until now
         for part in parts:
             for number, row in _rows(part):
                 grouped[number].append(self._statements[number].values(row))
