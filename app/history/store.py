@@ -58,7 +58,7 @@ class Store:
 
         A conversation whose row was there and is there no more was erased, maybe by another
         replica: its part is left out, and its id returned. Rows are built before the transaction
-        begins: nobody waits for its lock meanwhile.
+        begins, so that its lock is not held meanwhile.
         """
         rows = await self._grouped(parts)
         gone = await self._database.run(lambda c: self._all(c, parts, rows), write=True)
@@ -83,7 +83,7 @@ class Store:
         """Build the rows of all parts, in slices of time."""
         grouped: Grouped = [[] for _ in self._statements]
         time = TimeSlice()
-        await time.rest()  # whoever calls has worked on these parts until now
+        await time.rest()  # the caller has worked on these parts until now
         for part in parts:
             for number, row in _rows(part):
                 grouped[number].append(self._statements[number].values(row))
@@ -94,8 +94,8 @@ class Store:
 
 def _statements(*, is_postgresql: bool) -> tuple[BulkStatement, ...]:
     """Make the statements, in the order of the numbers that `_rows` names them by."""
-    # A conversation that was written before its end, by a try whose outcome nobody learned, gets
-    # it; a turn only grows, so that a batch that comes late takes nothing away.
+    # A conversation that was written before its end, by a try whose outcome is unknown, gets it
+    # now; a turn only grows, so that a batch that comes late takes nothing away.
     conflicts = (
         (conversations, replacing(conversations, END, "excluded.ended_at IS NOT NULL")),
         (
