@@ -6,7 +6,6 @@ writing it twice is writing it once.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,9 @@ from app.history.text import as_json, bounded, clean
 from app.history.turn import Row, Turn
 
 if TYPE_CHECKING:
-    from app.history.interface import ConversationStart
+    from collections.abc import Iterator
+
+    from app.history.interface import ConversationStart, Direction
     from app.history.message import Message
     from app.history.transcript import Transcript
     from app.protocol.close_codes import CloseReason
@@ -28,7 +29,7 @@ LONGEST_TURN: Final = 256 * 1024
 
 @dataclass(slots=True)
 class BatchPart:
-    """What one batch holds of one conversation; `fed` counts the records in it by kind."""
+    """What one batch holds of one conversation; `fed` counts its records by kind, `count` all."""
 
     conversation: RecordedConversation
     turns: dict[int, Turn] = field(default_factory=dict)
@@ -37,14 +38,22 @@ class BatchPart:
     result: Row | None = None
     end: Row | None = None
     message: Message | None = None
-    fed: Counter[str] = field(default_factory=Counter)
+    fed: dict[str, int] = field(default_factory=dict)
+    count: int = 0
     size: int = 0
 
-    def turn_rows(self) -> list[Row]:
-        """Build the rows of all turns that began or grew."""
+    def feed(self, kind: str, size: int) -> None:
+        """Count a record that is in this part; `size` in bytes."""
+        self.fed[kind] = self.fed.get(kind, 0) + 1
+        self.count += 1
+        self.size += size
+
+    def turn_rows(self) -> Iterator[Row]:
+        """Build the rows of all turns that began or grew, one at a time."""
         conversation = self.conversation
         name, content = conversation.start.id, conversation.content
-        return [turn.row(name, content=content) for turn in self.turns.values()]
+        for turn in self.turns.values():
+            yield turn.row(name, content=content)
 
 
 class RecordedConversation:
@@ -101,7 +110,7 @@ class RecordedConversation:
 
     def tool(self, part: BatchPart, row: Row) -> None:
         """Take a finished tool call."""
-        part.tools.append({**self._key(self._tools), **row})
+        part.tools.append({"conversation_id": self.start.id, "number": self._tools, **row})
         self._tools += 1
 
     def ended(self, part: BatchPart, reason: CloseReason, at: float) -> None:
@@ -152,7 +161,8 @@ class RecordedConversation:
         data = seen.data if self.content else None
         part.events.append(
             {
-                **self._key(self._events),
+                "conversation_id": self.start.id,
+                "number": self._events,
                 "at": at,
                 "direction": direction.value,
                 "type": clean(seen.type),
@@ -174,6 +184,3 @@ class RecordedConversation:
             "error_message": clean(result.error_message) if keep and result.error_message else None,
             "body": result.body.decode() if keep else None,
         }
-
-    def _key(self, number: int) -> Row:
-        return {"conversation_id": self.start.id, "number": number}

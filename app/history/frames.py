@@ -7,8 +7,7 @@ fields and types, and documents them late.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -33,20 +32,19 @@ SPEAKERS: Final = {
 
 LINKS: Final = ("recordingUrl", "inspectorUrl")
 CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
+FROM_BROWSER: Final = Direction.FROM_BROWSER
 MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
 """Session descriptions hold addresses and keys, and say nothing about the conversation."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnFragment:
+class TurnFragment(NamedTuple):
     """Part of what one side said."""
 
     source: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """Anything else worth a line; `data` is JSON text, or None."""
 
     type: str
@@ -54,8 +52,7 @@ class RecordedEvent:
     data: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The vendor's `conversationResult` (S D L)."""
 
     status: str | None
@@ -90,7 +87,7 @@ def _loaded(payload: bytes) -> Any:
 
 
 def _noted(kind: str, direction: Direction) -> bool:
-    if direction is Direction.FROM_BROWSER:
+    if direction is FROM_BROWSER:
         return kind in NOTED_FROM_BROWSER
     return kind not in UNNOTED_FROM_UPSTREAM
 

@@ -36,7 +36,8 @@ class Bounds:
     `bytes` and `count` bound everything not yet committed, the batch in flight included. A batch
     of `batch` records is written every `interval` seconds, at once while more wait. `slice` seconds
     of work are done at a time, then `rest` seconds are left to the conversations. While the process
-    has no time to spare, `busy_rate` records are written per second and the others wait.
+    has no time to spare, `busy_rate` records are written per second and the others wait, the more
+    of them the shorter: with half a bound taken, neither `rest` nor `busy_rate` holds.
     """
 
     bytes: int = 64 * 1024 * 1024
@@ -44,9 +45,9 @@ class Bounds:
     batch: int = 1000
     batch_bytes: int = 2 * 1024 * 1024
     interval: float = 0.25
-    slice: float = 0.001
-    rest: float = 0.002
-    busy_rate: float = 1500.0
+    slice: float = 0.0005
+    rest: float = 0.001
+    busy_rate: float = 4000.0
     slowest_retry: float = 2.0
 
 
@@ -93,6 +94,11 @@ class RecordQueue:
     def bytes(self) -> int:
         """What waits and what is held, in bytes."""
         return self._bytes + self._held_bytes
+
+    @property
+    def fullness(self) -> float:
+        """Which part of the bound in records or in bytes is taken, whichever is more."""
+        return max((len(self._queue) + self._held) / self._size, self.bytes / self._limit)
 
     @property
     def owed(self) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, select, update
-
 from app.history.migrate import migrate
+from app.history.pacing import TimeSlice
 from app.history.schema import (
     conversations,
     events,
@@ -15,20 +14,31 @@ from app.history.schema import (
     tool_calls,
     turns,
 )
+from app.history.statements import (
+    END,
+    KEPT,
+    insert,
+    missing_conversations,
+    replacing,
+    update_ends,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import Executable, Insert, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.conversation import BatchPart
     from app.history.database import Database
     from app.history.message import Message
+    from app.history.statements import BulkStatement, Values
     from app.history.turn import Row
 
-CHUNK: Final = 64
-"""Rows per statement: what is built for one statement is built without a pause."""
+NO_END: Final[Row] = {"ended_at": None, "close_code": None, "close_name": None}
+"""Columns of a conversation that goes on."""
+
+Grouped = list[list["Values"]]
+"""Rows by statement, in the order in which the statements are executed."""
 
 
 class Store:
@@ -37,19 +47,7 @@ class Store:
     def __init__(self, database: Database, on_message: Callable[[], None] | None = None) -> None:
         self._database = database
         self._on_message = on_message
-        self._insert: dict[Table, Insert] = {
-            table: database.insert(table).on_conflict_do_nothing()
-            for table in (conversations, events, tool_calls, outbox)
-        }
-        self._insert[turns] = _growing(database, turns, ("text", "pieces", "ended_at"))
-        self._insert[results] = _latest(database, results)
-        self._end = (
-            update(conversations)
-            .where(conversations.c.id == bindparam("conversation"))
-            .values(
-                {name: bindparam(name) for name in ("ended_at", "close_code", "close_name", "lost")}
-            )
-        )
+        self._statements = _statements(is_postgresql=database.is_postgresql)
 
     async def open(self) -> None:
         """Bring the schema up to date. Raises `HistoryLost`."""
@@ -59,67 +57,77 @@ class Store:
         """Write all parts or none; see `Sink`.
 
         A conversation whose row was there and is there no more was erased, maybe by another
-        replica: its part is left out, and its id returned.
+        replica: its part is left out, and its id returned. Rows are built before the transaction
+        begins, so that its lock is not held meanwhile.
         """
-        gone = await self._database.run(lambda connection: self._all(connection, parts), write=True)
+        rows = await self._grouped(parts)
+        gone = await self._database.run(lambda c: self._all(c, parts, rows), write=True)
         if self._on_message is not None and any(part.message for part in parts):
             self._on_message()
         return gone
 
-    async def _all(self, connection: AsyncConnection, parts: Sequence[BatchPart]) -> frozenset[str]:
-        gone = await self._gone(connection, parts)
-        kept = [part for part in parts if part.conversation.start.id not in gone]
-        fresh = [part.conversation.row() for part in kept if not part.conversation.stored]
-        await self._many(connection, conversations, fresh)
-        await self._many(connection, turns, [row for p in kept for row in p.turn_rows()])
-        await self._many(connection, events, [row for p in kept for row in p.events])
-        await self._many(connection, tool_calls, [row for p in kept for row in p.tools])
-        await self._many(connection, results, [p.result for p in kept if p.result])
-        await self._many(connection, outbox, [_message(p.message) for p in kept if p.message])
-        ends = [{"conversation": p.conversation.start.id, **p.end} for p in kept if p.end]
-        await _chunks(connection, self._end, ends)
-        return gone
-
-    async def _gone(
-        self, connection: AsyncConnection, parts: Sequence[BatchPart]
+    async def _all(
+        self, connection: AsyncConnection, parts: Sequence[BatchPart], rows: Grouped
     ) -> frozenset[str]:
         stored = [p.conversation.start.id for p in parts if p.conversation.stored]
-        if not stored:
-            return frozenset()
-        # The lock keeps an erasure from passing between this look and the rows that follow.
-        look = (
-            select(conversations.c.id)
-            .where(conversations.c.id.in_(stored))
-            .with_for_update(read=True, key_share=True)
+        gone = await missing_conversations(
+            connection, stored, is_postgresql=self._database.is_postgresql
         )
-        return frozenset(stored) - frozenset((await connection.execute(look)).scalars())
+        if gone:
+            rows = await self._grouped([p for p in parts if p.conversation.start.id not in gone])
+        for statement, its_rows in zip(self._statements, rows, strict=True):
+            await statement.execute(connection, its_rows)
+        return gone
 
-    async def _many(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-        await _chunks(connection, self._insert[table], rows)
+    async def _grouped(self, parts: Sequence[BatchPart]) -> Grouped:
+        """Build the rows of all parts, in slices of time."""
+        grouped: Grouped = [[] for _ in self._statements]
+        time = TimeSlice()
+        await time.rest()  # the caller has worked on these parts until now
+        for part in parts:
+            for number, row in _rows(part):
+                grouped[number].append(self._statements[number].values(row))
+                if time.is_over():
+                    await time.rest()
+        return grouped
 
 
-async def _chunks(connection: AsyncConnection, statement: Executable, rows: Sequence[Row]) -> None:
-    for at in range(0, len(rows), CHUNK):
-        await connection.execute(statement, rows[at : at + CHUNK])
-
-
-def _growing(database: Database, table: Table, grown: Sequence[str]) -> Insert:
-    """Insert turns, or let a turn grow; a batch that comes late takes nothing away."""
-    insert = database.insert(table)
-    return insert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={name: insert.excluded[name] for name in grown},
-        where=insert.excluded.pieces >= table.c.pieces,
+def _statements(*, is_postgresql: bool) -> tuple[BulkStatement, ...]:
+    """Make the statements, in the order of the numbers that `_rows` names them by."""
+    # A conversation that was written before its end, by a try whose outcome is unknown, gets it
+    # now; a turn only grows, so that a batch that comes late takes nothing away.
+    conflicts = (
+        (conversations, replacing(conversations, END, "excluded.ended_at IS NOT NULL")),
+        (
+            turns,
+            replacing(turns, ("text", "pieces", "ended_at"), "excluded.pieces >= turns.pieces"),
+        ),
+        (events, KEPT),
+        (tool_calls, KEPT),
+        (results, replacing(results, [c.name for c in results.columns if not c.primary_key])),
+        (outbox, KEPT),
     )
+    inserts = (insert(*each, is_postgresql=is_postgresql) for each in conflicts)
+    return (*inserts, update_ends(is_postgresql=is_postgresql))
 
 
-def _latest(database: Database, table: Table) -> Insert:
-    insert = database.insert(table)
-    keys = {column.name for column in table.primary_key.columns}
-    return insert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys},
-    )
+def _rows(part: BatchPart) -> Iterator[tuple[int, Row]]:
+    """Yield the rows of a part, each with the number of its statement."""
+    conversation = part.conversation
+    if not conversation.stored:
+        yield 0, conversation.row() | (part.end or NO_END)
+    elif part.end is not None:
+        yield 6, part.end | {"id": conversation.start.id}
+    for row in part.turn_rows():
+        yield 1, row
+    for row in part.events:
+        yield 2, row
+    for row in part.tools:
+        yield 3, row
+    if part.result is not None:
+        yield 4, part.result
+    if part.message is not None:
+        yield 5, _message(part.message)
 
 
 def _message(message: Message) -> Row:

@@ -18,7 +18,18 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 def clean(text: str) -> str:
     """Replace what no database takes: NUL and lone surrogates."""
-    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+    if "\x00" not in text and (text.isascii() or _is_unicode(text)):
+        return text
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether no lone surrogate is in a text; encoding looks at it faster than a pattern."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def as_json(value: object, largest: int | None = LARGEST_VALUE) -> str:

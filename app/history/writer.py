@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from app.history.conversation import BatchPart
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.load_monitor import LoadMonitor
+from app.history.pacing import TimeSlice
 from app.history.queue import RecordKind
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ log = structlog.get_logger(__name__)
 
 REPORT_EVERY: Final = 10.0
 """Seconds between two log lines about the same trouble."""
+
+STARTED: Final = RecordKind.STARTED
+FRAME: Final = RecordKind.FRAME
+TOOL: Final = RecordKind.TOOL
+ENDED: Final = RecordKind.ENDED
+"""Looked up once: an enum's member costs more than what is done by it."""
 
 FIRST_RETRY: Final = 0.1
 MOST_SHARES: Final = 64
@@ -124,7 +130,7 @@ class Writer:
 
     def counts(self) -> Counts:
         """Return the numbers as they are now."""
-        held = sum(part.fed.total() for part in self._batch.values())
+        held = sum(part.count for part in self._batch.values())
         return Counts(
             Counter(self._written),
             self._skipped + self._queue.skipped,
@@ -136,9 +142,19 @@ class Writer:
 
     def _interval(self) -> float:
         """Seconds until the next batch: none while more than one waits, unless frames need them."""
+        bounds = self._bounds
         if self._load.is_busy():
-            return max(self._bounds.interval, self._taken / self._bounds.busy_rate)
-        return self._bounds.interval if len(self._queue) < self._bounds.batch else 0.0
+            pause = max(bounds.interval, self._taken / bounds.busy_rate)
+            return pause * self._leisure()
+        return bounds.interval if len(self._queue) < bounds.batch else 0.0
+
+    def _leisure(self) -> float:
+        """Which part of its rests history may take: all with an empty queue, none from half on.
+
+        A queue that fills is written the faster, until as much is written as comes in: records
+        are dropped when the database is too slow for them, not because frames came first.
+        """
+        return max(0.0, 1.0 - 2.0 * self._queue.fullness)
 
     def _pause(self, failures: int) -> float:
         longest: float = min(self._bounds.slowest_retry, FIRST_RETRY * 2 ** min(failures, 16))
@@ -165,15 +181,14 @@ class Writer:
 
     async def _gather(self) -> int:
         taken = size = 0
-        began = perf_counter()
+        time = TimeSlice(self._bounds.slice)
         while self._queue and taken < self._bounds.batch and size < self._bounds.batch_bytes:
             record = self._queue.take()
             self._digest(record)
             taken += 1
             size += record[2]
-            if perf_counter() - began > self._bounds.slice:
-                await asyncio.sleep(self._bounds.rest)
-                began = perf_counter()
+            if time.is_over():
+                await time.rest(self._bounds.rest * self._leisure())
         return taken
 
     def _digest(self, record: Record) -> None:
@@ -183,7 +198,7 @@ class Writer:
         size: int = record[2]
         part = self._batch.get(conversation.start.id) or BatchPart(conversation)
         if self._queue.restore_start(conversation):
-            part.fed[RecordKind.STARTED] += 1
+            part.feed(STARTED, 0)
             self._batch[conversation.start.id] = part
         try:
             left = not conversation.erased and self._enter(part, record)
@@ -193,8 +208,7 @@ class Writer:
             self._queue.lose(kind, conversation)
             return
         if left:
-            part.fed[kind] += 1
-            part.size += size
+            part.feed(kind, size)
             self._batch[conversation.start.id] = part
             return
         self._queue.let_go(1, size)
@@ -205,20 +219,18 @@ class Writer:
 
     def _enter(self, part: BatchPart, record: Record) -> bool:
         conversation = part.conversation
+        kind = record[0]
+        if kind is FRAME:
+            return conversation.frame(part, record[3], record[4], record[5])
         carried = record[3:]
-        match record[0]:
-            case RecordKind.FRAME:
-                return conversation.frame(part, *carried)
-            case RecordKind.TOOL:
-                conversation.tool(part, *carried)
-            case RecordKind.ENDED:
-                conversation.ended(part, *carried)
-                if self._composer is not None:
-                    part.message = self._composer.compose(conversation, *carried)
-                    if conversation.transcript is not None:
-                        conversation.transcript.release()
-            case RecordKind.STARTED:
-                pass
+        if kind is TOOL:
+            conversation.tool(part, *carried)
+        elif kind is ENDED:
+            conversation.ended(part, *carried)
+            if self._composer is not None:
+                part.message = self._composer.compose(conversation, *carried)
+                if conversation.transcript is not None:
+                    conversation.transcript.release()
         return True
 
     async def _commit(self) -> None:
@@ -248,19 +260,22 @@ class Writer:
             gone = await self._sink.write(wanted) if wanted else ()
         finally:
             self.still.set()
+        time = TimeSlice(self._bounds.slice)
         for part in parts:
             conversation = part.conversation
             if conversation.start.id in gone:
                 conversation.erase()
             if conversation.erased:
-                self._erased += part.fed.total()
+                self._erased += part.count
             else:
                 conversation.stored = True
-                self._written += part.fed
+                self._written.update(part.fed)
             self._settle(part)
+            if time.is_over():
+                await time.rest()
 
     def _settle(self, part: BatchPart) -> None:
-        self._queue.let_go(part.fed.total(), part.size)
+        self._queue.let_go(part.count, part.size)
         del self._batch[part.conversation.start.id]
 
     def _lose(self, part: BatchPart) -> None:
