@@ -17,7 +17,7 @@ from app.history.turn import Row, Turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.history.interface import ConversationStart, Direction
+    from app.history.interface import ConversationStart
     from app.history.message import Message
     from app.history.transcript import Transcript
     from app.protocol.close_codes import CloseReason
