@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from app.auth.forward import Forward
 from app.auth.open import Open
-from app.auth.ticket import TicketAuth, Tickets
+from app.auth.ticket import OfferedTicket, TicketAuth, Tickets
 from app.bootstrap.config import DIAL_PATHS
 from app.bootstrap.outbound import outbound
 from app.egress.addresses import AllowedHosts
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from app.gateway.gateway import Gateway
     from app.history.factory import History
     from app.settings import Settings
+    from app.telemetry.drift import DriftLog
     from app.telemetry.metrics import Metrics
     from app.tools.interface import Tool
     from app.tools.mcp import McpTools
@@ -68,7 +69,7 @@ def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> 
             headers = settings.forward_auth_header
             found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
         elif name == "open":
-            found.append(Open())
+            found += [OfferedTicket(tickets), Open()]
     return found
 
 
@@ -326,6 +327,7 @@ class Application:
     tool_set: ToolSet
     history: History | None
     vendor: Vendor
+    drift: DriftLog
     probe: UpstreamProbe | None
     egress: Egress
     batcher: IoBatcher

@@ -15,6 +15,7 @@ from app.web import (
     asyncapi,
     calls,
     conversations,
+    drift,
     edges,
     health,
     pages,
@@ -73,6 +74,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
     )
     internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(drift.routes(built.drift), dependencies=guarded)
     internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
