@@ -328,7 +328,7 @@ async function health() {
 
 async function drift() {
   const { shapes, omitted } = await (await ask('v1/drift')).json();
-  const lines = shapes.map(({ kind, count, shape }) => `${kind} ×${count} ${JSON.stringify(shape)}`);
+  const lines = shapes.map(({ kind, count, shape }) => `${kind} x${count} ${JSON.stringify(shape)}`);
   if (omitted) lines.push(`${omitted} ${counted(omitted, 'frame')} beyond what is kept`);
   const text = lines.join('\n');
   if ($('drift-shapes').textContent === text) return;

@@ -120,3 +120,16 @@ async def test_unknown_frames_are_shown_by_shape_to_operators_alone(quick: Gatew
     assert "SECRET" not in answer.text
     await until(lambda: quick.lines("upstream_unknown"))
     assert await quick.metric('relay_upstream_unknown_types_total{kind="event"}') >= 1
+
+
+async def test_partial_texts_pass_for_both_sources(quick: Gateway) -> None:
+    async with browser(f"{quick.ws}/ws/all_keys", native=True) as page:
+        await page.wish("chat", partials=True, agent="echo")
+        await page.connected()
+        for words in ("the first of my words", "and the second ones", "and the third"):
+            await page.talks(words)
+        await page.terminate()
+    contents = [frame["content"] for frame in page.frames if frame["type"] == "text"]
+    partial = [one for one in contents if one.get("type") == "potential"]
+    assert {one["source"] for one in partial} == {"user", "assistant"}
+    assert all(one["text"] for one in partial)
