@@ -32,15 +32,16 @@ _TYPES: Final = {
 
 def shape_of(frame: dict[str, Any]) -> str:
     """Return a frame's shape as JSON text; `type` and an event's `name` are names, and stay."""
-    for depth in (MAX_DEPTH, 2, 1):
-        shape = _object(frame, depth)
-        for word in ("type", "name"):
-            if isinstance(value := frame.get(word), str):
-                shape[word] = _name(value)
-        text = orjson.dumps(shape, option=orjson.OPT_SORT_KEYS)
-        if len(text) <= MAX_SHAPE:
-            return text.decode()
-    return "{}"
+    text = _written(frame, MAX_DEPTH)
+    return text if len(text) <= MAX_SHAPE else _written(frame, 1)
+
+
+def _written(frame: dict[str, Any], depth: int) -> str:
+    shape = _object(frame, depth)
+    for word in ("type", "name"):
+        if isinstance(value := frame.get(word), str):
+            shape[word] = _name(value)
+    return orjson.dumps(shape, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _object(value: dict[str, Any], depth: int) -> dict[str, Any]:

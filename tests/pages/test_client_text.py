@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - lines of the scripts that run in the page
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,7 +110,7 @@ async def test_text_that_is_not_final_is_replaced_by_what_comes_next(page: Page)
     ]
 
 
-REPLAY = """async (streams) => {
+REPLAY = """async (json) => {
     const { Turns } = await import('/client/turns.js');
     const replay = (contents) => {
         const shown = new Map(); // what a page shows: id → text
@@ -127,7 +128,7 @@ REPLAY = """async (streams) => {
             withdrawn,
         };
     };
-    return streams.map(([contents, finals]) => [replay(contents), replay(finals).list]);
+    return JSON.stringify(JSON.parse(json).map(([contents, finals]) => [replay(contents), replay(finals).list]));
 }"""
 
 
@@ -137,7 +138,8 @@ async def test_ten_thousand_streams_of_partial_texts_end_with_exactly_their_fina
     withdrawn = 0
     for begin in range(0, 10_000, 1000):
         streams = [stream(seed) for seed in range(begin, begin + 1000)]
-        got = await page.evaluate(REPLAY, [[one, finals(one)] for one in streams])
+        told = json.dumps([[one, finals(one)] for one in streams])
+        got = json.loads(await page.evaluate(REPLAY, told))
         for seed, (contents, (replayed, without)) in enumerate(
             zip(streams, got, strict=True), begin
         ):
