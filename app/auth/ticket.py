@@ -196,6 +196,19 @@ def _checked_key(ticket: SecretStr, origin: str | None) -> str:
     return _key(text, (origin or "") if text.startswith(PINNED) else None)
 
 
+class OfferedTicket(TicketAuth):
+    """Tickets beside `open` authentication: one that is offered decides, and is never ignored."""
+
+    def handles(self, credential: Credential | None) -> bool:
+        """Take what has a ticket's form; anything else is for `open`."""
+        return credential is not None and is_ticket(credential.value)
+
+
+def is_ticket(value: SecretStr) -> bool:
+    """Tell whether a credential has the form of the gateway's own tickets."""
+    return TICKET.fullmatch(value.get_secret_value()) is not None
+
+
 def _key(ticket: str, origin: str | None) -> str:
     text = ticket if origin is None else f"{ticket}\n{origin}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -24,6 +24,7 @@ from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.state.factory import open_state
+from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
@@ -65,6 +66,7 @@ def build(settings: Settings) -> Application:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
+    drift = DriftLog(log_new_shape)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
     def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
@@ -85,6 +87,7 @@ def build(settings: Settings) -> Application:
             metrics=metrics,
             secrets=config.secret_forms(settings),
             circuit=circuit,
+            drift=drift,
         )
 
     circuits = agent_circuits(vendor.endpoints)
@@ -117,6 +120,7 @@ def build(settings: Settings) -> Application:
         integrations=parts.integrations(settings, vendor, out),
         call_book=CallBook(state.records),
         vendor_calls=parts.vendor_calls(settings, out),
+        drift=drift,
         probe=parts.probe(settings, metrics, out),
         egress=egress,
         batcher=batcher,

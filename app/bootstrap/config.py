@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Seconds. A dead vendor is dead air for the caller: it is noticed within ten of them.
 UPSTREAM_PING: Final = 5.0
 
+ANY_KEY: Final = "*"
 DIAL_PATHS: Final = {
     "dev": ("/api/v1/ws/dev", "authorization", "devRequest"),
     "webcall": ("/api/v1/ws/webCall", "token", "request"),
@@ -51,7 +52,11 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             default_call_type=agent.default_call_type or first_of(agent.call_types),
             request_field=DIAL_PATHS[agent.upstream or settings.upstream][2],
             initialize=template(agent),
-            client_data_keys=agent.client_data_keys,
+            client_data_keys=frozenset()
+            if agent.client_data_keys == ANY_KEY
+            else agent.client_data_keys,
+            all_client_data=agent.client_data_keys == ANY_KEY,
+            both_sdp_fields=agent.sdp_fields == "both",
             phone_numbers=agent.phone_numbers,
             tools=agent.tools,
             browser_tools=listed(agent),
@@ -143,4 +148,5 @@ def relay_limits(settings: Settings) -> RelayLimits:
         tool_concurrency=settings.tool_concurrency,
         frames_per_second=settings.frames_per_second,
         frame_burst=settings.frame_burst,
+        call_timeout=settings.call_timeout,
     )

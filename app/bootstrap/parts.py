@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from app.auth.forward import Forward
 from app.auth.open import Open
-from app.auth.ticket import TicketAuth, Tickets
+from app.auth.ticket import OfferedTicket, TicketAuth, Tickets
 from app.auth.web_token import WebTokenAuth, WebTokens
 from app.bootstrap.config import DIAL_PATHS
 from app.bootstrap.outbound import outbound
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from app.history.factory import History
     from app.settings import Settings
     from app.state.interface import State
+    from app.telemetry.drift import DriftLog
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Traces
     from app.tools.interface import Tool
@@ -76,7 +77,7 @@ def methods(
             headers = settings.forward_auth_header
             found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
         elif name == "open":
-            found.append(Open())
+            found += [OfferedTicket(tickets), Open()]
     return found
 
 
@@ -365,6 +366,7 @@ class Application:
     integrations: Integrations
     call_book: CallBook
     vendor_calls: VendorCalls
+    drift: DriftLog
     probe: UpstreamProbe | None
     egress: Egress
     batcher: IoBatcher

@@ -17,6 +17,7 @@ from app.web import (
     calls,
     conversations,
     discover,
+    drift,
     edges,
     health,
     pages,
@@ -93,6 +94,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
     )
     internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
         built.replicas, profiles, built.traces, built.call_book, built.vendor_calls
     )

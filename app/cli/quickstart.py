@@ -18,7 +18,8 @@ def _agent(name: str, **more: Any) -> dict[str, Any]:
 
 
 DEMO_AGENTS: Final = {
-    "support": _agent("support", call_types=["chat"], browser_tools=["show_order"]),
+    # Without an agent's name the emulator has one for each call type: `support` and `voice`.
+    "support": {"call_types": ["chat", "webCall"], "browser_tools": ["show_order"]},
     "echo": _agent("echo", call_types=["chat"]),
     "voice": _agent("voice", call_types=["webCall"]),
     "phone": _agent("phone", call_types=["onPhone"], phone_numbers=[r"\+1555\d{7}"]),

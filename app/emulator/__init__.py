@@ -13,8 +13,8 @@ onPhone: phone); the other keys of additionalData are its settings, named in its
 door (`app.emulator.control_api`), `pace` sets the seconds between turns.
 
 A fault is picked by `additionalData.fault`, by its name as the agent's, by `--fault`, or by
-`POST /emulator/faults {"next": name, "count": n}` for the next dials: the only way for the six
-that strike before initialize (refuse to origin_not_allowed). In a conversation a fault strikes
+`POST /emulator/faults {"next": name, "count": n}` for the next dials: the only way for those
+that strike before initialize (refuse to missing_token). In a conversation a fault strikes
 when the agent has sent `faultAfter` texts (0: right after the connection event).
 
     refuse              answers the handshake with HTTP `status` (403)
@@ -23,6 +23,13 @@ when the agent has sent `faultAfter` texts (0: right after the connection event)
     rst_on_dial         resets the TCP connection instead of answering the handshake
     not_enabled         opens, says "Web integration is not enabled", closes
     origin_not_allowed  opens, says "Origin not allowed", closes
+    concurrent_limit    opens, says "Concurrent limit exceeded", closes
+    invalid_token       opens, says "Invalid token", closes
+    missing_token       opens, says "Missing token", closes
+    drop_on_open        opens, and ends the TCP stream without a close frame: 1006
+    drop_on_initialize  ends the TCP stream when initialize came: 1006
+    failed_open         sends the event failedOpen with `reason`, closes
+    too_large           says "Too large message", closes with 1009
     accept_silent       opens and never says a word
     stall               falls silent; pings are still answered
     freeze              neither reads nor writes for `faultSeconds` (60), as if stopped

@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from app.emulator.partials import abandoned, partial_texts
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -51,6 +53,7 @@ class Call:
         self._sdp_answer: asyncio.Future[str] | None = None
         self._tool_ids = itertools.count(1)
         self._spoken = 0
+        self._final_texts = itertools.count()
 
     def setting(self, name: str, default: T) -> T:
         """Read a setting of the script from additionalData, if it is there and of that type."""
@@ -66,6 +69,7 @@ class Call:
     async def say(self, turn: str, pieces: int = 1, **extra: object) -> None:
         """Speak a turn, in up to `pieces` text frames; joined they are the turn."""
         for piece in cut(turn, self.setting("pieces", pieces)):
+            await self._partials("assistant", piece)
             content = {"source": "assistant", "text": piece, **extra}
             await self._send({"type": "text", "content": content})
             self._spoken += 1
@@ -75,7 +79,20 @@ class Call:
     async def transcribe(self, text: str) -> None:
         """Show what the user said, as the vendor echoes it."""
         if self.setting("echoUser", default=True):
+            await self._partials("user", text)
             await self._send({"type": "text", "content": {"source": "user", "text": text}})
+
+    async def _partials(self, source: str, text: str) -> None:
+        """Send the partial texts that precede a final one, if they are wanted."""
+        if not self.setting("partials", default=False):
+            return
+        number = next(self._final_texts)
+        said = [(source, part) for part in partial_texts(text, number)]
+        if (broken_off := abandoned(source, number)) is not None:
+            said.insert(0, broken_off)
+        for who, part in said:
+            content = {"source": who, "text": part, "type": "potential"}
+            await self._send({"type": "text", "content": content})
 
     async def hear(self) -> str:
         """Wait for the user's next text."""

@@ -101,6 +101,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         agents=agents,
         fault=arguments.fault,
         plain=arguments.plain,
+        partials=arguments.partials,
         pace=arguments.pace,
         initialize_timeout=arguments.initialize_timeout,
         max_message=arguments.max_message,
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--agent", choices=sorted(AGENTS), help="agent where initialize names none")
     add("--fault", choices=sorted(FAULTS), metavar="FAULT", help="strike every dial")
     add("--plain", action="store_true", help="one spelling of everything, nothing unknown")
+    add("--partials", action="store_true", help="send partial texts before each final one")
     add("--pace", type=float, default=PACE, help="seconds between turns (%(default)s)")
     add("--initialize-timeout", type=float, default=10.0, help="seconds (%(default)s)")
     add("--max-message", type=int, default=256 * 1024, help="bytes (%(default)s)")

@@ -63,7 +63,11 @@ class Conversation:
         try:
             call = await self._opened(refusal)
             if call is not None:
-                await self._talk(call, self._cast(call))
+                agent = self._cast(call)
+                if self._record.fault == "drop_on_initialize":
+                    self._drop()
+                else:
+                    await self._talk(call, agent)
             await self._until_gone()
         except SocketGone:
             pass
@@ -79,6 +83,10 @@ class Conversation:
         await self.socket.send(self._variants.write(frame))
         self._record.sent[frame["type"]] += 1
 
+    def _drop(self) -> None:
+        self.mark_faulted()
+        self.socket.drop()
+
     def mark_faulted(self) -> None:
         """Note that a fault ends this conversation."""
         self._record.ended_by = "fault"
@@ -90,6 +98,10 @@ class Conversation:
             raise HandshakeRejected(refusal)
         if self._order is not None and self._order.name == "accept_silent":
             self._record.fault, self.mute = self._order.name, True
+            return None
+        if self._order is not None and self._order.name == "drop_on_open":
+            self._record.fault = self._order.name
+            self._drop()
             return None
         try:
             async with asyncio.timeout(self._options.initialize_timeout):
@@ -114,7 +126,11 @@ class Conversation:
             self._record.id,
             request["callType"],
             request.get("endpoint"),
-            {**(self._order.params if self._order else {}), **additional},
+            {
+                "partials": self._options.partials,
+                **(self._order.params if self._order else {}),
+                **additional,
+            },
             self.send,
             self._variants,
             pace=self._options.pace,

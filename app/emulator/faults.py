@@ -97,6 +97,18 @@ async def _close(target: FaultTarget, call: Call) -> None:
     await target.socket.close(call.setting("closeCode", 1011), call.setting("closeReason", "bye"))
 
 
+async def _failed_open(target: FaultTarget, call: Call) -> None:
+    await call.event("failedOpen", {"reason": call.setting("reason", "The line is busy")})
+    target.mark_faulted()
+    await target.socket.close(1000)
+
+
+async def _too_large(target: FaultTarget, call: Call) -> None:
+    await call.send({"type": "error", "data": {"message": "Too large message"}})
+    target.mark_faulted()
+    await target.socket.close(1009)
+
+
 async def _close_with_key(target: FaultTarget, call: Call) -> None:
     text = f"key {target.secret} was revoked (authorization={target.secret})"
     await call.send({"type": "error", "data": {"message": text}})
@@ -195,6 +207,13 @@ _ALL: Final = (
     Fault("rst_on_dial", "resets the TCP connection instead of answering the handshake"),
     Fault("not_enabled", 'opens, says "Web integration is not enabled", closes'),
     Fault("origin_not_allowed", 'opens, says "Origin not allowed", closes'),
+    Fault("concurrent_limit", 'opens, says "Concurrent limit exceeded", closes'),
+    Fault("invalid_token", 'opens, says "Invalid token", closes'),
+    Fault("missing_token", 'opens, says "Missing token", closes'),
+    Fault("drop_on_open", "opens, and ends the TCP stream without a close frame: 1006", _drop),
+    Fault("drop_on_initialize", "ends the TCP stream when initialize came: 1006", _drop),
+    Fault("failed_open", "sends the event failedOpen with `reason`, closes", _failed_open),
+    Fault("too_large", 'says "Too large message", closes with 1009', _too_large),
     Fault("accept_silent", "opens and never says a word", _silence),
     Fault("stall", "falls silent; pings are still answered", _silence),
     Fault("freeze", "neither reads nor writes for `faultSeconds` (60), as if stopped", _freeze),

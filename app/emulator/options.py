@@ -22,6 +22,7 @@ class Options:
 
     `agents` names the agent of a call type whose initialize names none. `pace` is the pause
     between an agent's turns: none for tests, a little for people. `fault` strikes every dial.
+    `partials` sends partial texts before each final one.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +32,7 @@ class Options:
     agents: Mapping[str, str] = field(default_factory=lambda: DEFAULT_AGENTS)
     fault: str | None = None
     plain: bool = False
+    partials: bool = False
     pace: float = 0.0
     handshake_timeout: float = 10.0
     initialize_timeout: float = 10.0

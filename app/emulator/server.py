@@ -40,6 +40,9 @@ TRAP: Final = "/emulator/trap"
 SPOKEN_REFUSALS: Final = {
     "not_enabled": "Web integration is not enabled",
     "origin_not_allowed": "Origin not allowed",
+    "concurrent_limit": "Concurrent limit exceeded",
+    "invalid_token": "Invalid token",
+    "missing_token": "Missing token",
 }
 BACKLOG: Final = 2_048
 # websockets' own logger shows the request line, and the key in it. This one no level wakes.

@@ -31,6 +31,9 @@ SPEAKERS: Final = {
 """Known words for the two who talk, and what history calls them; others stay as they are."""
 
 LINKS: Final = ("recordingUrl", "inspectorUrl")
+PARTIAL: Final = "potential"
+"""The `content.type` of a text that may still change (D): its final text follows, or none does."""
+
 CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
 FROM_BROWSER: Final = Direction.FROM_BROWSER
 MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
@@ -98,8 +101,11 @@ def short_label(value: object) -> str | None:
 
 
 def _piece(frame: dict[str, Any]) -> TurnFragment | None:
+    """Read what was said; None for a partial text, which is no speech yet, and for nothing."""
     content = frame.get("content", frame.get("data"))
     holder = content if isinstance(content, dict) else frame
+    if holder.get("type") == PARTIAL:
+        return None
     text = holder.get("text") if isinstance(content, dict) else content
     if text is None:
         text = frame.get("text")

@@ -189,7 +189,10 @@ export interface Turn {
   id: number;
   source: 'assistant' | 'user' | (string & {});
   text: string;
+  /** The final texts; a partial one is in `text` alone. */
   pieces: string[];
+  /** Whether all of `text` is final; always in `turns` and in the event `turn`. */
+  final: boolean;
   /** Milliseconds since the epoch. */
   startedAt: number;
   endedAt: number | null;
@@ -237,12 +240,19 @@ export interface RelayEvents {
   resumed: { replayed: number; resent: number; seconds: number };
   /** A conversation that an earlier page kept goes on; what was said in it. */
   restored: { turns: readonly Turn[] };
+  /**
+   * The conversation goes on otherwise than the page asked: `client_data_ignored` names in `keys` what
+   * of `additionalData` the agent's profile does not allow.
+   */
+  warning: { code: 'client_data_ignored' | (string & {}); message: string; keys?: string[] };
   /** The server will be replaced; the conversation may go on until the deadline. */
   draining: { deadline: string | number };
   /** A whole turn. */
   turn: Turn;
   /** A piece of a turn; `turn.text` is what was said so far. */
   text: { source: string; text: string; turn: Turn; frame: Frame };
+  /** A turn that was shown by partial texts alone, and of which no final text came: take it off the page. */
+  withdrawn: Turn;
   /** The vendor's event frames: connection, opened, closed and others. */
   event: { name: string; data: any };
   result: unknown;

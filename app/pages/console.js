@@ -321,6 +321,20 @@ async function health() {
   if ($('health').textContent !== text) $('health').textContent = text;
   $('health').classList.toggle('bad', !response.ok);
   $('health').title = Object.entries(limits).map(([name, most]) => `${name}: ${most}`).join('\n');
+  await drift().catch(() => {}); // an older replica has no such route
+}
+
+// ---- what the vendor sends that is not known ----
+
+async function drift() {
+  const { shapes, omitted } = await (await ask('v1/drift')).json();
+  const lines = shapes.map(({ kind, count, shape }) => `${kind} x${count} ${JSON.stringify(shape)}`);
+  if (omitted) lines.push(`${omitted} ${counted(omitted, 'frame')} beyond what is kept`);
+  const text = lines.join('\n');
+  if ($('drift-shapes').textContent === text) return;
+  $('drift-shapes').textContent = text;
+  $('drift-summary').textContent = `The vendor sends ${shapes.length} ${counted(shapes.length, 'shape')} of frames that this gateway does not know`;
+  $('drift').hidden = !lines.length;
 }
 
 // ---- one session ----
@@ -407,10 +421,24 @@ function flush() {
   const list = $('timeline');
   const pane = list.parentElement;
   const near = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 60;
-  list.append(...coming.map(line));
+  for (const event of coming) place(list, event);
   coming = [];
   while (list.childElementCount > MOST_EVENTS) list.firstElementChild.remove();
   if (near) pane.scrollTop = pane.scrollHeight;
+}
+
+/** Put an event at the end; a text in place of its source's partial text, which it replaces. */
+function place(list, event) {
+  const { type, direction, content } = event;
+  const source = type === 'text' && direction === 'from_upstream' && content ? content.content?.source ?? 'assistant' : null;
+  const item = line(event);
+  const earlier = source && [...list.querySelectorAll('.partial')].find((one) => one.dataset.source === source);
+  if (earlier) earlier.replaceWith(item);
+  else list.append(item);
+  if (source && content.content?.type === 'potential') {
+    item.classList.add('partial');
+    item.dataset.source = source;
+  }
 }
 
 /** One event: a frame, a tool, a phase, the browser's coming and going, or the end. */

@@ -186,7 +186,7 @@ function gist(frame) {
   if (frame.name) return frame.name;
   if (typeof content === 'string') return content;
   if (content?.toolName) return `${content.toolName}(${JSON.stringify(content.args ?? {})})`;
-  if (content?.text !== undefined) return `${content.source}: ${content.text}`;
+  if (content?.text !== undefined) return `${content.source}${content.type === 'potential' ? ' (partial)' : ''}: ${content.text}`;
   if (content?.id) return JSON.stringify(content.result);
   if (data?.message) return data.message;
   if (frame.result) return frame.result.status ?? JSON.stringify(frame.result);

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import Outcome, ToolCall
+    from app.protocol.vendor_failures import VendorFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,14 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorRefused:
+    """The vendor told of a failure that it is known for; `said` are its own words, for the log."""
+
+    failure: VendorFailure
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Hang up on both sides."""
 
@@ -100,6 +109,7 @@ Action = (
     | SdpExchanged
     | Acked
     | Count
+    | VendorRefused
     | End
 )
 Actions = tuple[Action, ...]

@@ -41,6 +41,7 @@ BROWSER_TYPES: Final = frozenset(
 UPSTREAM_TYPES: Final = frozenset(
     {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
 )
+KNOWN_EVENTS: Final = frozenset({"connection", "opened", "closed", "failedOpen"})
 OTHER: Final = "other"
 
 OWN_PREFIX: Final = "relay."
@@ -110,6 +111,11 @@ def pong(now: float, received: int) -> bytes:
     A page cannot see the pings of RFC 6455 (section 5.5.2), so it has these to find a dead socket.
     """
     return _event(now, "relay.pong", {"received": received})
+
+
+def warning(now: float, code: str, message: str, **fields: Any) -> bytes:
+    """`relay.warning`: the conversation goes on, but otherwise than the page may expect."""
+    return _event(now, "relay.warning", {"code": code, "message": message, **fields})
 
 
 def draining(now: float, deadline: float) -> bytes:

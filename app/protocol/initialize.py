@@ -30,6 +30,8 @@ class Profile:
     `tools` the registered tools it may call (None: all), `hide` the upstream types that a
     browser is not shown. `discover` overrides what widgets are told of the agent. With
     `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
+    `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
+    offer under both names that the vendor gives it.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Profile:
     discover: Mapping[str, Any] = field(default_factory=dict)
     web_integration_id: str | None = None
     integration_tools: bool = False
+    all_client_data: bool = False
+    both_sdp_fields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,18 @@ class ClientOptions:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedInitialize:
-    """How a conversation begins: settled, allowed, and ready to be sent."""
+    """How a conversation begins: settled, allowed, and ready to be sent.
+
+    `ignored_keys` are those of the browser's `additionalData` that the profile does not allow,
+    `overridden_call_type` is the one that it asked for where the credential names another.
+    """
 
     call_type: CallType
     endpoint: str | None
     additional_data: Mapping[str, Any]
     request: Mapping[str, Any]
+    ignored_keys: tuple[str, ...] = ()
+    overridden_call_type: str | None = None
 
 
 def resolve_initialize(
@@ -96,7 +106,7 @@ def resolve_initialize(
     request = copy.deepcopy(dict(profile.initialize))
     template = request.get("additionalData") or {}
     additional_data = {
-        **{k: v for k, v in options.additional_data.items() if k in profile.client_data_keys},
+        **{k: v for k, v in options.additional_data.items() if _may_set(profile, k)},
         **template,
         **principal.additional_data,
     }
@@ -106,8 +116,23 @@ def resolve_initialize(
     if additional_data or options.sends_data:
         request["additionalData"] = additional_data
     return ResolvedInitialize(
-        call_type, endpoint, {**template, **principal.additional_data}, request
+        call_type,
+        endpoint,
+        {**template, **principal.additional_data},
+        request,
+        tuple(key for key in options.additional_data if not _may_set(profile, key)),
+        _overridden(options, call_type),
     )
+
+
+def _may_set(profile: Profile, key: str) -> bool:
+    return profile.all_client_data or key in profile.client_data_keys
+
+
+def _overridden(options: ClientOptions, used: CallType) -> str | None:
+    """Return the known call type that a browser asked for in vain."""
+    asked = options.call_type
+    return asked if asked in set(CallType) and asked != used.value else None
 
 
 def _call_type(profile: Profile, principal: Principal, options: ClientOptions) -> CallType:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from app.protocol.codec import with_every_digit
+from blackbox_relay import exact_json
+
 ANSWER_WITHIN: Final = 20.0
 """Seconds for a browser to answer: a person may have to allow the microphone first."""
 
@@ -207,6 +210,19 @@ def _of_end(call: Call, answer: Description, now: float, *, ended: bool) -> Diag
 def offer_in(frame: dict[str, Any]) -> str | None:
     """The offer of an `sdpInvite`: `data.invite` (L) or `data.sdpOffer` (D)."""
     return _text(frame, "invite") or _text(frame, "sdpOffer")
+
+
+def with_both_offers(frame: dict[str, Any], payload: bytes) -> bytes:
+    """Return an `sdpInvite` that names its offer `invite` (L) and `sdpOffer` (D) at once.
+
+    One without an offer, or with both, is returned as it came.
+    """
+    data, offer = frame.get("data"), offer_in(frame)
+    if offer is None or data is None or {"invite", "sdpOffer"} <= data.keys():
+        return payload
+    exact = with_every_digit(frame, payload)
+    both = {"invite": offer, "sdpOffer": offer, **exact["data"]}
+    return exact_json.dumps({**exact, "data": both})
 
 
 def answer_in(frame: dict[str, Any]) -> str | None:

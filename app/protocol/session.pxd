@@ -32,6 +32,8 @@ cdef class Session:
     cdef Py_ssize_t _early_bytes
     cdef Py_ssize_t _violations
     cdef Py_ssize_t _malformed
+    cdef object _failure
+    cdef double _failed_at
 
     @cython.locals(frame=dict)
     cpdef from_browser(self, bytes payload, double now)

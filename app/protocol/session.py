@@ -24,11 +24,13 @@ from app.protocol.actions import (
     ToBrowser,
     ToolSettled,
     ToUpstream,
+    VendorRefused,
 )
 from app.protocol.close_codes import (
     BAD_FRAMES,
     ENDED,
     FORBIDDEN,
+    OVERLOADED,
     TOO_MANY,
     UPSTREAM_FAILED,
     CloseReason,
@@ -48,6 +50,7 @@ from app.protocol.frames import (
     EVENT,
     INCOMING_CHAT_MESSAGE,
     INITIALIZE,
+    KNOWN_EVENTS,
     PING,
     RECEIVED,
     SDP_ANSWER,
@@ -61,7 +64,7 @@ from app.protocol.frames import (
 )
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
-from app.protocol.sdp import Call, answer_in, offer_in
+from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 from app.protocol.tool_ledger import Pending, ToolLedger
 from app.protocol.validation import (
@@ -70,6 +73,15 @@ from app.protocol.validation import (
     missing_members,
     response_id,
     validate,
+)
+from app.protocol.vendor_failures import (
+    CAUSES_CLOSE_WITHIN,
+    FAILED_OPEN,
+    FAILED_OPEN_EVENT,
+    UNKNOWN_ERROR,
+    VendorFailure,
+    failure_in,
+    said_in,
 )
 from blackbox_relay import exact_json
 
@@ -99,6 +111,17 @@ def has_known_members(frame: dict[str, Any]) -> bool:
         if key not in known:
             return False
     return True
+
+
+def _unknown_parts(kind: str, frame: dict[str, Any]) -> Actions:
+    """Count what no document of the vendor's lists."""
+    if kind not in UPSTREAM_TYPES:
+        return (Count("unknown_type"),)
+    if not has_known_members(frame):
+        return (Count("unknown_field"),)
+    if kind == EVENT and frame.get("name") not in KNOWN_EVENTS:
+        return (Count("unknown_event"),)
+    return NOTHING
 
 
 class Session:
@@ -139,6 +162,10 @@ class Session:
         self._early_bytes = 0
         self._violations = 0
         self._malformed = 0
+        self._failure: VendorFailure | None = (
+            None  # the vendor's latest error, if it is a known one
+        )
+        self._failed_at = 0.0
 
     # The browser's side
 
@@ -287,7 +314,10 @@ class Session:
         if phase is not OPEN and phase is not CLOSING:
             # It may refuse in the same packet as its handshake, before `initialize` is out.
             if kind == ERROR:
-                return (Count("upstream_refused"), End(UPSTREAM_FAILED))
+                refused = failure_in(frame) or UNKNOWN_ERROR
+                if refused.reason is OVERLOADED and phase is Phase.INITIALIZING:
+                    self.phase = advance(phase, Event.FIRST_MESSAGE)  # it works, and is full
+                return (VendorRefused(refused, said_in(frame, self._secrets)), End(refused.reason))
             self.phase = advance(self.phase, Event.FIRST_MESSAGE)
         if kind == TEXT and self.call.answer is not None:
             self._note_user_speech(frame)
@@ -311,18 +341,12 @@ class Session:
             return (Count("spoofed_upstream"),)  # it would upset the browser's count
         if kind == TOOL_REQUEST:
             return self._tool_request(frame, payload, now)
-        counts: Actions = NOTHING
-        if kind not in UPSTREAM_TYPES:
-            counts = (Count("unknown_type"),)
-        elif not has_known_members(frame):
-            counts = (Count("unknown_field"),)
-        if kind in self._profile.hide:
-            forward: Actions = NOTHING
-        elif self._contains_secret(frame, payload):
-            told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
-            forward = (Count("secret_withheld"), ToBrowser(told))
-        else:
-            forward = FORWARD
+        counts = _unknown_parts(kind, frame)
+        forward = self._shown(kind, frame, payload, now)
+        if self.phase is OPEN and (failure := self._failure_in(kind, frame, now)) is not None:
+            refused = VendorRefused(failure, said_in(frame, self._secrets))
+            ending = (End(failure.reason),) if failure is FAILED_OPEN else NOTHING
+            return (*counts, refused, *forward, *ending)
         if kind == CONVERSATION_RESULT or (kind == EVENT and frame.get("name") == "closed"):
             self.phase = advance(self.phase, Event.END_ANNOUNCED)
             return (*counts, *forward, AwaitUpstreamClose())
@@ -330,6 +354,26 @@ class Session:
             self.call = self.call.offered(offer, now)
             return (*counts, *forward, SdpExchanged())
         return (*counts, *forward) if counts else forward
+
+    def _shown(self, kind: str, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
+        """What the browser is shown of a frame: all of it, nothing, or that there was an error."""
+        if kind in self._profile.hide:
+            return NOTHING
+        if self._contains_secret(frame, payload):
+            told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
+            return (Count("secret_withheld"), ToBrowser(told))
+        if kind == SDP_INVITE and self._profile.both_sdp_fields:
+            return (ToBrowser(with_both_offers(frame, payload)),)
+        return FORWARD
+
+    def _failure_in(self, kind: str, frame: dict[str, Any], now: float) -> VendorFailure | None:
+        """Return what the vendor failed at; a socket that ends soon after an `error` ends of it."""
+        if kind == EVENT:
+            return FAILED_OPEN if frame.get("name") == FAILED_OPEN_EVENT else None
+        if kind != ERROR or (failure := failure_in(frame)) is None:
+            return None
+        self._failure, self._failed_at = failure, now
+        return failure
 
     def _note_user_speech(self, frame: dict[str, Any]) -> None:
         """Take note that the user's voice arrives: it was written down."""
@@ -373,8 +417,10 @@ class Session:
         answer = self._answer(failure(call, outcome), channel, now)
         return (*answer, ToolSettled(call, outcome))
 
-    def upstream_lost(self, code: int) -> CloseReason:
+    def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""
+        if self._failure is not None and now - self._failed_at <= CAUSES_CLOSE_WITHIN:
+            return ENDED if self.phase is Phase.CLOSING else self._failure.reason
         if self.phase is Phase.CLOSING or (self.phase is Phase.OPEN and code == NORMAL_CLOSURE):
             return ENDED
         return UPSTREAM_FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.protocol import close_codes
 from app.protocol.phases import Phase
@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from app.relay.interface import DeadlineEvents
 
 
+CALL_NOT_ANSWERED: Final = (
+    "The page did not answer the call: there is no microphone, or it was not allowed."
+)
+
+
 class SessionDeadlines:
     """Ends its relay when something takes too long."""
 
     __slots__ = (
+        "_call_timer",
         "_close_timer",
         "_duration_timer",
         "_idle_timer",
@@ -34,6 +40,7 @@ class SessionDeadlines:
         self._loop = asyncio.get_running_loop()
         self._resume_timer: asyncio.TimerHandle | None = None
         self._initialize_timer: asyncio.TimerHandle | None = None
+        self._call_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self._idle_timer = self._loop.call_later(limits.idle_timeout, self._check_idle)
         self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
@@ -50,6 +57,19 @@ class SessionDeadlines:
             self._close_timer = self._loop.call_later(
                 self._limits.end_grace, self._relay.end, close_codes.ENDED
             )
+
+    def sdp_exchanged(self) -> None:
+        """An offer passed: the page has its time to answer. An answer passed: it has answered."""
+        if self._relay.session.call.answer is None:
+            if self._call_timer is None:
+                self._call_timer = self._loop.call_later(
+                    self._limits.call_timeout,
+                    self._relay.end,
+                    close_codes.IDLE,
+                    CALL_NOT_ANSWERED,
+                )
+        elif self._call_timer is not None:
+            self._call_timer.cancel()
 
     def start_resume_window(self) -> None:
         """The browser is gone: it has the window to come back."""
@@ -69,6 +89,7 @@ class SessionDeadlines:
         for timer in (
             self._resume_timer,
             self._initialize_timer,
+            self._call_timer,
             self._close_timer,
             self._idle_timer,
             self._duration_timer,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from app.telemetry.drift import DriftLog
 from app.upstream.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class RelayLimits:
     tool_concurrency: int
     frames_per_second: float
     frame_burst: int
+    call_timeout: float = 60.0
     end_grace: float = 3.0
 
 
@@ -85,3 +87,4 @@ class RelayDependencies:
     metrics: Metrics
     secrets: frozenset[bytes] = field(repr=False)
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
+    drift: DriftLog = field(default_factory=DriftLog)

@@ -7,24 +7,30 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.history.interface import ConversationStart, Direction
+from app.protocol.vendor_failures import advice_on_loss
 from app.relay.subscribers import EventSubscribers
 
 if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
     from app.protocol.initialize import ResolvedInitialize
+    from app.protocol.notices import Notices
+    from app.protocol.phases import Phase
     from app.protocol.principal import CallType
     from app.protocol.sdp import Description, Diagnosis
     from app.protocol.tool import Outcome
+    from app.protocol.vendor_failures import VendorFailure
     from app.relay.dependencies import Conversation, RelayDependencies
     from app.websocket.interface import CloseEvent
 
 log = structlog.get_logger(__name__)
 
+UNKNOWN = frozenset(("unknown_type", "unknown_field", "unknown_event"))
+# Of one conversation: a shape costs far more than a frame's way through.
+UNKNOWN_FRAMES_LOOKED_AT = 64
 UPSTREAM_ANOMALIES = frozenset(
     (
         "malformed_upstream",
         "spoofed_upstream",
-        "upstream_refused",
         "secret_withheld",
         "repeated_tool_id",
     )
@@ -39,6 +45,8 @@ class ConversationObserver:
         self._conversation = conversation
         self._metrics = dependencies.metrics
         self._recorder = dependencies.recorder
+        self._drift = dependencies.drift
+        self._unknown_frames = 0
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -72,6 +80,22 @@ class ConversationObserver:
                 )
             )
 
+    def told(self, notices: Notices) -> None:
+        """The conversation begins otherwise than its browser asked: once, with what to do."""
+        if notices.keys:
+            self.log.warning(
+                "client_data_ignored",
+                keys=", ".join(notices.keys),
+                advice='list them in the agent\'s client_data_keys, or set it to "*"',
+            )
+        if notices.asked is not None:
+            self.log.warning(
+                "call_type_overridden",
+                asked=notices.asked,
+                used=notices.used,
+                advice="the ticket or JWT names the call type: mint it without one, or with this",
+            )
+
     def frame(self, direction: Direction, at: float, payload: bytes) -> None:
         """A frame passed."""
         if self._recorder is not None:
@@ -81,19 +105,35 @@ class ConversationObserver:
 
     def count(self, name: str) -> None:
         """Count a refusal or an oddity; its one log line holds no payload."""
-        if name in {"unknown_type", "unknown_field"}:
-            kind = name.removeprefix("unknown_")
-            self._metrics.upstream_unknown_types_total.labels(kind).inc()
-        elif name in UPSTREAM_ANOMALIES:
+        if name in UPSTREAM_ANOMALIES:
             self._metrics.upstream_oddities_total.labels(name).inc()
             self.log.warning(name)
         else:
             self._metrics.refusals_total.labels(name).inc()
             self.log.info("refused", reason=name)
 
-    def upstream_lost(self, closed: CloseEvent) -> None:
+    def unknown(self, name: str, payload: bytes, at: float) -> None:
+        """The vendor sent what no document lists: counted, and the first few kept by shape."""
+        kind = name.removeprefix("unknown_")
+        self._metrics.upstream_unknown_types_total.labels(kind).inc()
+        if self._unknown_frames < UNKNOWN_FRAMES_LOOKED_AT:
+            self._unknown_frames += 1
+            self._drift.note(kind, payload, at)
+
+    def upstream_lost(self, closed: CloseEvent, phase: Phase) -> None:
         """The vendor's socket went without an announced end."""
-        self.log.warning("upstream_lost", code=closed.code, by_peer=closed.by_peer)
+        self.log.warning(
+            "upstream_lost",
+            code=closed.code,
+            by_peer=closed.by_peer,
+            phase=phase.value,
+            advice=advice_on_loss(phase, closed.code),
+        )
+
+    def vendor_refused(self, failure: VendorFailure, said: str) -> None:
+        """The vendor told of a failure: in its own words, and what to do about it."""
+        self._metrics.upstream_oddities_total.labels("upstream_refused").inc()
+        self.log.warning("upstream_refused", failure=failure.name, said=said, advice=failure.advice)
 
     def call_problem(self, found: Diagnosis, answer: Description | None) -> None:
         """A web call does not connect, or is likely not to: why, and what to do about it."""

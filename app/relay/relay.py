@@ -26,9 +26,11 @@ from app.protocol.actions import (
     ToBrowser,
     ToolSettled,
     ToUpstream,
+    VendorRefused,
 )
 from app.protocol.errors import Refusal, UpstreamError
 from app.protocol.initialize import resolve_initialize
+from app.protocol.notices import notice_frames, notices_of
 from app.protocol.phases import Phase
 from app.protocol.principal import CallType
 from app.protocol.rate_limit import TokenBucket
@@ -37,7 +39,7 @@ from app.protocol.session import Session
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
-from app.relay.observer import ConversationObserver
+from app.relay.observer import UNKNOWN, ConversationObserver
 from app.relay.tool_calls import ToolCalls
 from app.relay.upstream_leg import UpstreamLeg
 from app.tools.interface import ToolContext
@@ -59,6 +61,11 @@ REASONS_KEPT_FOR_RESUME = (
     close_codes.ENDED,
     close_codes.UPSTREAM_FAILED,
     close_codes.UPSTREAM_TIMEOUT,
+)
+
+
+BEFORE_INITIALIZE = (
+    "Init message not received: send initialize first. What is sent before it waits until then."
 )
 
 
@@ -151,6 +158,8 @@ class Relay:
             and self.session.client_initialize is None
             and not self.is_ending
         ):
+            if conversation.initialize_required and self.session.received:
+                self._tell_initialize_missing()  # it came before this waited
             silent = await self._wait_for_initialize(conversation.initialize_wait)
             if silent and conversation.initialize_required and not self.is_ending:
                 raise Refusal(close_codes.IDLE, "Init message not received")
@@ -181,6 +190,11 @@ class Relay:
             frames.session_opened(self.now(), conversation.id, agent, opening.call_type, offer)
         )
         self.observer.started(opening)
+        native = conversation.resume_token is not None
+        notices = notices_of(opening)
+        self.observer.told(notices)
+        for told in notice_frames(notices, self.now(), conversation.id, native=native):
+            self.browser.send_unnumbered(told)
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
@@ -298,6 +312,8 @@ class Relay:
         for action in actions:
             if type(action) is Forward:
                 self.browser.send(payload)
+            elif type(action) is Count and action.name in UNKNOWN:
+                self.observer.unknown(action.name, payload, self.now())
             else:
                 self._apply_one(action)
 
@@ -306,6 +322,13 @@ class Relay:
         waits_on = self.conversation.initialize_required and self.session.client_initialize is None
         if not waits_on and not wished.done():
             wished.set_result(close_codes.ENDED)
+        if waits_on and self.session.received == 1:
+            self._tell_initialize_missing()
+
+    def _tell_initialize_missing(self) -> None:
+        """Answer what came before `initialize`, once; it waits until then."""
+        reason, session_id = close_codes.BAD_FRAMES, self.conversation.id
+        self.browser.send(frames.error(self.now(), reason, session_id, BEFORE_INITIALIZE))
 
     def on_upstream_read_complete(self, arrived: float, count: int) -> None:
         """All that one read brought, `count` frames since `arrived`, is judged: see what waits."""
@@ -364,9 +387,9 @@ class Relay:
 
     def on_upstream_disconnected(self, closed: CloseEvent) -> None:
         """The vendor's socket is gone: normal after an announced end, else a failure."""
-        reason = self.session.upstream_lost(closed.code)
-        if reason is not close_codes.ENDED:
-            self.observer.upstream_lost(closed)
+        reason = self.session.upstream_lost(closed.code, self.now())
+        if reason is not close_codes.ENDED and not self.is_ending:
+            self.observer.upstream_lost(closed, self.session.phase)
         if self._initializing is not None:
             self._on_upstream_initialized(self._initializing)
         self.end(reason)
@@ -411,12 +434,15 @@ class Relay:
                 self.browser.send_unnumbered(payload)
             case Count(name):
                 self.observer.count(name)
+            case VendorRefused(failure, said):
+                self.observer.vendor_refused(failure, said)
             case Acked():
                 self._update_backpressure()
             case AwaitUpstreamClose():
                 self._deadlines.start_close_timeout()
             case SdpExchanged():
                 self._diagnostics.sdp_exchanged()
+                self._deadlines.sdp_exchanged()
             case End(reason, message):
                 self.end(reason, message)
             case _:

@@ -64,12 +64,13 @@ class AgentSettings(BaseModel):
     call_types: frozenset[CallType] = frozenset(CallType)
     default_call_type: CallType | None = None
     initialize: dict[str, Any] = {}
-    client_data_keys: frozenset[str] = frozenset()
+    client_data_keys: frozenset[str] | Literal["*"] = frozenset()
     phone_numbers: tuple[str, ...] = ()
     tools: frozenset[str] | None = None
     browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
     discover: dict[str, Any] = {}
+    sdp_fields: Literal["as_sent", "both"] = "as_sent"
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
     upstream: Upstream | None = None
@@ -187,7 +188,12 @@ class Settings(BaseSettings):
         "For a vendor-style browser's `initialize`, and for upstream's first frame", 10.0
     )
     idle_timeout: Positive = _about("Silence on both sides before a session ends", 300.0)
-    max_session: Positive = _about("The longest session", 3600.0)
+    call_timeout: Positive = _about(
+        "For a page to answer a call's `sdpInvite`: without a microphone it never does", 60.0
+    )
+    max_session: Positive = _about(
+        "The longest session; the vendor's transfers last up to 7200", 7200.0
+    )
     ping_interval: Positive = _about("Between pings on both legs", 15.0)
     ping_timeout: Positive = _about("For the answer to a ping", 10.0)
     drain_delay: Seconds = _about("After SIGTERM: keep taking sessions that long", 5.0)

@@ -125,7 +125,7 @@ class Metrics:
         )
         self.upstream_unknown_types_total = Counter(
             "relay_upstream_unknown_types_total",
-            "Frames from the vendor with an unknown type or field.",
+            "Frames from the vendor with an unknown type, field or event.",
             LABELS["relay_upstream_unknown_types_total"],
             registry=registry,
         )
@@ -168,7 +168,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        for kind in ("type", "field"):
+        for kind in ("type", "field", "event"):
             self.upstream_unknown_types_total.labels(kind)
         for outcome in ("resumed", "cannot_resume", "elsewhere"):
             self.resumes_total.labels(outcome)

@@ -73,19 +73,23 @@ CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
                 ("source", "text"),
                 source={"type": "string", "enum": ["assistant", "user"]},
                 text=TEXT,
+                type={
+                    "type": "string",
+                    "description": "`potential`: a partial text, which the next one replaces.",
+                },
             )
         },
-        "What was said; an agent's turn may come in pieces.",
+        "What was said; an agent's turn may come in pieces, and partial texts before each.",
     ),
     "event": (
         ("name",),
         {"name": TEXT, "data": {"type": ["object", "null"]}},
-        "Something happened: `connection`, `opened`, `closed`, or one of the gateway's own.",
+        "Something happened: `connection`, `opened`, `closed`, `failedOpen`, or one of our own.",
     ),
     "sdpInvite": (
         ("data",),
         {"data": _object((), sdpOffer=TEXT, invite=TEXT), "channelId": CHANNEL},
-        "An SDP offer, in `sdpOffer` or, from older agents, in `invite`.",
+        "An SDP offer, in `sdpOffer` or, from older agents, in `invite`; or in both.",
     ),
     "websocketToolRequest": (
         ("content",),
@@ -146,6 +150,9 @@ OWN: Final[dict[str, bytes]] = {
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
     "relay.pong": frames.pong(EXAMPLE_TIME, 7),
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
+    "relay.warning": frames.warning(
+        EXAMPLE_TIME, "client_data_ignored", "These keys were ignored.", keys=["plan"]
+    ),
     "relay.error": frames.error(EXAMPLE_TIME, TOO_MANY, SESSION, None, 5.0),
 }
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.deploy.replica import Replica
 
 DRAIN = 5 + 300
-LONGEST_SESSION = 3600
+LONGEST_SESSION = 7200
 HAPROXY = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
 NGINX = (DEPLOY / "nginx" / "nginx.conf").read_text()
 

@@ -87,6 +87,47 @@ async def test_origin_not_allowed(emulator: Emulator) -> None:
     await spoken_refusal(emulator, "origin_not_allowed", "Origin not allowed")
 
 
+async def test_concurrent_limit(emulator: Emulator) -> None:
+    await spoken_refusal(emulator, "concurrent_limit", "Concurrent limit exceeded")
+
+
+async def test_invalid_token(emulator: Emulator) -> None:
+    await spoken_refusal(emulator, "invalid_token", "Invalid token")
+
+
+async def test_missing_token(emulator: Emulator) -> None:
+    await spoken_refusal(emulator, "missing_token", "Missing token")
+
+
+async def test_drop_on_open_says_nothing(emulator: Emulator) -> None:
+    emulator.switch.order = FaultSpec("drop_on_open")
+    async with Peer.dial(emulator) as peer:
+        assert (await peer.closed())[0] == 1006
+    assert peer.frames == []
+
+
+async def test_drop_on_initialize_says_nothing(emulator: Emulator) -> None:
+    async with Peer.dial(emulator) as peer:
+        await peer.initialize("drop_on_initialize")
+        assert (await peer.closed())[0] == 1006
+    assert peer.frames == []
+
+
+async def test_failed_open_says_why(emulator: Emulator) -> None:
+    async with Peer.dial(emulator) as peer:
+        await peer.initialize("failed_open", reason="No route")
+        assert (await peer.closed())[0] == 1000
+    assert peer.frames[-1]["name"] == "failedOpen"
+    assert peer.frames[-1]["data"] == {"reason": "No route"}
+
+
+async def test_too_large_closes_with_1009(emulator: Emulator) -> None:
+    async with Peer.dial(emulator) as peer:
+        await peer.initialize("too_large")
+        assert (await peer.closed())[0] == 1009
+    assert peer.frames[-1]["data"] == {"message": "Too large message"}
+
+
 @pytest.mark.parametrize("by", ["switch", "initialize"])
 async def test_accept_silent(emulator: Emulator, by: str) -> None:
     if by == "switch":

@@ -25,6 +25,8 @@ class StubOperator:
         self.asked: list[str] = []
         self.deleted: list[str] = []
         self.watchers: list[str] = []
+        self.drift: dict[str, Any] = {"shapes": [], "omitted": 0}
+        self.said: list[dict[str, Any]] = []  # contents of texts that open a timeline
         self.burst = 20  # events at once when a timeline is opened
         started = time.time()
         self.sessions: dict[str, dict[str, Any]] = {
@@ -46,12 +48,17 @@ class StubOperator:
         }
         router = gateway.app.router
         router.add_get("/readyz", self._readyz)
+        router.add_get("/v1/drift", self._drift)
         router.add_get("/v1/sessions", self._list)
         router.add_get("/v1/sessions/{id}/watch", self._watch)
         router.add_delete("/v1/sessions/{id}", self._delete)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return web.json_response(self.ready, status=200 if "limits" in self.ready else 503)
+
+    async def _drift(self, request: web.Request) -> web.Response:
+        self._check(request)
+        return web.json_response(self.drift)
 
     def _check(self, request: web.Request) -> str:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -88,6 +95,15 @@ class StubOperator:
         return stream
 
     async def _events(self, stream: web.StreamResponse, id_: str, token: str) -> None:
+        for content in self.said:
+            told = {
+                "kind": "frame",
+                "direction": "from_upstream",
+                "type": "text",
+                "at": time.time(),
+            }
+            told["content"] = {"type": "text", "content": content}
+            await stream.write(f"data: {json.dumps(told)}\n\n".encode())
         number = 0
         while id_ in self.sessions:
             for _ in range(self.burst if number == 0 else 1):

@@ -3,9 +3,12 @@
 # ruff: noqa: E501 - lines of the scripts that run in the page
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.partial_streams import finals, stream
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -104,4 +107,84 @@ async def test_text_that_is_not_final_is_replaced_by_what_comes_next(page: Page)
             ["turn", "Of course."],
         ],
         [["I want it."], ["Of course."]],
+    ]
+
+
+REPLAY = """async (json) => {
+    const { Turns } = await import('/client/turns.js');
+    const replay = (contents) => {
+        const shown = new Map(); // what a page shows: id → text
+        const withdrawn = [];
+        const turns = new Turns(60, (type, detail) => {
+            if (type === 'withdrawn') withdrawn.push(detail.final) && shown.delete(detail.id);
+            else shown.set((detail.turn ?? detail).id, (detail.turn ?? detail).text);
+        });
+        for (const content of contents) turns.said({ content });
+        turns.finish();
+        return {
+            list: turns.list.map(({ source, text, pieces, final }) => ({ source, text, pieces, final })),
+            page: turns.list.map(({ id }) => shown.get(id)),
+            shown: shown.size,
+            withdrawn,
+        };
+    };
+    return JSON.stringify(JSON.parse(json).map(([contents, finals]) => [replay(contents), replay(finals).list]));
+}"""
+
+
+async def test_ten_thousand_streams_of_partial_texts_end_with_exactly_their_final_texts(
+    page: Page,
+) -> None:
+    withdrawn = 0
+    for begin in range(0, 10_000, 1000):
+        streams = [stream(seed) for seed in range(begin, begin + 1000)]
+        told = json.dumps([[one, finals(one)] for one in streams])
+        got = json.loads(await page.evaluate(REPLAY, told))
+        for seed, (contents, (replayed, without)) in enumerate(
+            zip(streams, got, strict=True), begin
+        ):
+            turns = replayed["list"]
+            assert turns == without, seed  # partial texts change neither texts nor turns
+            said = [(turn["source"], piece) for turn in turns for piece in turn["pieces"]]
+            wanted = [(one.get("source", "assistant"), one["text"]) for one in finals(contents)]
+            assert said == wanted, seed
+            assert all(turn["final"] for turn in turns), seed
+            # The page shows each turn once, as it was said in the end, and nothing beside them.
+            assert replayed["page"] == [turn["text"] for turn in turns], seed
+            assert replayed["shown"] == len(turns), seed
+            assert not any(replayed["withdrawn"]), seed
+            withdrawn += len(replayed["withdrawn"])
+    assert withdrawn > 1000  # the streams hold partial texts without a final one
+
+
+async def test_a_partial_text_grows_beside_the_turn_of_another_and_ends_none(page: Page) -> None:
+    got = await page.evaluate("""async () => {
+        const { Turns } = await import('/client/turns.js');
+        const seen = [];
+        const turns = new Turns(60, (type, detail) => {
+            const { id, text, final } = detail.turn ?? detail;
+            seen.push([type, id, text, final]);
+        });
+        const say = (source, text, type) => turns.said({ content: { source, text, type } });
+        say('assistant', 'Your parcel');
+        say('user', 'uh', 'potential');
+        say('assistant', ' comes tomorrow.');
+        say('assistant', ' And', 'potential');
+        const kept = turns.snapshot(10).map(({ text }) => text);
+        say('user', 'uh huh', 'potential');
+        say('user', 'Thanks.');
+        return [seen, kept];
+    }""")
+    assert got == [
+        [
+            ["text", 1, "Your parcel", True],
+            ["text", 2, "uh", False],
+            ["text", 1, "Your parcel comes tomorrow.", True],
+            ["text", 1, "Your parcel comes tomorrow. And", False],
+            ["text", 2, "uh huh", False],
+            ["turn", 1, "Your parcel comes tomorrow.", True],
+            ["text", 2, "Thanks.", True],
+            ["turn", 2, "Thanks.", True],
+        ],
+        ["Your parcel comes tomorrow."],
     ]

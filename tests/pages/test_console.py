@@ -246,3 +246,31 @@ async def test_no_field_of_the_console_makes_a_phone_zoom_in(console: Console) -
     )
     assert len(sizes) == 2
     assert min(sizes) >= 16
+
+
+async def test_partial_texts_are_one_line_of_the_timeline_each(console: Console) -> None:
+    console.operator.burst = 0
+    partial = {"type": "potential"}
+    console.operator.said = [
+        {"source": "user", "text": "where", **partial},
+        {"source": "user", "text": "where is", **partial},
+        {"source": "assistant", "text": "Let", **partial},
+        {"source": "user", "text": "Where is it?"},
+        {"source": "assistant", "text": "Let me look.", **partial},
+    ]
+    await console.open()
+    await console.watch()
+    said = console.page.locator("#timeline .said")
+    await expect(said).to_contain_text(["user: Where is it?", "assistant: Let me look."])
+    await expect(console.page.locator("#timeline .partial")).to_have_count(1)
+
+
+async def test_shapes_of_unknown_frames_are_shown(console: Console) -> None:
+    shape = {"type": "agentState", "data": {"state": "string"}}
+    seen = {"kind": "type", "shape": shape, "count": 3, "first_seen": 1, "last_seen": 2}
+    console.operator.drift = {"shapes": [seen], "omitted": 0}
+    await console.open()
+    box = console.page.locator("#drift")
+    await expect(box).to_contain_text("1 shape of frames that this gateway does not know")
+    await box.locator("summary").click()
+    await expect(box.locator("pre")).to_contain_text('type x3 {"type":"agentState"')

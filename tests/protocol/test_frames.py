@@ -84,6 +84,13 @@ def test_draining_event_says_until_when() -> None:
     assert (made["name"], made["data"]) == ("relay.draining", {"deadline": STAMP})
 
 
+def test_warning_event_says_what_is_otherwise() -> None:
+    made = json.loads(frames.warning(NOW, "client_data_ignored", "Ignored.", keys=["a"]))
+    assert (made["type"], made["name"]) == ("event", "relay.warning")
+    assert made["data"] == {"code": "client_data_ignored", "message": "Ignored.", "keys": ["a"]}
+    assert frames.is_own(made)
+
+
 def test_error_frame_says_what_and_whether_to_retry() -> None:
     made = json.loads(frames.error(NOW, UPSTREAM_FAILED, "s-1"))
     assert (made["type"], made["timestamp"]) == ("error", STAMP)

@@ -173,3 +173,26 @@ def test_browser_s_own_initialize_says_what_the_query_does_not(field: str) -> No
 def test_misshapen_initialize_wishes_nothing(frame: dict[str, Any] | None) -> None:
     wish = ClientOptions("chat", None, {"kept": 1})
     assert wish.merged_with(frame) == wish
+
+
+def test_ignored_keys_and_an_overridden_call_type_are_told() -> None:
+    data = {"page": "a", "cart": 1, "coupon": 2}
+    wish = ClientOptions("webCall", additional_data=data)
+    opening = resolve_initialize(PROFILE, replace(WHO, call_type=CallType.CHAT), wish)
+    assert opening.ignored_keys == ("cart", "coupon")
+    assert opening.overridden_call_type == "webCall"
+    assert opening.request["additionalData"] == {"page": "a"}
+    fax = replace(wish, call_type="fax")  # of an unknown one a browser chose the words
+    who = replace(WHO, call_type=CallType.CHAT)
+    assert resolve_initialize(PROFILE, who, fax).overridden_call_type is None
+    assert resolve_initialize(PROFILE, WHO, wish).overridden_call_type is None
+
+
+def test_a_profile_may_let_a_browser_set_every_key_but_not_override() -> None:
+    profile = replace(
+        PROFILE, all_client_data=True, initialize={"additionalData": {"plan": "free"}}
+    )
+    wish = ClientOptions(additional_data={"plan": "pro", "cart": 1})
+    opening = resolve_initialize(profile, WHO, wish)
+    assert opening.request["additionalData"] == {"cart": 1, "plan": "free"}
+    assert opening.ignored_keys == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from app.protocol.sdp import (
     describe,
     diagnose,
     offer_in,
+    with_both_offers,
 )
 
 ADDRESS = "192.0.2.77"
@@ -168,6 +171,21 @@ def test_frame_without_a_description_has_none(data: object) -> None:
     assert offer_in({"data": data}) is None
     assert answer_in({"data": data}) is None
     assert answer_in({"data": {"sdpAnswer": "x"}}) == "x"
+
+
+def test_an_offer_is_written_under_both_names_with_every_digit() -> None:
+    for name in ("invite", "sdpOffer"):
+        frame = {"type": "sdpInvite", "data": {name: OFFER, "n": 2**70}, "channelId": None}
+        written = json.loads(with_both_offers(frame, json.dumps(frame).encode()))
+        both = {"invite": OFFER, "sdpOffer": OFFER, "n": 2**70}
+        assert written == {**frame, "data": both}
+
+
+@pytest.mark.parametrize("data", [None, {}, {"invite": OFFER, "sdpOffer": "another"}])
+def test_a_frame_without_an_offer_or_with_both_stays_as_it_came(data: object) -> None:
+    frame = {"type": "sdpInvite", "data": data}
+    payload = json.dumps(frame).encode()
+    assert with_both_offers(frame, payload) is payload
 
 
 @given(st.text() | st.lists(st.sampled_from(OFFER.split("\r\n"))).map("\r\n".join))

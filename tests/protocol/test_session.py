@@ -22,8 +22,17 @@ from app.protocol.actions import (
     ToBrowser,
     ToolSettled,
     ToUpstream,
+    VendorRefused,
 )
-from app.protocol.close_codes import BAD_FRAMES, ENDED, FORBIDDEN, TOO_MANY, UPSTREAM_FAILED
+from app.protocol.close_codes import (
+    BAD_FRAMES,
+    ENDED,
+    FORBIDDEN,
+    FRAME_TOO_LARGE,
+    OVERLOADED,
+    TOO_MANY,
+    UPSTREAM_FAILED,
+)
 from app.protocol.errors import IllegalTransition
 from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
@@ -33,6 +42,7 @@ from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import MAX_CALL_ID, MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
 from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING
+from app.protocol.vendor_failures import ERRORS, FAILED_OPEN, UNKNOWN_ERROR
 from tests.protocol.rules import (
     INITIALIZE,
     NOW,
@@ -319,6 +329,8 @@ def test_known_frames_of_upstream_are_forwarded_as_they_came(payload: bytes) -> 
         (frame("newType", data=1), "unknown_type"),
         (frame("text", content={}, novelty=1), "unknown_field"),
         (frame("event", name="x", novelty=1), "unknown_field"),
+        (frame("event", name="x"), "unknown_event"),
+        (frame("event"), "unknown_event"),
     ],
 )
 def test_unknown_types_and_fields_pass_and_are_counted(payload: bytes, count: str) -> None:
@@ -357,7 +369,51 @@ def test_frame_with_the_key_in_it_is_withheld(written: bytes) -> None:
 
 def test_error_before_anything_else_means_that_upstream_refused() -> None:
     told = opened().from_upstream(frame("error", data={"message": "Invalid token"}), NOW)
-    assert told == (Count("upstream_refused"), End(UPSTREAM_FAILED))
+    assert told == (
+        VendorRefused(ERRORS["invalid token"], "Invalid token"),
+        End(UPSTREAM_FAILED),
+    )
+    told = opened().from_upstream(frame("error", data={"message": "Out of order"}), NOW)
+    assert told == (VendorRefused(UNKNOWN_ERROR, "Out of order"), End(UPSTREAM_FAILED))
+
+
+def test_a_full_account_is_no_failure_of_the_vendor_s() -> None:
+    rules = opened()
+    told = rules.from_upstream(frame("error", data={"message": "Concurrent limit exceeded"}), NOW)
+    assert told[-1] == End(OVERLOADED)
+    assert rules.phase is Phase.OPEN
+
+
+def test_a_known_error_in_mid_conversation_says_why_the_socket_ends_soon_after() -> None:
+    rules = live()
+    told = frame("error", data={"message": "Too large message"})
+    refused = VendorRefused(ERRORS["too large message"], "Too large message")
+    assert rules.from_upstream(told, NOW) == (refused, Forward())
+    assert rules.upstream_lost(1000, NOW + 1) is FRAME_TOO_LARGE
+    assert rules.upstream_lost(1006, NOW + 60) is UPSTREAM_FAILED
+    assert rules.from_upstream(frame("error", data={"message": "New"}), NOW) == (Forward(),)
+    rules.from_upstream(frame("conversationResult"), NOW)
+    assert rules.upstream_lost(1006, NOW + 1) is ENDED
+
+
+def test_failed_open_ends_the_conversation_unless_it_has_ended() -> None:
+    payload = frame("event", name="failedOpen", data={"reason": "Busy"})
+    rules = live()
+    assert rules.from_upstream(payload, NOW) == (
+        VendorRefused(FAILED_OPEN, "Busy"),
+        Forward(),
+        End(UPSTREAM_FAILED),
+    )
+    rules.from_upstream(frame("conversationResult"), NOW)
+    assert rules.from_upstream(payload, NOW) == (Forward(),)
+
+
+def test_an_offer_is_sent_under_both_names_where_the_profile_says_so() -> None:
+    payload = frame("sdpInvite", data={"invite": "v=0"})
+    assert live().from_upstream(payload, NOW)[0] == Forward()
+    told = live(both_sdp_fields=True).from_upstream(payload, NOW)
+    shown = json.loads(only(told, ToBrowser).payload)
+    assert shown["data"] == {"invite": "v=0", "sdpOffer": "v=0"}
 
 
 @pytest.mark.parametrize(
@@ -400,14 +456,14 @@ def test_announced_end_is_forwarded_and_awaited(payload: bytes, begin: Any) -> N
 def test_loss_of_upstream_is_a_failure_unless_it_ended_well(
     begin: Any, code: int, reason: Any
 ) -> None:
-    assert begin().upstream_lost(code) is reason
+    assert begin().upstream_lost(code, NOW) is reason
 
 
 @pytest.mark.parametrize("code", [1000, 1006, 1011])
 def test_any_loss_after_the_announced_end_is_normal(code: int) -> None:
     rules = live()
     rules.from_upstream(frame("conversationResult"), NOW)
-    assert rules.upstream_lost(code) is ENDED
+    assert rules.upstream_lost(code, NOW) is ENDED
 
 
 # Tools
@@ -565,7 +621,7 @@ def test_numbers_that_no_double_holds_are_no_reason_to_drop_a_frame() -> None:
     sent = only(rules.tool_finished(ToolResult("1", int(digits), Outcome.OK), NOW), ToUpstream)
     assert digits.encode() in sent.payload
     assert str(2**70).encode() in sent.payload
-    other = json.dumps({"type": "event", "name": "x", "data": int(digits)}).encode()
+    other = json.dumps({"type": "event", "name": "opened", "data": int(digits)}).encode()
     assert rules.from_upstream(other, NOW) == (Forward(),)
     broken = other[:-1]
     assert only(rules.from_upstream(broken, NOW), Count).name == "malformed_upstream"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from app.history.interface import Recorder
     from app.protocol.errors import UpstreamError
+    from app.protocol.principal import CallType
     from app.tools.interface import Fallback, ToolContext
 
 LIMITS: dict[str, Any] = {
@@ -80,6 +81,7 @@ class Stage:
         wait: float = 0.0,
         demanded: bool = False,
         expires: float | None = None,
+        call_type: CallType | None = None,
         profile: dict[str, Any] | None = None,
         recorder: Recorder | None = None,
         **limits: Any,
@@ -91,7 +93,7 @@ class Stage:
         self.gate = Gate()
         self.metrics = Metrics(10)
         self._refused = refused
-        who = Principal("subject-1", "ticket", expires_at=None if expires is None else expires)
+        who = Principal("subject-1", "ticket", expires_at=expires, call_type=call_type)
         conversation = Conversation(
             "s-1",
             Profile("support", browser_tools=frozenset({"show"}), **(profile or {})),

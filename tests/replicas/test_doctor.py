@@ -83,6 +83,7 @@ async def test_right_balancer_has_no_fault(pair: ReplicaPair, tmp_path: Path) ->
     assert status == 0, said
     for subject in ("gateway", "upgrade", "subprotocol", "idle socket", "client address"):
         assert line(said, subject).startswith("✓"), said
+    assert " vendor's frames: " in said
     assert "✗" not in said
     assert "0 fault(s)" in said
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 SUBPROTOCOL: Final = Subprotocol("blackbox-relay.v1")
+SHOWN_SHAPES: Final = 5
 UNANSWERED: Final = "run doctor without --url: does upstream answer?"
 UPGRADE: Final = (
     "the balancer must pass the upgrade on: in nginx `proxy_http_version 1.1` with the Upgrade and "
@@ -40,6 +41,7 @@ async def check_gateway(
     ticket, minted = await _ticket(base, bearer, _http(tickets or url))
     findings += minted
     findings += await _socket(base, ticket, bearer, watch)
+    findings.append(await _drift(_http(tickets or url), bearer))
     return findings
 
 
@@ -142,6 +144,29 @@ async def _session(ws: ClientConnection) -> tuple[str | None, Finding]:
         told = second.get("data", {})
         return session, fault("session", f"{told.get('code')} {told.get('message')}", UNANSWERED)
     return session, fine("upstream", f"answers after {(monotonic() - begun) * 1000:.0f} ms")
+
+
+async def _drift(base: str, bearer: str | None) -> Finding:
+    """Tell what the vendor sends that the gateway does not know, by shape."""
+    subject = "vendor's frames"
+    if bearer is None:
+        return note(subject, "not looked at", "give RELAY_SERVICE_TOKENS")
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            answer = await client.get(
+                f"{base}/v1/drift", headers={"authorization": f"Bearer {bearer}"}
+            )
+        shapes = answer.raise_for_status().json()["shapes"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return note(subject, "not looked at", "/v1/drift does not answer at this URL")
+    if not shapes:
+        return fine(subject, "nothing unknown since the replica started")
+    shown = "; ".join(
+        f"{one['kind']} x{one['count']} {json.dumps(one['shape'])}" for one in shapes[:SHOWN_SHAPES]
+    )
+    more = f" and {len(shapes) - SHOWN_SHAPES} more" if len(shapes) > SHOWN_SHAPES else ""
+    advice = "they are passed on; report the shapes, so that the gateway learns them"
+    return note(subject, f"unknown: {shown}{more}", advice)
 
 
 async def _idle(ws: ClientConnection, watch: float) -> Finding:

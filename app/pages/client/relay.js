@@ -257,6 +257,7 @@ export class RelayClient extends EventTarget {
   #frame(frame, kind, data) {
     this.#emit('frame', frame);
     switch (kind) {
+      case 'relay.warning': return this.#emit('warning', data);
       case 'relay.draining': return this.#emit('draining', data);
       case 'text': return this.#turns.said(frame);
       case 'sdpInvite': return this.#invited(frame);

@@ -1,19 +1,28 @@
-/** Whole turns from `text` frames: no frame marks a turn's end, another speaker, a result or silence does. */
+/**
+ * Whole turns from `text` frames: no frame marks a turn's end, another speaker, a result or silence does.
+ *
+ * A text with content.type `potential` is partial: the next text of its source replaces it. It begins no
+ * turn of the list and ends none; only final texts do.
+ */
 
 import { Joiner } from './text.js';
 
 const KEPT = 1000;
+const PARTIAL_SOURCES = 8; // speakers with a partial text at a time; a further one replaces the oldest
+const PARTIAL_WAIT = 10; // times the gap that a final text is waited for
 
 export class Turns {
   list = []; // the latest
   count = 0;
-  #turn = null;
+  #last = 0; // id of the newest turn, shown or whole
+  #turn = null; // it has final texts, and may get more
   #joiner = null;
   #timer;
+  #partial = new Map(); // source → {turn, timer}: turns without a final text yet
   #gap;
   #emit;
 
-  /** `gap` in seconds of silence; `emit(type, detail)` for `text` and `turn`. */
+  /** `gap` in seconds of silence; `emit(type, detail)` for `text`, `turn` and `withdrawn`. */
   constructor(gap, emit) {
     this.#gap = gap;
     this.#emit = emit;
@@ -21,46 +30,100 @@ export class Turns {
 
   restore(turns) {
     this.list = turns.slice(-KEPT);
-    this.count = this.list.at(-1)?.id ?? 0;
+    this.#last = this.list.at(-1)?.id ?? 0;
+    this.count = this.list.length;
   }
 
-  /** The latest turns, with what has been said of the present one. */
+  /** The latest turns, with what has been said for certain of the present one. */
   snapshot(most) {
-    return [...this.list, ...(this.#turn ? [{ ...this.#turn, endedAt: Date.now() }] : [])].slice(-most);
+    const { text } = this.#joiner ?? {};
+    return [...this.list, ...(this.#turn ? [{ ...this.#turn, text, final: true, endedAt: Date.now() }] : [])].slice(-most);
   }
 
-  /** A `text` frame. One with content.type `potential` is not final: what comes next replaces it. */
+  /** A `text` frame. */
   said(frame) {
     const content = typeof frame.content === 'string' ? { text: frame.content } : frame.content ?? {};
     const { source = 'assistant', type } = content;
     const text = typeof content.text === 'string' ? content.text : '';
-    if (this.#turn && this.#turn.source !== source) this.finish();
-    if (!this.#turn) {
-      this.#turn = { id: this.count + 1, source, text: '', pieces: [], startedAt: Date.now(), endedAt: null };
-      this.#joiner = new Joiner();
-    }
-    const turn = this.#turn;
-    const growing = type === 'potential';
-    if (growing) {
-      turn.text = this.#joiner.peek(text);
-    } else {
-      turn.pieces.push(text);
-      turn.text = this.#joiner.add(text);
-    }
+    const turn = type === 'potential' ? this.#grown(source, text) : this.#added(source, text);
     this.#emit('text', { source, text, turn, frame });
-    clearTimeout(this.#timer);
-    if (source === 'user' && !growing) this.finish();
-    else this.#timer = setTimeout(() => this.finish(), this.#gap * 1000 * (growing ? 10 : 1));
+    if (source === 'user' && turn === this.#turn && turn.final) this.#close();
   }
 
+  /** The conversation is over, or its text: what is not final by now never will be. */
   finish() {
+    this.#close();
+    for (const source of [...this.#partial.keys()]) this.#withdraw(source);
+  }
+
+  /** A partial text: shown behind what is final, and replaced by what comes next. */
+  #grown(source, text) {
+    if (this.#turn?.source === source) {
+      this.#turn.text = this.#joiner.peek(text);
+      this.#turn.final = false;
+      this.#wait(PARTIAL_WAIT);
+      return this.#turn;
+    }
+    let open = this.#partial.get(source);
+    if (!open) {
+      if (this.#partial.size >= PARTIAL_SOURCES) this.#withdraw(this.#partial.keys().next().value);
+      open = { turn: this.#begun(source, false) };
+      this.#partial.set(source, open);
+    }
+    open.turn.text = text;
+    clearTimeout(open.timer);
+    open.timer = setTimeout(() => this.#withdraw(source), this.#gap * 1000 * PARTIAL_WAIT);
+    return open.turn;
+  }
+
+  /** A final text: it ends the turn of another source, and takes the place of its own partial text. */
+  #added(source, text) {
+    if (this.#turn && this.#turn.source !== source) this.#close();
+    if (!this.#turn) {
+      const open = this.#partial.get(source);
+      clearTimeout(open?.timer);
+      this.#partial.delete(source);
+      this.#turn = open?.turn ?? this.#begun(source, true);
+      this.#joiner = new Joiner();
+      // The turn has changed: what was begun before it, and not finished, was broken off.
+      for (const [other, { turn }] of [...this.#partial]) if (turn.id < this.#turn.id) this.#withdraw(other);
+    }
+    const turn = this.#turn;
+    turn.pieces.push(text);
+    turn.text = this.#joiner.add(text);
+    turn.final = true;
+    this.#wait(1);
+    return turn;
+  }
+
+  #begun(source, final) {
+    this.#last += 1;
+    return { id: this.#last, source, text: '', pieces: [], final, startedAt: Date.now(), endedAt: null };
+  }
+
+  #wait(gaps) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#close(), this.#gap * 1000 * gaps);
+  }
+
+  #close() {
     clearTimeout(this.#timer);
     const turn = this.#turn;
     if (!turn) return;
-    this.#turn = this.#joiner = null;
+    turn.text = this.#joiner.text;
+    turn.final = true;
     turn.endedAt = Date.now();
+    this.#turn = this.#joiner = null;
     this.count += 1;
     if (this.list.push(turn) > KEPT) this.list.shift();
     this.#emit('turn', turn);
+  }
+
+  #withdraw(source) {
+    const { turn, timer } = this.#partial.get(source);
+    clearTimeout(timer);
+    this.#partial.delete(source);
+    turn.endedAt = Date.now();
+    this.#emit('withdrawn', turn);
   }
 }

@@ -183,6 +183,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     on('state', (change) => this.#changed(client, change));
     on('text', ({ source, turn }) => this.#piece(source, turn));
     on('turn', (turn) => this.#messages.whole(turn));
+    on('withdrawn', (turn) => this.#messages.withdraw(turn));
     on('restored', ({ turns }) => this.#messages.restore(turns));
     on('resumed', () => {
       if (this.#interrupted) this.#messages.note(this.#texts.resumed);
@@ -234,7 +235,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
 
   #piece(source, turn) {
     this.#messages.piece(source, turn);
-    if (source === 'user') this.#expectAnswer();
+    if (source === 'user' && turn.final) this.#expectAnswer();
   }
 
   #expectAnswer() {

@@ -15,7 +15,7 @@ export class Messages {
   #spoken;
   #newer;
   #texts;
-  #open = null; // {id, text}: the turn that is being said
+  #open = new Map(); // id of a turn that is being said → {turn, text}; several while some are not final
   #latest = 0; // id of the newest turn that is shown
   #waiting = []; // {text, bubble}: typed, and not echoed yet
   #typing = null;
@@ -44,7 +44,7 @@ export class Messages {
   /** A conversation is begun: what is here stays until that one is live. */
   begin() {
     this.#earlier = [...this.#log.children];
-    this.#open = null;
+    this.#open.clear();
     this.#latest = 0;
     this.#waiting = [];
     this.stopTyping();
@@ -67,33 +67,44 @@ export class Messages {
     this.scroll();
   }
 
-  /** A piece of a turn came; `turn.text` is what was said so far. */
+  /** A piece of a turn came; `turn.text` is what was said so far, `turn.final` whether that may still change. */
   piece(source, turn) {
-    this.stopTyping();
-    this.#latest = turn.id;
-    if (source === 'user') {
-      this.#echo(turn.text);
-      return;
-    }
-    for (const { bubble } of this.#waiting) bubble.classList.remove('waiting');
-    if (this.#open?.id === turn.id) this.#changing(() => this.#open.text.update(turn.text));
-    else this.#open = { id: turn.id, text: this.#bubble('assistant', turn.text).text };
+    if (source !== 'user' || turn.final) this.stopTyping();
+    this.#latest = Math.max(this.#latest, turn.id);
+    if (source === 'user' && this.#typed(turn)) return;
+    if (source !== 'user') for (const { bubble } of this.#waiting) bubble.classList.remove('waiting');
+    const shown = this.#open.get(turn.id) ?? this.#bubble(source === 'user' ? 'user' : 'assistant', turn.text);
+    if (this.#open.has(turn.id)) this.#changing(() => shown.text.update(turn.text));
+    shown.turn.classList.toggle('partial', !turn.final);
+    if (source === 'user' && turn.final) this.#open.delete(turn.id);
+    else this.#open.set(turn.id, shown);
   }
 
-  /** The gateway echoes what was typed: its bubble is there already. */
-  #echo(text) {
-    const wanted = folded(text);
-    const at = this.#waiting.findIndex((one) => one.text === wanted);
-    this.#open = null;
-    if (at < 0) this.#bubble('user', text);
-    else for (const { bubble } of this.#waiting.splice(0, at + 1)) bubble.classList.remove('waiting');
+  /** Whether this is the echo of what was typed, or its beginning: that has its bubble already. */
+  #typed(turn) {
+    const wanted = folded(turn.text);
+    if (!turn.final) return !this.#open.has(turn.id) && this.#waiting.some(({ text }) => text.startsWith(wanted));
+    const at = this.#waiting.findIndex(({ text }) => text === wanted);
+    if (at < 0) return false;
+    for (const { bubble } of this.#waiting.splice(0, at + 1)) bubble.classList.remove('waiting');
+    this.withdraw(turn);
+    return true;
+  }
+
+  /** No final text of a turn came: it was not said. */
+  withdraw(turn) {
+    this.#open.get(turn.id)?.turn.remove();
+    this.#open.delete(turn.id);
   }
 
   /** A turn is whole: a screen reader hears it once. One that began before this log did is shown now. */
   whole(turn) {
     if (turn.id > this.#latest) this.restore([turn]);
+    const shown = this.#open.get(turn.id);
+    this.#open.delete(turn.id);
+    if (shown) this.#changing(() => shown.text.update(turn.text), false);
+    shown?.turn.classList.remove('partial');
     if (turn.source === 'user') return;
-    this.#open = null;
     this.speak(`${this.#texts().agent}: ${turn.text}`);
   }
 

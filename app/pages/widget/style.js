@@ -82,6 +82,7 @@ svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width:
 /* The side is the log's, whatever the direction of the message. */
 .assistant:dir(ltr) .bubble, .user:dir(rtl) .bubble { border-bottom-left-radius: 6px; }
 .assistant:dir(rtl) .bubble, .user:dir(ltr) .bubble { border-bottom-right-radius: 6px; }
+.partial .bubble { opacity: 0.7; font-style: italic; }
 .user.waiting .bubble { background: color-mix(in oklab, var(--_accent) 90%, var(--_background)); }
 .note { align-self: center; max-width: 95%; margin: 10px 0 0; color: var(--_muted); font-size: 0.8667em; text-align: center; }
 .problem {
