@@ -21,9 +21,10 @@ LONG = 200_000
 
 
 async def test_a_busy_process_drops_nothing_that_the_database_could_take(
-    database: Database,
+    sqlite_url: SecretStr,
 ) -> None:
     """Four thousand records for each second of CPU, and room for two thousand to wait."""
+    database = Database(sqlite_url)
     recorder = QueueRecorder(Bounds(count=2000), time.monotonic, Store(database))
     await Store(database).open()
     fed = 0
@@ -37,6 +38,7 @@ async def test_a_busy_process_drops_nothing_that_the_database_could_take(
             while time.thread_time() - burn < 0.002:
                 pass
             await asyncio.sleep(0)
+    await database.close()
     counts = recorder.counts()
     assert counts.dropped.total() == 0
     assert counts.written.total() == fed * RECORDS >= 7_000
