@@ -21,25 +21,27 @@ LONG = 200_000
 
 
 async def test_a_busy_process_drops_nothing_that_the_database_could_take(
-    database: Database,
+    sqlite_url: SecretStr,
 ) -> None:
-    """Four thousand records for each second of CPU, and room for two thousand to wait."""
+    """Three thousand records for each second of CPU, and room for two thousand to wait."""
+    database = Database(sqlite_url)
     recorder = QueueRecorder(Bounds(count=2000), time.monotonic, Store(database))
     await Store(database).open()
     fed = 0
     began = time.thread_time()
     async with running(recorder):
         while (spent := time.thread_time() - began) < 2.0:  # the load itself is what is waited for
-            while fed * RECORDS < spent * 4000:
+            while fed * RECORDS < spent * 3000:
                 chat(recorder, f"c{fed}")
                 fed += 1
             burn = time.thread_time()
-            while time.thread_time() - burn < 0.002:
+            while time.thread_time() - burn < 0.0005:
                 pass
             await asyncio.sleep(0)
+    await database.close()
     counts = recorder.counts()
     assert counts.dropped.total() == 0
-    assert counts.written.total() == fed * RECORDS >= 7_000
+    assert counts.written.total() == fed * RECORDS >= 5_500
 
 
 def test_turns_that_grow_long_do_not_hold_the_loop(url: SecretStr) -> None:
