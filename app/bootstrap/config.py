@@ -134,4 +134,7 @@ def relay_limits(settings: Settings) -> RelayLimits:
         tool_concurrency=settings.tool_concurrency,
         frames_per_second=settings.frames_per_second,
         frame_burst=settings.frame_burst,
+        chat_keep=settings.chat_keep,
+        chat_pages=settings.chat_pages,
+        chat_history=settings.chat_history,
     )
