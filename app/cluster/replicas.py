@@ -21,7 +21,6 @@ from app.cluster.commands import Attach, EndSession, Watch, decode, encode
 from app.cluster.live_events import Gap
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
-from app.protocol.principal import CallType
 from app.relay.browser_leg import refuse
 from app.relay.page import PageRequest
 from blackbox_relay import exact_json
@@ -247,9 +246,11 @@ class Replicas:
 
 
 def _admits(row: SessionRow, request: PageRequest) -> bool:
-    """Tell whether a page may join by what is published of a session; its owner looks again."""
-    agent_matches = request.agent in {None, row.agent}
-    return row.subject == request.subject and row.call_type == CallType.CHAT and agent_matches
+    """Tell whether a page may join by what is published of a session.
+
+    Its owner looks again, and knows whether it is a chat: what is published may be seconds old.
+    """
+    return row.subject == request.subject and request.agent in {None, row.agent}
 
 
 def _page_request(hello: object) -> PageRequest | None:
