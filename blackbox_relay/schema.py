@@ -1,4 +1,4 @@
-"""Arguments and answers against a JSON Schema that somebody else wrote."""
+"""Validates arguments and answers against a JSON Schema from outside."""
 
 from __future__ import annotations
 

@@ -45,14 +45,12 @@ if TYPE_CHECKING:
     from app.gateway.gateway import Gateway
     from app.history.factory import History
     from app.settings import Settings
+    from app.state.interface import State
     from app.telemetry.metrics import Metrics
+    from app.telemetry.traces import Traces
     from app.tools.interface import Tool
     from app.tools.mcp import McpTools
     from app.websocket.io_batcher import IoBatcher
-
-if TYPE_CHECKING:
-    from app.state.interface import State
-    from app.telemetry.traces import Traces
     from app.websocket.limits import WireLimits
 
 

@@ -72,7 +72,7 @@ class Bridges:
 
     `hang_up` closes a browser's socket for a reason of this side: `CANNOT_RESUME` when the
     owner is dead, `BROKEN` (resume at once) when only the bridge is. `warn` sends what should go
-    before a socket that the wire is about to fail with a close code. `writing` and `reading`
+    before a socket is closed for a protocol error, with a close code. `writing` and `reading`
     are stores of their own; commands through `reading` may block for `block` seconds. At most
     `window` bytes and one message are under way in each direction of a bridge.
     """
@@ -239,7 +239,7 @@ class _Bridge:
         self._say(Item(ItemKind.BINARY, b"%d" % size))
 
     def read_complete(self) -> None:
-        """Nothing to do: the switchboard writes at the end of the loop's turn."""
+        """Nothing to do: the multiplexer writes at the end of the loop iteration."""
 
     def pause_writing(self) -> None:
         """Nothing to do: what the socket has not written is not confirmed."""
@@ -257,7 +257,7 @@ class _Bridge:
             self._leave()
         self.gone.set()
 
-    # As the switchboard sees it: an end.
+    # As the multiplexer sees it: a stream's owner.
 
     def received(self, batch: Sequence[tuple[int, Sequence[Item]]]) -> None:
         for _, items in batch:

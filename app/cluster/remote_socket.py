@@ -90,7 +90,7 @@ class RemoteSocket(Socket):
                 self._handler.pause_writing()
 
     def flush(self) -> None:
-        """Do nothing: the switchboard writes at the end of the loop's turn."""
+        """Do nothing: the multiplexer writes at the end of the loop iteration."""
 
     def pause_reading(self) -> None:
         """Deliver nothing more: the other replica stops its browser when the window is full."""
@@ -116,7 +116,7 @@ class RemoteSocket(Socket):
             self._give_up()
             self._loop.call_soon(self._report)
 
-    # As the switchboard sees it: an end.
+    # As the multiplexer sees it: a stream's owner.
 
     def received(self, batch: Sequence[tuple[int, Sequence[Item]]]) -> None:
         """Take items, deliver them if they may be, and see whether the browser caught up."""

@@ -64,7 +64,7 @@ class Record:
             self.violations.append(violation)
 
     def view(self) -> dict[str, Any]:
-        """Build the JSON of the side door."""
+        """Build the JSON of the control API."""
         return {
             "id": self.id,
             "endpoint": self.endpoint,

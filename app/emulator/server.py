@@ -106,7 +106,7 @@ class Emulator:
 
     @property
     def http_url(self) -> str:
-        """The base URL for REST and the side door."""
+        """The base URL for REST and the control API."""
         return f"http://{self.options.host}:{self.port}"
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

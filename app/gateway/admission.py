@@ -42,7 +42,7 @@ class Reservation:
 class AdmissionRequest:
     """What is known of a browser that asks to be admitted.
 
-    `wishes` is set by a browser that announces an `initialize` of its own.
+    `sends_initialize` is set by a browser that announces an `initialize` of its own.
     `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
     vendor's own path and must send an `initialize` of their own.
     """

@@ -53,7 +53,7 @@ class Recorder(Protocol):
         ...
 
     def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
-        """Note one relayed frame as it went over the wire; parsing happens off the hot path."""
+        """Note one relayed frame as it was sent; parsing happens off the hot path."""
         ...
 
     def tool(

@@ -51,7 +51,7 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """Anything else that went over the wire; `data` is JSON, or None."""
+    """Any other frame; `data` is JSON, or None."""
 
     number: int
     at: float

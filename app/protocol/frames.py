@@ -1,7 +1,7 @@
 """The frames of the protocol: the vendor's types, and the gateway's own in the same envelope.
 
 The vendor's envelope is one JSON object in one text frame with `type` and `timestamp` (S D).
-Builders return the bytes that go over the wire.
+Builders return the bytes that are sent.
 """
 
 from __future__ import annotations

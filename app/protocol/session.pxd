@@ -6,7 +6,7 @@ from app.protocol.fast_path cimport is_simple_message, is_simple_text
 from app.protocol.validation cimport validate, missing_members, response_id
 from app.protocol.rate_limit cimport TokenBucket
 from app.protocol.replay_buffer cimport ReplayBuffer
-from app.protocol.frame_counters cimport DirectionCounters as Counted
+from app.protocol.frame_counters cimport DirectionCounters
 
 @cython.locals(known=frozenset)
 cpdef bint has_known_members(dict frame)
@@ -24,8 +24,8 @@ cdef class Session:
     cdef object _profile
     cdef object _tools
     cdef TokenBucket _bucket
-    cdef Counted _from_browser_counters
-    cdef Counted _from_upstream_counters
+    cdef DirectionCounters _from_browser_counters
+    cdef DirectionCounters _from_upstream_counters
     cdef bint _texts_shown
     cdef object _secrets
     cdef list _early_frames

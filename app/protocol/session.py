@@ -204,7 +204,7 @@ class Session:
         return (ToUpstream(payload),) if added else FORWARD
 
     def _take_client_initialize(self, frame: dict[str, Any]) -> Actions:
-        """Take a browser's `initialize` as a wish, once; it never goes upstream."""
+        """Take a browser's `initialize` as its options, once; it is never sent upstream."""
         if self.client_initialize is not None:
             raise FrameRejected(FORBIDDEN, "Multiple init messages received.", "second_initialize")
         self.client_initialize = frame

@@ -111,7 +111,7 @@ class BrowserSocketHandler:
             self._leg.on_write_resumed()
 
     def protocol_error(self, code: int) -> None:
-        """Say why, before the wire closes on broken bytes."""
+        """Send the reason, before the socket closes for a protocol error."""
         if self._leg is not None:
             self._leg.protocol_error(code)
 
@@ -248,7 +248,7 @@ class BrowserLeg:
         )
 
     def protocol_error(self, code: int) -> None:
-        """The wire is about to close on broken bytes, with `code`: the error frame goes first."""
+        """A close with `code` for a protocol error follows: send the error frame first."""
         reason = REASON_BY_CLOSE_CODE.get(code)
         if reason is not None:
             self.relay.observer.count(reason.name)
@@ -345,7 +345,7 @@ def hang_up(socket: Socket, reason: CloseReason) -> None:
 
 
 def warn(socket: Socket, code: int) -> None:
-    """Tell such a browser why, before the wire closes on its broken bytes with `code`."""
+    """Tell such a browser why, before its socket closes for a protocol error with `code`."""
     reason = REASON_BY_CLOSE_CODE.get(code)
     if reason is not None:
         socket.send_text(frames.error(time(), reason, None))

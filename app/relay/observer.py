@@ -1,4 +1,4 @@
-"""What one conversation leaves in metrics, logs, history and before its watchers' eyes."""
+"""What one conversation leaves in metrics, logs, history and for its subscribers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UPSTREAM_ANOMALIES = frozenset(
 
 
 class ConversationObserver:
-    """Keeps the books of one conversation. Nothing here decides anything."""
+    """Records one conversation in metrics, log, history and traces. Decides nothing."""
 
     def __init__(self, conversation: Conversation, dependencies: RelayDependencies) -> None:
         self.subscribers = EventSubscribers(set())

@@ -1,6 +1,6 @@
 """One conversation, top to bottom. Read `run` first.
 
-The wire calls straight into the relay, the session judges, the relay does what was decided: no
+The sockets call straight into the relay, the session judges, the relay applies its actions: no
 queue, no task and no lock lie between the two sockets.
 """
 

@@ -47,7 +47,7 @@ class HandshakeRejected(RelayError):  # noqa: N818 - an answer, no error of ours
 def validate(method: str, version: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> str:
     """Give the value of `Sec-WebSocket-Accept`. Raises `HandshakeRejected`.
 
-    Handshakes as every browser sends them are told at a glance. All others, and so all refusals,
+    Handshakes as every browser sends them take a fast path. All others, and so all refusals,
     are `websockets`' own to judge, which takes many times as long.
     """
     decisive: dict[bytes, bytes] = {}

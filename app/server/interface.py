@@ -11,7 +11,7 @@ from app.websocket.limits import WireLimits
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-EXTENSION: Final = "blackbox.lane"
+EXTENSION: Final = "blackbox.upgrade"
 
 
 class UpgradedSocket(Socket, Protocol):
@@ -27,7 +27,7 @@ class UpgradedSocket(Socket, Protocol):
 
 
 class Upgrade(Protocol):
-    """What the server offers in `scope["extensions"]["blackbox.lane"]`."""
+    """What the server offers in `scope["extensions"]["blackbox.upgrade"]`."""
 
     def accept(self, subprotocol: str | None) -> UpgradedSocket:
         """Answer the handshake, and detach the connection from ASGI.

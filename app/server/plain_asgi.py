@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PlainAsgi:
-    """The receive and send of one ASGI WebSocket; the bounds are the lane's."""
+    """The receive and send of one ASGI WebSocket; the bounds are the server's."""
 
     def __init__(self, socket: Connection) -> None:
         self._socket = socket

@@ -241,7 +241,7 @@ class RedisState(State):
             raise StateReadOnly("ping: the last write was refused")
 
     async def run(self) -> None:
-        """Beat until cancelled; pay debts; sweep the index of sessions whose owner has died."""
+        """Renew the heartbeat, retry commands and sweep the index of dead owners' sessions."""
         cursor: str | None = None
         swept = self._clock()
         while True:

@@ -40,7 +40,7 @@ class Latency:
 
 
 class BatchLatency:
-    """Hears of each turn of the wire, for both directions."""
+    """Takes each batch of writes, for both directions."""
 
     __slots__ = ("_from_browser", "_from_upstream")
 

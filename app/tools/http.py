@@ -16,24 +16,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import structlog
+from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
+from app.protocol.errors import ConfigurationError
 from app.tools.http_spec import HttpToolSpec, faults_of
-from app.tools.interface import Fallback, ToolContext, ToolError, ToolFailed
+from app.tools.interface import NAME, Fallback, ToolContext, ToolError, ToolFailed
 from blackbox_relay import exact_json
 from blackbox_relay.arguments import Arguments
 from blackbox_relay.causes import Cause
 
 if TYPE_CHECKING:
-    from app.tools.interface import Schema
-from pydantic import ValidationError
-
-from app.protocol.errors import ConfigurationError
-from app.tools.interface import NAME
-
-if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from app.tools.interface import Schema
 
 log = structlog.get_logger(__name__)
 

@@ -7,13 +7,12 @@ what the vendor refuses after that, it refuses to one agent, and the others go o
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.upstream.endpoint import Endpoint
-from typing import Final
 
 FAILURES_TO_OPEN: Final = 5
 COOL_DOWN: Final = 5.0

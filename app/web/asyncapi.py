@@ -42,7 +42,7 @@ CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
     "initialize": (
         (),
         {"request": OPENING, "devRequest": OPENING},
-        "A wish: what the conversation should be. Never forwarded; the gateway sends its own.",
+        "Options of the conversation. Never forwarded; the gateway sends its own.",
     ),
     "incomingChatMessage": (("content",), {"content": TEXT}, "What the user says."),
     "sdpAnswer": (

@@ -72,7 +72,7 @@ class ConnectEndpoint:
         self._traces = traces
 
     async def serve(self, websocket: WebSocket, agent: str | None) -> None:
-        """Serve one WebSocket request to its end, or until the wire has taken it over."""
+        """Serve one WebSocket request to its end, or until its socket was taken over."""
         request = self._read(websocket, agent)
         if not self._origins.allows(request.origin, request.host):
             self._count("origin")

@@ -4,7 +4,7 @@ Everything is a synchronous callback on the event loop's thread, so that a frame
 to the other without a task, a queue or a lock. The native upgrade, the plain ASGI fallback, a
 bridge to another replica and the tests' memory pair all implement `Socket`.
 
-**Corking.** What one read brings is a batch. A message that is sent is corked, and the wire itself
+**Corking.** What one read brings is a batch. A message that is sent is corked, and the batcher
 writes every corked leg, once, at the end of the event loop's iteration, in which several reads may
 have been delivered; so calling `flush` is allowed but never needed. A leg on which much is corked
 already is written at once: what waits is bounded, and `pause_writing` comes in time.
@@ -26,7 +26,7 @@ NO_STATUS = 1005
 class CloseEvent:
     """How a socket ended. `code` is the peer's, or 1005/1006 (RFC 6455 §7.1.5) where it gave none.
 
-    `by_peer` is true when the peer started it. Where the wire ended it by itself, `by_peer` is
+    `by_peer` is true when the peer started it. Where this side ended it by itself, `by_peer` is
     false and `code` says why: 1002 broken framing, 1007 not UTF-8, 1009 too large, 4429 a flood
     of pings, 4508 answers to pings left unread past the bound, 1006 a dead peer. After the
     owner's own `close` it is what the peer answered. `reason` is the peer's text: never shown or
@@ -62,7 +62,7 @@ class SocketHandler(Protocol):
         ...
 
     def protocol_error(self, code: int) -> None:
-        """Take note that the peer broke the protocol: the wire closes with `code` right after this.
+        """Take note that the peer broke the protocol: a close with `code` follows at once.
 
         It is the last chance to send, and comes before `connection_lost`.
         """
@@ -71,7 +71,7 @@ class SocketHandler(Protocol):
     def connection_lost(self, closed: CloseEvent) -> None:
         """Take note that the socket is over, however it ended. Called exactly once, and last.
 
-        Nothing can be sent any more; the wire winds TCP up by itself, within its time-outs.
+        Nothing can be sent any more; TCP is closed within its time-outs.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What one leg of the wire may take, in bytes, counts and seconds."""
+"""Limits of one WebSocket leg, in bytes, counts and seconds."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Browser(Socket):
         self._lose(CloseEvent(code, reason))
 
     def fail(self, code: int) -> None:
-        """The wire fails the socket, because the browser broke the protocol."""
+        """The socket fails, because the browser broke the protocol."""
         if self._receiver is not None:
             self._receiver.protocol_error(code)
         self._lose(CloseEvent(code, by_peer=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import httpx
+
 from tests.support.gateway import KEY, Emulator, Running, clean_environment
 from tests.support.plain import plain_client
 from tests.support.ports import free_port
@@ -31,7 +33,7 @@ async def test_another_server_starts_it_from_the_environment(emulator: Emulator)
         async with plain_client() as client:
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}/readyz")
-            except OSError:
+            except httpx.TransportError:
                 return None
             found: dict[str, int] = answer.json()["limits"]
             return found

@@ -1,4 +1,4 @@
-"""The application in this process, by the lane and without it: it works, and leaves no task."""
+"""The application in this process, by the native upgrade and without: no task is left."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("lane", [True, False], ids=["lane", "plain ASGI"])
+@pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "plain ASGI"])
 async def test_conversations_with_tools_work_and_leave_no_task_and_no_descriptor(
     vendor: Emulator, upgrade: bool
 ) -> None:
@@ -90,7 +90,7 @@ async def test_conversations_with_tools_work_and_leave_no_task_and_no_descriptor
     await until(lambda: len(asyncio.all_tasks()) <= before)
 
 
-@pytest.mark.parametrize("lane", [True, False], ids=["lane", "plain ASGI"])
+@pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "plain ASGI"])
 async def test_refusals_tell_their_reason_before_the_close(vendor: Emulator, upgrade: bool) -> None:
     async with serving(vendor, upgrade=upgrade) as base:
         async with browser(f"{base}/ws/echo?call_type=chat") as page:

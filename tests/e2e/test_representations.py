@@ -58,7 +58,7 @@ async def test_no_representation_holds_a_secret() -> None:
 
 
 def vars_of(built: Any) -> list[Any]:
-    """The parts of the house, and theirs: whatever a debugger or a traceback would print."""
+    """The parts of the application, and theirs: whatever a debugger or a traceback would print."""
     found: list[Any] = []
     waiting = [built]
     while waiting and len(found) < 2000:

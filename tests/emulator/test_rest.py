@@ -1,4 +1,4 @@
-"""The vendor's REST calls and the side door, over real HTTP."""
+"""The vendor's REST calls and the control API, over real HTTP."""
 
 from __future__ import annotations
 

@@ -82,11 +82,11 @@ def test_all_parts_pass(project: Path) -> None:
     ],
 )
 def test_a_part_that_fails_fails_all_after_the_others_ran(
-    project: Path, protocol_error: str, counts: list[int], named: str
+    project: Path, failing: str, counts: list[int], named: str
 ) -> None:
-    status, lines = parts(project, "--set-up", "ready", protocol_error, "good", "last")
+    status, lines = parts(project, "--set-up", "ready", failing, "good", "last")
     assert status == 1
-    assert row(lines, protocol_error) == counts
+    assert row(lines, failing) == counts
     assert row(lines, "good") == [2, 0, 1]
     assert (project / "last-ran").exists()
     assert any(line.startswith("FAILED ") and named in line for line in lines)

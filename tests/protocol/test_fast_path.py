@@ -1,4 +1,4 @@
-"""What is judged at a glance is judged as the parser and the rules behind it would."""
+"""The fast path judges as the parser and the rules behind it would."""
 
 from __future__ import annotations
 

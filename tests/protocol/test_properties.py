@@ -1,7 +1,7 @@
 """Whatever comes in whatever order, the promises of a session hold.
 
 Hypothesis plays the browser, the vendor and the tools; the machine carries out what the rules
-decide, as a relay would, and keeps its own books to hold them to.
+decide, as a relay would, and keeps its own record to compare with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Opening handshakes: what is told at a glance is what `websockets` says, all else is its own."""
+"""Opening handshakes: the fast path agrees with `websockets`, all else is judged by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain ASGI: on top of the lane's server, and without the lane."""
+"""Plain ASGI: on top of the native server, and on uvicorn's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.websocket.handlers import Owner, Taker, asgi
 from tests.websocket.peers import TEXT, serve
 from tests.websocket.site import Site
 
-# Plain ASGI on top of the lane's server
+# Plain ASGI on top of the native server
 
 
 async def plain_echo(websocket: WebSocket) -> None:
@@ -84,7 +84,7 @@ async def test_plain_asgi_hears_of_the_end_and_cannot_send_after_it() -> None:
         assert await ended.get() == "refused"
 
 
-# Without the lane: Starlette's own test client, and uvicorn as it comes
+# Without the native upgrade: Starlette's own test client, and uvicorn as it comes
 
 
 def test_take_works_over_plain_asgi_without_a_server() -> None:

@@ -1,4 +1,4 @@
-"""The server side: the lane, plain ASGI with and without it, and what is left behind."""
+"""The server side: the upgrade, plain ASGI with and without it, and what is left behind."""
 
 from __future__ import annotations
 

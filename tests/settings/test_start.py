@@ -28,7 +28,7 @@ def loaded(here: Path, **variables: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "app.main" in modules
+    assert "app.bootstrap.application" in modules
     return HEAVY & modules
 
 

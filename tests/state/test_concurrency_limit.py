@@ -1,4 +1,4 @@
-"""The line before the store, and the deadline that knows the store's silence from our delay."""
+"""The concurrency limit, and the deadline that tells the store's silence from our own delay."""
 
 from __future__ import annotations
 
@@ -139,6 +139,6 @@ async def test_crowd_is_no_outage(redis_server: RedisServer, prefix: str) -> Non
     crowd = asyncio.gather(*(state.find("s1") for _ in range(5000)), return_exceptions=True)
     await asyncio.sleep(0)
     await state.ping()
-    assert not crowd.done(), "a sign of life does not stand in the line"
+    assert not crowd.done(), "a heartbeat does not wait for the limit"
     assert [end for end in await crowd if isinstance(end, StoreUnavailable)] == []
     await state.close()

@@ -74,7 +74,7 @@ class Emulator(Running):
         return self
 
     async def conversations(self) -> list[dict[str, Any]]:
-        """What reached it, as it tells by its side door."""
+        """What reached it, by its control API."""
         async with plain_client() as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/emulator/conversations")
         found: list[dict[str, Any]] = answer.json()["conversations"]

@@ -105,7 +105,7 @@ class MemorySocket:
         self._receiver.binary_received(1)
 
     def break_off(self, code: int) -> None:
-        """Let the wire find the peer's bytes broken."""
+        """Let the peer break the protocol."""
         self._receiver.protocol_error(code)
         self._lose(CloseEvent(code, by_peer=False))
 

@@ -1,4 +1,4 @@
-"""A server process of its own: uvicorn with the lane, and owners that echo, relay or push.
+"""A server process: uvicorn with the native upgrade; handlers that echo, relay or push.
 
     python -m tests.websocket.serve [--limits JSON] [--upstream-limits JSON] [--loop asyncio]
 

@@ -23,7 +23,7 @@ class _Server(uvicorn.Server):
 
 
 class Site:
-    """A running server: with the lane, or uvicorn as it comes."""
+    """A running server: with the native upgrade, or uvicorn as it comes."""
 
     def __init__(self, app: Any, *, upgrade: bool = True, **limits: Any) -> None:
         self.batcher = IoBatcher()

@@ -1,10 +1,9 @@
-"""Deadlines on few timers, and a rate with a burst."""
+"""Deadlines on few timers."""
 
 from __future__ import annotations
 
 import asyncio
 
-from app.protocol.rate_limit import TokenBucket
 from app.websocket.timer_wheel import TimerWheel
 from tests.support.waiting import until
 from tests.websocket.peers import PATIENCE
@@ -96,11 +95,3 @@ def test_the_spread_is_even() -> None:
     for _ in range(1000):
         tenths[int(timer_wheel.jitter() * 10)] += 1
     assert min(tenths) > 90
-
-
-def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
-    bucket = TokenBucket(2, 3)
-    assert [bucket.allows(100) for _ in range(4)] == [True, True, True, False]
-    assert bucket.allows(100.4) is False
-    assert bucket.allows(100.5) is True
-    assert [bucket.allows(1000) for _ in range(4)] == [True, True, True, False]

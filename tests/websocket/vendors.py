@@ -100,7 +100,7 @@ async def failure(where: SecretStr | str, **options: Any) -> DialError:
 
 
 async def opened(port: int, **options: Any) -> Owner:
-    batcher = options.pop("wiring", None)
+    batcher = options.pop("batcher", None)
     socket = await dial(url(port), limits=WireLimits(**options), timeout=PATIENCE, batcher=batcher)
     owner = Owner(socket)
     owner.text_received = owner.heard.append  # type: ignore[method-assign]

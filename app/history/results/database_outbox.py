@@ -27,10 +27,10 @@ GIVEN_UP: Final = "given_up"
 
 
 class DatabaseOutbox:
-    """Implements the port `Bag`.
+    """Implements `Outbox`.
 
     `clock` is in Unix seconds, `replica` this process's own name. A claim holds for `lease`
-    seconds, longer than a try may take; a replica that dies with it loses it then. Letters past
+    seconds, longer than a try may take; a replica that dies with it loses it then. Messages past
     their deadline are given up, and their bodies deleted; `on_given_up` hears how many.
     """
 
@@ -54,7 +54,7 @@ class DatabaseOutbox:
         self._on_given_up = on_given_up
 
     async def claim(self, most: int) -> Sequence[OutboxMessage]:
-        """Take due letters, each from under every other replica's eyes."""
+        """Take due messages, each leased by one replica alone."""
         now = self._clock()
         due = (
             select(outbox.c.id)
