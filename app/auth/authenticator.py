@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from app.protocol.principal import Principal
 
 RETRY_AFTER: Final = 2.0
+JWT_IN_URL: Final = (
+    "A JWT may not travel in a URL, where logs keep it; send it as the subprotocol bearer.<token>."
+)
 
 
 class AuthMethod(Protocol):
@@ -63,7 +66,7 @@ class Authenticator:
     async def authenticate(self, request: ConnectRequest) -> Principal:
         """Return the verified principal of a request; raises Refusal."""
         credential = request.credential
-        _refuse_unfit(credential)
+        self._refuse_unfit(credential)
         refusal = Refusal(
             UNAUTHENTICATED,
             "No credential was presented."
@@ -85,18 +88,15 @@ class Authenticator:
                 return _fitting(principal, request)
         raise refusal
 
-
-def _refuse_unfit(credential: Credential | None) -> None:
-    if credential is None:
-        return
-    if credential.place is CredentialLocation.QUERY and credential.is_jwt:
-        raise Refusal(
-            UNAUTHENTICATED,
-            "A JWT may not travel in a URL, where logs keep it; "
-            "send it as the subprotocol bearer.<token>.",
-        )
-    if len(credential.value.get_secret_value()) > MAX_CREDENTIAL:
-        raise Refusal(UNAUTHENTICATED)
+    def _refuse_unfit(self, credential: Credential | None) -> None:
+        """Refuse a JWT in a URL where JWTs are accepted; elsewhere two dots mean nothing."""
+        if credential is None:
+            return
+        in_url = credential.place is CredentialLocation.QUERY and credential.is_jwt
+        if in_url and any(m.handles(credential) for m in self._methods if not m.ambient):
+            raise Refusal(UNAUTHENTICATED, JWT_IN_URL)
+        if len(credential.value.get_secret_value()) > MAX_CREDENTIAL:
+            raise Refusal(UNAUTHENTICATED)
 
 
 def _fitting(principal: Principal, request: ConnectRequest) -> Principal:

@@ -48,7 +48,8 @@ class ConnectRequest:
 
     `headers` have lower-case names, those repeated are joined by ", ". `address` is the client's as
     far as proxies are trusted, `scheme` and `host` are what it asked for. `agent` is the path's.
-    `id` is this handshake's alone, and cannot be guessed.
+    `id` is this handshake's alone, and cannot be guessed. With `redeems` false the request asks
+    who the credential is for, and uses no ticket up.
     """
 
     headers: Mapping[str, str] = field(repr=False)
@@ -59,6 +60,7 @@ class ConnectRequest:
     address: str
     scheme: str
     host: str
+    redeems: bool = True
     id: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     @classmethod
@@ -70,6 +72,7 @@ class ConnectRequest:
         path: str,
         agent: str | None,
         peer: Peer,
+        redeems: bool = True,
     ) -> ConnectRequest:
         """Read headers as `read_headers` gives them, and a query; a field's first value counts."""
         return cls(
@@ -81,6 +84,7 @@ class ConnectRequest:
             address=peer.address,
             scheme=peer.scheme,
             host=peer.host or headers.get("host", ""),
+            redeems=redeems,
         )
 
     @property

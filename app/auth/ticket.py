@@ -42,6 +42,10 @@ class TicketStore(Protocol):
         """Keep a payload for `ttl` seconds."""
         ...
 
+    async def peek_ticket(self, key: str) -> bytes | None:
+        """Return the payload of a ticket that is not redeemed yet."""
+        ...
+
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
         """Return the payload to one claimant alone."""
         ...
@@ -140,11 +144,15 @@ class Tickets:
 
         `claimant` names the handshake that redeems it, which may do so again.
         """
-        text = ticket.get_secret_value()
-        if not TICKET.fullmatch(text):
-            raise Refusal(UNAUTHENTICATED)
-        key = _key(text, (origin or "") if text.startswith(PINNED) else None)
-        payload = await self._store.take_ticket(key, claimant)
+        key = _checked_key(ticket, origin)
+        return self._principal(key, await self._store.take_ticket(key, claimant))
+
+    async def peek(self, ticket: SecretStr, origin: str | None) -> Principal:
+        """Return whom a ticket is for, and leave it usable; raises Refusal, and StateLost."""
+        key = _checked_key(ticket, origin)
+        return self._principal(key, await self._store.peek_ticket(key))
+
+    def _principal(self, key: str, payload: bytes | None) -> Principal:
         if payload is None:
             raise Refusal(UNAUTHENTICATED)
         claims = orjson.loads(payload)
@@ -176,7 +184,16 @@ class TicketAuth:
         """Redeem the ticket for the page that asks."""
         if credential is None:
             raise Refusal(UNAUTHENTICATED)
+        if not request.redeems:
+            return await self._tickets.peek(credential.value, request.origin)
         return await self._tickets.redeem(credential.value, request.origin, request.id)
+
+
+def _checked_key(ticket: SecretStr, origin: str | None) -> str:
+    text = ticket.get_secret_value()
+    if not TICKET.fullmatch(text):
+        raise Refusal(UNAUTHENTICATED)
+    return _key(text, (origin or "") if text.startswith(PINNED) else None)
 
 
 def _key(ticket: str, origin: str | None) -> str:

@@ -19,6 +19,7 @@ from app.bootstrap.parts import Application
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
@@ -113,6 +114,9 @@ def build(settings: Settings) -> Application:
         tool_set=box,
         history=history,
         vendor=vendor,
+        integrations=parts.integrations(settings, vendor, out),
+        call_book=CallBook(state.records),
+        vendor_calls=parts.vendor_calls(settings, out),
         probe=parts.probe(settings, metrics, out),
         egress=egress,
         batcher=batcher,
@@ -148,6 +152,8 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.replicas.run()),
                 tasks.create_task(built.tool_set.run()),
                 tasks.create_task(built.vendor.run()),
+                tasks.create_task(built.integrations.run()),
+                tasks.create_task(built.call_book.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
@@ -168,6 +174,7 @@ def _lifespan(built: Application) -> Any:
             if built.history is not None:
                 closing.create_task(built.history.close(FLUSH_TIMEOUT))
         await built.egress.close()
+        await built.vendor_calls.close()
 
     return lifespan
 

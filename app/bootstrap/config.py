@@ -54,11 +54,20 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             client_data_keys=agent.client_data_keys,
             phone_numbers=agent.phone_numbers,
             tools=agent.tools,
-            browser_tools=agent.browser_tools,
+            browser_tools=listed(agent),
             hide=agent.hide,
+            discover=agent.discover,
+            web_integration_id=agent.web_integration_id or settings.web_integration_id,
+            integration_tools=agent.browser_tools == "integration",
         )
         for name, agent in settings.agent_settings.items()
     }
+
+
+def listed(agent: AgentSettings) -> frozenset[str]:
+    """The browser tools that the profile itself lists."""
+    tools = agent.browser_tools
+    return tools if isinstance(tools, frozenset) else frozenset()
 
 
 def first_of(call_types: frozenset[CallType]) -> CallType:

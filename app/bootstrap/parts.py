@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from app.auth.forward import Forward
 from app.auth.open import Open
 from app.auth.ticket import TicketAuth, Tickets
+from app.auth.web_token import WebTokenAuth, WebTokens
 from app.bootstrap.config import DIAL_PATHS
 from app.bootstrap.outbound import outbound
 from app.egress.addresses import AllowedHosts
@@ -28,7 +29,9 @@ from app.tools import Registry
 from app.tools.http import http_tools
 from app.tools.registry import load as load_tools
 from app.tools.threads import DaemonThreads
+from app.upstream.calls import VendorCalls
 from app.upstream.endpoint import Endpoint, StaticCredential, UpstreamCredential
+from app.upstream.integration import Integrations
 from app.upstream.probe import UpstreamProbe
 from app.upstream.token_refresh import RefreshingToken
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from app.auth.jwt import Jwt
     from app.bootstrap.outbound import Outbound
     from app.cluster.replicas import Replicas
+    from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
     from app.settings import Settings
@@ -54,9 +58,15 @@ if TYPE_CHECKING:
     from app.websocket.limits import WireLimits
 
 
-def methods(settings: Settings, tickets: Tickets, client: httpx.AsyncClient) -> list[AuthMethod]:
-    """The configured ways to authenticate, in their order."""
-    found: list[AuthMethod] = []
+def methods(
+    settings: Settings, tickets: Tickets, tokens: WebTokens, client: httpx.AsyncClient
+) -> list[AuthMethod]:
+    """The configured ways to authenticate, in their order.
+
+    Reusable tokens are accepted where tickets are, and where everybody is.
+    """
+    accepted = {"ticket", "open"} & set(settings.auth)
+    found: list[AuthMethod] = [WebTokenAuth(tokens)] if accepted else []
     for name in settings.auth:
         if name == "ticket":
             found.append(TicketAuth(tickets))
@@ -120,6 +130,14 @@ def tool_set(settings: Settings, client: httpx.AsyncClient, out: Outbound) -> To
         reach=Reach(out.tls, out.proxies),
     )
     return ToolSet(Registry(tools, [servers]), servers)
+
+
+def tool_names(settings: Settings) -> frozenset[str]:
+    """The names of the function and HTTP tools; MCP servers are not asked."""
+    functions = load_tools(settings.tools, DaemonThreads())
+    return frozenset(
+        {tool.name for tool in functions} | {str(name) for name in settings.http_tools}
+    )
 
 
 @asynccontextmanager
@@ -277,6 +295,26 @@ def vendor(settings: Settings, out: Outbound) -> Vendor:
     return Vendor(found, tuple(refreshing.values()), client)
 
 
+def integrations(settings: Settings, vendor: Vendor, out: Outbound) -> Integrations:
+    """What the vendor's web integrations offer, for the agents that are dialled by a token."""
+    by_token = {
+        name: endpoint
+        for name, endpoint in vendor.endpoints.items()
+        if endpoint.parameter == "token"
+    }
+    return Integrations(by_token, vendor_client(settings, out))
+
+
+def vendor_calls(settings: Settings, out: Outbound) -> VendorCalls:
+    """What asks the vendor about calls, for the agents that have an API key."""
+    accounts = {}
+    for name, agent in settings.agent_settings.items():
+        key = agent.blackbox_api_key or settings.blackbox_api_key
+        if key is not None:
+            accounts[name] = (agent.blackbox_url or settings.blackbox_url, key)
+    return VendorCalls(accounts, vendor_client(settings, out))
+
+
 def probe(settings: Settings, metrics: Metrics, out: Outbound) -> UpstreamProbe | None:
     """What looks at the vendor's info page; None where that is off, as it is by default."""
     if not settings.upstream_probe_interval:
@@ -324,6 +362,9 @@ class Application:
     tool_set: ToolSet
     history: History | None
     vendor: Vendor
+    integrations: Integrations
+    call_book: CallBook
+    vendor_calls: VendorCalls
     probe: UpstreamProbe | None
     egress: Egress
     batcher: IoBatcher

@@ -10,19 +10,23 @@ from app.auth.authenticator import Authenticator
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
+from app.auth.web_token import WebTokens
 from app.bootstrap import config, parts
 from app.web import (
     asyncapi,
     calls,
     conversations,
+    discover,
     edges,
     health,
     pages,
     revocations,
     sessions,
     tickets,
+    web_tokens,
     websocket,
 )
+from app.web.agents import Agents
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -38,16 +42,30 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     gateway, state, metrics = built.gateway, built.state, built.metrics
     public, internal = built.app, built.internal or built.app
     proxies = TrustedProxies.parse(settings.trusted_proxies)
-    minted = Tickets(state)
+    origins = AllowedOrigins.parse(settings.allowed_origins)
+    minted, reusable = Tickets(state), WebTokens(state.records, state.revoke)
+    methods = parts.methods(settings, minted, reusable, built.egress.auth)
+    authenticator = Authenticator(methods, minted.release)
+    agents = Agents(profiles, built.integrations.resolve)
     endpoint = websocket.ConnectEndpoint(
         built.replicas,
-        Authenticator(parts.methods(settings, minted, built.egress.auth), minted.release),
-        AllowedOrigins.parse(settings.allowed_origins),
+        authenticator,
+        origins,
         proxies,
-        profiles,
+        agents,
         built.browser_limits,
         metrics,
         built.traces,
+    )
+    described = discover.Discover(
+        authenticator,
+        origins,
+        proxies,
+        agents,
+        built.integrations,
+        state,
+        metrics,
+        discover.FailureLimit(),
     )
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
     guarded = [Depends(tokens)]
@@ -58,6 +76,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
     )
     public.include_router(health.health_routes(gateway, state, metrics, built.probe))
+    public.include_router(discover.routes(described))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
     public.include_router(pages.page_routes("console"))
@@ -69,11 +88,15 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
+    internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
     internal.include_router(
         sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
     )
     internal.include_router(revocations.routes(state), dependencies=guarded)
-    internal.include_router(calls.routes(gateway, profiles, built.traces), dependencies=guarded)
+    backend_calls = calls.Calls(
+        built.replicas, profiles, built.traces, built.call_book, built.vendor_calls
+    )
+    internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
     for app in {public, internal}:

@@ -9,6 +9,9 @@ DELETE /emulator/conversations         forget them and the counters
 GET    /emulator/faults                what is switched on
 POST   /emulator/faults                {"next": name, "count": n | null, …settings}
 DELETE /emulator/faults                switch it off
+GET    /emulator/discover              what was set about `discover`, and how often it was asked
+POST   /emulator/discover              members of its answer, or {"status": n}, or {"raw": JSON}
+DELETE /emulator/discover              answer as usual
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.emulator.call_log import CallLog, Record
+    from app.emulator.integration import Integration
 
 PREFIX: Final = "/emulator"
 LONGEST_WAIT: Final = 60.0
@@ -46,7 +50,14 @@ class FaultSwitch:
 class ControlApi:
     """Answers the routes of this module's docstring."""
 
-    def __init__(self, call_log: CallLog, switch: FaultSwitch, agents: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        call_log: CallLog,
+        switch: FaultSwitch,
+        agents: Mapping[str, str],
+        integration: Integration,
+    ) -> None:
+        self._integration = integration
         self._call_log = call_log
         self._switch = switch
         self._agents = agents
@@ -58,6 +69,8 @@ class ControlApi:
                 return Answer(200, self._overview())
             case _, ["faults"]:
                 return self._faults(request)
+            case _, ["discover"]:
+                return self._discover(request)
             case "GET", ["conversations"]:
                 return await self._conversations(request.query)
             case "DELETE", ["conversations"]:
@@ -67,6 +80,13 @@ class ControlApi:
                 record = self._call_log.get(record_id)
                 return Answer(200, record.view()) if record else problem(404, "No such one")
         return None
+
+    def _discover(self, request: Request) -> Answer | None:
+        if request.method not in ("GET", "POST", "DELETE"):
+            return None
+        if request.method != "GET":
+            self._integration.set(request.json())
+        return Answer(200, self._integration.view())
 
     def _faults(self, request: Request) -> Answer | None:
         match request.method:

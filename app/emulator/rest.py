@@ -1,4 +1,4 @@
-"""The vendor's REST calls: `ws/info` (D), minting a token (D L), listing and revoking them (?)."""
+"""The vendor's REST calls: `ws/info` (D), minting a token (D L), `discover` (D), calls (D)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from app.emulator.http import Answer, Request, problem
+from app.emulator.integration import CORS
 
 if TYPE_CHECKING:
+    from app.emulator.calls import Calls
+    from app.emulator.integration import Integration
     from app.emulator.options import Options
     from app.emulator.tokens import Tokens
 
@@ -16,6 +19,8 @@ DEV: Final = "/api/v1/ws/dev"
 WEB_CALL: Final = "/api/v1/ws/webCall"
 INFO: Final = "/api/v1/ws/info"
 INTEGRATIONS: Final = "/api/v1/web-integrations/"
+DISCOVER: Final = INTEGRATIONS + "discover"
+CALLS: Final = "/api/v1/calls"
 MESSAGE_TYPES: Final = (
     "initialize",
     "incomingChatMessage",
@@ -28,20 +33,40 @@ MESSAGE_TYPES: Final = (
 class Rest:
     """Answers the vendor's HTTP routes."""
 
-    def __init__(self, options: Options, tokens: Tokens) -> None:
+    def __init__(
+        self, options: Options, tokens: Tokens, integration: Integration, calls: Calls
+    ) -> None:
         self._options = options
         self._tokens = tokens
+        self._integration = integration
+        self._calls = calls
 
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; `None` if the route is none of the vendor's."""
         if request.path == INFO:
             return Answer(200, info()) if request.method == "GET" else problem(405, "Use GET")
+        if request.path == DISCOVER:
+            return self._discover(request)
+        if request.path == CALLS or request.path.startswith(CALLS + "/"):
+            if not self._authorized(request):
+                return problem(401, "Unauthorized")
+            return self._calls.answer(request, request.path.removeprefix(CALLS).strip("/"))
         match request.path.removeprefix(INTEGRATIONS).split("/"):
             case [integration, "tokens"] if request.path.startswith(INTEGRATIONS):
                 return self._tokens_of(integration, request)
             case [integration, "tokens", token_id] if request.path.startswith(INTEGRATIONS):
                 return self._one_token(integration, token_id, request)
         return None
+
+    def _discover(self, request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return Answer(204, None, CORS)
+        if request.method != "GET":
+            return problem(405, "Use GET")
+        integration = self._tokens.integration_of(request.query.get("token", ""))
+        if integration is None:
+            return Answer(401, {"status": 401, "message": "Invalid token"}, CORS)
+        return self._integration.answer(integration)
 
     def _tokens_of(self, integration: str, request: Request) -> Answer:
         if not self._authorized(request):

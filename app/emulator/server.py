@@ -16,11 +16,13 @@ from websockets.server import ServerProtocol
 
 from app.emulator.agents import AGENTS, summaries
 from app.emulator.call_log import CallLog, Record
+from app.emulator.calls import Calls
 from app.emulator.control_api import PREFIX, ControlApi, FaultSwitch
 from app.emulator.conversation import Conversation
 from app.emulator.faults import FAULTS, FaultSpec
 from app.emulator.frame_variants import FrameVariants
 from app.emulator.http import Answer, BadRequest, Request, problem, read_request
+from app.emulator.integration import Integration
 from app.emulator.options import Options
 from app.emulator.rest import DEV, WEB_CALL, Rest
 from app.emulator.socket import VendorSocket
@@ -61,8 +63,12 @@ class Emulator:
             FaultSpec(self.options.fault, None) if self.options.fault else None
         )
         self._agents: dict[str, Agent] = {**AGENTS, **(agents or {})}
-        self._rest = Rest(self.options, self.tokens)
-        self._control_api = ControlApi(self.call_log, self.switch, summaries(self._agents))
+        self.integration = Integration()
+        calls = Calls(self.call_log)
+        self._rest = Rest(self.options, self.tokens, self.integration, calls)
+        self._control_api = ControlApi(
+            self.call_log, self.switch, summaries(self._agents), self.integration
+        )
         self._index = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None

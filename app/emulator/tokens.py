@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from app.emulator.options import Options
 
 KEPT: Final = 10_000
+WELL_KNOWN: Final = "emulated-integration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,14 @@ class Tokens:
 
     def valid(self, secret: str) -> bool:
         """Whether a dial with this token is let in."""
+        return self.integration_of(secret) is not None
+
+    def integration_of(self, secret: str) -> str | None:
+        """Name the integration that a token is of; `None` if it is not valid."""
         if secrets.compare_digest(secret.encode(), self._options.token.encode()):
-            return True
+            return WELL_KNOWN
         now = dt.datetime.now(dt.UTC)
-        return any(
-            token.secret == secret and not token.expired(now) for token in self._tokens.values()
-        )
+        for token in self._tokens.values():
+            if token.secret == secret and not token.expired(now):
+                return token.integration
+        return None

@@ -10,12 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from app.history.frames import RecordedEvent, Result, TurnFragment, read
+from app.history.frames import RecordedEvent, Result, TurnFragment, links, read
+from app.history.interface import Direction
 from app.history.text import as_json, bounded, clean
 from app.history.turn import Row, Turn
 
 if TYPE_CHECKING:
-    from app.history.interface import ConversationStart, Direction
+    from app.history.interface import ConversationStart
     from app.history.message import Message
     from app.history.transcript import Transcript
     from app.protocol.close_codes import CloseReason
@@ -50,7 +51,8 @@ class RecordedConversation:
     """What is known of a conversation from its start until its last row is written.
 
     `stored` says that its row was committed, `erased` that nothing more of it may be.
-    `lost` counts records that were dropped.
+    `lost` counts records that were dropped, `links` are the vendor's `recordingUrl` and
+    `inspectorUrl` as far as its frames told them.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class RecordedConversation:
         "_turn",
         "content",
         "erased",
+        "links",
         "lost",
         "result",
         "start",
@@ -73,6 +76,7 @@ class RecordedConversation:
         self.stored = False
         self.erased = False
         self.lost = 0
+        self.links: dict[str, str] = {}
         self.result: Result | None = None
         self.transcript = transcript
         self.content = content
@@ -86,6 +90,8 @@ class RecordedConversation:
             case TurnFragment() as piece:
                 self._spoken(part, piece, at)
             case RecordedEvent() as event:
+                if direction is Direction.FROM_UPSTREAM:
+                    self.links |= links(event.data)
                 self._happened(part, event, direction, at)
             case Result() as result:
                 self._concluded(part, result, at)
@@ -111,6 +117,7 @@ class RecordedConversation:
         """Forget what is held in memory; nothing more of it may be written."""
         self.erased = True
         self._turn = self.result = None
+        self.links = {}
         if self.transcript is not None:
             self.transcript.release()
 
@@ -157,6 +164,7 @@ class RecordedConversation:
 
     def _concluded(self, part: BatchPart, result: Result, at: float) -> None:
         self.result = result
+        self.links |= links(result.body)
         keep = self.content
         part.result = {
             "conversation_id": self.start.id,

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from app.history.interface import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
+from app.protocol.call_record import url_of
 from app.protocol.codec import with_every_digit
 from blackbox_relay import exact_json
 
@@ -30,6 +31,7 @@ SPEAKERS: Final = {
 }
 """Known words for the two who talk, and what history calls them; others stay as they are."""
 
+LINKS: Final = ("recordingUrl", "inspectorUrl")
 CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
 MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
 """Session descriptions hold addresses and keys, and say nothing about the conversation."""
@@ -123,6 +125,17 @@ def _result(frame: dict[str, Any]) -> Result:
         message if isinstance(message, str) and message else None,
         exact_json.dumps(result),
     )
+
+
+def links(data: bytes | None) -> dict[str, str]:
+    """The vendor's links to a recording and to its inspector in an event's or result's JSON."""
+    if data is None or b"Url" not in data:
+        return {}
+    said = exact_json.loads_all(data)
+    if not isinstance(said, dict):
+        return {}
+    found = {name: url_of(said, name) for name in LINKS}
+    return {name: url for name, url in found.items() if url is not None}
 
 
 def _rest(frame: dict[str, Any]) -> bytes | None:

@@ -28,7 +28,8 @@ class Profile:
 
     `initialize` is the template of `request`/`devRequest`, `request_field` the name it goes under,
     `tools` the registered tools it may call (None: all), `hide` the upstream types that a
-    browser is not shown.
+    browser is not shown. `discover` overrides what widgets are told of the agent. With
+    `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     """
 
     name: str
@@ -41,15 +42,22 @@ class Profile:
     tools: frozenset[str] | None = None
     browser_tools: frozenset[str] = frozenset()
     hide: frozenset[str] = frozenset({TOOL_CALL, TOOL_CALL_RESULT})
+    discover: Mapping[str, Any] = field(default_factory=dict)
+    web_integration_id: str | None = None
+    integration_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """What a browser asks for, by its query or by an `initialize` of its own. Unverified."""
+    """What a browser asks for, by its query or by an `initialize` of its own. Unverified.
+
+    `sends_data` says that its `initialize` has an `additionalData` object, which may be empty.
+    """
 
     call_type: str | None = None
     endpoint: str | None = None
     additional_data: Mapping[str, Any] = field(default_factory=dict)
+    sends_data: bool = field(default=False, compare=False)
 
     def merged_with(self, frame: dict[str, Any] | None) -> ClientOptions:
         """Add what the browser's own `initialize` says where the query says nothing."""
@@ -65,6 +73,7 @@ class ClientOptions:
             self.call_type or (call_type if isinstance(call_type, str) else None),
             self.endpoint or (endpoint if isinstance(endpoint, str) else None),
             extra if isinstance(extra, dict) else self.additional_data,
+            sends_data=isinstance(extra, dict),
         )
 
 
@@ -94,7 +103,7 @@ def resolve_initialize(
     request["callType"] = call_type.value
     if endpoint is not None:
         request["endpoint"] = endpoint
-    if additional_data:
+    if additional_data or options.sends_data:
         request["additionalData"] = additional_data
     return ResolvedInitialize(
         call_type, endpoint, {**template, **principal.additional_data}, request

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from app.protocol.discover import malformed
 from app.settings.model import AgentSettings, Settings, said
 from app.state.address import parse
 
@@ -80,10 +81,18 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
             re.compile(pattern)
         except re.error:
             faults.append(f"RELAY_AGENTS: {name}.phone_numbers holds what is no pattern")
+    wrong = malformed(agent.discover)
+    if wrong is not None:
+        faults.append(f"RELAY_AGENTS: {name}.discover.{wrong} is not what the vendor answers there")
+    upstream = agent.upstream or settings.upstream
+    if agent.browser_tools == "integration" and upstream != "webcall":
+        faults.append(
+            f"RELAY_AGENTS: {name}.browser_tools: integration needs RELAY_UPSTREAM=webcall"
+        )
     where = f"RELAY_AGENTS: {name}.blackbox_url" if agent.blackbox_url else "RELAY_BLACKBOX_URL"
     faults += _upstream_url(where, agent.blackbox_url or settings.blackbox_url, settings)
     key = agent.blackbox_api_key or settings.blackbox_api_key
-    if (agent.upstream or settings.upstream) == "dev":
+    if upstream == "dev":
         if key is None:
             faults.append("RELAY_BLACKBOX_API_KEY is missing")
     else:

@@ -67,8 +67,9 @@ class AgentSettings(BaseModel):
     client_data_keys: frozenset[str] = frozenset()
     phone_numbers: tuple[str, ...] = ()
     tools: frozenset[str] | None = None
-    browser_tools: frozenset[str] = frozenset()
+    browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
+    discover: dict[str, Any] = {}
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
     upstream: Upstream | None = None

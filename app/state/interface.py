@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from app.state.records import Records
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
@@ -55,10 +57,19 @@ class Page:
 
 
 class State(Protocol):
-    """What replicas share. `run` must be running for messages and leases to work."""
+    """What replicas share. `run` must be running for messages and leases to work.
+
+    `records` are reusable tokens, and calls by their id.
+    """
+
+    records: Records
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""
+        ...
+
+    async def peek_ticket(self, key: str) -> bytes | None:
+        """Return the payload of a ticket that is not redeemed, and leave it as it is."""
         ...
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:

@@ -31,6 +31,23 @@ class Keys:
         """Name the mark of a claimant that gave its ticket back."""
         return f"{self._tag}given-up:{claimant}"
 
+    def token(self, key: str) -> str:
+        """Name a reusable token's payload, by the hash of the token."""
+        return f"{self._tag}token:{key}"
+
+    def token_name(self, integration: str, name: str) -> str:
+        """Name what holds a token's hash by its integration and name."""
+        return f"{self._tag}token-name:{_hashed(integration)}:{_hashed(name)}"
+
+    @property
+    def token_index(self) -> str:
+        """Name the sorted set of all reusable tokens, by their expiry."""
+        return f"{self._tag}tokens"
+
+    def call(self, call_id: str) -> str:
+        """Name what is known of a call."""
+        return f"{self._tag}call:{_hashed(call_id)}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -6,21 +6,22 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from app.protocol.errors import StoreUnavailable
+from app.state.expiring import ExpiringDict
 from app.state.interface import Caps, Page, SessionRow, State
+from app.state.memory_records import MemoryRecords
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+    from app.state.records import Records
 
 MAX_TICKETS: Final = 100_000
 MAX_CLAIMS: Final = 1_000
 MAX_REVOKED: Final = 100_000
 MAX_MESSAGES: Final = 1_000
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 
 class MemoryState(State):
@@ -40,14 +41,15 @@ class MemoryState(State):
         self._replica = replica
         self._clock = clock
         self._lease = lease
-        self._tickets: _Expiring[str, bytes] = _Expiring(clock)
+        self._tickets: ExpiringDict[str, bytes] = ExpiringDict(clock)
         self._claims: dict[str, _Claim] = {}
-        self._revoked: _Expiring[str, None] = _Expiring(clock)
-        self._sessions: _Expiring[str, SessionRow] = _Expiring(clock)
+        self._revoked: ExpiringDict[str, None] = ExpiringDict(clock)
+        self._sessions: ExpiringDict[str, SessionRow] = ExpiringDict(clock)
         self._by_subject: dict[str, set[str]] = {}
         self._by_address: dict[str, set[str]] = {}
         self._messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
         self._told = asyncio.Event()
+        self.records: Records = MemoryRecords(clock)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket; raise `StoreUnavailable` when `MAX_TICKETS` wait to be redeemed."""
@@ -56,6 +58,10 @@ class MemoryState(State):
             if len(self._tickets) >= MAX_TICKETS:
                 raise StoreUnavailable("too many tickets wait to be redeemed")
         self._tickets.put(key, payload, ttl)
+
+    async def peek_ticket(self, key: str) -> bytes | None:
+        """Return the payload of a ticket that is not redeemed."""
+        return self._tickets.get(key)
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
         """Redeem a ticket for one claimant; the newest `MAX_CLAIMS` can be given back."""
@@ -176,49 +182,6 @@ class _Claim:
     payload: bytes
     left: float
     at: float
-
-
-class _Expiring(Generic[Key, Value]):
-    """A dictionary whose entries run out; what ran out is dropped as the dictionary grows."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._entries: dict[Key, tuple[float, Value]] = {}
-        self._prune_at = 64
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: Key) -> bool:
-        entry = self._entries.get(key)
-        return entry is not None and entry[0] > self._clock()
-
-    def __iter__(self) -> Iterator[Key]:
-        now = self._clock()
-        return (key for key, (expiry, _) in self._entries.items() if expiry > now)
-
-    def put(self, key: Key, value: Value, ttl: float) -> None:
-        self._entries[key] = (self._clock() + ttl, value)
-        if len(self._entries) > self._prune_at:
-            self.prune()
-
-    def get(self, key: Key) -> Value | None:
-        entry = self._entries.get(key)
-        return entry[1] if entry is not None and entry[0] > self._clock() else None
-
-    def left(self, key: Key) -> float:
-        entry = self._entries.get(key)
-        return 0.0 if entry is None else entry[0] - self._clock()
-
-    def pop(self, key: Key) -> Value | None:
-        value = self.get(key)
-        self._entries.pop(key, None)
-        return value
-
-    def prune(self) -> None:
-        now = self._clock()
-        self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now}
-        self._prune_at = max(64, 2 * len(self._entries))
 
 
 def _discard(groups: dict[str, set[str]], name: str, session_id: str) -> None:

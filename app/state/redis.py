@@ -15,6 +15,7 @@ from app.state.heartbeat import ON, Heartbeat
 from app.state.interface import Caps, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
 from app.state.row_codec import decode_row, encode_row
 from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
@@ -22,6 +23,7 @@ from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from app.state.records import Records
     from app.state.redis_client import Command
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
@@ -90,6 +92,7 @@ class RedisState(State):
             connector, timeout=self._timings.timeout, connections=1, on_error=on_error
         )
         self._retries = RetryQueue(self._store, clock)
+        self.records: Records = RedisRecords(self._store, self._keys, self._retries)
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
@@ -109,6 +112,14 @@ class RedisState(State):
         await self._store.call(
             "put_ticket", "SET", self._keys.ticket(key), payload, "PX", milliseconds(ttl)
         )
+
+    async def peek_ticket(self, key: str) -> bytes | None:
+        """Return the payload of a ticket that is not redeemed."""
+        payload: bytes | None
+        payload, claim = await self._store.call(
+            "peek_ticket", "MGET", self._keys.ticket(key), self._keys.claim(key)
+        )
+        return None if claim else payload
 
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
         """Redeem a ticket for one claimant. After `StoreUnavailable` it is given back."""

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import time
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from app.cluster.replicas import Replicas
 from app.gateway.admission import AdmissionRequest
-from app.gateway.gateway import Gateway
+from app.gateway.calls import CallBook
+from app.protocol.call_record import CallRecord, CallStatus, with_urls
 from app.protocol.close_codes import FORBIDDEN, NO_SUCH_AGENT
-from app.protocol.errors import Refusal
+from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.initialize import ClientOptions, Profile, may_dial, resolve_initialize
 from app.protocol.principal import CallType, Principal
 from app.telemetry.traces import Traces
+from app.upstream.calls import VendorCalls
+from app.web.problems import Problem, problem_for
+from app.web.times import with_zone
 
 BACKEND = "backend"
+MAX_BULK: Final = 100
+ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+ABSENT: Final = "There is no such call, or it ended more than a day ago."
+RUNNING: Final = "The call is in progress: end it by DELETE /v1/sessions/{id}."
+OVER: Final = "The call is over."
+ONLY_DEV: Final = (
+    "priority, call_deadline, timezone and override_outbound_config need RELAY_UPSTREAM=dev"
+)
+# Its owner publishes the end of a session before it writes what became of the call.
+SETTLING: Final = 2.0
+LOOK_EVERY: Final = 0.1
+
+
+class OutboundConfig(BaseModel):
+    """The vendor's `overrideOutboundConfig`; members that the gateway does not know pass."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    phone_number: Annotated[str | None, Field(alias="phoneNumber", max_length=256)] = None
+    credentials_id: Annotated[str | None, Field(alias="credentialsId", max_length=256)] = None
+    display_name: Annotated[str | None, Field(alias="displayName", max_length=256)] = None
 
 
 class CallBody(BaseModel):
-    """Whom to call, by which agent, and what the agent is told."""
+    """Whom to call, by which agent, and what the agent is told.
+
+    The last four are the vendor's `priority`, `callDeadline`, `timezone` and
+    `overrideOutboundConfig`, and go into `devRequest`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,6 +63,37 @@ class CallBody(BaseModel):
     agent: Annotated[str, Field(max_length=64)] = "default"
     subject: Annotated[str, Field(min_length=1, max_length=256)] = BACKEND
     additional_data: dict[str, Any] = {}
+    priority: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    call_deadline: Annotated[AwareDatetime | None, BeforeValidator(with_zone)] = None
+    timezone: str | None = None
+    override_outbound_config: OutboundConfig | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str | None) -> str | None:
+        if value is not None and not ZONE.fullmatch(value):
+            raise ValueError("is no IANA time zone such as Europe/Berlin")
+        return value
+
+    @field_validator("call_deadline")
+    @classmethod
+    def _is_to_come(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.timestamp() <= time():
+            raise ValueError("has passed")
+        return value
+
+    def vendor_fields(self) -> dict[str, Any]:
+        """What goes into `devRequest` beside endpoint and data."""
+        config = self.override_outbound_config
+        found = {
+            "priority": self.priority,
+            "callDeadline": None if self.call_deadline is None else self.call_deadline.isoformat(),
+            "timezone": self.timezone,
+            "overrideOutboundConfig": None
+            if config is None
+            else config.model_dump(by_alias=True, exclude_none=True),
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class CallAnswer(BaseModel):
@@ -36,18 +102,67 @@ class CallAnswer(BaseModel):
     session_id: str
 
 
-def routes(gateway: Gateway, profiles: Mapping[str, Profile], traces: Traces) -> APIRouter:
-    """`POST /v1/calls`."""
-    router = APIRouter(tags=["calls"])
+class BulkBody(BaseModel):
+    """Several calls, each as for `POST /v1/calls`."""
 
-    @router.post("/v1/calls", status_code=201)
-    async def call(body: CallBody) -> CallAnswer:
-        """Start a phone conversation that no browser takes part in."""
-        profile = profiles.get(body.agent)
+    model_config = ConfigDict(extra="forbid")
+
+    calls: Annotated[list[CallBody], Field(min_length=1, max_length=MAX_BULK)]
+
+
+class BulkResult(BaseModel):
+    """What became of one call of a bulk: its session, or the problem that kept it from starting."""
+
+    status: int
+    session_id: str | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BulkAnswer(BaseModel):
+    """One result for each call, in their order."""
+
+    results: list[BulkResult]
+
+
+class CallView(BaseModel):
+    """A call, while it is queued or running and for a day after its end.
+
+    `vendor_call_id`, `inspector_url` and `recording_url` are null until the vendor tells them.
+    """
+
+    session_id: str
+    agent: str
+    endpoint: str
+    status: CallStatus
+    vendor_call_id: str | None
+    inspector_url: str | None
+    recording_url: str | None
+    created_time: datetime
+    completed_time: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Starts, shows and cancels calls."""
+
+    replicas: Replicas
+    profiles: Mapping[str, Profile]
+    traces: Traces
+    book: CallBook
+    vendor: VendorCalls
+
+    async def start(self, body: CallBody) -> str:
+        """Start one; returns its session's id. Raises Refusal, or ValueError fit to be shown."""
+        profile = self.profiles.get(body.agent)
         if profile is None:
             raise Refusal(NO_SUCH_AGENT)
         if not may_dial(profile, body.endpoint):
             raise Refusal(FORBIDDEN, "This number may not be dialled.")
+        own = body.vendor_fields()
+        if own and profile.request_field != "devRequest":
+            raise ValueError(ONLY_DEV)
+        profile = replace(profile, initialize={**profile.initialize, **own})
         principal = Principal(
             body.subject,
             BACKEND,
@@ -60,12 +175,109 @@ def routes(gateway: Gateway, profiles: Mapping[str, Profile], traces: Traces) ->
         arrival = AdmissionRequest(
             address=BACKEND,
             client_options=ClientOptions("onPhone"),
-            trace=traces.begin(),
+            trace=self.traces.begin(),
             native=False,
             vendor_path=False,
         )
+        gateway = self.replicas.gateway
         admission = await gateway.admit(profile, principal, arrival)
-        gateway.start(admission, None)
-        return CallAnswer(session_id=admission.conversation.id)
+        session = admission.conversation
+        record = CallRecord(session.id, profile.name, body.endpoint, session.started_at)
+        try:
+            await self.book.created(record)
+        except BaseException:
+            await gateway.release(admission)
+            raise
+        self.book.follow(gateway.start(admission, None), record)
+        return session.id
+
+    async def attempt(self, body: CallBody) -> BulkResult:
+        """Start one of many; what goes wrong is its own result."""
+        try:
+            return BulkResult(status=201, session_id=await self.start(body))
+        except Refusal as refusal:
+            problem = problem_for(refusal)
+        except StoreUnavailable:
+            problem = Problem(503, "overloaded", "The state store does not answer.")
+        except ValueError as fault:
+            problem = Problem(422, "invalid", str(fault))
+        return BulkResult(status=problem.status_code, problem=problem.document)
+
+    async def found(self, session_id: str) -> CallRecord | None:
+        """A call as it is now: one whose replica died has failed."""
+        record = await self.book.find(session_id)
+        deadline = time() + SETTLING
+        while record is not None and record.is_live:
+            if await self.replicas.find(session_id) is not None:
+                return record
+            if time() > deadline:
+                return replace(record, status=CallStatus.FAILED, error="lost")
+            await asyncio.sleep(LOOK_EVERY)
+            record = await self.book.find(session_id)
+        return record
+
+    async def completed(self, record: CallRecord) -> CallRecord:
+        """Ask the vendor for the inspector's URL, where frames did not tell it."""
+        if record.vendor_call_id is None or record.inspector_url is not None:
+            return record
+        said = await self.vendor.look_up(record.agent, record.vendor_call_id)
+        known = with_urls(record, said)
+        if known != record and not record.is_live:
+            self.book.update(known)
+        return known
+
+
+def routes(calls: Calls) -> APIRouter:
+    """`/v1/calls` and what is below it."""
+    router = APIRouter(tags=["calls"])
+
+    @router.post("/v1/calls", status_code=201, response_model=CallAnswer)
+    async def call(body: CallBody) -> Any:
+        """Start a phone conversation that no browser takes part in."""
+        try:
+            return CallAnswer(session_id=await calls.start(body))
+        except ValueError as fault:
+            return Problem(422, "invalid", str(fault))
+
+    @router.post("/v1/calls/bulk")
+    async def bulk(body: BulkBody) -> BulkAnswer:
+        """Start up to 100 calls, one after the other; each has its own result."""
+        return BulkAnswer(results=[await calls.attempt(one) for one in body.calls])
+
+    @router.get("/v1/calls/{session_id}", response_model=CallView)
+    async def show(session_id: str) -> Any:
+        """Show a call: its status, and the vendor's id and inspector where they are known."""
+        record = await calls.found(session_id)
+        if record is None:
+            return Problem(404, "no_such_call", ABSENT)
+        return _shown(await calls.completed(record))
+
+    @router.delete("/v1/calls/{session_id}", status_code=204)
+    async def cancel(session_id: str) -> Response:
+        """Cancel a call that is not picked up yet."""
+        record = await calls.found(session_id)
+        if record is None:
+            return Problem(404, "no_such_call", ABSENT)
+        if record.status is CallStatus.RUNNING:
+            return Problem(409, "in_progress", RUNNING)
+        if not record.is_live or not await calls.replicas.end(session_id):
+            return Problem(409, "over", OVER)
+        return Response(status_code=204)
 
     return router
+
+
+def _shown(record: CallRecord) -> CallView:
+    completed = record.completed_at
+    return CallView(
+        session_id=record.session_id,
+        agent=record.agent,
+        endpoint=record.endpoint,
+        status=record.status,
+        vendor_call_id=record.vendor_call_id,
+        inspector_url=record.inspector_url,
+        recording_url=record.recording_url,
+        created_time=datetime.fromtimestamp(record.created_at, UTC),
+        completed_time=None if completed is None else datetime.fromtimestamp(completed, UTC),
+        error=record.error,
+    )

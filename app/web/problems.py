@@ -43,6 +43,7 @@ class Problem(JSONResponse):
             "detail": detail,
             **more,
         }
+        self.document = content
         super().__init__(content, status, headers={"cache-control": "no-store", **(headers or {})})
 
 

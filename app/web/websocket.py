@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from time import time
 from typing import Final
 
@@ -20,9 +19,9 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, rate_limit_key
 from app.cluster.replicas import NOTHING_TO_JOIN, Replicas
 from app.gateway.admission import AdmissionRequest, Reservation
-from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, NO_SUCH_AGENT, Retry
+from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, Retry
 from app.protocol.errors import Refusal
-from app.protocol.initialize import ClientOptions, Profile, resolve_initialize
+from app.protocol.initialize import ClientOptions, resolve_initialize
 from app.protocol.principal import Principal
 from app.relay.browser_leg import refuse
 from app.relay.page import PageRequest
@@ -30,6 +29,7 @@ from app.server.interface import UpgradedSocket, accept
 from app.state.interface import SessionRow
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import Trace, Traces
+from app.web.agents import Agents
 from app.web.problems import Problem, problem_for
 from app.websocket.limits import WireLimits
 
@@ -39,7 +39,6 @@ SUBPROTOCOL: Final = "blackbox-relay.v1"
 VENDOR_PATH: Final = "/api/v1/ws/webCall"
 PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
 PATTERNS: Final = tuple(compile_path(path)[0] for path in PATHS)
-DEFAULT_AGENT: Final = "default"
 MAX_DIGITS: Final = 15
 SESSION_ID: Final = re.compile(r"[0-9a-f]{32}")
 NO_SUBPROTOCOL: Final = (
@@ -56,7 +55,7 @@ class ConnectEndpoint:
         authenticator: Authenticator,
         origins: AllowedOrigins,
         proxies: TrustedProxies,
-        profiles: Mapping[str, Profile],
+        agents: Agents,
         limits: WireLimits,
         metrics: Metrics,
         traces: Traces,
@@ -66,7 +65,7 @@ class ConnectEndpoint:
         self._authenticator = authenticator
         self._origins = origins
         self._proxies = proxies
-        self._profiles = profiles
+        self._agents = agents
         self._limits = limits
         self._metrics = metrics
         self._traces = traces
@@ -134,7 +133,7 @@ class ConnectEndpoint:
     async def _request_admission(
         self, request: ConnectRequest, principal: Principal, trace: Trace
     ) -> Reservation:
-        profile = self._profile(request, principal)
+        profile = await self._agents.resolve(self._agents.chosen(request, principal))
         arrival = AdmissionRequest(
             address=rate_limit_key(request.address),
             client_options=ClientOptions(
@@ -150,15 +149,6 @@ class ConnectEndpoint:
                 profile, principal, arrival.client_options
             )  # refuse before the upgrade what can be
         return await self._gateway.admit(profile, principal, arrival)
-
-    def _profile(self, request: ConnectRequest, principal: Principal) -> Profile:
-        name = principal.agent or request.agent or request.query.get("agent")
-        if name is None:
-            name = DEFAULT_AGENT if DEFAULT_AGENT in self._profiles else next(iter(self._profiles))
-        profile = self._profiles.get(name)
-        if profile is None:
-            raise Refusal(NO_SUCH_AGENT)
-        return profile
 
     async def _resume(self, websocket: WebSocket, request: ConnectRequest) -> None:
         if SUBPROTOCOL not in request.subprotocols:

@@ -193,3 +193,16 @@ async def test_anonymous_callers_are_told_apart_by_address_without_showing_it() 
     assert one == again
     assert one.subject != other.subject
     assert one.subject.startswith("anonymous:")
+
+
+@pytest.mark.parametrize("field", ["ticket", "token"])
+async def test_two_dots_in_a_url_are_no_jwt_where_no_jwt_is_accepted(field: str) -> None:
+    asked = asking(f"{field}={JWT}")
+    assert (await Authenticator([Open()]).authenticate(asked)).method == "open"
+    forward = Fixed(Principal("u", "forward"), ambient=True)
+    assert (await Authenticator([forward]).authenticate(asked)).subject == "u"
+    # A ticket has no dots, so this is none; and a JWT where JWTs are accepted stays refused.
+    tickets = TicketAuth(Tickets(Store()))
+    assert (await refused(Authenticator([tickets]), asked)).reason is UNAUTHENTICATED
+    jwts = Authenticator([Fixed(Principal("u", "jwt")), Open()])
+    assert "JWT may not travel in a URL" in (await refused(jwts, asked)).message

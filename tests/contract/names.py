@@ -9,7 +9,12 @@ from typing import Any, Final
 
 SOCKETS: Final = ("/ws", "/ws/{agent}", "/api/v1/ws/webCall")
 
-PUBLIC: Final = {("GET", "/healthz"), ("GET", "/readyz")}
+PUBLIC: Final = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/api/v1/web-integrations/discover"),
+    ("GET", "/api/v1/ws/info"),
+}
 INTERNAL: Final = {
     ("GET", "/metrics"),
     ("POST", "/v1/tickets"),
@@ -22,6 +27,11 @@ INTERNAL: Final = {
     ("GET", "/v1/conversations/{}/transcript"),
     ("GET", "/v1/conversations/{}/events"),
     ("POST", "/v1/calls"),
+    ("POST", "/v1/calls/bulk"),
+    ("GET", "/v1/calls/{}"),
+    ("DELETE", "/v1/calls/{}"),
+    ("POST", "/api/v1/web-integrations/{}/tokens"),
+    ("DELETE", "/api/v1/web-integrations/{}/tokens/{}"),
 }
 PAGES: Final = {
     "/client.js": "text/javascript",

@@ -223,7 +223,8 @@ async def test_ticket_is_in_no_log(kind: str, tmp_path: Path) -> None:
 @both
 async def test_operators_routes_are_not_for_browsers(kind: str, tmp_path: Path) -> None:
     async with balanced(kind, tmp_path) as (balancer, _, _):
-        for path in ("/metrics", "/v1/sessions", "/%761/sessions", "/v1%2Fsessions"):
+        tokens = "/api/v1/web-integrations/default/tokens"
+        for path in ("/metrics", "/v1/sessions", "/%761/sessions", "/v1%2Fsessions", tokens):
             assert (await balancer.get(path)).status == 404, path
         assert (await balancer.get("/v1/sessions", internal=True)).status == 200
         assert (await balancer.get("/metrics", internal=True)).status == 404

@@ -134,6 +134,8 @@ def test_no_wrapping_makes_a_private_address_public(address: IPv4Address) -> Non
 @given(st.ip_addresses())
 def test_nothing_private_is_ever_public(address: IPv4Address | IPv6Address) -> None:
     bad = address.is_private or address.is_loopback or address.is_link_local
-    # Python calls wrapped IPv4 private as a whole; here it is judged by its inside.
-    if bad and not (isinstance(address, IPv6Address) and address.ipv4_mapped):
+    # Python calls IPv4 in IPv6 private as a whole: mapped, and by its version 6to4 (RFC 3056). Here
+    # it is judged by its inside.
+    wrapped = isinstance(address, IPv6Address) and (address.ipv4_mapped or address.sixtofour)
+    if bad and not wrapped:
         assert not is_public(address)

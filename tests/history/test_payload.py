@@ -99,3 +99,17 @@ def test_all_transcripts_share_one_budget() -> None:
     body_of(text("user", "a" * 20), transcript=first)
     body_of(text("user", "b" * 8), text("assistant", "c" * 8), transcript=second)
     assert (first.omitted, second.omitted, budget.used) == (0, 1, 28)
+
+
+def test_links_that_events_and_the_result_tell_are_passed_on() -> None:
+    recording, inspector = "https://vendor.example/r/1.mp3", "https://vendor.example/calls/1"
+    told = body_of(
+        event("connection", {"recordId": "r1", "inspectorUrl": inspector}),
+        result(status="Completed", recordingUrl=recording),
+    )
+    assert (told["recordingUrl"], told["inspectorUrl"]) == (recording, inspector)
+    odd = body_of(
+        event("closed", ["inspectorUrl"]),
+        result(status="Completed", recordingUrl="javascript:alert(1)", inspectorUrl=7),
+    )
+    assert not {"recordingUrl", "inspectorUrl"} & odd.keys()

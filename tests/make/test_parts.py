@@ -72,7 +72,7 @@ def test_all_parts_pass(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failing", "counts", "named"),
+    ("broken", "counts", "named"),
     [
         ("bad", [1, 2, 0], "bad: test_bad::test_b"),
         ("none", [0, 1, 0], "make none ended with status 2"),
@@ -82,11 +82,11 @@ def test_all_parts_pass(project: Path) -> None:
     ],
 )
 def test_a_part_that_fails_fails_all_after_the_others_ran(
-    project: Path, failing: str, counts: list[int], named: str
+    project: Path, broken: str, counts: list[int], named: str
 ) -> None:
-    status, lines = parts(project, "--set-up", "ready", failing, "good", "last")
+    status, lines = parts(project, "--set-up", "ready", broken, "good", "last")
     assert status == 1
-    assert row(lines, failing) == counts
+    assert row(lines, broken) == counts
     assert row(lines, "good") == [2, 0, 1]
     assert (project / "last-ran").exists()
     assert any(line.startswith("FAILED ") and named in line for line in lines)

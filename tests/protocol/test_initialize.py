@@ -87,6 +87,16 @@ def test_no_data_means_no_member() -> None:
     assert resolve_initialize(templated, WHO, ClientOptions()).request["additionalData"] is None
 
 
+@pytest.mark.parametrize("data", [{}, {"page": "/not-listed"}])
+def test_data_that_a_page_sends_arrives_as_a_member_even_if_nothing_of_it_is_left(
+    data: dict[str, str],
+) -> None:
+    own = {"type": "initialize", "request": {"callType": "chat", "additionalData": data}}
+    profile = replace(PROFILE, client_data_keys=frozenset())
+    opening = resolve_initialize(profile, WHO, ClientOptions().merged_with(own))
+    assert opening.request["additionalData"] == {}
+
+
 def test_template_is_filled_in_and_never_changed() -> None:
     template: dict[str, Any] = {"priority": 2, "additionalData": {"a": {"b": 1}}}
     opening = resolve_initialize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.bootstrap import config, parts
 from app.bootstrap.outbound import outbound
 from app.cli.doctor.check_gateway import check_gateway
+from app.cli.doctor.check_integration import check_integration
 from app.cli.doctor.check_peers import look_at_peers
 from app.cli.doctor.check_stores import look_at_stores
 from app.cli.doctor.check_upstream import check_upstream
@@ -50,6 +51,7 @@ async def _vendor(settings: Settings) -> list[Finding]:
     out = outbound(settings)
     vendor = parts.vendor(settings, out)
     limits = config.upstream_limits(settings)
+    profiles = config.profiles(settings)
     async with vendor.running(), parts.vendor_client(settings, out) as client:
         different = {
             (endpoint.base, endpoint.path, endpoint.credential): (name, endpoint)
@@ -57,6 +59,12 @@ async def _vendor(settings: Settings) -> list[Finding]:
         }
         for name, endpoint in different.values():
             findings += _told(await check_upstream(name, endpoint, limits, out, client))
+        by_token = {n: e for n, e in vendor.endpoints.items() if e.parameter == "token"}
+        registered = parts.tool_names(settings) if by_token else frozenset()
+        for name, endpoint in by_token.items():
+            findings += _told(
+                await check_integration(settings, profiles[name], endpoint, client, registered)
+            )
     return findings
 
 

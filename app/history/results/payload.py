@@ -43,6 +43,7 @@ def payload(
         "result": {"finishReason": reason.name, "status": status, "postCallAnalysis": None} | said,
         "callAdditionalData": dict(start.additional_data),
     }
+    body |= conversation.links
     if error is not None:
         body["errorMessage"] = error
     return as_json(body, largest=None).encode()
