@@ -149,4 +149,7 @@ def relay_limits(settings: Settings) -> RelayLimits:
         frames_per_second=settings.frames_per_second,
         frame_burst=settings.frame_burst,
         call_timeout=settings.call_timeout,
+        chat_keep=settings.chat_keep,
+        chat_pages=settings.chat_pages,
+        chat_history=settings.chat_history,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ import structlog
 from app.cluster.bridge import BROKEN
 from app.cluster.commands import Attach, EndSession, Watch, decode, encode
 from app.cluster.live_events import Gap
-from app.protocol.close_codes import CANNOT_RESUME, OVERLOADED, Retry
-from app.protocol.errors import StoreUnavailable
+from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
+from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.browser_leg import refuse
+from app.relay.page import PageRequest
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 1000
+NOTHING_TO_JOIN = "There is no such conversation to join."
 
 
 class Replicas:
@@ -99,6 +101,40 @@ class Replicas:
             return
         self.gateway.count_lost_resume()
         refuse(socket, time(), CANNOT_RESUME, None)
+
+    async def find_to_join(self, session_id: str, request: PageRequest) -> SessionRow | None:
+        """Find a chat that a page may join: its row, or None if it is one of this replica's.
+
+        Raises `Refusal`, the same for a session that does not exist, that is another subject's or
+        that cannot be joined: who asks learns nothing of others.
+        """
+        refused = self.gateway.refuses_join(session_id, request)
+        if refused is False:
+            return None
+        if refused is None and self._bridges is not None:
+            try:
+                row = await self._state.find(session_id)
+            except StoreUnavailable:
+                raise Refusal(OVERLOADED, retry_after=uniform(1, 5)) from None  # noqa: S311
+            if row is not None and row.replica != self.gateway.replica and _admits(row, request):
+                return row
+        raise Refusal(FORBIDDEN, NOTHING_TO_JOIN)
+
+    async def join(
+        self, session_id: str, row: SessionRow | None, request: PageRequest, socket: Socket
+    ) -> None:
+        """Let a page into a chat that `find_to_join` has found, wherever that lives."""
+        if row is None or self._bridges is None:
+            self._join_here(session_id, request, socket)
+            return
+        try:
+            await self._bridges.serve(socket, row, {"join": asdict(request)})
+        except StoreUnavailable:
+            refuse(socket, time(), OVERLOADED, None, None, uniform(1, 5))  # noqa: S311
+
+    def _join_here(self, session_id: str, request: PageRequest, socket: Socket) -> None:
+        if not self.gateway.join(session_id, request, socket):
+            refuse(socket, time(), FORBIDDEN, None, NOTHING_TO_JOIN)
 
     async def end(self, session_id: str) -> bool:
         """End a session; False if there is none. Raises `StoreUnavailable`."""
@@ -174,11 +210,18 @@ class Replicas:
         except StoreUnavailable:
             log.warning("bridge_refused", session=message.session_id)
             return
+        if "join" in message.hello:
+            request = _page_request(message.hello["join"])
+            if request is None:
+                refuse(socket, time(), FORBIDDEN, None, NOTHING_TO_JOIN)
+            else:
+                self._join_here(message.session_id, request, socket)
+            return
         proof, received = message.hello.get("proof"), message.hello.get("received")
         attempt = message.hello.get("attempt", 0)
         if not (isinstance(proof, str) and isinstance(received, int) and isinstance(attempt, int)):
             refuse(socket, time(), CANNOT_RESUME, None)
-        elif self.gateway.is_stale_attempt(message.session_id, attempt):
+        elif self.gateway.is_stale_attempt(message.session_id, proof, attempt):
             # It was on its way for longer than a newer one took to come here directly.
             refuse(socket, time(), BROKEN, None)
         elif not self.gateway.resume(message.session_id, proof, received, socket, attempt):
@@ -200,3 +243,23 @@ class Replicas:
         async with self.gateway.watching(message.session_id, tell):
             await over.wait()
         publisher.close()
+
+
+def _admits(row: SessionRow, request: PageRequest) -> bool:
+    """Tell whether a page may join by what is published of a session.
+
+    Its owner looks again, and knows whether it is a chat: what is published may be seconds old.
+    """
+    return row.subject == request.subject and request.agent in {None, row.agent}
+
+
+def _page_request(hello: object) -> PageRequest | None:
+    """Read another replica's `PageRequest`; None if it is none."""
+    if not isinstance(hello, dict) or not isinstance(hello.get("subject"), str):
+        return None
+    agent, credential = hello.get("agent"), hello.get("credential_id")
+    expires = hello.get("expires_at")
+    words = all(value is None or isinstance(value, str) for value in (agent, credential))
+    if not words or not (expires is None or isinstance(expires, int | float)):
+        return None
+    return PageRequest(hello["subject"], agent, credential, expires)

@@ -100,7 +100,7 @@ class Draining:
 
     def notify(self, relay: Relay) -> None:
         """Let a browser know until when its conversation may go on here."""
-        relay.browser.send_unnumbered(frames.draining(time(), self._until))
+        relay.announce(frames.draining(time(), self._until))
 
     def _end_idle(self) -> None:
         """End idle chats at half time: they can start anew on another replica."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import RelayDependencies, RelayLimits
+    from app.relay.page import Page, PageRequest
     from app.relay.subscribers import Subscriber
     from app.state.interface import State
     from app.telemetry.metrics import Metrics
@@ -121,7 +122,7 @@ class Gateway:
 
     def buffered_bytes(self) -> int:
         """Bytes that wait for browsers."""
-        return sum(relay.browser.buffered_bytes for relay in self._live.values())
+        return sum(relay.buffered_bytes for relay in self._live.values())
 
     @property
     def draining(self) -> bool:
@@ -219,10 +220,45 @@ class Gateway:
         except StoreUnavailable:
             log.warning("session_not_forgotten", session=row.id, advice="its lease runs out")
 
-    def is_stale_attempt(self, session_id: str, attempt: int) -> bool:
+    def is_stale_attempt(self, session_id: str, proof: str, attempt: int) -> bool:
         """Tell whether a later attempt of this browser's to resume has come already."""
+        page = self._page(session_id, proof)
+        return page is not None and page.browser.is_connected and 0 < attempt < page.attempt
+
+    def _page(self, session_id: str, proof: str) -> Relay | Page | None:
+        """The page that resumes by the token with this SHA-256; the first one is the relay's own.
+
+        None where that token is no conversation's, or nothing is held for its page any more.
+        """
         relay = self._live.get(session_id)
-        return relay is not None and relay.browser.is_connected and 0 < attempt < relay.attempt
+        if relay is None:
+            return None
+        pages, token = relay.pages, relay.conversation.resume_token
+        if token is not None and (pages is None or not pages.first_is_gone):
+            expected = hashlib.sha256(token.encode()).hexdigest()
+            if hmac.compare_digest(expected, proof):
+                return relay
+        return None if pages is None else pages.by_proof(proof)
+
+    def refuses_join(self, session_id: str, request: PageRequest) -> bool | None:
+        """Tell whether a page may not join; None if the session is not one of this replica's."""
+        relay = self._live.get(session_id)
+        if relay is None:
+            return None
+        who, agent = relay.conversation.principal, relay.conversation.profile.name
+        may = who.subject == request.subject and request.agent in {None, agent}
+        return not may or relay.pages is None or relay.is_ending
+
+    def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
+        """Let one more page into a chat; False if there is none that it may join."""
+        if self.refuses_join(session_id, request) is not False:
+            return False
+        relay = self._live[session_id]
+        assert relay.pages is not None  # noqa: S101 - it would be refused
+        relay.pages.join(socket, request)
+        if self.draining:
+            self._draining.notify(relay)
+        return True
 
     def resume(
         self, session_id: str, proof: str, received: int, socket: Socket, attempt: int = 0
@@ -231,17 +267,13 @@ class Gateway:
 
         `proof` is the SHA-256 of the resume token, in hexadecimal.
         """
-        relay = self._live.get(session_id)
-        token = None if relay is None else relay.conversation.resume_token
-        if relay is None or token is None:
+        page = self._page(session_id, proof)
+        if page is None:
             return False
-        expected = hashlib.sha256(token.encode()).hexdigest()
-        if not hmac.compare_digest(expected, proof):
-            return False
-        relay.attempt = max(relay.attempt, attempt)
-        relay.resume(socket, received)
+        page.attempt = max(page.attempt, attempt)
+        page.resume(socket, received)
         if self.draining:
-            self._draining.notify(relay)
+            self._draining.notify(self._live[session_id])
         return True
 
     def count_lost_resume(self) -> None:
@@ -258,8 +290,8 @@ class Gateway:
             row,
             call_type=relay.call_type.value,
             phase=session.phase.value,
-            browser=relay.browser.state,
-            frames_in=session.received,
+            browser=relay.browser_state,
+            frames_in=relay.frames_received,
             frames_out=session.outgoing.count,
             bytes_in=session.size_received,
             bytes_out=session.outgoing.sent,
@@ -310,8 +342,12 @@ class Gateway:
 
     async def _end_revoked(self) -> None:
         held = {row.credential_id for row in self._rows.values() if row.credential_id is not None}
+        joined = [relay.pages for relay in self._live.values() if relay.pages is not None]
+        held.update(*(pages.credentials() for pages in joined))
         revoked = await self._state.revoked(held) if held else frozenset()
         if revoked:
+            for pages in joined:
+                pages.cut_revoked(revoked)
             for session_id, row in tuple(self._rows.items()):
                 if row.credential_id in revoked:
                     self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")

@@ -156,9 +156,20 @@ export interface RelayOptions extends CallOptions {
   heartbeat?: number;
   /**
    * Keep a chat over reloads, in sessionStorage: true, or a name where a page has several. Then leaving the page does
-   * not end it, and a client with the same options resumes it within the gateway's window (event `restored`).
+   * not end it, and a client with the same options resumes it within the gateway's window (event `restored`), or joins
+   * it while the gateway keeps it open (RELAY_CHAT_KEEP, `session.keep`).
    */
   keep?: boolean | string;
+  /**
+   * With `keep`, where the gateway keeps chats open (RELAY_CHAT_KEEP): other tabs of this browser whose clients have
+   * the same options join the chat. Its id is in localStorage. Default false.
+   */
+  shared?: boolean;
+  /**
+   * Join this chat, a `sessionId` of the same subject, from another tab or device (event `history`). Leaving the page
+   * does not end it; `hangUp()` ends it for all pages.
+   */
+  join?: string;
   /** While a resume is possible no wait is longer than 3 s. */
   backoff?: Pick<BackoffOptions, 'first' | 'most' | 'random'>;
   /** Seconds of silence that end an agent's turn. Default 1. */
@@ -183,6 +194,8 @@ export interface Session {
   agent: string;
   callType: string;
   resume: { token: string; window: number } | null;
+  /** Seconds for which the gateway keeps the chat open with no page there; absent where it does not. */
+  keep?: number;
 }
 
 export interface Turn {
@@ -238,6 +251,11 @@ export interface RelayEvents {
   session: Session;
   /** After a resume: frames that came again, frames sent again, how long the connection was gone. */
   resumed: { replayed: number; resent: number; seconds: number };
+  /**
+   * A chat was joined; what was said in it. A page that was in it before, and could not resume, gets the event `turn`
+   * for each turn that it missed.
+   */
+  history: { turns: readonly Turn[] };
   /** A conversation that an earlier page kept goes on; what was said in it. */
   restored: { turns: readonly Turn[] };
   /**

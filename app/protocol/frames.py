@@ -89,15 +89,26 @@ def _event(now: float, name: str, fields: dict[str, Any]) -> bytes:
 
 
 def session_opened(
-    now: float, session_id: str, agent: str, call_type: CallType, resume: tuple[str, float] | None
+    now: float,
+    session_id: str,
+    agent: str,
+    call_type: CallType,
+    resume: tuple[str, float] | None,
+    keep: float = 0.0,
 ) -> bytes:
-    """`relay.session`: the first frame of every session. `resume` is (token, window seconds)."""
+    """`relay.session`: the first frame of every session. `resume` is (token, window seconds).
+
+    `keep` is how many seconds the chat stays open with no page there; left out where that is 0.
+    """
     offer = None if resume is None else {"token": resume[0], "window": resume[1]}
-    return _event(
-        now,
-        "relay.session",
-        {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer},
-    )
+    fields = {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer}
+    return _event(now, "relay.session", {**fields, "keep": keep} if keep else fields)
+
+
+def history(now: float, turns: list[dict[str, Any]]) -> bytes:
+    """`relay.history`: what was said before this page joined, the oldest turn first."""
+    told = [{**turn, "at": timestamp(turn["at"])} for turn in turns]
+    return _event(now, "relay.history", {"turns": told})
 
 
 def resumed(now: float, replayed: int, received: int) -> bytes:

@@ -49,6 +49,13 @@ class ReplayBuffer:
                 self.size -= len(self._frames.popleft())
             self.is_full = self.size >= self._limit
 
+    def release(self) -> None:
+        """Hold nothing any more: this browser is not expected back."""
+        self._frames.clear()
+        self._limit = None
+        self.size = 0
+        self.is_full = False
+
     def ack(self, count: int) -> bool:
         """Let go of everything up to frame `count`; False if no such frame was sent."""
         if not 0 <= count <= self.count:

@@ -455,6 +455,12 @@ class Session:
         self.phase = advance(self.phase, Event.END_ANNOUNCED)
         return (ToUpstream(frames.terminate(now)), AwaitUpstreamClose())
 
+    def terminated_by_page(self) -> None:
+        """Take note that another page of this conversation has sent `terminate` upstream."""
+        self.hung_up = True
+        if self.phase in {Phase.INITIALIZING, Phase.OPEN}:
+            self.phase = advance(self.phase, Event.END_ANNOUNCED)
+
     def close(self) -> None:
         """Let nothing through from here on. Idempotent."""
         if self.phase is not Phase.CLOSED:

@@ -85,6 +85,7 @@ class BrowserSocketHandler:
                 relay.on_first_frame(relay.first_frame)
             if relay.is_observed and actions is not NOTHING:
                 relay.observer.frame(Direction.FROM_BROWSER, at, payload)
+                relay.spoke(actions)
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes
             relay.crashed()
 

@@ -113,6 +113,8 @@ class SessionDeadlines:
 
     def _check_idle(self) -> None:
         left = self._limits.idle_timeout - self._relay.idle_for
+        if self._relay.is_kept:
+            left = self._limits.idle_timeout  # it is bounded by the time that it is kept
         if left <= 0:
             self._relay.end(close_codes.IDLE)
         else:

@@ -43,7 +43,12 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
-    """Bounds of one conversation: seconds, bytes, or a plain number of tools at once."""
+    """Bounds of one conversation: seconds, bytes, or a plain number of tools at once.
+
+    `chat_keep` is how long a chat stays open with no page there (0: as long as it can be resumed),
+    `chat_pages` how many pages it may have, `chat_history` how many bytes of text are kept for
+    those that join.
+    """
 
     initialize_timeout: float
     idle_timeout: float
@@ -58,6 +63,9 @@ class RelayLimits:
     frame_burst: int
     call_timeout: float = 60.0
     end_grace: float = 3.0
+    chat_keep: float = 0.0
+    chat_pages: int = 5
+    chat_history: int = 64 * 1024
 
 
 class ToolRunner(Protocol):

@@ -46,9 +46,13 @@ class ConversationEvents(Protocol):
 class BrowserLegEvents(ConversationEvents, Protocol):
     """What the browser's leg reports."""
 
-    is_ending: bool
     resume_window: float
     first_frame: asyncio.Future[CloseReason] | None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether a reason to end is known."""
+        ...
 
     @property
     def upstream(self) -> FrameSender:
@@ -57,6 +61,10 @@ class BrowserLegEvents(ConversationEvents, Protocol):
 
     def now(self) -> float:
         """Unix seconds that never jump."""
+        ...
+
+    def spoke(self, actions: Actions) -> None:
+        """A frame was judged, and its conversation is observed."""
         ...
 
     def on_first_frame(self, wished: asyncio.Future[CloseReason]) -> None:
@@ -84,12 +92,25 @@ class BrowserLegEvents(ConversationEvents, Protocol):
         ...
 
 
+class UpstreamCopies(Protocol):
+    """Where copies of the vendor's frames go."""
+
+    def from_upstream(self, at: float, payload: bytes, actions: Actions) -> None:
+        """A frame of the vendor's was judged and carried out."""
+        ...
+
+
 class UpstreamLegEvents(ConversationEvents, Protocol):
     """What the vendor's leg reports."""
 
     @property
     def browser(self) -> FrameSender:
         """The browser's leg."""
+        ...
+
+    @property
+    def pages(self) -> UpstreamCopies | None:
+        """Further pages that are sent what the vendor says, if there may be any."""
         ...
 
     def binary_from_upstream(self) -> None:
@@ -123,6 +144,11 @@ class DeadlineEvents(Protocol):
     @property
     def idle_for(self) -> float:
         """Seconds since the last frame or tool result."""
+        ...
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the conversation is kept open although no page is there."""
         ...
 
     def end(self, reason: CloseReason, message: str | None = None) -> None:

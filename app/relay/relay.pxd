@@ -7,6 +7,7 @@ from app.telemetry.latency cimport Latency
 
 cdef class Relay:
     cdef public object conversation
+    cdef public object pages
     cdef public object call_type
     cdef public double resume_window
     cdef public Session session

@@ -40,6 +40,7 @@ from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
 from app.relay.observer import UNKNOWN, ConversationObserver
+from app.relay.pages import Pages
 from app.relay.tool_calls import ToolCalls
 from app.relay.upstream_leg import UpstreamLeg
 from app.tools.interface import ToolContext
@@ -77,17 +78,12 @@ class Relay:
     ) -> None:
         resumable = conversation.resume_token is not None and limits.resume_window > 0
         self.conversation = conversation
+        self.pages: Pages | None = None  # of a chat that outlives its page
         self.call_type = conversation.profile.default_call_type
         self.resume_window = limits.resume_window if resumable else 0.0
-        self.session = Session(
-            conversation.id,
-            conversation.profile,
-            dependencies.tools(),
-            TokenBucket(limits.frames_per_second, limits.frame_burst),
-            ReplayBuffer(limits.resume_buffer if resumable else None),
-            dependencies.metrics.frame_counters,
-            dependencies.secrets,
-        )
+        self._dependencies = dependencies
+        self._limits = limits
+        self.session = self._new_session()
         self.epoch = time() - monotonic()
         self.observer = ConversationObserver(conversation, dependencies)
         self.browser = BrowserLeg(self, conversation.id, limits.outbox, limits.patience)
@@ -105,8 +101,6 @@ class Relay:
             self._tool_finished,
         )
         self._deadlines = SessionDeadlines(self, limits)
-        self._dependencies = dependencies
-        self._limits = limits
         self.is_observed = dependencies.recorder is not None
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
@@ -120,6 +114,19 @@ class Relay:
         self._initializing: Span | None = None
         self._browser_write_paused = False
         self._resume_expired = False
+
+    def _new_session(self) -> Session:
+        """The rules for one page: its own counts, bounds and what is held for it."""
+        limits, dependencies = self._limits, self._dependencies
+        return Session(
+            self.conversation.id,
+            self.conversation.profile,
+            dependencies.tools(),
+            TokenBucket(limits.frames_per_second, limits.frame_burst),
+            ReplayBuffer(limits.resume_buffer if self.resume_window else None),
+            dependencies.metrics.frame_counters,
+            dependencies.secrets,
+        )
 
     # Life cycle
 
@@ -183,18 +190,24 @@ class Relay:
         conversation = self.conversation
         self.call_type = opening.call_type
         self._verified = opening.additional_data
-        token = conversation.resume_token if self.resume_window else None
-        offer = None if token is None else (token, self.resume_window)
-        agent = conversation.profile.name
-        self.browser.send_unnumbered(
-            frames.session_opened(self.now(), conversation.id, agent, opening.call_type, offer)
-        )
+        native = conversation.resume_token is not None
+        if native and self._limits.chat_keep > 0 and self.call_type is CallType.CHAT:
+            self.pages = Pages(self, self._limits, self._new_session)
+            self.is_observed = True
+        self.browser.send_unnumbered(self.session_event(conversation.resume_token))
         self.observer.started(opening)
         native = conversation.resume_token is not None
         notices = notices_of(opening)
         self.observer.told(notices)
         for told in notice_frames(notices, self.now(), conversation.id, native=native):
             self.browser.send_unnumbered(told)
+
+    def session_event(self, token: str | None) -> bytes:
+        """`relay.session` for a page that may resume by `token`."""
+        offer = None if token is None or not self.resume_window else (token, self.resume_window)
+        keep = 0.0 if self.pages is None else self._limits.chat_keep
+        name, session_id = self.conversation.profile.name, self.conversation.id
+        return frames.session_opened(self.now(), session_id, name, self.call_type, offer, keep)
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
@@ -210,6 +223,8 @@ class Relay:
         first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
         for action in self.session.open(first):
             self._apply_one(action)
+        if self.pages is not None:
+            self.pages.upstream_opened()
         self._deadlines.start_initialize_timeout()
         # The vendor may have spoken already: by the rules that is after our initialize.
         self.upstream.start_receiving()
@@ -221,6 +236,8 @@ class Relay:
         wait = self._retry_after or retry_after(reason)
         told = frames.error(now, reason, self.conversation.id, self._message, wait)
         self.browser.start_closing(reason, told)
+        if self.pages is not None:
+            self.pages.start_closing(reason, told)
         for action in self.session.terminate(now):
             self._apply_one(action)
         self._deadlines.cancel()
@@ -233,8 +250,12 @@ class Relay:
             ended_at = self.now()
             if self._may_come_back(reason):
                 await self.browser.wait_closed(self.resume_window)
+            if self.pages is not None and reason in REASONS_KEPT_FOR_RESUME:
+                await self.pages.wait_closed(0.0 if self.session.hung_up else self.resume_window)
         finally:
             self.session.close()
+            if self.pages is not None:
+                self.pages.release()
             self.browser.detach()
             sent = self.session.outgoing.count
             self.observer.ended(self.call_type, reason, ended_at, (self.session.received, sent))
@@ -242,6 +263,8 @@ class Relay:
     def _may_come_back(self, reason: CloseReason) -> bool:
         """Tell whether a browser may still come for the end: not one that asked for it and left."""
         if self.session.hung_up and not self.browser.is_connected:
+            return False
+        if self.pages is not None and self.pages.first_is_gone:
             return False
         return (
             bool(self.resume_window)
@@ -261,6 +284,24 @@ class Relay:
         return self._tools.running
 
     @property
+    def browser_state(self) -> str:
+        """Whether any page is "here", all are "away", or there was "none" to begin with."""
+        joined_here = self.pages is not None and self.pages.is_joined_page_here
+        return "here" if joined_here else self.browser.state
+
+    @property
+    def frames_received(self) -> int:
+        """How many frames came from browsers."""
+        return self.session.received + (0 if self.pages is None else self.pages.received)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for browsers."""
+        return self.browser.buffered_bytes + (
+            0 if self.pages is None else self.pages.buffered_bytes
+        )
+
+    @property
     def idle_for(self) -> float:
         """Seconds since anything was said."""
         return monotonic() - self.last_activity
@@ -268,11 +309,25 @@ class Relay:
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
         watched = bool(self.observer.subscribers.callbacks)
-        self.is_observed = watched or self._dependencies.recorder is not None
+        recorded = self._dependencies.recorder is not None
+        self.is_observed = watched or recorded or self.pages is not None
 
     def stop_waiting_for_browser(self) -> None:
         """Wait no longer for a disconnected browser to come back for the closing handshake."""
         self.browser.stop_waiting_for_close()
+        if self.pages is not None:
+            self.pages.stop_waiting_for_close()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the conversation is kept open although no page is there."""
+        return self.pages is not None and not self.pages.is_anyone_here
+
+    def announce(self, payload: bytes) -> None:
+        """Send every page one of the gateway's own frames, which has no number."""
+        self.browser.send_unnumbered(payload)
+        if self.pages is not None:
+            self.pages.announce(payload)
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""
@@ -283,12 +338,16 @@ class Relay:
         if not self.browser.resume(socket, received):
             self._browser_write_paused = slow
             self.observer.resumed("cannot_resume")
-            if not self.browser.is_connected:
+            if self.pages is not None and not self.browser.is_connected:
+                self.pages.first_lost(for_good=True)
+            elif not self.browser.is_connected:
                 self.end(close_codes.CANNOT_RESUME)
             return
         self.observer.resumed("resumed")
         self.observer.browser("here", self.now())
         self._deadlines.cancel_resume_window()
+        if self.pages is not None:
+            self.pages.arrived(None)
         self._update_backpressure()
         if self.upstream.write_paused:
             self.browser.pause_reading()
@@ -311,7 +370,8 @@ class Relay:
         """Do what the session decided about a frame."""
         for action in actions:
             if type(action) is Forward:
-                self.browser.send(payload)
+                if self.pages is None or not self.pages.takes_request(actions):
+                    self.browser.send(payload)
             elif type(action) is Count and action.name in UNKNOWN:
                 self.observer.unknown(action.name, payload, self.now())
             else:
@@ -380,10 +440,14 @@ class Relay:
     def on_upstream_write_paused(self) -> None:
         """The vendor reads slowly: the browser is read no further."""
         self.browser.pause_reading()
+        if self.pages is not None:
+            self.pages.set_reading(reading=False)
 
     def on_upstream_write_resumed(self) -> None:
         """The vendor reads again."""
         self.browser.resume_reading()
+        if self.pages is not None:
+            self.pages.set_reading(reading=True)
 
     def on_upstream_disconnected(self, closed: CloseEvent) -> None:
         """The vendor's socket is gone: normal after an announced end, else a failure."""
@@ -402,7 +466,14 @@ class Relay:
         self.observer.browser("away", self.now())
         if self.is_ending:
             return
-        if reason is not None:
+        if self.pages is not None and (reason is None or self.pages.is_joined_page_here):
+            self._browser_write_paused = False
+            if reason is None and self.resume_window:
+                self._deadlines.start_resume_window()
+                self.pages.first_lost(for_good=False)
+            else:
+                self.pages.first_lost(for_good=True)
+        elif reason is not None:
             self.end(reason)
         elif not self.resume_window:
             self.end(close_codes.ENDED)
@@ -413,8 +484,25 @@ class Relay:
 
     def on_resume_window_expired(self) -> None:
         """The browser did not come back within its window."""
+        if self.pages is not None:
+            self.pages.first_lost(for_good=True)
+            return
         self._resume_expired = True
         self.end(close_codes.ENDED)
+
+    def spoke(self, actions: Actions) -> None:
+        """A frame of the first page's was judged, and the conversation is observed."""
+        if self.pages is not None:
+            self.pages.spoke(None, actions)
+
+    def terminated_by_page(self) -> None:
+        """A joined page has sent `terminate` upstream: that ends it for all."""
+        self.session.terminated_by_page()
+        self._deadlines.start_close_timeout()
+
+    def on_pages_changed(self) -> None:
+        """A page came, went, or reads otherwise than before."""
+        self._update_backpressure()
 
     def crashed(self) -> None:
         """A bug of ours showed while a frame was judged: this session ends, and no other."""
@@ -495,5 +583,9 @@ class Relay:
 
     def _update_backpressure(self) -> None:
         """Read upstream only while there is somewhere to put what it says."""
+        if self.pages is not None:
+            slow = self._browser_write_paused
+            self.upstream.set_reading(self.pages.may_read(first_is_slow=slow))
+            return
         full = not self.browser.is_connected and self.session.outgoing.is_full
         self.upstream.set_reading(not (self._browser_write_paused or full))

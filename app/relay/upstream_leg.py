@@ -100,6 +100,8 @@ class UpstreamLeg:
                 relay.apply(actions, payload)
             if relay.is_observed:
                 relay.observer.frame(Direction.FROM_UPSTREAM, self._at, payload)
+                if relay.pages is not None:
+                    relay.pages.from_upstream(self._at, payload, actions)
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes
             relay.crashed()
 

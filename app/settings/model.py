@@ -172,6 +172,14 @@ class Settings(BaseSettings):
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
     resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
     resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
+    chat_keep: Seconds = _about(
+        "How long a chat stays open with no page there, and may be joined by `?session=`; 0: off",
+        0.0,
+    )
+    chat_pages: Count = _about("How many pages a chat may have at once", 5)
+    chat_history: Size = _about(
+        "How much text of a chat is kept in memory for pages that join it", ByteSize(64 << 10)
+    )
     max_sessions: Count = _about("Live sessions of this replica", 5000)
     max_sessions_per_subject: Count = _about("Live sessions of one subject", 5)
     max_sessions_per_ip: Count = _about("Live sessions of one address", 50)

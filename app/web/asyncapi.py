@@ -145,7 +145,14 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 
 OWN: Final[dict[str, bytes]] = {
     "relay.session": frames.session_opened(
-        EXAMPLE_TIME, SESSION, "support", CallType.CHAT, (f"{SESSION}.secret", 30.0)
+        EXAMPLE_TIME, SESSION, "support", CallType.CHAT, (f"{SESSION}.secret", 30.0), 600.0
+    ),
+    "relay.history": frames.history(
+        EXAMPLE_TIME,
+        [
+            {"source": "user", "text": "Where is my order?", "at": EXAMPLE_TIME - 60},
+            {"source": "assistant", "text": "It was shipped.", "at": EXAMPLE_TIME - 58},
+        ],
     ),
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
     "relay.pong": frames.pong(EXAMPLE_TIME, 7),
@@ -242,6 +249,10 @@ def _query() -> dict[str, Any]:
             "endpoint": {"type": "string", "description": "The number of a phone call."},
             "wish": {"type": "string", "description": "An `initialize` follows: wait for it."},
             "resume": {"type": "string", "description": "The token from `relay.session`."},
+            "session": {
+                "type": "string",
+                "description": "Join this chat of the same subject: its `sessionId`.",
+            },
             "received": {"type": "integer", "description": "The browser's own count."},
             "attempt": {
                 "type": "integer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from time import time
 from typing import Final
 
@@ -16,14 +17,16 @@ from app.auth.authenticator import Authenticator
 from app.auth.connect_request import BEARER, ConnectRequest, read_headers
 from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, rate_limit_key
-from app.cluster.replicas import Replicas
+from app.cluster.replicas import NOTHING_TO_JOIN, Replicas
 from app.gateway.admission import AdmissionRequest, Reservation
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, Retry
 from app.protocol.errors import Refusal
 from app.protocol.initialize import ClientOptions, resolve_initialize
 from app.protocol.principal import Principal
 from app.relay.browser_leg import refuse
+from app.relay.page import PageRequest
 from app.server.interface import UpgradedSocket, accept
+from app.state.interface import SessionRow
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import Trace, Traces
 from app.web.agents import Agents
@@ -37,6 +40,7 @@ VENDOR_PATH: Final = "/api/v1/ws/webCall"
 PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
 PATTERNS: Final = tuple(compile_path(path)[0] for path in PATHS)
 MAX_DIGITS: Final = 15
+SESSION_ID: Final = re.compile(r"[0-9a-f]{32}")
 NO_SUBPROTOCOL: Final = (
     f"None of the offered subprotocols can be chosen: offer {SUBPROTOCOL} beside bearer.…."
 )
@@ -80,6 +84,9 @@ class ConnectEndpoint:
             return
         if "resume" in request.query:
             await self._resume(websocket, request)
+            return
+        if "session" in request.query:
+            await self._join(websocket, request)
             return
         trace = self._traces.begin()
         try:
@@ -157,6 +164,38 @@ class ConnectEndpoint:
             tasks.create_task(socket.run())
             attempt = _number(request.query.get("attempt", "")) or 0
             await self._replicas.resume(request.query["resume"], received, socket, attempt)
+
+    async def _join(self, websocket: WebSocket, request: ConnectRequest) -> None:
+        """Let one more page into a chat of the same subject."""
+        session_id = request.query["session"]
+        try:
+            asked, row = await self._find_to_join(request, session_id)
+        except Refusal as refusal:
+            await self._refuse(websocket, request, refusal)
+            return
+        socket = await self._accept(websocket, request)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(socket.run())
+            await self._replicas.join(session_id, row, asked, socket)
+
+    async def _find_to_join(
+        self, request: ConnectRequest, session_id: str
+    ) -> tuple[PageRequest, SessionRow | None]:
+        """Who asks to join, and which session of another replica that is. Raises `Refusal`."""
+        if SUBPROTOCOL not in request.subprotocols:
+            raise Refusal(FORBIDDEN, f"Joining needs the subprotocol {SUBPROTOCOL}.")
+        principal = await self._authenticator.authenticate(request)
+        asked = PageRequest(
+            principal.subject, principal.agent, principal.credential_id, principal.expires_at
+        )
+        if SESSION_ID.fullmatch(session_id) is None:
+            raise Refusal(FORBIDDEN, NOTHING_TO_JOIN)
+        try:
+            return asked, await self._replicas.find_to_join(session_id, asked)
+        except Refusal as refusal:
+            if refusal.reason.retry is not Retry.NO:
+                self._authenticator.release(principal, request)
+            raise
 
     async def _refuse(
         self, websocket: WebSocket, request: ConnectRequest, refusal: Refusal

@@ -10,6 +10,7 @@ import { Inbox } from './inbox.js';
 import { Outbox, own } from './outbox.js';
 import { listenToPage } from './page.js';
 import { Saved } from './saved.js';
+import { Shared } from './shared.js';
 
 /** The subprotocol that makes a conversation resumable. */
 export const PROTOCOL = 'blackbox-relay.v1';
@@ -35,6 +36,8 @@ export class Conversation {
   #generation = 0; // of dials: an answer to an older one is ignored
   #writable = false;
   #resume = null; // {token, window}
+  #join = null; // the id of a chat that is to be joined
+  #shared = null;
   #everLive = false;
   #attempts = 0;
   #liveAt = 0;
@@ -66,7 +69,7 @@ export class Conversation {
   }
 
   open() {
-    const { signal, keep, callType } = this.#options;
+    const { signal, keep, callType, join, shared } = this.#options;
     if (this.state === 'ended') return;
     if (signal?.aborted) return void this.end(cancelled(signal.reason));
     signal?.addEventListener('abort', () => this.leave(signal.reason), { signal: this.ended.signal });
@@ -77,9 +80,12 @@ export class Conversation {
       hidden: () => this.#inbox.confirm(),
       left: (forGood) => this.#left(forGood),
     });
-    if (keep && callType !== 'webCall') {
+    this.#join = join ?? null;
+    if (keep && !join && callType !== 'webCall') {
       this.#saved = new Saved(this.#options);
       this.#restore(this.#saved.take());
+      if (shared) this.#shared = new Shared(this.#saved.key);
+      if (shared && !this.#restored) this.#join = this.#shared.find();
     }
     this.#dial();
   }
@@ -138,6 +144,7 @@ export class Conversation {
   #address(fresh) {
     const { url, agent, callType, endpoint, additionalData } = this.#options;
     // With additionalData the gateway must wait for `initialize`.
+    if (fresh && this.#join) return socketAddress(url, agent, { session: this.#join });
     return socketAddress(url, agent, fresh
       ? { call_type: callType, endpoint, wish: additionalData && 1 }
       : { resume: this.#resume.token, received: this.#inbox.received, attempt: Date.now() });
@@ -188,6 +195,7 @@ export class Conversation {
       const overdue = Date.now() - this.#lostAt > (this.#resume.window + 10) * 1000; // the gateway says it first
       return overdue ? this.#gone(new RelayError(4410, { cause: error })) : this.#later('resuming', error, now);
     }
+    if (this.#join && this.#everLive && again && Date.now() - this.#lostAt < this.session.keep * 1000) return this.#later('resuming', error);
     if (!this.#everLive && again && this.#attempts + 1 < this.#options.attempts) return this.#later('connecting', error);
     return this.#gone(error);
   }
@@ -197,6 +205,18 @@ export class Conversation {
     this.#connection.abandon();
     this.#clear('dial');
     if (this.leaving) return this.end(new RelayError(1000));
+    if (error.code === 4410 && this.session?.keep && !this.#join) {
+      this.#join = this.session.sessionId; // the gateway keeps the chat open, though not this page's place in it
+      this.#resume = null;
+      this.#attempts = 0;
+      return this.#later('resuming', error, true);
+    }
+    if (this.#join && !this.#options.join && error.name !== 'bad_address') {
+      this.#join = null; // it is kept no longer
+      this.#shared?.clear();
+      if (!this.session) return this.#later('connecting', error, true);
+      error = new RelayError(4410, { cause: error });
+    }
     if (this.#restored && error.name !== 'bad_address') {
       this.#restored = this.#resume = this.session = null;
       this.#attempts = 0;
@@ -244,6 +264,7 @@ export class Conversation {
       // It counts, whatever it is.
     }
     this.#heartbeat.heard();
+    if (this.session && this.#connection.established) this.#shared?.note(this.session);
     const data = frame.data ?? {};
     const kind = own(frame) ? frame.name ?? frame.type : frame.type;
     if (kind === 'relay.pong') {
@@ -277,6 +298,7 @@ export class Conversation {
     if (this.#resume) return this.#gone(new RelayError(4410)); // another conversation than the one that was asked for
     this.session = session;
     this.#resume = session.resume ?? null;
+    this.#join = this.#restored = null;
     this.#live();
     return this.#on.session(session);
   }
@@ -314,13 +336,13 @@ export class Conversation {
 
   #left(forGood) {
     this.#inbox.confirm();
-    if (!forGood || this.#save()) return;
+    if (!forGood || this.#save() || (this.#options.join && this.session?.keep)) return;
     this.leave(); // one that is gone must not keep an agent talking
     this.#outbox.pump(true);
   }
 
   #save() {
-    if (!this.#saved || !this.#resume || this.leaving) return false;
+    if (!this.#saved || !(this.#resume || this.session?.keep) || this.leaving) return false;
     const snapshot = { session: this.session, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot() };
     if (this.#saved.store(snapshot, this.#on.turns)) return true;
     this.#saved = null;
@@ -331,10 +353,11 @@ export class Conversation {
     if (!found) return;
     this.#restored = found;
     this.session = found.session;
+    this.#lostAt = found.at;
+    if (Date.now() - found.at >= (found.resume?.window ?? 0) * 1000) return void (this.#join = found.session.sessionId);
     this.#resume = found.resume;
     this.#inbox.restart(found.received);
     this.#outbox.restore(found.outbox);
-    this.#lostAt = found.at;
   }
 
   // ---- states ----
@@ -353,6 +376,7 @@ export class Conversation {
     this.#outbox.pause();
     this.#inbox.pause();
     this.#saved?.clear();
+    this.#shared?.clear();
     this.#clear(...Object.keys(this.#timers));
     this.ended.abort();
     this.#become('ended', reason);

@@ -246,6 +246,15 @@ export class RelayClient extends EventTarget {
     this.#emit('restored', { turns: this.turns });
   }
 
+  /** What was said in a chat that was joined; a page that had been in it is told what it missed. */
+  #history(told) {
+    const first = this.#turns.count === 0;
+    const missed = this.#turns.adopt(told);
+    this.#emit('history', { turns: this.turns });
+    if (first) this.#emit('restored', { turns: this.turns });
+    else for (const turn of missed) this.#emit('turn', turn);
+  }
+
   #renewed() {
     this.#invite = null;
     this.#turns.finish();
@@ -258,6 +267,7 @@ export class RelayClient extends EventTarget {
     this.#emit('frame', frame);
     switch (kind) {
       case 'relay.warning': return this.#emit('warning', data);
+      case 'relay.history': return this.#history(data.turns ?? []);
       case 'relay.draining': return this.#emit('draining', data);
       case 'text': return this.#turns.said(frame);
       case 'sdpInvite': return this.#invited(frame);

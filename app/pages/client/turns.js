@@ -34,6 +34,22 @@ export class Turns {
     this.count = this.list.length;
   }
 
+  /** Take what the gateway says was said; returns the turns that were not known here. */
+  adopt(told) {
+    clearTimeout(this.#timer);
+    this.#turn = this.#joiner = null;
+    const last = this.list.at(-1);
+    const known = told.findLastIndex(({ source, text }) => source === last?.source && text === last.text);
+    const missed = known < 0 && last ? told.filter(({ at }) => Date.parse(at) > last.startedAt) : told.slice(known + 1);
+    const turns = missed.map(({ source, text, at }) => {
+      const time = Date.parse(at);
+      return { ...this.#begun(source, true), text, pieces: [text], startedAt: time, endedAt: time };
+    });
+    this.count += turns.length;
+    this.list = [...this.list, ...turns].slice(-KEPT);
+    return turns;
+  }
+
   /** The latest turns, with what has been said for certain of the present one. */
   snapshot(most) {
     const { text } = this.#joiner ?? {};

@@ -128,7 +128,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
 
   #connect(callType) {
     const keep = this.keep && keptName(this);
-    const client = new RelayClient({ ...this.clientOptions(), keep, ...this.options, callType });
+    const client = new RelayClient({ ...this.clientOptions(), keep, shared: Boolean(keep), ...this.options, callType });
     this.client = client;
     this.#messages.begin();
     this.#follow(client);

@@ -1,5 +1,8 @@
 /** Conversations that outlive their element, where its attribute `keep` asks for it: reloads and changes of route. */
 
+import { heldFor } from '../client/saved.js';
+import { found } from '../client/shared.js';
+
 const PARKED_FOR = 30_000; // ms that a conversation waits for an element; then it is ended
 
 /** What an element's conversation is kept under: its address, its agent, its id. */
@@ -7,11 +10,13 @@ export function keptName(element) {
   return ['widget', ...['url', 'agent', 'id'].map((name) => element.getAttribute(name) ?? '')].join('|');
 }
 
-/** The call type of a conversation that an earlier page of this tab has left (RelayClient's option `keep`), or null. */
+/** The call type of a conversation that an earlier page of this tab has left, or that another tab has, or null. */
 export function leftByEarlierPage(name) {
   try {
-    const { at, resume, session } = JSON.parse(sessionStorage.getItem(`blackbox-relay:${name}`));
-    return Date.now() - at < resume.window * 1000 ? session.callType : null;
+    const key = `blackbox-relay:${name}`;
+    const left = JSON.parse(sessionStorage.getItem(key));
+    if (left && Date.now() - left.at < heldFor(left) * 1000) return left.session.callType;
+    return found(key)?.callType ?? null;
   } catch {
     return null; // nothing is there, or there is no storage: a sandboxed frame, a browser that forbids it
   }
@@ -23,7 +28,8 @@ export class Parked {
 
   put(name, client) {
     this.take(name)?.hangUp();
-    const timer = setTimeout(() => this.take(name)?.hangUp(), PARKED_FOR);
+    // A chat that the gateway keeps may go on in other tabs.
+    const timer = client.session?.keep ? undefined : setTimeout(() => this.take(name)?.hangUp(), PARKED_FOR);
     this.#clients.set(name, { client, timer });
   }
 

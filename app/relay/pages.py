@@ -1,0 +1,335 @@
+"""The pages of a chat that outlives its page: who is there, who hears what, who runs the tools.
+
+The relay's own leg is the first page and stays on the short way; further pages are `Page`s, which
+are sent a copy of what the vendor says. None stands for the first page in what follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from random import uniform
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from app.protocol import frames
+from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
+from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
+from app.protocol.page_calls import (
+    PageCalls,
+    is_on_another_page,
+    sent_to_another_page,
+    sent_to_first_page,
+)
+from app.relay.browser_leg import refuse
+from app.relay.chat_history import ChatHistory
+from app.relay.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from app.protocol.close_codes import CloseReason
+    from app.protocol.session import Session
+    from app.relay.browser_leg import BrowserLeg
+    from app.relay.dependencies import RelayLimits
+    from app.relay.page import PageRequest
+    from app.relay.page_host import PageHost
+    from app.websocket.interface import Socket
+
+RETRY_RANGE: Final = (5.0, 10.0)
+
+
+class Pages:
+    """All pages of one chat. `new_session` makes the rules of one more.
+
+    With no page there the chat is kept for `chat_keep` seconds, or for the resume window if that is
+    longer, and then ends.
+    """
+
+    def __init__(
+        self, host: PageHost, limits: RelayLimits, new_session: Callable[[], Session]
+    ) -> None:
+        self.history = ChatHistory(limits.chat_history)
+        self.joined: list[Page] = []
+        self.first_is_gone = False  # for good: it cannot be resumed any more
+        self._host = host
+        self._limits = limits
+        self._new_session = new_session
+        self._by_activity: list[Page | None] = [None]  # the most recently active one is last
+        self._keep_timer: asyncio.TimerHandle | None = None
+
+    # Who is there
+
+    @property
+    def is_anyone_here(self) -> bool:
+        """Whether any page is connected."""
+        return self._host.browser.is_connected or self.is_joined_page_here
+
+    @property
+    def is_joined_page_here(self) -> bool:
+        """Whether any page but the first is connected."""
+        return any(page.browser.is_connected for page in self.joined)
+
+    @property
+    def received(self) -> int:
+        """How many frames came from joined pages that are still known."""
+        return sum(page.session.received for page in self.joined)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait to be written to joined pages."""
+        return sum(page.browser.buffered_bytes for page in self.joined)
+
+    def by_proof(self, proof: str) -> Page | None:
+        """The joined page whose resume token has this SHA-256, in hexadecimal."""
+        return next((page for page in self.joined if page.token and page.proof == proof), None)
+
+    def credentials(self) -> Iterator[str]:
+        """The ids of the credentials by which pages have joined."""
+        for page in self.joined:
+            if page.credential_id is not None:
+                yield page.credential_id
+
+    def cut_revoked(self, revoked: Collection[str]) -> None:
+        """Send away the pages that have joined by a credential that is revoked."""
+        for page in tuple(self.joined):
+            if page.credential_id in revoked:
+                page.cut(UNAUTHENTICATED, "The credential was revoked.")
+
+    def join(self, socket: Socket, request: PageRequest) -> None:
+        """Take one more page, or tell it that there are as many as may be."""
+        host = self._host
+        if not self._make_room():
+            told = "Too many pages of this conversation are open."
+            refuse(socket, host.now(), TOO_MANY, None, told, uniform(*RETRY_RANGE))  # noqa: S311
+            return
+        session = self._new_session()
+        calls = PageCalls(host.session.calls)
+        session.calls = calls
+        page = Page(host, self, session, calls, request, self._limits)
+        page.follow(host.session.phase)
+        self.joined.append(page)
+        self._by_activity.append(page)
+        now = host.now()
+        opened = host.session_event(page.token)
+        page.attach(socket, (opened, frames.history(now, self.history.turns())))
+        host.observer.log.info("page_joined", pages=len(self.joined) + 1)
+        host.observer.browser("here", now)
+        self.arrived(page)
+
+    def _make_room(self) -> bool:
+        """Make room for one more: a page that is away gives its place up."""
+        while len(self.joined) + (not self.first_is_gone) >= self._limits.chat_pages:
+            away = next((page for page in self.joined if not page.browser.is_connected), None)
+            if away is not None:
+                self.removed(away)
+            elif not self.first_is_gone and not self._host.browser.is_connected:
+                self._release_first()
+            else:
+                return False
+        return True
+
+    # What pages report
+
+    def spoke(self, page: Page | None, actions: Actions) -> None:
+        """A frame of this page's was judged; one that goes to the vendor is activity."""
+        if actions is FORWARD or any(type(action) is ToUpstream for action in actions):
+            self._is_active(page)
+            for other in self.joined:
+                other.follow(self._host.session.phase)
+
+    def arrived(self, page: Page | None) -> None:
+        """A page has come, or has come back."""
+        self._is_active(page)
+        self._host.last_activity = monotonic()
+        if page is not None and self._host.upstream.write_paused:
+            page.browser.pause_reading()
+        self.changed()
+
+    def removed(self, page: Page) -> None:
+        """A joined page is gone for good. Idempotent."""
+        page.release()
+        if page in self.joined:
+            self.joined.remove(page)
+            self._by_activity.remove(page)
+            self.changed()
+
+    def first_lost(self, *, for_good: bool) -> None:
+        """The first page's socket is gone."""
+        if for_good:
+            self._release_first()
+        self.changed()
+
+    def changed(self) -> None:
+        """A page came, went, or reads otherwise than before: see what follows from it."""
+        if self._host.is_ending:
+            return
+        if self.is_anyone_here:
+            self._cancel_keep_timer()
+            self._reassign_requests()
+        elif self._keep_timer is None:
+            seconds = max(self._limits.chat_keep, self._host.resume_window)
+            loop = asyncio.get_running_loop()
+            self._keep_timer = loop.call_later(seconds, self._keep_expired)
+        self._host.on_pages_changed()
+
+    def may_read(self, *, first_is_slow: bool) -> bool:
+        """Whether the vendor is to be read: while anyone here reads on, and is not held up.
+
+        With no page here it is read while there is room in what is held for each page that may
+        come back.
+        """
+        slow = [page.write_paused for page in self.joined if page.browser.is_connected]
+        if self._host.browser.is_connected:
+            slow.append(first_is_slow)
+        if slow:
+            return not all(slow)
+        full = any(page.session.outgoing.is_full for page in self.joined)
+        return not (full or self._host.session.outgoing.is_full)
+
+    # What the vendor says
+
+    def upstream_opened(self) -> None:
+        """The vendor is ready: send it what joined pages have said early."""
+        for page in self.joined:
+            for action in page.session.open(b"")[1:]:
+                self._host.apply((action,), b"")
+            page.follow(self._host.session.phase)
+
+    def from_upstream(self, at: float, payload: bytes, actions: Actions) -> None:
+        """Send joined pages what the first was sent, but requests for tools: those go to one."""
+        phase = self._host.session.phase
+        for page in self.joined:
+            page.follow(phase)
+        if actions is not FORWARD and any(type(action) is AwaitBrowserTool for action in actions):
+            return
+        for action in actions:
+            if type(action) is Forward:
+                self.history.add(at, payload)
+                self._send(payload)
+            elif type(action) is ToBrowser:
+                self._send(action.payload)
+        host = self._host
+        if not host.browser.is_connected and host.session.outgoing.is_full and self.is_anyone_here:
+            self._release_first()  # what it missed is more than is held: the others go on
+
+    def takes_request(self, actions: Actions) -> bool:
+        """Send a request for a browser's tool to the page that was active last.
+
+        False where that is the first page, or no request at all.
+        """
+        asked = [action.call.id for action in actions if isinstance(action, AwaitBrowserTool)]
+        if not asked:
+            return False
+        here = self._pages_here()
+        if not here and not self.first_is_gone:
+            return False  # it is held for the first page
+        if here and here[0] is None:
+            return False
+        if here:
+            self._assign(asked[0], here[0])
+        else:
+            shown = self._host.session.calls.shown
+            shown[asked[0]] = sent_to_another_page(shown[asked[0]])
+        return True
+
+    def announce(self, payload: bytes) -> None:
+        """Send joined pages one of the gateway's own frames, which has no number."""
+        for page in self.joined:
+            page.browser.send_unnumbered(payload)
+
+    def set_reading(self, *, reading: bool) -> None:
+        """Read joined pages, or let TCP slow them down while the vendor reads slowly."""
+        for page in self.joined:
+            if reading:
+                page.browser.resume_reading()
+            else:
+                page.browser.pause_reading()
+
+    # The end
+
+    def start_closing(self, reason: CloseReason, told: bytes) -> None:
+        """Close every joined page."""
+        self._cancel_keep_timer()
+        for page in self.joined:
+            page.follow(self._host.session.phase)
+            page.browser.start_closing(reason, told)
+
+    async def wait_closed(self, window: float) -> None:
+        """Wait up to `window` seconds for joined pages to complete the closing handshake."""
+        if self.joined:
+            await asyncio.gather(*(page.browser.wait_closed(window) for page in self.joined))
+
+    def stop_waiting_for_close(self) -> None:
+        """Wait no longer for pages that are away."""
+        for page in self.joined:
+            page.browser.stop_waiting_for_close()
+
+    def release(self) -> None:
+        """Let go of every joined page: the conversation is over."""
+        self._cancel_keep_timer()
+        for page in self.joined:
+            page.session.close()
+            page.release()
+
+    # Helpers
+
+    def _is_active(self, page: Page | None) -> None:
+        if self._by_activity[-1] is not page and page in self._by_activity:
+            self._by_activity.remove(page)
+            self._by_activity.append(page)
+
+    def _leg(self, page: Page | None) -> BrowserLeg:
+        return self._host.browser if page is None else page.browser
+
+    def _pages_here(self) -> list[Page | None]:
+        """The connected pages, the most recently active one first."""
+        return [page for page in reversed(self._by_activity) if self._leg(page).is_connected]
+
+    def _send(self, payload: bytes) -> None:
+        for page in tuple(self.joined):
+            page.browser.send(payload)
+            if page.browser.is_connected:
+                page.browser.check_slow_reader()
+            elif page.session.outgoing.is_full and self.is_anyone_here:
+                self.removed(page)
+
+    def _assign(self, call_id: str, page: Page | None) -> None:
+        """Send a pending request to a page, numbered as its next frame."""
+        session = self._host.session
+        pending = session.calls.shown[call_id]
+        for other in self.joined:
+            other.calls.numbers.pop(call_id, None)
+        if page is None:
+            session.calls.shown[call_id] = sent_to_first_page(pending, session.outgoing.count)
+        else:
+            session.calls.shown[call_id] = sent_to_another_page(pending)
+            page.calls.numbers[call_id] = page.session.outgoing.count + 1
+        if pending.payload is not None:
+            self._leg(page).send(pending.payload)
+
+    def _reassign_requests(self) -> None:
+        """Send requests whose page is not connected to one that is."""
+        shown = self._host.session.calls.shown
+        for call_id in tuple(shown):
+            holder: Page | None = next(
+                (page for page in self.joined if call_id in page.calls.numbers), None
+            )
+            held = holder is not None or not is_on_another_page(shown[call_id])
+            if not (held and self._leg(holder).is_connected):
+                self._assign(call_id, self._pages_here()[0])
+
+    def _release_first(self) -> None:
+        """Hold nothing more for the first page: it cannot be resumed any more."""
+        if not self.first_is_gone:
+            self.first_is_gone = True
+            self._host.session.outgoing.release()
+
+    def _cancel_keep_timer(self) -> None:
+        if self._keep_timer is not None:
+            self._keep_timer.cancel()
+            self._keep_timer = None
+
+    def _keep_expired(self) -> None:
+        self._keep_timer = None
+        self._release_first()
+        self._host.end(ENDED)
