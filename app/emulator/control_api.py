@@ -9,6 +9,7 @@ DELETE /emulator/conversations         forget them and the counters
 GET    /emulator/faults                what is switched on
 POST   /emulator/faults                {"next": name, "count": n | null, …settings}
 DELETE /emulator/faults                switch it off
+POST   /emulator/concurrency           {"limit": n | null, "elsewhere": n}: who else is there
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.emulator.call_log import CallLog, Record
+    from app.emulator.concurrency import Concurrency
 
 PREFIX: Final = "/emulator"
 LONGEST_WAIT: Final = 60.0
@@ -46,9 +48,16 @@ class FaultSwitch:
 class ControlApi:
     """Answers the routes of this module's docstring."""
 
-    def __init__(self, call_log: CallLog, switch: FaultSwitch, agents: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        call_log: CallLog,
+        switch: FaultSwitch,
+        concurrency: Concurrency,
+        agents: Mapping[str, str],
+    ) -> None:
         self._call_log = call_log
         self._switch = switch
+        self._concurrency = concurrency
         self._agents = agents
 
     async def answer(self, request: Request) -> Answer | None:
@@ -58,6 +67,8 @@ class ControlApi:
                 return Answer(200, self._overview())
             case _, ["faults"]:
                 return self._faults(request)
+            case "POST", ["concurrency"]:
+                return self._set_concurrency(request.json())
             case "GET", ["conversations"]:
                 return await self._conversations(request.query)
             case "DELETE", ["conversations"]:
@@ -78,6 +89,13 @@ class ControlApi:
                 self._switch.order = None
                 return Answer(204)
         return None
+
+    def _set_concurrency(self, body: dict[str, Any]) -> Answer:
+        limit, elsewhere = body.get("limit"), body.get("elsewhere", 0)
+        if not (limit is None or type(limit) is int) or type(elsewhere) is not int:
+            return problem(400, "limit is a number or null, elsewhere a number")
+        self._concurrency.limit, self._concurrency.elsewhere = limit, elsewhere
+        return Answer(200, self._concurrency.view())
 
     def _overview(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,7 @@
-"""The vendor's REST calls: `ws/info` (D), minting a token (D L), listing and revoking them (?)."""
+"""The vendor's REST calls: `ws/info` (D), `misc/concurrency` (L), tokens.
+
+Tokens: minting one (D L), listing and revoking them (?).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from app.emulator.http import Answer, Request, problem
 
 if TYPE_CHECKING:
+    from app.emulator.concurrency import Concurrency
     from app.emulator.options import Options
     from app.emulator.tokens import Tokens
 
 DEV: Final = "/api/v1/ws/dev"
 WEB_CALL: Final = "/api/v1/ws/webCall"
 INFO: Final = "/api/v1/ws/info"
+CONCURRENCY: Final = "/api/v1/misc/concurrency"
 INTEGRATIONS: Final = "/api/v1/web-integrations/"
 MESSAGE_TYPES: Final = (
     "initialize",
@@ -28,20 +33,30 @@ MESSAGE_TYPES: Final = (
 class Rest:
     """Answers the vendor's HTTP routes."""
 
-    def __init__(self, options: Options, tokens: Tokens) -> None:
+    def __init__(self, options: Options, tokens: Tokens, concurrency: Concurrency) -> None:
         self._options = options
+        self._concurrency = concurrency
         self._tokens = tokens
 
     def answer(self, request: Request) -> Answer | None:
         """Answer a request; `None` if the route is none of the vendor's."""
         if request.path == INFO:
             return Answer(200, info()) if request.method == "GET" else problem(405, "Use GET")
+        if request.path == CONCURRENCY:
+            return self._usage(request)
         match request.path.removeprefix(INTEGRATIONS).split("/"):
             case [integration, "tokens"] if request.path.startswith(INTEGRATIONS):
                 return self._tokens_of(integration, request)
             case [integration, "tokens", token_id] if request.path.startswith(INTEGRATIONS):
                 return self._one_token(integration, token_id, request)
         return None
+
+    def _usage(self, request: Request) -> Answer:
+        if not self._authorized(request):
+            return problem(401, "Unauthorized")
+        if request.method != "GET":
+            return problem(405, "Use GET")
+        return Answer(200, self._concurrency.view())
 
     def _tokens_of(self, integration: str, request: Request) -> Answer:
         if not self._authorized(request):

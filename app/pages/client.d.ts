@@ -183,6 +183,15 @@ export interface Session {
   agent: string;
   callType: string;
   resume: { token: string; window: number } | null;
+  /** There for one that waits for an agent to be free. */
+  queued?: boolean;
+}
+
+/** Where a conversation waits; both are null until the gateway has said so. */
+export interface Queue {
+  /** From 1. */
+  position: number | null;
+  of: number | null;
 }
 
 export interface Turn {
@@ -195,8 +204,8 @@ export interface Turn {
   endedAt: number | null;
 }
 
-/** `ending`: a hang-up was asked for, and the gateway has not confirmed it yet. */
-export type State = 'connecting' | 'live' | 'resuming' | 'ending' | 'ended';
+/** `queued`: all agents are busy, and the conversation waits for one. `ending`: a hang-up was asked for, and the gateway has not confirmed it yet. */
+export type State = 'connecting' | 'queued' | 'live' | 'resuming' | 'ending' | 'ended';
 
 export interface StateChange {
   state: State;
@@ -233,6 +242,8 @@ export interface RelayEvents {
   /** The conversation has ended; code 1000 when all was well. */
   ended: RelayError;
   session: Session;
+  /** Where the conversation waits, at first and whenever that changes. */
+  queued: Queue;
   /** After a resume: frames that came again, frames sent again, how long the connection was gone. */
   resumed: { replayed: number; resent: number; seconds: number };
   /** A conversation that an earlier page kept goes on; what was said in it. */
@@ -278,6 +289,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   /** Why it resumes or has ended. */
   readonly reason: RelayError | null;
   readonly session: Session | null;
+  /** While all agents are busy; else null. */
+  readonly queue: Queue | null;
   /** The agent's result, once it has come. */
   readonly result: unknown;
   /** The latest 1000 whole turns. */

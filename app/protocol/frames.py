@@ -88,15 +88,21 @@ def _event(now: float, name: str, fields: dict[str, Any]) -> bytes:
 
 
 def session_opened(
-    now: float, session_id: str, agent: str, call_type: CallType, resume: tuple[str, float] | None
+    now: float,
+    session_id: str,
+    agent: str,
+    call_type: CallType,
+    resume: tuple[str, float] | None,
+    *,
+    queued: bool = False,
 ) -> bytes:
-    """`relay.session`: the first frame of every session. `resume` is (token, window seconds)."""
+    """`relay.session`: the first frame of every session. `resume` is (token, window seconds).
+
+    `queued`: it waits for an upstream session, and `relay.queued` follows.
+    """
     offer = None if resume is None else {"token": resume[0], "window": resume[1]}
-    return _event(
-        now,
-        "relay.session",
-        {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer},
-    )
+    told = {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer}
+    return _event(now, "relay.session", told | ({"queued": True} if queued else {}))
 
 
 def resumed(now: float, replayed: int, received: int) -> bytes:
@@ -110,6 +116,15 @@ def pong(now: float, received: int) -> bytes:
     A page cannot see the pings of RFC 6455 (section 5.5.2), so it has these to find a dead socket.
     """
     return _event(now, "relay.pong", {"received": received})
+
+
+def queued(now: float, position: int, of: int, turn: str) -> bytes:
+    """`relay.queued`: the session waits for an upstream session, at `position` (from 1) of `of`.
+
+    `turn` keeps that position for a browser that reconnects with `turn=` in the query after a
+    `draining` error.
+    """
+    return _event(now, "relay.queued", {"position": position, "of": of, "turn": turn})
 
 
 def draining(now: float, deadline: float) -> bytes:

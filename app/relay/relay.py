@@ -38,6 +38,7 @@ from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
 from app.relay.observer import ConversationObserver
+from app.relay.queueing import QueueWait
 from app.relay.tool_calls import ToolCalls
 from app.relay.upstream_leg import UpstreamLeg
 from app.tools.interface import ToolContext
@@ -84,6 +85,7 @@ class Relay:
         self.epoch = time() - monotonic()
         self.observer = ConversationObserver(conversation, dependencies)
         self.browser = BrowserLeg(self, conversation.id, limits.outbox, limits.patience)
+        self.queue = QueueWait(conversation.place, self.browser, self.now)
         self.last_activity = monotonic()
         self._from_browser = dependencies.metrics.from_browser
         self._from_upstream = dependencies.metrics.from_upstream
@@ -178,13 +180,23 @@ class Relay:
         offer = None if token is None else (token, self.resume_window)
         agent = conversation.profile.name
         self.browser.send_unnumbered(
-            frames.session_opened(self.now(), conversation.id, agent, opening.call_type, offer)
+            frames.session_opened(
+                self.now(),
+                conversation.id,
+                agent,
+                opening.call_type,
+                offer,
+                queued=self.queue.must_wait,
+            )
         )
         self.observer.started(opening)
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
         profile = self.conversation.profile
+        if await self.queue.wait():
+            self.last_activity = monotonic()
+            self._deadlines.restart_duration()
         try:
             with self.conversation.trace.part("dial"):
                 socket = await self._dependencies.dial(profile)
@@ -215,6 +227,7 @@ class Relay:
         self._diagnostics.cancel()
         try:
             await self.upstream.close(self._limits.end_grace)
+            self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
             ended_at = self.now()
             if self._may_come_back(reason):
@@ -248,8 +261,8 @@ class Relay:
 
     @property
     def idle_for(self) -> float:
-        """Seconds since anything was said."""
-        return monotonic() - self.last_activity
+        """Seconds since anything was said; none while the session waits for upstream."""
+        return 0.0 if self.queue.is_waiting else monotonic() - self.last_activity
 
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
@@ -274,6 +287,7 @@ class Relay:
             return
         self.observer.resumed("resumed")
         self.observer.browser("here", self.now())
+        self.queue.browser_returned()
         self._deadlines.cancel_resume_window()
         self._update_backpressure()
         if self.upstream.write_paused:
@@ -385,6 +399,7 @@ class Relay:
             self.end(close_codes.ENDED)
         else:
             self._browser_write_paused = False
+            self.queue.browser_left()
             self._deadlines.start_resume_window()
             self._update_backpressure()
 

@@ -145,6 +145,7 @@ OWN: Final[dict[str, bytes]] = {
     ),
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
     "relay.pong": frames.pong(EXAMPLE_TIME, 7),
+    "relay.queued": frames.queued(EXAMPLE_TIME, 3, 12, "secret"),
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
     "relay.error": frames.error(EXAMPLE_TIME, TOO_MANY, SESSION, None, 5.0),
 }
@@ -236,6 +237,10 @@ def _query() -> dict[str, Any]:
             "wish": {"type": "string", "description": "An `initialize` follows: wait for it."},
             "resume": {"type": "string", "description": "The token from `relay.session`."},
             "received": {"type": "integer", "description": "The browser's own count."},
+            "turn": {
+                "type": "string",
+                "description": "The `turn` of an earlier `relay.queued`: wait on at that position.",
+            },
             "attempt": {
                 "type": "integer",
                 "description": "Greater with each attempt to resume: one that is late is known.",
