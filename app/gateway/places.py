@@ -100,7 +100,7 @@ class Place:
     def release(self, *, keep_turn: bool = False) -> None:
         """Give the place back, or stop waiting. Idempotent.
 
-        `keep_turn` keeps the number of one that still waits for a browser that comes with its `turn`.
+        `keep_turn` keeps the number of one that still waits, for a browser that brings its `turn`.
         """
         self._places.leave(self, keep_turn=keep_turn)
 

@@ -107,7 +107,7 @@ class PlaceReport:
 class PlaceTable:
     """Places and the queue before them, with leases of `lease` seconds.
 
-    `guard`: after a silence of all replicas for so many seconds, nobody's lease has run out and
+    `guard`: after a silence of all replicas for so many seconds, no lease runs out and
     no place is given away for as long again, so that live owners can name theirs first.
     """
 
