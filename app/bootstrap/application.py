@@ -16,6 +16,7 @@ from app import __version__
 from app.bootstrap import config, parts
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
+from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
@@ -98,6 +99,7 @@ def build(settings: Settings) -> Application:
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),
+        upstream_places(settings, state, metrics, out),
     )
     metrics.bind(gateway.labels, gateway.buffered_bytes)
     replicas = Replicas(

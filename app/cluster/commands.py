@@ -44,12 +44,18 @@ class Watch:
     stream: str
 
 
-Message = EndSession | Attach | Watch
+@dataclass(frozen=True, slots=True)
+class PlaceGiven:
+    """Sessions of this replica were given places for upstream sessions."""
+
+
+Message = EndSession | Attach | Watch | PlaceGiven
 
 _KINDS: Final[dict[str, type[Message]]] = {
     "end_session": EndSession,
     "attach": Attach,
     "watch": Watch,
+    "place_given": PlaceGiven,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from app.cluster.bridge import BROKEN
-from app.cluster.commands import Attach, EndSession, Watch, decode, encode
+from app.cluster.commands import Attach, EndSession, PlaceGiven, Watch, decode, encode
 from app.cluster.live_events import Gap
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
@@ -198,6 +198,9 @@ class Replicas:
                     self.gateway.end(message.session_id)
                 elif isinstance(message, Attach):
                     self._attach(message)
+                elif isinstance(message, PlaceGiven):
+                    if self.gateway.places is not None:
+                        self.gateway.places.wake()
                 elif isinstance(message, Watch):
                     tasks.create_task(self._publish(message))
 

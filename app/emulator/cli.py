@@ -105,6 +105,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         pace=arguments.pace,
         initialize_timeout=arguments.initialize_timeout,
         max_message=arguments.max_message,
+        concurrency=arguments.concurrency,
     )
 
 
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pace", type=float, default=PACE, help="seconds between turns (%(default)s)")
     add("--initialize-timeout", type=float, default=10.0, help="seconds (%(default)s)")
     add("--max-message", type=int, default=256 * 1024, help="bytes (%(default)s)")
+    add("--concurrency", type=int, help="most conversations at once (any number)")
     add("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     add("--quiet", action="store_true", help="print the URL alone")
     return parser

@@ -12,6 +12,7 @@ DELETE /emulator/faults                switch it off
 GET    /emulator/discover              what was set about `discover`, and how often it was asked
 POST   /emulator/discover              members of its answer, or {"status": n}, or {"raw": JSON}
 DELETE /emulator/discover              answer as usual
+POST   /emulator/concurrency           {"limit": n | null, "elsewhere": n}: who else is there
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from app.emulator.call_log import CallLog, Record
+    from app.emulator.concurrency import Concurrency
     from app.emulator.integration import Integration
 
 PREFIX: Final = "/emulator"
@@ -54,12 +56,14 @@ class ControlApi:
         self,
         call_log: CallLog,
         switch: FaultSwitch,
+        concurrency: Concurrency,
         agents: Mapping[str, str],
         integration: Integration,
     ) -> None:
         self._integration = integration
         self._call_log = call_log
         self._switch = switch
+        self._concurrency = concurrency
         self._agents = agents
 
     async def answer(self, request: Request) -> Answer | None:
@@ -71,6 +75,8 @@ class ControlApi:
                 return self._faults(request)
             case _, ["discover"]:
                 return self._discover(request)
+            case "POST", ["concurrency"]:
+                return self._set_concurrency(request.json())
             case "GET", ["conversations"]:
                 return await self._conversations(request.query)
             case "DELETE", ["conversations"]:
@@ -98,6 +104,13 @@ class ControlApi:
                 self._switch.order = None
                 return Answer(204)
         return None
+
+    def _set_concurrency(self, body: dict[str, Any]) -> Answer:
+        limit, elsewhere = body.get("limit"), body.get("elsewhere", 0)
+        if not (limit is None or type(limit) is int) or type(elsewhere) is not int:
+            return problem(400, "limit is a number or null, elsewhere a number")
+        self._concurrency.limit, self._concurrency.elsewhere = limit, elsewhere
+        return Answer(200, self._concurrency.view())
 
     def _overview(self) -> dict[str, Any]:
         return {

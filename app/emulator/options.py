@@ -22,7 +22,8 @@ class Options:
 
     `agents` names the agent of a call type whose initialize names none. `pace` is the pause
     between an agent's turns: none for tests, a little for people. `fault` strikes every dial.
-    `partials` sends partial texts before each final one.
+    `partials` sends partial texts before each final one. `concurrency` is how many conversations
+    may be live at once; None: any number.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +40,7 @@ class Options:
     close_timeout: float = 3.0
     tool_timeout: float = 30.0
     max_message: int = 256 * 1024
+    concurrency: int | None = None
     keep_conversations: int = 2_000
     keep_frames: int = 5_000
     keep_bytes: int = 64 * 1024 * 1024

@@ -1,4 +1,8 @@
-"""The vendor's REST calls: `ws/info` (D), minting a token (D L), `discover` (D), calls (D)."""
+"""The vendor's REST calls.
+
+`ws/info` (D), `misc/concurrency` (L), minting a token (D L), listing and revoking tokens (?),
+`discover` (D), calls (D).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from app.emulator.integration import CORS
 
 if TYPE_CHECKING:
     from app.emulator.calls import Calls
+    from app.emulator.concurrency import Concurrency
     from app.emulator.integration import Integration
     from app.emulator.options import Options
     from app.emulator.tokens import Tokens
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 DEV: Final = "/api/v1/ws/dev"
 WEB_CALL: Final = "/api/v1/ws/webCall"
 INFO: Final = "/api/v1/ws/info"
+CONCURRENCY: Final = "/api/v1/misc/concurrency"
 INTEGRATIONS: Final = "/api/v1/web-integrations/"
 DISCOVER: Final = INTEGRATIONS + "discover"
 CALLS: Final = "/api/v1/calls"
@@ -34,9 +40,15 @@ class Rest:
     """Answers the vendor's HTTP routes."""
 
     def __init__(
-        self, options: Options, tokens: Tokens, integration: Integration, calls: Calls
+        self,
+        options: Options,
+        tokens: Tokens,
+        concurrency: Concurrency,
+        integration: Integration,
+        calls: Calls,
     ) -> None:
         self._options = options
+        self._concurrency = concurrency
         self._tokens = tokens
         self._integration = integration
         self._calls = calls
@@ -51,6 +63,8 @@ class Rest:
             if not self._authorized(request):
                 return problem(401, "Unauthorized")
             return self._calls.answer(request, request.path.removeprefix(CALLS).strip("/"))
+        if request.path == CONCURRENCY:
+            return self._usage(request)
         match request.path.removeprefix(INTEGRATIONS).split("/"):
             case [integration, "tokens"] if request.path.startswith(INTEGRATIONS):
                 return self._tokens_of(integration, request)
@@ -67,6 +81,13 @@ class Rest:
         if integration is None:
             return Answer(401, {"status": 401, "message": "Invalid token"}, CORS)
         return self._integration.answer(integration)
+
+    def _usage(self, request: Request) -> Answer:
+        if not self._authorized(request):
+            return problem(401, "Unauthorized")
+        if request.method != "GET":
+            return problem(405, "Use GET")
+        return Answer(200, self._concurrency.view())
 
     def _tokens_of(self, integration: str, request: Request) -> Answer:
         if not self._authorized(request):

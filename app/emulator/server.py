@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 from app.emulator.agents import AGENTS, summaries
 from app.emulator.call_log import CallLog, Record
 from app.emulator.calls import Calls
+from app.emulator.concurrency import EXCEEDED, Concurrency
 from app.emulator.control_api import PREFIX, ControlApi, FaultSwitch
 from app.emulator.conversation import Conversation
 from app.emulator.faults import FAULTS, FaultSpec
@@ -66,11 +67,12 @@ class Emulator:
             FaultSpec(self.options.fault, None) if self.options.fault else None
         )
         self._agents: dict[str, Agent] = {**AGENTS, **(agents or {})}
+        self.concurrency = Concurrency(self.options.concurrency, self.call_log.counters)
         self.integration = Integration()
         calls = Calls(self.call_log)
-        self._rest = Rest(self.options, self.tokens, self.integration, calls)
+        self._rest = Rest(self.options, self.tokens, self.concurrency, self.integration, calls)
         self._control_api = ControlApi(
-            self.call_log, self.switch, summaries(self._agents), self.integration
+            self.call_log, self.switch, self.concurrency, summaries(self._agents), self.integration
         )
         self._index = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -199,7 +201,15 @@ class Emulator:
             secret=secret,
             order=None if order is None or FAULTS[order.name].early else order,
         )
-        await conversation.run(self._refusal(endpoint, secret, order))
+        refusal = self._refusal(endpoint, secret, order)
+        if refusal is None and self.concurrency.is_full:
+            self.call_log.counters["over_the_limit"] += 1
+            refusal = EXCEEDED
+        if refusal is not None:
+            await conversation.run(refusal)
+            return
+        with self.concurrency.counted():
+            await conversation.run()
 
     def _refusal(self, endpoint: str, secret: str, order: FaultSpec | None) -> str | None:
         """Say what an error frame shall say at once, if anything."""

@@ -44,7 +44,8 @@ class AdmissionRequest:
 
     `sends_initialize` is set by a browser that announces an `initialize` of its own.
     `native` browsers speak `blackbox-relay.v1` and may resume; `vendor_path` ones came by the
-    vendor's own path and must send an `initialize` of their own.
+    vendor's own path and must send an `initialize` of their own. `turn` is what one was given that
+    had waited for an upstream session on a replica that went away.
     """
 
     address: str
@@ -53,6 +54,7 @@ class AdmissionRequest:
     native: bool
     vendor_path: bool
     sends_initialize: bool = False
+    turn: str | None = None
 
 
 def new_conversation(

@@ -85,6 +85,8 @@ class Draining:
         for session_id, relay in self._live.items():
             if session_id not in told:
                 self.notify(relay)
+            if relay.queue.is_waiting:  # it can wait elsewhere, at the same position
+                relay.end(DRAINING, retry_after=reconnect_after())
         if self._live:
             self._empty.clear()
             await self._pause(self._limits.drain_timeout / 2, until_empty=True)

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from app.gateway.admission import AdmissionRequest, GatewayLimits
+    from app.gateway.places import Place, UpstreamPlaces
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
-    from app.relay.dependencies import RelayDependencies, RelayLimits
+    from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
     from app.relay.page import Page, PageRequest
     from app.relay.subscribers import Subscriber
     from app.state.interface import State
@@ -54,7 +55,10 @@ LAG_TICK: Final = 0.25
 
 
 class Gateway:
-    """The live conversations of this replica. `dependencies` are those of each agent's."""
+    """The live conversations of this replica. `dependencies` are those of each agent's.
+
+    `places` bounds upstream sessions over all replicas; None: nothing does.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Gateway:
         metrics: Metrics,
         limits: GatewayLimits,
         relay_limits: RelayLimits,
+        places: UpstreamPlaces | None = None,
     ) -> None:
         self.replica = replica
         self._state = state
@@ -71,6 +76,7 @@ class Gateway:
         self._metrics = metrics
         self._limits = limits
         self._relay_limits = relay_limits
+        self.places = places
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
         self._reserved: set[str] = set()
@@ -82,6 +88,8 @@ class Gateway:
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self._heartbeat())
             self._tasks.create_task(self._watch_lag())
+            if self.places is not None:
+                self._tasks.create_task(self.places.run())
             started.set()
 
     # Readiness
@@ -167,10 +175,27 @@ class Gateway:
         self._reserved.add(row.id)
         try:
             await self._register(row)
+            place = await self._take_place(row, arrival.turn)
         except BaseException:
             self._reserved.discard(row.id)
             raise
-        return Reservation(conversation, row)
+        return Reservation(replace(conversation, place=place), row)
+
+    async def _take_place(self, row: SessionRow, turn: str | None) -> Place | None:
+        """Take an upstream session or a position in the queue, where their number is bounded."""
+        if self.places is None:
+            return None
+        place = None
+        try:
+            place = await self.places.enter(row.id, turn)
+        except StoreUnavailable:
+            raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
+        finally:
+            if place is None:
+                await self._deregister(row)
+        if place is None:
+            raise Refusal(OVERLOADED, retry_after=uniform(5, 10))  # noqa: S311 - a spread, no secret
+        return place
 
     async def _register(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
@@ -186,6 +211,7 @@ class Gateway:
     async def release(self, admission: Reservation) -> None:
         """Release a reservation whose browser never connected."""
         self._reserved.discard(admission.row.id)
+        _release_place(admission.conversation)
         await self._deregister(admission.row)
 
     def start(self, admission: Reservation, socket: Socket | None) -> Relay:
@@ -211,6 +237,7 @@ class Gateway:
         finally:
             del self._live[row.id]
             del self._rows[row.id]
+            _release_place(relay.conversation)
             self._draining.session_ended()
             await self._deregister(row)
 
@@ -289,7 +316,7 @@ class Gateway:
         return replace(
             row,
             call_type=relay.call_type.value,
-            phase=session.phase.value,
+            phase="queued" if relay.queue.is_waiting else session.phase.value,
             browser=relay.browser_state,
             frames_in=relay.frames_received,
             frames_out=session.outgoing.count,
@@ -358,3 +385,8 @@ class Gateway:
             due = loop.time() + LAG_TICK
             await asyncio.sleep(LAG_TICK)
             self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
+
+
+def _release_place(conversation: Conversation) -> None:
+    if conversation.place is not None:
+        conversation.place.release()

@@ -196,6 +196,15 @@ export interface Session {
   resume: { token: string; window: number } | null;
   /** Seconds for which the gateway keeps the chat open with no page there; absent where it does not. */
   keep?: number;
+  /** There for one that waits for an agent to be free. */
+  queued?: boolean;
+}
+
+/** Where a conversation waits; both are null until the gateway has said so. */
+export interface Queue {
+  /** From 1. */
+  position: number | null;
+  of: number | null;
 }
 
 export interface Turn {
@@ -211,8 +220,8 @@ export interface Turn {
   endedAt: number | null;
 }
 
-/** `ending`: a hang-up was asked for, and the gateway has not confirmed it yet. */
-export type State = 'connecting' | 'live' | 'resuming' | 'ending' | 'ended';
+/** `queued`: all agents are busy, and the conversation waits for one. `ending`: a hang-up was asked for, and the gateway has not confirmed it yet. */
+export type State = 'connecting' | 'queued' | 'live' | 'resuming' | 'ending' | 'ended';
 
 export interface StateChange {
   state: State;
@@ -249,6 +258,8 @@ export interface RelayEvents {
   /** The conversation has ended; code 1000 when all was well. */
   ended: RelayError;
   session: Session;
+  /** Where the conversation waits, at first and whenever that changes. */
+  queued: Queue;
   /** After a resume: frames that came again, frames sent again, how long the connection was gone. */
   resumed: { replayed: number; resent: number; seconds: number };
   /**
@@ -306,6 +317,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   /** Why it resumes or has ended. */
   readonly reason: RelayError | null;
   readonly session: Session | null;
+  /** While all agents are busy; else null. */
+  readonly queue: Queue | null;
   /** The agent's result, once it has come. */
   readonly result: unknown;
   /** The latest 1000 whole turns. */

@@ -112,6 +112,7 @@ async function look() {
     const page = await (await ask(`v1/sessions?${query}`)).json();
     found.push(...page.sessions);
     next = page.next ?? null;
+    queue = page.queue ?? null;
   } while (next && found.length < 5000);
   merge(found);
 }
@@ -311,13 +312,15 @@ heads();
 // ---- health ----
 
 let limits = {};
+let queue = null; // who waits for the vendor, on all replicas
 
 async function health() {
   const response = await fetch('readyz', { cache: 'no-store', credentials: 'omit' });
   const said = await response.json().catch(() => ({}));
   limits = said.limits ?? limits;
   const why = [].concat(said.reason ?? said.reasons ?? said.detail ?? 'not ready').join(', ');
-  const text = response.ok ? 'Ready' : `Not ready: ${why}`;
+  const waiting = queue?.waiting ? ` · ${queue.waiting} waiting` : '';
+  const text = (response.ok ? 'Ready' : `Not ready: ${why}`) + waiting;
   if ($('health').textContent !== text) $('health').textContent = text;
   $('health').classList.toggle('bad', !response.ok);
   $('health').title = Object.entries(limits).map(([name, most]) => `${name}: ${most}`).join('\n');

@@ -95,14 +95,26 @@ def session_opened(
     call_type: CallType,
     resume: tuple[str, float] | None,
     keep: float = 0.0,
+    *,
+    queued: bool = False,
 ) -> bytes:
     """`relay.session`: the first frame of every session. `resume` is (token, window seconds).
 
     `keep` is how many seconds the chat stays open with no page there; left out where that is 0.
+    `queued`: it waits for an upstream session, and `relay.queued` follows.
     """
     offer = None if resume is None else {"token": resume[0], "window": resume[1]}
-    fields = {"sessionId": session_id, "agent": agent, "callType": call_type.value, "resume": offer}
-    return _event(now, "relay.session", {**fields, "keep": keep} if keep else fields)
+    fields: dict[str, Any] = {
+        "sessionId": session_id,
+        "agent": agent,
+        "callType": call_type.value,
+        "resume": offer,
+    }
+    if keep:
+        fields["keep"] = keep
+    if queued:
+        fields["queued"] = True
+    return _event(now, "relay.session", fields)
 
 
 def history(now: float, turns: list[dict[str, Any]]) -> bytes:
@@ -127,6 +139,15 @@ def pong(now: float, received: int) -> bytes:
 def warning(now: float, code: str, message: str, **fields: Any) -> bytes:
     """`relay.warning`: the conversation goes on, but otherwise than the page may expect."""
     return _event(now, "relay.warning", {"code": code, "message": message, **fields})
+
+
+def queued(now: float, position: int, of: int, turn: str) -> bytes:
+    """`relay.queued`: the session waits for an upstream session, at `position` (from 1) of `of`.
+
+    `turn` keeps that position for a browser that reconnects with `turn=` in the query after a
+    `draining` error.
+    """
+    return _event(now, "relay.queued", {"position": position, "of": of, "turn": turn})
 
 
 def draining(now: float, deadline: float) -> bytes:

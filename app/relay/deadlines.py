@@ -45,6 +45,11 @@ class SessionDeadlines:
         self._idle_timer = self._loop.call_later(limits.idle_timeout, self._check_idle)
         self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
 
+    def restart_duration(self) -> None:
+        """Count the longest duration from now: the session has waited for upstream until now."""
+        self._duration_timer.cancel()
+        self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
+
     def start_initialize_timeout(self) -> None:
         """`initialize` was sent: the vendor has its time to say something."""
         self._initialize_timer = self._loop.call_later(

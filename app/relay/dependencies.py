@@ -20,13 +20,42 @@ if TYPE_CHECKING:
     from app.websocket.interface import Socket
 
 
+class UpstreamPlace(Protocol):
+    """A claim to one live upstream session, where their number is bounded.
+
+    `granted`: upstream may be dialled. Until then the session waits at `position` (from 1) of
+    `of`; `turn` lets its browser wait on at that position on another replica.
+    """
+
+    granted: bool
+    position: int
+    of: int
+    turn: str
+
+    async def changed(self) -> None:
+        """Wait until the position changes or the place is granted."""
+        ...
+
+    def step_aside(self) -> None:
+        """Let others pass while the browser is away; what is granted stays."""
+        ...
+
+    def come_back(self) -> None:
+        """Wait again, at the old position."""
+        ...
+
+    def release(self, *, keep_turn: bool = False) -> None:
+        """Give the place back, or stop waiting; `keep_turn`: for a browser that comes again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """One browser, admitted.
 
     `wish_wait` is how many seconds an `initialize` of the browser's own is waited for, and
     `wish_demanded` whether the conversation ends (4408) without one. `resume_token` is None for
-    browsers that do not speak of resuming.
+    browsers that do not speak of resuming. `place` is None where upstream sessions have no bound.
     """
 
     id: str
@@ -39,6 +68,7 @@ class Conversation:
     initialize_wait: float = 0.0
     initialize_required: bool = False
     resume_token: str | None = field(default=None, repr=False)
+    place: UpstreamPlace | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ cdef class Relay:
     cdef object _group
     cdef object _ended
     cdef public object first_frame
+    cdef public object queue
     cdef object _message
     cdef object _retry_after
     cdef object _verified

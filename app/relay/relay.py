@@ -41,6 +41,7 @@ from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
 from app.relay.observer import UNKNOWN, ConversationObserver
 from app.relay.pages import Pages
+from app.relay.queueing import QueueWait
 from app.relay.tool_calls import ToolCalls
 from app.relay.upstream_leg import UpstreamLeg
 from app.tools.interface import ToolContext
@@ -87,6 +88,7 @@ class Relay:
         self.epoch = time() - monotonic()
         self.observer = ConversationObserver(conversation, dependencies)
         self.browser = BrowserLeg(self, conversation.id, limits.outbox, limits.patience)
+        self.queue = QueueWait(conversation.place, self.browser, self.now)
         self.last_activity = monotonic()
         self._from_browser = dependencies.metrics.from_browser
         self._from_upstream = dependencies.metrics.from_upstream
@@ -196,7 +198,6 @@ class Relay:
             self.is_observed = True
         self.browser.send_unnumbered(self.session_event(conversation.resume_token))
         self.observer.started(opening)
-        native = conversation.resume_token is not None
         notices = notices_of(opening)
         self.observer.told(notices)
         for told in notice_frames(notices, self.now(), conversation.id, native=native):
@@ -206,12 +207,22 @@ class Relay:
         """`relay.session` for a page that may resume by `token`."""
         offer = None if token is None or not self.resume_window else (token, self.resume_window)
         keep = 0.0 if self.pages is None else self._limits.chat_keep
-        name, session_id = self.conversation.profile.name, self.conversation.id
-        return frames.session_opened(self.now(), session_id, name, self.call_type, offer, keep)
+        return frames.session_opened(
+            self.now(),
+            self.conversation.id,
+            self.conversation.profile.name,
+            self.call_type,
+            offer,
+            keep,
+            queued=self.queue.must_wait,
+        )
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
         profile = self.conversation.profile
+        if await self.queue.wait():
+            self.last_activity = monotonic()
+            self._deadlines.restart_duration()
         try:
             with self.conversation.trace.part("dial"):
                 socket = await self._dependencies.dial(profile)
@@ -246,6 +257,7 @@ class Relay:
         self._diagnostics.cancel()
         try:
             await self.upstream.close(self._limits.end_grace)
+            self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
             ended_at = self.now()
             if self._may_come_back(reason):
@@ -303,8 +315,8 @@ class Relay:
 
     @property
     def idle_for(self) -> float:
-        """Seconds since anything was said."""
-        return monotonic() - self.last_activity
+        """Seconds since anything was said; none while the session waits for upstream."""
+        return 0.0 if self.queue.is_waiting else monotonic() - self.last_activity
 
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
@@ -345,6 +357,7 @@ class Relay:
             return
         self.observer.resumed("resumed")
         self.observer.browser("here", self.now())
+        self.queue.browser_returned()
         self._deadlines.cancel_resume_window()
         if self.pages is not None:
             self.pages.arrived(None)
@@ -479,6 +492,7 @@ class Relay:
             self.end(close_codes.ENDED)
         else:
             self._browser_write_paused = False
+            self.queue.browser_left()
             self._deadlines.start_resume_window()
             self._update_backpressure()
 

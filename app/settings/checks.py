@@ -25,6 +25,10 @@ def contradictions(settings: Settings) -> list[str]:
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
+    if settings.queue and settings.upstream_concurrency is None:
+        faults.append("RELAY_QUEUE needs RELAY_UPSTREAM_CONCURRENCY")
+    if settings.upstream_concurrency == "auto" and settings.blackbox_api_key is None:
+        faults.append("RELAY_UPSTREAM_CONCURRENCY=auto needs RELAY_BLACKBOX_API_KEY")
     try:
         parse(settings.state_url.get_secret_value())
     except ValueError as fault:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from app.protocol.principal import CallType
 
 PREFIX: Final = "RELAY_"
+MAX_CONCURRENCY: Final = 1_000_000
 
 
 def _items(value: object) -> object:
@@ -54,6 +55,22 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Size = Annotated[ByteSize, Field(ge=1024, le=1 << 30)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Upstream = Literal["dev", "webcall"]
+
+
+def _bound(value: object) -> object:
+    """A whole number, or `auto`."""
+    if value is None or value == "auto":
+        return value
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MAX_CONCURRENCY:
+        raise ValueError(f"must be auto, or a whole number from 1 to {MAX_CONCURRENCY}")
+    return number
+
+
+Bound = Annotated[int | Literal["auto"] | None, BeforeValidator(_bound)]
 
 
 class AgentSettings(BaseModel):
@@ -106,6 +123,15 @@ class Settings(BaseSettings):
     web_integration_token: SecretStr | None = _about("For `webcall`: a token that is given")
     web_integration_id: str | None = _about(
         "For `webcall`: mint tokens by REST for this integration, with the API key"
+    )
+    upstream_concurrency: Bound = _about(
+        "Live upstream sessions of all replicas together: a number, or `auto` as the vendor's "
+        "`misc/concurrency` says; default: no bound"
+    )
+    queue: Annotated[int, Field(ge=0, le=100_000)] = _about(
+        "How many browsers of all replicas wait where that bound is reached; 0: none, they are "
+        "told to come back",
+        0,
     )
     proxy: SecretStr | None = _about(
         "The proxy on the way out, `http://[user:password@]host:port`, or `none`; default: as "

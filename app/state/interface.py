@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
 
 
@@ -109,6 +110,13 @@ class State(Protocol):
 
     async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
         """List live sessions of every replica."""
+        ...
+
+    async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
+        """Renew, free and ask for places of upstream sessions, atomically (`app.state.places`).
+
+        Nothing is undone after `StateLost`: what was asked for must be released.
+        """
         ...
 
     async def revoke(self, credential_id: str, ttl: float) -> None:

@@ -81,6 +81,14 @@ class Keys:
         """Name the stream of messages to a replica."""
         return f"{self._tag}inbox:{replica}"
 
+    def places(self, part: str) -> str:
+        """Name a part of the table of places for upstream sessions, see `PLACES`."""
+        return f"{self._tag}places:{part}"
+
+    def turn(self, turn: str) -> str:
+        """Name the number that is kept for a browser that comes back with this token."""
+        return f"{self._tag}places:turn:{turn}"
+
     def stream(self, name: str) -> str:
         """Name a stream of a bridge or a watch, by its own unguessable name."""
         return f"{self._tag}stream:{name}"

@@ -12,10 +12,12 @@ from app.protocol.errors import StoreUnavailable
 from app.state.expiring import ExpiringDict
 from app.state.interface import Caps, Page, SessionRow, State
 from app.state.memory_records import MemoryRecords
+from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
 
 MAX_TICKETS: Final = 100_000
@@ -37,6 +39,7 @@ class MemoryState(State):
         *,
         clock: Callable[[], float] = time.monotonic,
         lease: float = 15.0,
+        places: PlaceTable | None = None,
     ) -> None:
         self._replica = replica
         self._clock = clock
@@ -50,6 +53,7 @@ class MemoryState(State):
         self._messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
         self._told = asyncio.Event()
         self.records: Records = MemoryRecords(clock)
+        self._places = places or PlaceTable(PLACE_LEASE, PLACE_GUARD)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket; raise `StoreUnavailable` when `MAX_TICKETS` wait to be redeemed."""
@@ -117,6 +121,13 @@ class MemoryState(State):
         chosen = ids[: max(1, limit)]
         rows = tuple(row for key in chosen if (row := self._sessions.get(key)) is not None)
         return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
+
+    async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
+        """Carry changes out; the inbox hears of places that were given to others than asked for."""
+        report = self._places.synchronize(bounds, changes, self._clock())
+        if changes.wake and self._places.given - report.statuses.keys():
+            await self.tell(self._replica, changes.wake)
+        return report
 
     async def revoke(self, credential_id: str, ttl: float) -> None:
         """Mark a credential; raise `StoreUnavailable` rather than forget one of `MAX_REVOKED`."""

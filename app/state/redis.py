@@ -14,7 +14,9 @@ from app.state.connector import Connector
 from app.state.heartbeat import ON, Heartbeat
 from app.state.interface import Caps, Page, SessionRow, State
 from app.state.keys import Keys
+from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
 from app.state.row_codec import decode_row, encode_row
@@ -23,6 +25,7 @@ from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.redis_client import Command
 
@@ -42,13 +45,16 @@ class Timings:
     `timeout` is how long the store may be silent while a call is with it. A session that its
     owner has not refreshed for `lease` is gone. A replica that has not beaten for `alive` is
     dead; it beats every third of that. `refill` is how long after an outage a missing row
-    proves nothing: longer than owners take to refresh theirs.
+    proves nothing: longer than owners take to refresh theirs. `place_lease` and `place_guard`
+    are those of `PlaceTable`.
     """
 
     timeout: float = 0.4
     lease: float = 15.0
     alive: float = 1.5
     refill: float = 7.0
+    place_lease: float = PLACE_LEASE
+    place_guard: float = PLACE_GUARD
 
 
 class RedisState(State):
@@ -95,6 +101,14 @@ class RedisState(State):
         self.records: Records = RedisRecords(self._store, self._keys, self._retries)
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
+        )
+        self._places = RedisPlaces(
+            self._store,
+            self._keys,
+            replica,
+            lease=self._timings.place_lease,
+            guard=self._timings.place_guard,
+            inbox=(MAX_INBOX, _INBOX_EXPIRY),
         )
         self._heartbeat = Heartbeat(
             self._vital,
@@ -204,6 +218,10 @@ class RedisState(State):
         )
         rows = (decode_row(payload) for payload in payloads)
         return Page(tuple(row for row in rows if row is not None), following.decode() or None)
+
+    async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
+        """Renew, free and ask for places; replicas whose entries were given some are told."""
+        return await self._places.synchronize(bounds, changes)
 
     async def revoke(self, credential_id: str, ttl: float) -> None:
         """Mark a credential."""

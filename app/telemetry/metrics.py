@@ -159,6 +159,28 @@ class Metrics:
             registry=registry,
         )
         self.upstream_reachable.set(nan)
+        self.upstream_places = Gauge(
+            "relay_upstream_places",
+            "The most upstream sessions of all replicas; NaN without a bound.",
+            registry=registry,
+        )
+        self.upstream_places.set(nan)
+        self.upstream_places_held = Gauge(
+            "relay_upstream_places_held",
+            "Upstream sessions of all replicas that the bound counts.",
+            registry=registry,
+        )
+        self.queue_waiting = Gauge(
+            "relay_queue_waiting",
+            "Sessions of this replica that wait for an upstream session.",
+            registry=registry,
+        )
+        self.queue_wait_seconds = Histogram(
+            "relay_queue_wait_seconds",
+            "How long sessions waited that got an upstream session later than at once.",
+            buckets=LONG,
+            registry=registry,
+        )
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
         Gauge(

@@ -156,6 +156,7 @@ OWN: Final[dict[str, bytes]] = {
     ),
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
     "relay.pong": frames.pong(EXAMPLE_TIME, 7),
+    "relay.queued": frames.queued(EXAMPLE_TIME, 3, 12, "secret"),
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
     "relay.warning": frames.warning(
         EXAMPLE_TIME, "client_data_ignored", "These keys were ignored.", keys=["plan"]
@@ -254,6 +255,10 @@ def _query() -> dict[str, Any]:
                 "description": "Join this chat of the same subject: its `sessionId`.",
             },
             "received": {"type": "integer", "description": "The browser's own count."},
+            "turn": {
+                "type": "string",
+                "description": "The `turn` of an earlier `relay.queued`: wait on at that position.",
+            },
             "attempt": {
                 "type": "integer",
                 "description": "Greater with each attempt to resume: one that is late is known.",

@@ -36,6 +36,7 @@ def routes(gateway: Gateway, state: State, replicas: Replicas, tokens: ServiceTo
         return {
             "sessions": [_shown(gateway.current_row(row)) for row in page.rows],
             "next": page.next,
+            "queue": _queue(gateway),
         }
 
     @router.get("/v1/sessions/{session_id}")
@@ -68,6 +69,14 @@ def routes(gateway: Gateway, state: State, replicas: Replicas, tokens: ServiceTo
         return row
 
     return router
+
+
+def _queue(gateway: Gateway) -> dict[str, Any] | None:
+    """The bound of upstream sessions over all replicas; None without one."""
+    report = None if gateway.places is None else gateway.places.report
+    if report is None:
+        return None
+    return {"waiting": report.waiting, "held": report.held, "limit": report.limit}
 
 
 def _shown(row: SessionRow) -> dict[str, Any]:

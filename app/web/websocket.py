@@ -143,6 +143,7 @@ class ConnectEndpoint:
             native=SUBPROTOCOL in request.subprotocols,
             vendor_path=request.path == VENDOR_PATH,
             sends_initialize="wish" in request.query,
+            turn=request.query.get("turn"),
         )
         if arrival.client_options.call_type is not None or principal.call_type is not None:
             resolve_initialize(

@@ -21,9 +21,11 @@ const ANSWER = { resumable: 4, other: 30 }; // seconds for a pong
 const OFTEN = 1000; // ms between dials that a page's events set off
 
 export class Conversation {
-  state = 'connecting'; // → live ⇄ resuming → ending → ended
+  state = 'connecting'; // → queued → live ⇄ resuming → ending → ended
   reason = null;
   session = null;
+  queue = null; // {position, of} while the conversation waits for the agent to be free
+  #turn = null; // keeps that position on another server
   ended = new AbortController();
   leaving = false;
   #options;
@@ -99,7 +101,7 @@ export class Conversation {
   leave(cause) {
     if (this.state === 'ended' || this.leaving) return;
     this.leaving = true;
-    if (!this.#everLive) {
+    if (!this.#everLive && !(this.queue && this.#connection.established)) {
       this.#connection.abandonUnbegun();
       return void this.end(cancelled(cause));
     }
@@ -146,7 +148,7 @@ export class Conversation {
     // With additionalData the gateway must wait for `initialize`.
     if (fresh && this.#join) return socketAddress(url, agent, { session: this.#join });
     return socketAddress(url, agent, fresh
-      ? { call_type: callType, endpoint, wish: additionalData && 1 }
+      ? { call_type: callType, endpoint, wish: additionalData && 1, turn: this.#turn }
       : { resume: this.#resume.token, received: this.#inbox.received, attempt: Date.now() });
   }
 
@@ -191,12 +193,21 @@ export class Conversation {
     }
     const broke = error.retry === 'resume' || (!told && error.code >= 1000 && error.code < 4000 && ![1007, 1009].includes(error.code));
     const again = wasEstablished ? broke : error.retry !== 'no' && error.code !== 4410;
+    if (this.queue && told && !this.leaving && error.retry === 'reconnect') return this.#queueAnew(error);
     if (this.#resume && again) {
       const overdue = Date.now() - this.#lostAt > (this.#resume.window + 10) * 1000; // the gateway says it first
       return overdue ? this.#gone(new RelayError(4410, { cause: error })) : this.#later('resuming', error, now);
     }
     if (this.#join && this.#everLive && again && Date.now() - this.#lostAt < this.session.keep * 1000) return this.#later('resuming', error);
     if (!this.#everLive && again && this.#attempts + 1 < this.#options.attempts) return this.#later('connecting', error);
+    return this.#gone(error);
+  }
+
+  /** The server goes away before the conversation has begun: another one knows the position. */
+  #queueAnew(error) {
+    this.#resume = this.queue = null;
+    this.#saved?.clear();
+    if (this.#attempts + 1 < this.#options.attempts) return this.#later('connecting', error);
     return this.#gone(error);
   }
 
@@ -275,8 +286,10 @@ export class Conversation {
     this.#clear('told');
     this.#lastError = null;
     if (data.code === 4403 && this.#heartbeat.refused()) return undefined; // an older gateway knows no ping
+    if (this.queue && !own(frame) && kind !== 'error') this.#served();
     this.#on.frame(frame, kind, data);
     switch (kind) {
+      case 'relay.queued': return this.#queued(data);
       case 'relay.session': return this.#began(data);
       case 'relay.resumed': return this.#resumed(data);
       case 'relay.received': return void this.#outbox.arrived(frame.count ?? data.count ?? 0);
@@ -299,6 +312,7 @@ export class Conversation {
     this.session = session;
     this.#resume = session.resume ?? null;
     this.#join = this.#restored = null;
+    this.queue = session.queued ? { position: null, of: null } : null;
     this.#live();
     return this.#on.session(session);
   }
@@ -316,13 +330,28 @@ export class Conversation {
     return this.#on.resumed({ replayed, resent, seconds: (Date.now() - this.#lostAt) / 1000 });
   }
 
+  #queued({ position, of, turn }) {
+    if (!this.queue) return;
+    this.queue = { position, of };
+    this.#turn = turn ?? null;
+    this.#on.queued(this.queue);
+  }
+
+  /** The agent speaks: the wait is over. */
+  #served() {
+    this.queue = this.#turn = null;
+    this.#everLive = true;
+    if (!this.leaving) this.#become('live', null);
+  }
+
   #live() {
     this.#connection.establish();
-    this.#writable = this.#everLive = true;
+    this.#writable = true;
+    this.#everLive ||= !this.queue;
     this.#liveAt = Date.now();
     this.#clear('dial');
     this.#heartbeat.start();
-    this.#become('live', null);
+    this.#become(this.queue ? 'queued' : 'live', null);
     this.#outbox.pump();
   }
 

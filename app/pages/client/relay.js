@@ -74,6 +74,7 @@ export class RelayClient extends EventTarget {
       frame: (frame, kind, data) => this.#frame(frame, kind, data),
       sent: (frame) => emit('sent', frame),
       session: (session) => emit('session', session),
+      queued: (queue) => emit('queued', queue),
       resumed: (how) => emit('resumed', how),
       restored: (turns) => this.#restored(turns),
       renewed: () => this.#renewed(),
@@ -91,6 +92,9 @@ export class RelayClient extends EventTarget {
   }
   get reason() {
     return this.#conversation.reason;
+  }
+  get queue() {
+    return this.#conversation.queue;
   }
   get session() {
     return this.#conversation.session;
@@ -163,6 +167,7 @@ export class RelayClient extends EventTarget {
   async startCall(options = {}) {
     if (this.state === 'ended') throw this.reason;
     if (this.#conversation.leaving) throw new CallProblem('cancelled');
+    if (this.state === 'queued') await this.open();
     if (this.session && this.session.callType !== 'webCall') throw new CallProblem('not-a-call');
     if (this.#call && this.#call.state !== 'ended') return this.#call.connected;
     const call = (this.#call = new Call({ ...this.#options, ...options, muted: this.#muted }, {

@@ -153,7 +153,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
   /** The element has left the document. Its conversation ends, or waits for another element. */
   #gone() {
     const { client } = this;
-    const settled = !this.#starting.cancel() && ['live', 'resuming'].includes(client?.state);
+    const settled = !this.#starting.cancel() && ['queued', 'live', 'resuming'].includes(client?.state);
     if (this.keep && settled && client.session?.callType !== 'webCall') {
       this.client = null;
       BlackboxRelayChat.#parked.put(keptName(this), client);
@@ -180,6 +180,9 @@ export class BlackboxRelayChat extends ElementWithProperties {
   #follow(client) {
     this.#shown = client;
     const on = (type, listener) => client.on(type, (detail) => this.client === client && listener(detail));
+    on('queued', ({ position, of }) => {
+      this.#nodes.status.textContent = this.#texts.queuedAt.replace('{position}', position).replace('{of}', of);
+    });
     on('state', (change) => this.#changed(client, change));
     on('text', ({ source, turn }) => this.#piece(source, turn));
     on('turn', (turn) => this.#messages.whole(turn));
@@ -286,7 +289,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
   }
 
   #arrange(state) {
-    const talking = ['connecting', 'live', 'resuming'].includes(state) && (this.client?.state ?? 'ended') !== 'ended';
+    const talking = ['connecting', 'queued', 'live', 'resuming'].includes(state) && (this.client?.state ?? 'ended') !== 'ended';
     const hadFocus = this.shadowRoot.activeElement;
     if (state === 'ending') this.#call.show('ended');
     showState(this.#nodes, state, talking, this.#texts);

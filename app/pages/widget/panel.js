@@ -5,7 +5,7 @@ import { element, icon, label } from './dom.js';
 const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 
 /** States of the panel, the client's and 'idle', and the names of their texts. */
-const STATUS = { idle: 'idle', connecting: 'connecting', live: 'live', resuming: 'resuming', ending: 'ending', ended: 'closed' };
+const STATUS = { idle: 'idle', connecting: 'connecting', queued: 'queued', live: 'live', resuming: 'resuming', ending: 'ending', ended: 'closed' };
 
 /** Build the panel; the result is every node that has an id, by its id, with the panel as `panel`. */
 export function buildPanel(root) {

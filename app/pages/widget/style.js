@@ -46,7 +46,7 @@ h2 { margin: 0; font-size: 1.067em; line-height: 1.3; font-weight: 620; letter-s
 .status { margin: 0; display: flex; align-items: center; gap: 6px; color: var(--_muted); font-size: 0.8667em; line-height: 1.35; }
 .dot { flex: none; width: 8px; height: 8px; border-radius: 50%; background: var(--_muted); }
 [data-state="live"] .dot { background: var(--_accent); }
-[data-state="connecting"] .dot, [data-state="resuming"] .dot, [data-state="ending"] .dot { background: var(--_warn); }
+[data-state="connecting"] .dot, [data-state="queued"] .dot, [data-state="resuming"] .dot, [data-state="ending"] .dot { background: var(--_warn); }
 button, select, textarea { font: inherit; color: inherit; }
 textarea, select { font-size: max(16px, 1em); }
 button { cursor: pointer; }

@@ -15,6 +15,8 @@ export const TEXTS = Object.freeze({
   agent: 'Agent',
   idle: 'Not connected',
   connecting: 'Connecting…',
+  queued: 'All agents are busy. Please wait…',
+  queuedAt: 'All agents are busy. You are number {position} of {of}.',
   live: 'Online',
   resuming: 'Connection lost. Reconnecting…',
   resumed: 'Connected again. Nothing was lost.',
