@@ -331,6 +331,7 @@ def test_known_frames_of_upstream_are_forwarded_as_they_came(payload: bytes) -> 
         (frame("event", name="x", novelty=1), "unknown_field"),
         (frame("event", name="x"), "unknown_event"),
         (frame("event"), "unknown_event"),
+        (frame("event", name={"a": []}), "unknown_event"),
     ],
 )
 def test_unknown_types_and_fields_pass_and_are_counted(payload: bytes, count: str) -> None:
