@@ -6,7 +6,6 @@ the HTTP parsing and HTTP's ASGI cycle; a WebSocket's is `app.server.upgrade`'s.
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -16,7 +15,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
 from app.server.handshake import HandshakeRejected, validate
-from app.server.request_head import MalformedHead, check_head, has_body, rebuilt, wants_websocket
+from app.server.request_head import (
+    MalformedHead,
+    body_length,
+    check_head,
+    check_request_line,
+    has_body,
+    problem,
+    rebuilt,
+    wants_websocket,
+)
+from app.server.segments import Segments
 from app.server.upgrade import UpgradeProtocol
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.timer_wheel import NEVER
@@ -58,7 +67,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     websocket: ClassVar[type[UpgradeProtocol]]
 
     _slot = NEVER
-    _head = 0
     _switches: bool | None = None
     # Between a request's head and its end.
     _in_body = False
@@ -69,16 +77,14 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     _earlier: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first request its time.
-
-        uvicorn's asks the kernel five times for the two addresses that the transport knows.
-        """
+        """Start the first request's time-out; uvicorn's own makes five system calls here."""
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
+        self._segments = Segments()
         self._start_clock()
 
     def data_received(self, data: bytes) -> None:
@@ -88,32 +94,33 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             if self._discarded > self.limits.max_discarded:
                 self.transport.abort()
             return
-        if self._head >= 0:
-            # Before this read is added: it may hold the head's end, and a body behind it.
-            if self._head > self.limits.max_request_head:
-                self._refuse(_TOO_LARGE, "The head is longer than is read here.")
-                return
-            self._head += len(data)
         self._unset_keepalive_if_required()
-        while data and not self._ended:
-            data = self._parse(data)
+        at = 0
+        while at < len(data) and not self._ended:
+            end = self._segments.cut(data, at)
+            piece, at = data[at:end], end
+            if len(self._segments.head) > self.limits.max_request_head:
+                self._refuse(_TOO_LARGE, "The head is longer than is read here.")
+            elif self._segments.too_many:
+                self._refuse(HTTPStatus.BAD_REQUEST, "The chunked body is too fragmented.")
+            elif self._parse(piece):
+                self._upgrade(data[at:])
+                return
 
-    def _parse(self, data: bytes) -> bytes:
-        """Parse; return what follows a head that asks for an unsupported upgrade."""
+    def _parse(self, piece: bytes) -> bool:
+        """Parse; return whether it ends a head that asks for a WebSocket."""
         try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
+            self.parser.feed_data(piece)
+        except HttpParserUpgrade:
             if self._should_upgrade():
-                self._upgrade(rest)
-                return b""
-            return rest if self._ignore_upgrade() else b""
+                return True
+            self._ignore_upgrade()
         except HttpParserError:
             self._refuse_malformed()
-        return b""
+        return False
 
-    def _ignore_upgrade(self) -> bool:
-        """Read the head again, without its `Upgrade`; tells whether it could be read.
+    def _ignore_upgrade(self) -> None:
+        """Read the head again, without its `Upgrade`.
 
         A server ignores an upgrade that it does not want, and the body belongs to the request (RFC
         9110 §7.8). llhttp cannot be told so: it takes what follows for another protocol, or, if it
@@ -126,8 +133,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             self.parser.feed_data(head)
         except (HttpParserError, HttpParserUpgrade):  # CONNECT is an upgrade without the header
             self._refuse_malformed()
-            return False
-        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -139,20 +144,19 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._switches = None
         self._in_body = False
-        self._head = max(self._head, 0)
         if self._slot == NEVER:
             self._start_clock()
 
     def on_headers_complete(self) -> None:
-        """Stop counting the head; raises `MalformedHead` where the request's end is in doubt."""
-        self._head = -1
+        """Validate the head; raises `MalformedHead` where the request's end is in doubt."""
         method = self.parser.get_method().decode("ascii")
         version = self.parser.get_http_version()
         self.scope["method"] = method
         self.scope["http_version"] = version
-        if self.parser.should_upgrade() and method != "CONNECT":
-            return  # a WebSocket, or `_ignore_upgrade` leads back here
         try:
+            check_request_line(self._segments.head)
+            if self.parser.should_upgrade() and method != "CONNECT":
+                return  # a WebSocket, or `_ignore_upgrade` leads back here
             self.url = check_head(method, version, self.url, self.headers)
         except MalformedHead as malformed:
             self._malformed = malformed
@@ -160,6 +164,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._earlier = self.cycle
         super().on_headers_complete()
         self._in_body = True
+        self._segments.head_is_over(body_length(self.headers))
         if self.expect_100_continue:
             # Whether its body comes after an early answer cannot be known (RFC 9110 §10.1.1).
             self.cycle.keep_alive = False
@@ -174,6 +179,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if not self._in_body:
             return  # llhttp ends an upgrade's message with its head
         self._in_body = False
+        self._segments.request_is_over()
         self._stop_clock()
         super().on_message_complete()
 
@@ -246,14 +252,11 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if earlier is not None:
             earlier.keep_alive = False
             return
-        self.transport.write(_problem(status, detail))
+        self.transport.write(problem(status, detail))
         self._linger()
 
     def _linger(self) -> None:
-        """Close in stages (RFC 9112 §9.6): a reset could overtake the answer.
-
-        A proxy that is still sending the body would take it for a replica's failure.
-        """
+        """Close in stages (RFC 9112 §9.6): a reset could overtake the answer."""
         if not self.transport.can_write_eof():  # TLS
             self.transport.close()
             return
@@ -287,17 +290,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if self._slot != NEVER:
             self.batcher.timer_wheel.remove(self, self._slot)
             self._slot = NEVER
-
-
-def _problem(status: HTTPStatus, detail: str) -> bytes:
-    """Make the answer (RFC 9457) to what never becomes a request."""
-    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    body = json.dumps(content).encode()
-    head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
-        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:

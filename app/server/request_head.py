@@ -7,6 +7,7 @@ another (request smuggling).
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,10 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # A fragment is no part of a target (RFC 9112 §3.2).
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
+# RFC 9112 §3: one blank between the parts; empty lines before it are skipped (§2.2).
+_REQUEST_LINE: Final = re.compile(
+    rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n"
+)
 _VERSIONS: Final = ("1.0", "1.1")
 # Bytes of one header's value: a credential has as many (a JWT with groups, a cookie of an SSO).
 MAX_VALUE: Final = 16 * 1024
@@ -47,6 +52,15 @@ class MalformedHead(RelayError):  # noqa: N818 - a refusal, no error of ours
         self.status = status
         self.detail = detail
         self.facts = facts
+
+
+def check_request_line(head: bytes) -> None:
+    """Raise `MalformedHead` where a head, as it came, does not begin as one of HTTP.
+
+    llhttp takes several blanks for one, RTSP and ICE for HTTP, and skips single CRs and LFs.
+    """
+    if _REQUEST_LINE.match(head) is None:
+        raise MalformedHead(HTTPStatus.BAD_REQUEST, "The request line cannot be read (RFC 9112).")
 
 
 def check_head(
@@ -83,10 +97,15 @@ def check_head(
 
 def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Tell whether a head that `check_head` has passed announces a body."""
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0") != b"")
-        for name, value in headers
-    )
+    return any(name == b"transfer-encoding" for name, _ in headers) or body_length(headers) > 0
+
+
+def body_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Give the bytes of the body of a head that `check_head` has passed; 0 of a chunked one."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return 0
 
 
 def wants_websocket(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -114,6 +133,17 @@ def rebuilt(
             lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+def problem(status: HTTPStatus, detail: str) -> bytes:
+    """Make the answer (RFC 9457) to what never becomes a request."""
+    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body = json.dumps(content).encode()
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def _check_sizes(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:

@@ -45,13 +45,12 @@ class Reading:
 def read_by_h11(data: bytes) -> Reading:
     """h11's view, which answers every request and never switches.
 
-    Two leniencies of llhttp are given to it too, as neither moves the end of a request: empty lines
-    before a request line are skipped (RFC 9112 §2.2), and RTSP and ICE are read as HTTP.
+    Empty lines before a request line are skipped (RFC 9112 §2.2), which h11 does not do.
     """
     reading = Reading()
     rest: bytes | None = data
     while rest is not None:
-        rest = _read_one(_lenient(rest), reading)
+        rest = _read_one(_without_empty_lines(rest), reading)
     return reading
 
 
@@ -82,10 +81,10 @@ def _read_one(data: bytes, reading: Reading) -> bytes | None:
         return None
 
 
-def _lenient(data: bytes) -> bytes:
-    data = data.lstrip(b"\r\n")
-    line, end, rest = data.partition(b"\r\n")
-    return re.sub(rb" (RTSP|ICE)/(?=\d\.\d$)", b" HTTP/", line) + end + rest
+def _without_empty_lines(data: bytes) -> bytes:
+    while data.startswith(b"\r\n"):
+        data = data[2:]
+    return data
 
 
 class Reader:

@@ -89,6 +89,7 @@ TRAILERS = (b"",) * 8 + (
     ),
     *(b"Transfer-Encoding: chunked\r\n", b"X: \x00\r\n", b"\n"),
 )
+BLANKS = (b" ",) * 60 + (b"  ", b"\t", b" \t", b"\x0b")
 SPECIAL = (
     b"\r",
     b"\n",
@@ -148,7 +149,8 @@ def _request(random: Random) -> bytes:
     random.shuffle(lines)
     ends = ENDS if random.random() < 0.3 else (b"\r\n",)
     head = b"".join(line + random.choice(ends) for line in lines)
-    first = method + b" " + target + b" " + version + random.choice(ends)
+    first = method + random.choice(BLANKS) + target + random.choice(BLANKS) + version
+    first += random.choice(ends)
     return first + head + random.choice(ends) + body
 
 

@@ -238,3 +238,47 @@ async def test_an_absolute_target_counts_where_it_is_this_hosts(
         )
         assert await answers(client) == [400 if seen is None else 200]
     assert [path for _, path, _ in recorder.seen] == ([] if seen is None else [seen])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET  / HTTP/1.1\r\n",
+        b"GET /  HTTP/1.1\r\n",
+        b"GET\t/ HTTP/1.1\r\n",
+        b"GET / RTSP/1.0\r\n",
+        b"GET / ICE/1.0\r\n",
+        b"GET / HTTP/1.1 \r\n",
+        b"GET / HTTP/1.1\n",
+        b"GET /\r\n",
+        b"\nGET / HTTP/1.1\r\n",
+        b"\rGET / HTTP/1.1\r\n",
+    ],
+)
+async def test_a_request_line_of_another_shape_is_refused(line: bytes) -> None:
+    recorder = Recorder()
+    async with Site(recorder) as site:
+        client = await site.open(line + b"Host: test\r\n\r\n" + SMUGGLED)
+        assert await answers(client) == [400]
+    assert recorder.seen == []
+
+
+async def test_empty_lines_before_a_request_are_skipped() -> None:
+    recorder = Recorder()
+    async with Site(recorder) as site:
+        client = await site.open(b"\r\n\r\n" + SMUGGLED + b"\r\n" + LAST)
+        assert await answers(client) == [200, 200]
+    assert [seen[1] for seen in recorder.seen] == ["/smuggled", "/last"]
+
+
+async def test_a_chunked_body_of_empty_lines_alone_is_refused() -> None:
+    recorder = Recorder()
+    body = b"\r\n\r\n" * 20_000
+    async with Site(recorder) as site:
+        sent = head(b"Transfer-Encoding: chunked\r\n") + b"%x\r\n%s\r\n0\r\n\r\n" % (
+            len(body),
+            body,
+        )
+        client = await site.open(sent + SMUGGLED)
+        assert await answers(client) == [400]
+    assert recorder.seen == []
