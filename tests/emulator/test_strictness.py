@@ -170,7 +170,7 @@ async def test_unknown_types_and_unasked_answers_are_noted_not_punished(emulator
     (record,) = await emulator.call_log.ended()
     assert record.violations == [
         "unknown type dance",
-        "tool response that nobody asked for",
+        "unsolicited tool response",
         "sdpAnswer without sdpInvite",
     ]
 

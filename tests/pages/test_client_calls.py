@@ -62,13 +62,20 @@ async def test_a_start_that_is_aborted_at_any_await_leaves_nothing_open(page: Pa
     got = await run(
         page,
         """
-                const points = []; at = (name) => points.push(name); const whole = await
-                RelayClient.call(quick); await whole.hangUp(); const results = [await leftOpen()];
-                for (const [index, name] of points.entries()) { const stop = new AbortController();
-                let met = 0; at = () => { if (met++ === index) stop.abort(); }; const code = await
-                RelayClient.call({ ...quick, signal: stop.signal }) .then((chat) =>
-                chat.closed).then(({ code }) => code, ({ code, message }) => code ?? message);
-                results.push([name, code, await leftOpen()]); } return results;
+        const points = [];
+        at = (name) => points.push(name);
+        const whole = await RelayClient.call(quick);
+        await whole.hangUp();
+        const results = [await leftOpen()];
+        for (const [index, name] of points.entries()) {
+            const stop = new AbortController();
+            let met = 0;
+            at = () => { if (met++ === index) stop.abort(); };
+            const code = await RelayClient.call({ ...quick, signal: stop.signal })
+                .then((chat) => chat.closed).then(({ code }) => code, ({ code, message }) => code ?? message);
+            results.push([name, code, await leftOpen()]);
+        }
+        return results;
     """,
     )
     assert got[0] == []
@@ -155,14 +162,21 @@ async def test_no_digit_is_lost_however_quickly_keys_are_pressed(page: Page) -> 
     got = await run(
         page,
         """
-            const chat = await RelayClient.call(quick); const sender =
-            chat.call.peer.getSenders().find((one) => one.dtmf); const tones = []; const done = new
-            Promise((end) => { sender.dtmf.addEventListener('tonechange', ({ tone }) => (tone ?
-            tones.push(tone) : tones.length > 8 && end())); }); for (const key of '112')
-            chat.dtmf(key, { duration: 70, gap: 50 }); for (const key of '314#') { await new
-            Promise((next) => setTimeout(next, 60)); chat.dtmf(key, { duration: 70, gap: 50 }); }
-            chat.dtmf('9*', { duration: 70, gap: 50 }); await done; await chat.hangUp(); return
-            tones.join('');
+        const chat = await RelayClient.call(quick);
+        const sender = chat.call.peer.getSenders().find((one) => one.dtmf);
+        const tones = [];
+        const done = new Promise((end) => {
+            sender.dtmf.addEventListener('tonechange', ({ tone }) => (tone ? tones.push(tone) : tones.length > 8 && end()));
+        });
+        for (const key of '112') chat.dtmf(key, { duration: 70, gap: 50 });
+        for (const key of '314#') {
+            await new Promise((next) => setTimeout(next, 60));
+            chat.dtmf(key, { duration: 70, gap: 50 });
+        }
+        chat.dtmf('9*', { duration: 70, gap: 50 });
+        await done;
+        await chat.hangUp();
+        return tones.join('');
     """,
     )
     assert got == "112314#9*"
@@ -173,14 +187,23 @@ async def test_a_meter_that_fails_takes_no_call_with_it(page: Page, broken: str)
     got = await run(
         page,
         """
-                const Real = AudioContext; let sources = 0; window.AudioContext = class extends Real
-                { constructor() { if (given === 'constructor') throw new DOMException('too many',
-                'NotSupportedError'); super(); } createMediaStreamSource(stream) { sources += 1; if
-                ((given === 'microphone') === (sources === 1)) throw new DOMException('',
-                'NotSupportedError'); return super.createMediaStreamSource(stream); } }; const chat
-                = await RelayClient.call(quick); const got = [chat.call.state, typeof
-                chat.levels().microphone, typeof chat.levels().speaker]; await chat.hangUp(); return
-                got;
+        const Real = AudioContext;
+        let sources = 0;
+        window.AudioContext = class extends Real {
+            constructor() {
+                if (given === 'constructor') throw new DOMException('too many', 'NotSupportedError');
+                super();
+            }
+            createMediaStreamSource(stream) {
+                sources += 1;
+                if ((given === 'microphone') === (sources === 1)) throw new DOMException('', 'NotSupportedError');
+                return super.createMediaStreamSource(stream);
+            }
+        };
+        const chat = await RelayClient.call(quick);
+        const got = [chat.call.state, typeof chat.levels().microphone, typeof chat.levels().speaker];
+        await chat.hangUp();
+        return got;
     """,
         broken,
     )
@@ -201,10 +224,10 @@ async def test_wrong_ice_servers_are_named_before_anything_is_opened(
     got = await run(
         page,
         """
-        const options = { ...quick, ...given, callType: 'webCall' }; const told = ({ kind, message
-        }) => [kind, message]; const got = [await RelayClient.call(options).catch(told), await
-        RelayClient.connect(options).catch(told)]; return [...got, opened.tracks.length,
-        opened.sockets.length];
+        const options = { ...quick, ...given, callType: 'webCall' };
+        const told = ({ kind, message }) => [kind, message];
+        const got = [await RelayClient.call(options).catch(told), await RelayClient.connect(options).catch(told)];
+        return [...got, opened.tracks.length, opened.sockets.length];
     """,
         options,
     )
@@ -216,11 +239,10 @@ async def test_the_page_s_webrtc_configuration_is_passed_on(page: Page) -> None:
     got = await run(
         page,
         """
-        const more = { iceTransportPolicy: 'relay', iceServers: null, rtcConfiguration: {
-        bundlePolicy: 'max-bundle' } }; const kind = await RelayClient.call({ ...quick, ...more,
-        gatherTimeout: 0.2 }).catch((problem) => problem.kind); const { iceTransportPolicy,
-        bundlePolicy } = opened.peers.at(-1).getConfiguration(); return [kind, iceTransportPolicy,
-        bundlePolicy, await leftOpen()];
+        const more = { iceTransportPolicy: 'relay', iceServers: null, rtcConfiguration: { bundlePolicy: 'max-bundle' } };
+        const kind = await RelayClient.call({ ...quick, ...more, gatherTimeout: 0.2 }).catch((problem) => problem.kind);
+        const { iceTransportPolicy, bundlePolicy } = opened.peers.at(-1).getConfiguration();
+        return [kind, iceTransportPolicy, bundlePolicy, await leftOpen()];
     """,
     )
     assert got == ["no-candidates", "relay", "max-bundle", []]
@@ -249,12 +271,15 @@ async def test_a_call_that_is_lost_ends_the_conversation_and_its_invite_is_used_
     got = await run(
         page,
         """
-        const chat = await RelayClient.call(quick); const { call } = chat; const problems = [];
+        const chat = await RelayClient.call(quick);
+        const { call } = chat;
+        const problems = [];
         chat.on('call', ({ problem }) => problem && problems.push(problem.kind));
         Object.defineProperty(call.peer, 'connectionState', { value: 'failed' });
-        call.peer.onconnectionstatechange(); const { code } = await chat.closed; const again = await
-        chat.startCall().catch((error) => error.code); return [problems, code, again,
-        opened.sockets[0].sent.at(-1), opened.tracks.length, await leftOpen()];
+        call.peer.onconnectionstatechange();
+        const { code } = await chat.closed;
+        const again = await chat.startCall().catch((error) => error.code);
+        return [problems, code, again, opened.sockets[0].sent.at(-1), opened.tracks.length, await leftOpen()];
     """,
     )
     assert got == [["connection-lost"], 1000, 1000, "terminate", 1, []]
@@ -264,9 +289,9 @@ async def test_a_call_without_an_offer_ends_the_conversation(page: Page) -> None
     got = await run(
         page,
         """
-        window.noOffer = true; const kind = await RelayClient.call({ ...quick, inviteTimeout: 0.1
-        }).catch((problem) => problem.kind); return [kind, opened.sockets[0].sent.at(-1), await
-        leftOpen()];
+        window.noOffer = true;
+        const kind = await RelayClient.call({ ...quick, inviteTimeout: 0.1 }).catch((problem) => problem.kind);
+        return [kind, opened.sockets[0].sent.at(-1), await leftOpen()];
     """,
     )
     assert got == ["no-offer", "terminate", []]
@@ -294,18 +319,31 @@ async def test_a_microphone_that_is_unplugged_is_replaced_or_told_of(page: Page)
     got = await run(
         page,
         """
-        const chat = await RelayClient.call(quick); const told = []; chat.on('microphone-changed',
-        ({ why }) => told.push(why)); chat.on('microphone-lost', ({ kind }) => told.push(kind));
-        const unplug = () => { const track = opened.tracks.at(-1); track.stop();
-        track.dispatchEvent(new Event('ended')); }; const until = async (count) => { while
-        (told.length < count) await new Promise((next) => setTimeout(next, 10)); }; unplug(); await
-        until(1); const sender = () => chat.call.peer.getSenders().find((one) => one.track?.kind ===
-        'audio'); const replaced = sender().track === opened.tracks.at(-1) &&
-        sender().track.readyState; let none = true; refusingOnce('NotFoundError', () => none);
-        unplug(); await until(2); none = false; navigator.mediaDevices.dispatchEvent(new
-        Event('devicechange')); await until(3); const back = sender().track.readyState; const {
-        state } = chat.call; await chat.hangUp(); return [told, replaced, back, state, await
-        leftOpen()];
+        const chat = await RelayClient.call(quick);
+        const told = [];
+        chat.on('microphone-changed', ({ why }) => told.push(why));
+        chat.on('microphone-lost', ({ kind }) => told.push(kind));
+        const unplug = () => {
+            const track = opened.tracks.at(-1);
+            track.stop();
+            track.dispatchEvent(new Event('ended'));
+        };
+        const until = async (count) => { while (told.length < count) await new Promise((next) => setTimeout(next, 10)); };
+        unplug();
+        await until(1);
+        const sender = () => chat.call.peer.getSenders().find((one) => one.track?.kind === 'audio');
+        const replaced = sender().track === opened.tracks.at(-1) && sender().track.readyState;
+        let none = true;
+        refusingOnce('NotFoundError', () => none);
+        unplug();
+        await until(2);
+        none = false;
+        navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+        await until(3);
+        const back = sender().track.readyState;
+        const { state } = chat.call;
+        await chat.hangUp();
+        return [told, replaced, back, state, await leftOpen()];
     """,
     )
     told = ["unplugged", "microphone-lost", "unplugged"]
@@ -316,14 +354,18 @@ async def test_where_only_one_microphone_may_be_open_the_old_one_makes_way(page:
     got = await run(
         page,
         """
-        const chat = await RelayClient.call(quick); let never = false;
-        refusingOnce('NotReadableError', ({ audio }) => (never && audio !== true) ||
-        opened.tracks.some((one) => one.readyState === 'live')); await chat.setMicrophone({
-        echoCancellation: false }); const live = () => opened.tracks.filter((one) => one.readyState
-        === 'live').length; const got = [live(), opened.tracks.length]; await
-        chat.setMicrophone(true); never = true; const kind = await chat.setMicrophone({
-        echoCancellation: true }).catch((problem) => problem.kind); got.push(kind, live(),
-        chat.call.state); await chat.hangUp(); return [...got, await leftOpen()];
+        const chat = await RelayClient.call(quick);
+        let never = false;
+        refusingOnce('NotReadableError', ({ audio }) => (never && audio !== true) || opened.tracks.some((one) => one.readyState === 'live'));
+        await chat.setMicrophone({ echoCancellation: false });
+        const live = () => opened.tracks.filter((one) => one.readyState === 'live').length;
+        const got = [live(), opened.tracks.length];
+        await chat.setMicrophone(true);
+        never = true;
+        const kind = await chat.setMicrophone({ echoCancellation: true }).catch((problem) => problem.kind);
+        got.push(kind, live(), chat.call.state);
+        await chat.hangUp();
+        return [...got, await leftOpen()];
     """,
     )
     assert got == [1, 2, "no-microphone", 1, "connected", []]
@@ -333,11 +375,14 @@ async def test_a_hang_up_while_another_microphone_opens_leaves_none_open(page: P
     got = await run(
         page,
         """
-        const results = []; for (const point of ['before getUserMedia', 'after getUserMedia',
-        'before replaceTrack', 'after replaceTrack']) { at = () => {}; const chat = await
-        RelayClient.call(quick); at = (name) => name === point && chat.hangUp(); results.push(await
-        chat.setMicrophone(true).then(() => 'resolved', (error) => error.message), await
-        leftOpen()); } return results;
+        const results = [];
+        for (const point of ['before getUserMedia', 'after getUserMedia', 'before replaceTrack', 'after replaceTrack']) {
+            at = () => {};
+            const chat = await RelayClient.call(quick);
+            at = (name) => name === point && chat.hangUp();
+            results.push(await chat.setMicrophone(true).then(() => 'resolved', (error) => error.message), await leftOpen());
+        }
+        return results;
     """,
     )
     assert got == ["resolved", []] * 4
@@ -347,16 +392,28 @@ async def test_sound_that_is_blocked_starts_with_the_first_gesture_that_may(page
     got = await run(
         page,
         """
-            let allowed = false; let tries = 0; const { play } = HTMLMediaElement.prototype;
-            HTMLMediaElement.prototype.play = function () { tries += 1; return allowed ?
-            play.call(this) : Promise.reject(new DOMException('', 'NotAllowedError')); }; const told
-            = []; const chat = new RelayClient({ ...quick, callType: 'webCall' });
-            chat.on('sound-blocked', ({ play }) => told.push(typeof play)); await chat.open(); await
-            chat.startCall(); const gesture = async (type) => { window.dispatchEvent(new
-            Event(type)); await new Promise((next) => setTimeout(next, 20)); return tries; }; const
-            got = [tries, await gesture('pointerup'), await gesture('touchend')]; allowed = true;
-            got.push(await gesture('click'), await gesture('keydown'), chat.call.audio.paused,
-            told); await chat.hangUp(); return got;
+        let allowed = false;
+        let tries = 0;
+        const { play } = HTMLMediaElement.prototype;
+        HTMLMediaElement.prototype.play = function () {
+            tries += 1;
+            return allowed ? play.call(this) : Promise.reject(new DOMException('', 'NotAllowedError'));
+        };
+        const told = [];
+        const chat = new RelayClient({ ...quick, callType: 'webCall' });
+        chat.on('sound-blocked', ({ play }) => told.push(typeof play));
+        await chat.open();
+        await chat.startCall();
+        const gesture = async (type) => {
+            window.dispatchEvent(new Event(type));
+            await new Promise((next) => setTimeout(next, 20));
+            return tries;
+        };
+        const got = [tries, await gesture('pointerup'), await gesture('touchend')];
+        allowed = true;
+        got.push(await gesture('click'), await gesture('keydown'), chat.call.audio.paused, told);
+        await chat.hangUp();
+        return got;
     """,
     )
     assert got == [1, 2, 3, 4, 4, False, ["function"]]

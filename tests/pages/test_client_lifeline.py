@@ -71,8 +71,8 @@ async def test_a_half_open_socket_is_noticed_in_seconds_and_loses_nothing(
         await page.evaluate(COLLECT)
         await page.evaluate(
             """async (port) => {
-                const url = `ws://127.0.0.1:${port}/ws`; await watch(new RelayClient({ url, agent:
-                'echo', turnGap: 0.1, heartbeat: 3 })).open();
+                const url = `ws://127.0.0.1:${port}/ws`;
+                await watch(new RelayClient({ url, agent: 'echo', turnGap: 0.1, heartbeat: 3 })).open();
             }""",
             network.port,
         )
@@ -228,11 +228,13 @@ async def test_an_absolute_address_works_in_srcdoc_and_blob_frames(
 ) -> None:
     got: Any = await page.evaluate(
         """async (url) => {
-            const { socketAddress } = await import('/client/address.js'); const frame =
-            document.createElement('iframe'); frame.srcdoc = '<p>inside</p>';
-            document.body.append(frame); await new Promise((done) => (frame.onload = done)); const
-            inside = frame.contentDocument.baseURI; return [inside, socketAddress(url, 'echo', {}),
-            socketAddress('/x?a=1#b', '', { c: 2, d: null })];
+            const { socketAddress } = await import('/client/address.js');
+            const frame = document.createElement('iframe');
+            frame.srcdoc = '<p>inside</p>';
+            document.body.append(frame);
+            await new Promise((done) => (frame.onload = done));
+            const inside = frame.contentDocument.baseURI;
+            return [inside, socketAddress(url, 'echo', {}), socketAddress('/x?a=1#b', '', { c: 2, d: null })];
         }""",
         "https://relay.example.com",
     )
