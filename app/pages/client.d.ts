@@ -280,7 +280,10 @@ export interface RelayEvents {
   turn: Turn;
   /** A piece of a turn; `turn.text` is what was said so far. */
   text: { source: string; text: string; turn: Turn; frame: Frame };
-  /** A turn that was shown by partial texts alone, and of which no final text came: take it off the page. */
+  /**
+   * Take this turn off the page: it was shown by partial texts alone, and no final text of it came, or it was not
+   * whole when the chat was joined anew, and what was said comes as other turns.
+   */
   withdrawn: Turn;
   /** The vendor's event frames: connection, opened, closed and others. */
   event: { name: string; data: any };

@@ -19,7 +19,8 @@ async def assert_accessible(page: Page) -> None:
     await page.evaluate(f"{source}; undefined")
     # Half faded in, a colour is none of the page's: what moves comes to rest first.
     await page.evaluate(
-        "() => Promise.allSettled(document.getAnimations()"
+        "() => Promise.allSettled([document, ...[...document.querySelectorAll('*')]"
+        ".map((one) => one.shadowRoot).filter(Boolean)].flatMap((root) => root.getAnimations())"
         ".filter((a) => a.effect.getTiming().iterations !== Infinity).map((a) => a.finished))"
     )
     found: list[dict[str, Any]] = await page.evaluate(

@@ -70,6 +70,8 @@ class StubGateway:
         self.offer_resume = True
         self.window = 30.0
         self.knows_pings = True
+        self.session_fields: dict[str, Any] = {}  # more of relay.session, as `queued` and `keep`
+        self.history: list[dict[str, Any]] = []  # turns that a page is told that joins a chat
         self.demo_config: dict[str, Any] = DEMO_CONFIG
         self.host_page = ""  # another one's page, at /host, under the policy beside it
         self.host_policy: str | None = None
@@ -174,7 +176,8 @@ class StubGateway:
         bearer: str | None,
         resumable: bool,
     ) -> None:
-        talk = Conversation(secrets.token_hex(4), secrets.token_hex(8), agent, query, bearer)
+        id_ = query.get("session") or secrets.token_hex(4)
+        talk = Conversation(id_, secrets.token_hex(8), agent, query, bearer)
         self.conversations.append(talk)
         talk.socket = ws
         resume = {"token": talk.token, "window": self.window} if resumable else None
@@ -185,8 +188,12 @@ class StubGateway:
             "agent": agent,
             "callType": query.get("call_type", "chat"),
             "resume": resume,
+            **self.session_fields,
         }
         await talk.say({"type": "event", "name": "relay.session", "data": data})
+        if "session" in query:
+            told = {"turns": self.history}
+            await talk.say({"type": "event", "name": "relay.history", "data": told})
         task = asyncio.create_task(self._run(talk))
         self._scripts.add(task)
         task.add_done_callback(self._scripts.discard)

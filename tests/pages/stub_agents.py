@@ -54,6 +54,10 @@ class Conversation:
     async def text(self, text: str, source: str = "assistant") -> None:
         await self.say({"type": "text", "content": {"source": source, "text": text}})
 
+    async def queued(self, position: int, of: int, turn: str = "turn-1") -> None:
+        data = {"position": position, "of": of, "turn": turn}
+        await self.say({"type": "event", "name": "relay.queued", "data": data})
+
     async def next_message(self) -> dict[str, Any]:
         """The next frame that is no `initialize`."""
         while (frame := await self.inbox.get())["type"] == "initialize":

@@ -22,6 +22,7 @@ class StubOperator:
 
     def __init__(self, gateway: StubGateway, sessions: int) -> None:
         self.ready: dict[str, Any] = {"status": "ready", "limits": {"max_sessions": 5000}}
+        self.queue: dict[str, Any] | None = None  # where upstream sessions are bounded
         self.asked: list[str] = []
         self.deleted: list[str] = []
         self.watchers: list[str] = []
@@ -81,7 +82,8 @@ class StubOperator:
         start = int(request.query.get("cursor", "0"))
         page = every[start : start + 100]
         after = start + 100 if start + 100 < len(every) else None
-        return web.json_response({"sessions": page, "next": None if after is None else str(after)})
+        listed = {"sessions": page, "next": None if after is None else str(after)}
+        return web.json_response(listed if self.queue is None else {**listed, "queue": self.queue})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         token = self._check(request)

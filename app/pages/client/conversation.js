@@ -193,7 +193,7 @@ export class Conversation {
     }
     const broke = error.retry === 'resume' || (!told && error.code >= 1000 && error.code < 4000 && ![1007, 1009].includes(error.code));
     const again = wasEstablished ? broke : error.retry !== 'no' && error.code !== 4410;
-    if (this.queue && told && !this.leaving && error.retry === 'reconnect') return this.#queueAnew(error);
+    if (told && error.retry === 'reconnect' && this.#mayQueueAnew(error)) return this.#queueAnew(error);
     if (this.#resume && again) {
       const overdue = Date.now() - this.#lostAt > (this.#resume.window + 10) * 1000; // the gateway says it first
       return overdue ? this.#gone(new RelayError(4410, { cause: error })) : this.#later('resuming', error, now);
@@ -203,10 +203,16 @@ export class Conversation {
     return this.#gone(error);
   }
 
+  /** A chat that the gateway keeps is joined instead, and nobody who asked to join one wants another. */
+  #mayQueueAnew({ code }) {
+    return this.queue && !this.leaving && !this.#options.join && !(code === 4410 && this.session?.keep && !this.#join);
+  }
+
   /** The server goes away before the conversation has begun: another one knows the position. */
   #queueAnew(error) {
-    this.#resume = this.queue = null;
+    this.#resume = this.#join = this.#restored = this.queue = null;
     this.#saved?.clear();
+    this.#shared?.clear();
     if (this.#attempts + 1 < this.#options.attempts) return this.#later('connecting', error);
     return this.#gone(error);
   }
@@ -229,7 +235,7 @@ export class Conversation {
       error = new RelayError(4410, { cause: error });
     }
     if (this.#restored && error.name !== 'bad_address') {
-      this.#restored = this.#resume = this.session = null;
+      this.#restored = this.#resume = this.session = this.queue = null;
       this.#attempts = 0;
       return this.#later('connecting', error, true);
     }
@@ -313,6 +319,7 @@ export class Conversation {
     this.#resume = session.resume ?? null;
     this.#join = this.#restored = null;
     this.queue = session.queued ? { position: null, of: null } : null;
+    if (!this.queue) this.#turn = null;
     this.#live();
     return this.#on.session(session);
   }
@@ -331,7 +338,7 @@ export class Conversation {
   }
 
   #queued({ position, of, turn }) {
-    if (!this.queue) return;
+    if (!this.queue || this.leaving) return;
     this.queue = { position, of };
     this.#turn = turn ?? null;
     this.#on.queued(this.queue);
@@ -340,6 +347,7 @@ export class Conversation {
   /** The agent speaks: the wait is over. */
   #served() {
     this.queue = this.#turn = null;
+    this.#outbox.hold(false);
     this.#everLive = true;
     if (!this.leaving) this.#become('live', null);
   }
@@ -348,6 +356,7 @@ export class Conversation {
     this.#connection.establish();
     this.#writable = true;
     this.#everLive ||= !this.queue;
+    this.#outbox.hold(this.queue !== null);
     this.#liveAt = Date.now();
     this.#clear('dial');
     this.#heartbeat.start();
@@ -372,7 +381,9 @@ export class Conversation {
 
   #save() {
     if (!this.#saved || !(this.#resume || this.session?.keep) || this.leaving) return false;
-    const snapshot = { session: this.session, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot() };
+    const snapshot = {
+      session: this.session, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot(), queue: this.queue, turn: this.#turn,
+    };
     if (this.#saved.store(snapshot, this.#on.turns)) return true;
     this.#saved = null;
     return false;
@@ -382,6 +393,8 @@ export class Conversation {
     if (!found) return;
     this.#restored = found;
     this.session = found.session;
+    this.queue = found.queue ?? null;
+    this.#turn = found.turn ?? null;
     this.#lostAt = found.at;
     if (Date.now() - found.at >= (found.resume?.window ?? 0) * 1000) return void (this.#join = found.session.sessionId);
     this.#resume = found.resume;
@@ -407,6 +420,7 @@ export class Conversation {
     this.#saved?.clear();
     this.#shared?.clear();
     this.#clear(...Object.keys(this.#timers));
+    this.queue = null;
     this.ended.abort();
     this.#become('ended', reason);
   }

@@ -13,7 +13,9 @@ export class Outbox {
   sent = 0; // counted frames numbered so far
   #queue = []; // not written yet: {frame, text, bytes, n}
   #kept = []; // written, not known to have arrived
-  #bytes = { queue: 0, kept: 0 };
+  #held = []; // arrived, while no agent has them yet
+  #holds = false;
+  #bytes = { queue: 0, kept: 0, held: 0 };
   #tokens;
   #tokensAt = 0;
   #timer;
@@ -90,9 +92,30 @@ export class Outbox {
     while (this.#bytes.kept > this.#options.maxWaiting) this.#bytes.kept -= this.#kept.shift().bytes;
   }
 
+  /** While no agent has what arrives, it is held, to be said again in another conversation. */
+  hold(holds) {
+    this.#holds = holds;
+    if (!holds) this.#forgetHeld();
+  }
+
+  #hold(item) {
+    this.#held.push(item);
+    this.#bytes.held += item.bytes;
+    while (this.#bytes.held > this.#options.maxWaiting) this.#bytes.held -= this.#held.shift().bytes;
+  }
+
+  #forgetHeld() {
+    this.#held = [];
+    this.#bytes.held = 0;
+  }
+
   /** The gateway has the first `count` frames; is the rest here without a gap? */
   arrived(count) {
-    while (this.#kept.length && this.#kept[0].n <= count) this.#bytes.kept -= this.#kept.shift().bytes;
+    while (this.#kept.length && this.#kept[0].n <= count) {
+      const item = this.#kept.shift();
+      this.#bytes.kept -= item.bytes;
+      if (this.#holds) this.#hold(item);
+    }
     const next = this.#kept[0] ?? this.#queue.find((item) => item.n);
     return count <= this.sent && (next ? next.n === count + 1 : this.sent === count);
   }
@@ -101,17 +124,19 @@ export class Outbox {
   again() {
     const again = this.#kept.length;
     this.#queue = [...this.#kept, ...this.#queue];
-    this.#bytes = { queue: this.#bytes.queue + this.#bytes.kept, kept: 0 };
+    this.#bytes.queue += this.#bytes.kept;
+    this.#bytes.kept = 0;
     this.#kept = [];
     return again;
   }
 
   /** Counts begin anew with `first`, then what is still to be said if `carry`. */
   restart(first, carry) {
-    const waiting = carry ? [...this.#kept, ...this.#queue].filter((item) => item.frame.type !== 'initialize' && !item.old) : [];
+    const waiting = carry || this.#holds ? [...this.#held, ...this.#kept, ...this.#queue].filter((item) => item.frame.type !== 'initialize' && !item.old) : [];
     this.#queue = [];
     this.#kept = [];
-    this.#bytes = { queue: 0, kept: 0 };
+    this.#forgetHeld();
+    this.#bytes.queue = this.#bytes.kept = 0;
     this.sent = 0;
     this.add(first, true);
     for (const item of waiting) this.#push({ ...item, n: item.n && ++this.sent });
@@ -132,7 +157,7 @@ export class Outbox {
     const left = [...this.#kept, ...this.#queue].filter(({ n }) => !n || n > count);
     this.#queue = [];
     this.#kept = [];
-    this.#bytes = { queue: 0, kept: 0 };
+    this.#bytes.queue = this.#bytes.kept = 0;
     this.sent = count;
     for (const item of left) this.#push({ ...item, n: item.n && ++this.sent });
   }

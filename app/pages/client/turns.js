@@ -11,6 +11,23 @@ const KEPT = 1000;
 const PARTIAL_SOURCES = 8; // speakers with a partial text at a time; a further one replaces the oldest
 const PARTIAL_WAIT = 10; // times the gap that a final text is waited for
 
+/**
+ * How many turns of `told` are known from `list`: those up to the longest run that ends `list`; of runs of one
+ * length the earliest, because a turn shown twice is better than one lost.
+ */
+function knownOf(told, list) {
+  let known = 0;
+  let longest = 0;
+  for (let end = 1; end <= told.length; end += 1) {
+    let run = 0;
+    while (run < end && run < list.length && same(told[end - 1 - run], list[list.length - 1 - run])) run += 1;
+    if (run > longest) [known, longest] = [end, run];
+  }
+  return known;
+}
+
+const same = (one, other) => one.source === other.source && one.text === other.text;
+
 export class Turns {
   list = []; // the latest
   count = 0;
@@ -36,11 +53,10 @@ export class Turns {
 
   /** Take what the gateway says was said; returns the turns that were not known here. */
   adopt(told) {
-    clearTimeout(this.#timer);
-    this.#turn = this.#joiner = null;
+    this.#withdrawOpen();
     const last = this.list.at(-1);
-    const known = told.findLastIndex(({ source, text }) => source === last?.source && text === last.text);
-    const missed = known < 0 && last ? told.filter(({ at }) => Date.parse(at) > last.startedAt) : told.slice(known + 1);
+    const known = knownOf(told, this.list);
+    const missed = !known && last ? told.filter(({ at }) => Date.parse(at) > last.startedAt) : told.slice(known);
     const turns = missed.map(({ source, text, at }) => {
       const time = Date.parse(at);
       return { ...this.#begun(source, true), text, pieces: [text], startedAt: time, endedAt: time };
@@ -133,6 +149,18 @@ export class Turns {
     this.count += 1;
     if (this.list.push(turn) > KEPT) this.list.shift();
     this.#emit('turn', turn);
+  }
+
+  /** What is open is told as a turn, or comes once more: it is not to be shown twice. */
+  #withdrawOpen() {
+    clearTimeout(this.#timer);
+    const turn = this.#turn;
+    this.#turn = this.#joiner = null;
+    if (turn) {
+      turn.endedAt = Date.now();
+      this.#emit('withdrawn', turn);
+    }
+    for (const source of [...this.#partial.keys()]) this.#withdraw(source);
   }
 
   #withdraw(source) {

@@ -153,7 +153,8 @@ export class BlackboxRelayChat extends ElementWithProperties {
   /** The element has left the document. Its conversation ends, or waits for another element. */
   #gone() {
     const { client } = this;
-    const settled = !this.#starting.cancel() && ['queued', 'live', 'resuming'].includes(client?.state);
+    const starting = this.#starting.cancel(); // also while it waits for an agent, which keeps its position
+    const settled = (!starting || client?.queue) && ['queued', 'live', 'resuming'].includes(client?.state);
     if (this.keep && settled && client.session?.callType !== 'webCall') {
       this.client = null;
       BlackboxRelayChat.#parked.put(keptName(this), client);
@@ -173,6 +174,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
       this.#follow(client);
     }
     this.#arrange(client.state);
+    if (client.queue) this.#sayPosition(client.queue);
   }
 
   // ---- what the client says ----
@@ -180,9 +182,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
   #follow(client) {
     this.#shown = client;
     const on = (type, listener) => client.on(type, (detail) => this.client === client && listener(detail));
-    on('queued', ({ position, of }) => {
-      this.#nodes.status.textContent = this.#texts.queuedAt.replace('{position}', position).replace('{of}', of);
-    });
+    on('queued', (queue) => this.#sayPosition(queue));
     on('state', (change) => this.#changed(client, change));
     on('text', ({ source, turn }) => this.#piece(source, turn));
     on('turn', (turn) => this.#messages.whole(turn));
@@ -201,6 +201,11 @@ export class BlackboxRelayChat extends ElementWithProperties {
     });
     for (const type of FORWARDED) on(type, (detail) => this.dispatchEvent(new CustomEvent(type, { detail })));
     this.dispatchEvent(new CustomEvent('relay-client', { detail: client, bubbles: true, composed: true }));
+  }
+
+  #sayPosition({ position, of }) {
+    if (position === null || this.#nodes.panel.dataset.state !== 'queued') return;
+    this.#nodes.status.textContent = this.#texts.queuedAt.replace('{position}', position).replace('{of}', of);
   }
 
   #changed(client, { state, reason, delay }) {

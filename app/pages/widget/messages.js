@@ -108,9 +108,12 @@ export class Messages {
     this.speak(`${this.#texts().agent}: ${turn.text}`);
   }
 
-  /** Turns of a conversation that goes on after a reload. */
+  /** Turns of a conversation that goes on after a reload, or that was joined; what was typed here has its bubble already. */
   restore(turns) {
-    for (const { source, text } of turns) this.#bubble(source === 'user' ? 'user' : 'assistant', text);
+    for (const turn of turns) {
+      if (turn.source !== 'user') this.#bubble('assistant', turn.text);
+      else if (!this.#typed(turn)) this.#bubble('user', turn.text);
+    }
     this.#latest = turns.at(-1)?.id ?? this.#latest;
     this.scroll();
   }
