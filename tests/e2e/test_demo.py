@@ -82,7 +82,7 @@ async def test_a_conversation_with_support_uses_every_part(page: Page) -> None:
     )
     await expect(bubbles.last).to_contain_text("Thank you for calling. Goodbye!")
     await expect(page.get_by_text("The conversation has ended.").first).to_be_visible()
-    await expect(page.get_by_role("button", name="Start again")).to_be_visible()
+    await expect(page.get_by_role("button", name="Start a chat")).to_be_visible()
     # The inspector: the browser tool's request is there, the backend's is not.
     frames = page.locator("#frame-list")
     await expect(frames.get_by_text("websocketToolRequest")).to_have_count(1)

@@ -158,7 +158,7 @@ async def test_failures_are_httpx_errors_without_the_url() -> None:
         serving(hang) as silent,
         serving(b"") as closing,
         serving(b"nonsense\r\n\r\n") as nonsense,
-        guarded_client(LOOPBACK, timeout=0.2) as http,
+        guarded_client(LOOPBACK, timeout=1) as http,
     ):
         for port, expected in [
             (nobody, httpx.ConnectError),

@@ -67,6 +67,25 @@ def test_session_event_offers_to_resume_or_not() -> None:
     assert plain["data"]["resume"] is None
 
 
+def test_session_event_says_that_a_chat_is_kept_and_that_it_waits() -> None:
+    made = frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None, 60.0, queued=True)
+    data = json.loads(made)["data"]
+    assert (data["keep"], data["queued"]) == (60.0, True)
+
+
+def test_history_event_holds_the_turns_with_their_times() -> None:
+    made = json.loads(frames.history(NOW, [{"source": "user", "text": "hi", "at": NOW}]))
+    assert (made["type"], made["name"]) == ("event", "relay.history")
+    turn = {"source": "user", "text": "hi", "at": made["timestamp"]}
+    assert made["data"] == {"turns": [turn]}
+
+
+def test_queued_event_says_the_position_and_how_to_keep_it() -> None:
+    made = json.loads(frames.queued(NOW, 2, 5, "t"))
+    assert (made["type"], made["name"]) == ("event", "relay.queued")
+    assert made["data"] == {"position": 2, "of": 5, "turn": "t"}
+
+
 def test_resumed_event_says_what_follows_and_what_had_come() -> None:
     made = json.loads(frames.resumed(NOW, 3, 7))
     assert made["name"] == "relay.resumed"

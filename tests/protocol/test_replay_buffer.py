@@ -83,3 +83,10 @@ def test_without_a_limit_frames_are_counted_and_not_kept() -> None:
     assert kept.ack(1)
     assert kept.after(1) is None
     assert kept.after(2) == []
+
+
+def test_a_browser_that_is_not_expected_back_costs_nothing_more() -> None:
+    kept = filled(b"a" * 60, b"b" * 60)
+    kept.release()
+    kept.append(b"c")
+    assert (kept.count, kept.size, kept.is_full) == (3, 0, False)

@@ -626,3 +626,17 @@ def test_numbers_that_no_double_holds_are_no_reason_to_drop_a_frame() -> None:
     assert rules.from_upstream(other, NOW) == (Forward(),)
     broken = other[:-1]
     assert only(rules.from_upstream(broken, NOW), Count).name == "malformed_upstream"
+
+
+def test_terminate_of_another_page_ends_the_conversation_without_a_second_one() -> None:
+    rules = live()
+    rules.terminated_by_page()
+    assert (rules.phase, rules.hung_up) == (Phase.CLOSING, True)
+    assert rules.terminate(NOW) == NOTHING
+
+
+def test_terminate_of_another_page_after_the_end_changes_no_phase() -> None:
+    rules = live()
+    rules.close()
+    rules.terminated_by_page()
+    assert rules.phase is Phase.CLOSED

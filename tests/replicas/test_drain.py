@@ -125,8 +125,16 @@ async def test_drain_does_not_wait_for_who_will_not_hear_the_goodbye(emulator: E
         AsyncExitStack() as stack,
     ):
         user = await entered(stack, replica)
-        await user.send({"type": "terminate"})
         user.socket.transport.abort()
+        async with replica.api() as backend:
+
+            async def is_away() -> bool:
+                (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
+                return row["browser"] == "away"
+
+            await until(is_away, every=0.1)
+            (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
+            assert (await backend.delete(f"/v1/sessions/{row['id']}")).is_success
 
         async def over() -> bool:
             return (await emulator.counters())["sockets_open"] == 1  # that of this question
