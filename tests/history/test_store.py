@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from app.history.conversation import BatchPart, RecordedConversation
 from app.history.database import Database
 from app.history.model import Filters
@@ -25,6 +27,7 @@ def recorder_on(database: Database, **more: object) -> QueueRecorder:
     return QueueRecorder(QUICK, time.monotonic, Store(database), **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.timeout(300)  # some 2,000 queries, beside other tests
 async def test_a_thousand_transcripts_are_what_was_said(database: Database) -> None:
     recorder = recorder_on(database)
     async with running(recorder):
