@@ -90,9 +90,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
-    internal.include_router(
-        sessions.routes(gateway, state, built.replicas, tokens), dependencies=guarded
-    )
+    internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

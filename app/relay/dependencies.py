@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
     from app.protocol.tool import ToolCall, ToolResult
+    from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
     from app.tools.interface import ToolContext
@@ -115,7 +116,8 @@ class RelayDependencies:
 
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
-    the vendor took the beginning of each conversation.
+    the vendor took the beginning of each conversation. `lifecycle` takes the events of
+    webhooks; None where none are configured.
     """
 
     dial: Dial
@@ -126,3 +128,4 @@ class RelayDependencies:
     secrets: frozenset[bytes] = field(repr=False)
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
+    lifecycle: LifecycleEvents | None = None

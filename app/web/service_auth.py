@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import Refusal
+from app.web.actor import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,11 @@ class ServiceTokens:
     content: tuple[SecretStr, ...] = ()
 
     def __call__(self, request: Request) -> None:
-        """Raise `Refusal` (401) unless the request bears a service token."""
+        """Authenticate, for `actor_of`. Raises `Refusal` (401) without a service token."""
         if not self._bears(request, self.tokens):
             raise Refusal(UNAUTHENTICATED, "A service token is needed: Authorization: Bearer …")
-
-    def sees_content(self, request: Request) -> bool:
-        """Whether the bearer may see what was said."""
-        return self._bears(request, self.content)
+        content = self._bears(request, self.content)
+        request.state.actor = Actor("service token", content=content)
 
     @staticmethod
     def _bears(request: Request, accepted: tuple[SecretStr, ...]) -> bool:

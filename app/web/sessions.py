@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
 from app.state.interface import SessionRow, State
-from app.web.service_auth import ServiceTokens
+from app.web.actor import actor_of
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
 
 
-def routes(gateway: Gateway, state: State, replicas: Replicas, tokens: ServiceTokens) -> APIRouter:
+def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
     """`/v1/sessions` and what is below it."""
     router = APIRouter(tags=["sessions"])
 
@@ -55,9 +55,8 @@ def routes(gateway: Gateway, state: State, replicas: Replicas, tokens: ServiceTo
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
         """Follow one session as it happens, as server-sent events."""
         await _found(session_id)
-        content = tokens.sees_content(request)
         return StreamingResponse(
-            _events(replicas, session_id, content=content),
+            _events(replicas, session_id, content=actor_of(request).content),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.emulator import Emulator
 
 DEADLINE = 15.0
+PATIENCE = 60.0
 
 
 def now() -> str:
@@ -89,10 +90,11 @@ class Peer:
 
     async def until(self, type_: str, **fields: Any) -> dict[str, Any]:
         """Read on to the first frame of that type whose fields are these."""
-        while True:
-            frame = await self.receive()
-            if frame["type"] == type_ and all(frame.get(k) == v for k, v in fields.items()):
-                return frame
+        async with asyncio.timeout(PATIENCE):  # frames of other types may come without end
+            while True:
+                frame = await self.receive()
+                if frame["type"] == type_ and all(frame.get(k) == v for k, v in fields.items()):
+                    return frame
 
     async def spoken(self, turn: str | None = None) -> str:
         """Read texts of the assistant until they join to `turn`, or just the next one."""
@@ -105,10 +107,10 @@ class Peer:
                     return text
                 assert turn.startswith(text), f"{text!r} is no beginning of {turn!r}"
 
-    async def heard_until(self, part: str) -> str:
-        """Read texts of the assistant until they hold `part`."""
+    async def heard_until(self, *parts: str) -> str:
+        """Read texts of the assistant until they hold each of `parts`, in whatever order."""
         text = ""
-        while part not in text:
+        while not all(part in text for part in parts):
             text += await self.spoken()
         return text
 

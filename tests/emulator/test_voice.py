@@ -45,8 +45,8 @@ async def test_a_call_has_audio_both_ways_and_digits(emulator: Emulator, codec: 
         heard = await caller.hears(lambda h: abs(h.frequency - 440) < 5 and h.level > -30)
         assert heard.seconds > 0
         caller.press("159#")
-        await peer.heard_until("You pressed #.")
-        await peer.heard_until("I can hear you.")
+        # Two tasks of the agent say these: a busy machine swaps them.
+        await peer.heard_until("You pressed #.", "I can hear you.")
         await peer.send("terminate")
         assert (await peer.closed())[0] == 1006
     assert peer.names()[-2:] == ["conversationResult", "closed"]
