@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from app import __version__
+from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
+from app.cli.scenarios.arguments import add_test_arguments
 from app.cli.text_table import table
 from app.protocol.errors import ConfigurationError
 from app.settings import Settings, adopt, load
@@ -96,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     call = actions.add_parser("call", help="call one")
     call.add_argument("name")
     call.add_argument("--args", default="{}", help="its arguments as JSON")
+    add_test_arguments(
+        command("test", _test, "play scenarios against an agent, and say what is different")
+    )
     command("emulator", lambda _: FINE, "run the fake vendor alone (--port and more: --help)")
     ticket = command("ticket", _ticket, "mint a ticket at a running gateway, for a shell test")
     ticket.add_argument("--url", help="the gateway's address; default: this configuration's")
@@ -143,7 +148,7 @@ def _run(_: argparse.Namespace) -> int:
         return serve(settings)
     upstream = free_port()
     settings = load({**demo_environment(upstream), **given}, DOTENV)
-    command, environment = _emulator_command()
+    command, environment = emulator_command()
     key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
     emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
@@ -230,15 +235,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _emulator(rest: Sequence[str]) -> int:
-    command, environment = _emulator_command()
+    command, environment = emulator_command()
     os.execve(sys.executable, [*command, *rest], environment)  # noqa: S606
 
 
-def _emulator_command() -> tuple[list[str], dict[str, str]]:
-    """The emulator's command line and environment: this package's, not the working directory's."""
-    home = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    return [sys.executable, "-P", "-m", "app.emulator"], {**os.environ, "PYTHONPATH": path}
+def _test(arguments: argparse.Namespace) -> int:
+    from app.cli.scenarios.command import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
