@@ -1,4 +1,4 @@
-"""The `blackbox-relay` command: serve, check, doctor, tools, emulator, ticket; run for newcomers.
+"""The `blackbox-relay` command and its subcommands.
 
 Exit status: 0 fine, 2 bad configuration (one line per fault), 1 anything else.
 """
@@ -19,9 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from app import __version__
+from app.cli.conversing_arguments import (
+    add_chat_arguments,
+    add_replay_arguments,
+    add_test_arguments,
+)
 from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
-from app.cli.scenarios.arguments import add_test_arguments
 from app.cli.text_table import table
 from app.protocol.errors import ConfigurationError
 from app.settings import Settings, adopt, load
@@ -98,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     call = actions.add_parser("call", help="call one")
     call.add_argument("name")
     call.add_argument("--args", default="{}", help="its arguments as JSON")
+    add_chat_arguments(command("chat", _talk, "talk to an agent from the shell"))
+    add_replay_arguments(
+        command("replay", _replay, "run a recorded chat's browser side again, and compare")
+    )
     add_test_arguments(
         command("test", _test, "play scenarios against an agent, and say what is different")
     )
@@ -237,6 +245,18 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _emulator(rest: Sequence[str]) -> int:
     command, environment = emulator_command()
     os.execve(sys.executable, [*command, *rest], environment)  # noqa: S606
+
+
+def _talk(arguments: argparse.Namespace) -> int:
+    from app.cli.chat import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from app.cli.replay import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
 
 
 def _test(arguments: argparse.Namespace) -> int:

@@ -156,12 +156,10 @@ class Session:
         self.client_initialize: dict[str, Any] | None = None
         self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
-        self._profile = profile
-        self._tools = tools if profile.tools is None else tools & profile.tools
+        self.serve(profile, tools)
         self._bucket = bucket
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
-        self._texts_shown = TEXT not in profile.hide
         self._secrets = secrets
         self._early_frames: list[bytes] = []
         self._early_bytes = 0
@@ -171,6 +169,12 @@ class Session:
             None  # the vendor's latest error, if it is a known one
         )
         self._failed_at = 0.0
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Let another agent serve, before anything came from upstream."""
+        self._profile = profile
+        self._tools = tools if profile.tools is None else tools & profile.tools
+        self._texts_shown = TEXT not in profile.hide
 
     # The browser's side
 

@@ -117,7 +117,7 @@ class RelayDependencies:
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
-    webhooks; None where none are configured.
+    webhooks; None where none are configured. `of_agent` finds those of the agent that stands in.
     """
 
     dial: Dial
@@ -129,3 +129,4 @@ class RelayDependencies:
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
+    of_agent: Callable[[str], RelayDependencies] | None = None

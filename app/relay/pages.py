@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import Profile
     from app.protocol.session import Session
     from app.relay.browser_leg import BrowserLeg
     from app.relay.dependencies import RelayLimits
@@ -94,6 +95,11 @@ class Pages:
         for page in tuple(self.joined):
             if page.credential_id in revoked:
                 page.cut(UNAUTHENTICATED, "The credential was revoked.")
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Let another agent serve, before anything came from upstream."""
+        for page in self.joined:
+            page.session.serve(profile, tools)
 
     def join(self, socket: Socket, request: PageRequest) -> None:
         """Take one more page, or tell it that there are as many as may be."""

@@ -39,6 +39,7 @@ from app.protocol.session import Session
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
+from app.relay.fallback import dial_upstream
 from app.relay.observer import UNKNOWN, ConversationObserver
 from app.relay.pages import Pages
 from app.relay.queueing import QueueWait
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import ResolvedInitialize
     from app.protocol.tool import ToolResult
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
+    from app.relay.fallback import Dialled
     from app.websocket.interface import CloseEvent, Socket
 
 # A browser that is away when these happen has frames to come back for.
@@ -219,18 +221,21 @@ class Relay:
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
-        profile = self.conversation.profile
         if await self.queue.wait():
             self.last_activity = monotonic()
             self._deadlines.restart_duration()
+        options = self.conversation.client_options.merged_with(self.session.client_initialize)
         try:
-            with self.conversation.trace.part("dial"):
-                socket = await self._dependencies.dial(profile)
+            dialled = await dial_upstream(self.conversation, self._dependencies, opening, options)
         except UpstreamError as failed:
             self.end(failed.reason)
             return
+        if dialled.conversation is not self.conversation:
+            self._serve_by(dialled)
+        self.observer.dialled()
+        profile, opening = dialled.conversation.profile, dialled.opening
         self._initializing = self.conversation.trace.begin("initialize")
-        self.upstream.attach(socket)
+        self.upstream.attach(dialled.socket)
         first = frames.initialize(self.now(), profile.request_field, dict(opening.request))
         for action in self.session.open(first):
             self._apply_one(action)
@@ -240,6 +245,16 @@ class Relay:
         # The vendor may have spoken already: by the rules that is after our initialize.
         self.upstream.start_receiving()
         self._check_slow_reader()
+
+    def _serve_by(self, dialled: Dialled) -> None:
+        """Let the agent serve that stands in for the one that could not be dialled."""
+        self.conversation, self._dependencies = dialled.conversation, dialled.dependencies
+        self._verified = dialled.opening.additional_data
+        profile, tools = dialled.conversation.profile, self._dependencies.tools()
+        self.session.serve(profile, tools)
+        if self.pages is not None:
+            self.pages.serve(profile, tools)
+        self.observer.fell_back(dialled.conversation)
 
     async def _hang_up(self, reason: CloseReason) -> None:
         """Closes the browser, then upstream, then records metrics, log and history."""

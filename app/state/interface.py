@@ -21,6 +21,7 @@ class SessionRow:
     """One live session, as every replica may see it. No content, no credential.
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
+    `requested_agent` is the agent that was asked for, where another one serves.
     Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
     """
 
@@ -39,6 +40,7 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    requested_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

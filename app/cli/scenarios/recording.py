@@ -63,6 +63,8 @@ async def fetched(gateway: Gateway, conversation_id: str) -> Recording:
         event["type"] == "terminate" and event["direction"] == "from_browser" for event in events
     )
     tools = sorted(first.get("tools", []), key=lambda call: call["at"] - call["seconds"])
+    answers = _answers(events)
+    tools = [call | {"result": answers.get(call["call_id"], call["result"])} for call in tools]
     data = shown.get("additional_data") or {}
     return Recording(
         shown["id"],
@@ -73,6 +75,17 @@ async def fetched(gateway: Gateway, conversation_id: str) -> Recording:
         shown["close_code"],
         hung_up,
     )
+
+
+def _answers(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """What tools answered, by the call's id, as the vendor repeats it: a page's answers, too."""
+    found: dict[str, Any] = {}
+    for event in events:
+        data = event["data"] if event["type"] == "toolCallResult" else None
+        content = data.get("content", data) if isinstance(data, dict) else None
+        if isinstance(content, dict) and "result" in content:
+            found[str(content.get("id"))] = content["result"]
+    return found
 
 
 async def _all(
@@ -117,7 +130,7 @@ def scenario_text(recording: Recording) -> str:
         "name": f"conversation {recording.id[:8]}",
         "agent": recording.agent,
     }
-    if mocks := _mocks(recording.tools):
+    if mocks := mocks_of(recording.tools):
         scenario["mocks"] = mocks
     scenario["turns"] = [_turn(turn) for turn in recording.turns]
     if recording.close_code is not None and not recording.ended_by_client:
@@ -143,7 +156,7 @@ def _turn(turn: RecordedTurn) -> dict[str, Any]:
     return written | ({"expect": expected} if expected else {})
 
 
-def _mocks(tools: list[dict[str, Any]]) -> dict[str, Any]:
+def mocks_of(tools: list[dict[str, Any]]) -> dict[str, Any]:
     """What each tool answered: once where it was the same, else by its arguments."""
     found: dict[str, list[dict[str, Any]]] = {}
     for call in tools:
