@@ -113,6 +113,15 @@ def test_short_forms_mean_the_long_ones(tmp_path: Path) -> None:
     assert one.scenario == other.scenario
 
 
+def test_the_readmes_scenario_is_one(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, rest = readme.partition("<!-- sample: scenario -->\n```yaml\n")
+    sample, _, _ = rest.partition("```")
+    scenario = written(tmp_path / "sample.yaml", sample).scenario
+    assert [turn.say for turn in scenario.turns] == [None, "It is A-1001."]
+    jsonschema.validate(yaml.safe_load(sample), schema())
+
+
 def test_the_schema_for_editors_is_the_models() -> None:
     assert (ROOT / PATH).read_text(encoding="utf-8") == schema_text(), (
         "run python -m app.cli.generated_docs"
