@@ -45,13 +45,17 @@ class AsgiSocket:
 
     def open(self, handler: SocketHandler) -> None:
         """Name the owner and start delivering, once `run` is awaited."""
-        if self._closed is not None:
-            asyncio.get_running_loop().call_soon(handler.connection_lost, self._closed)
-            return
         self._handler = handler
+        if self._closed is not None:
+            asyncio.get_running_loop().call_soon(self._report_closed, self._closed)
+            return
         if self._paused_writing:
             handler.pause_writing()
         self._may_read.set()
+
+    def detach(self) -> None:
+        """Forget the owner: nothing more is delivered to it."""
+        self._handler = NULL_HANDLER
 
     def send_text(self, payload: bytes) -> None:
         """Queue one text message for the writer."""
@@ -154,6 +158,9 @@ class AsgiSocket:
     def _end(self, closed: CloseEvent) -> None:
         if self._closed is None:
             self._closed = closed
-            owner, self._handler = self._handler, NULL_HANDLER
-            owner.connection_lost(closed)
+            self._report_closed(closed)
             self._over.set()
+
+    def _report_closed(self, closed: CloseEvent) -> None:
+        owner, self._handler = self._handler, NULL_HANDLER
+        owner.connection_lost(closed)
