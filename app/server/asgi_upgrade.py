@@ -1,4 +1,4 @@
-"""The socket interface over plain ASGI, for servers without the native upgrade."""
+"""`Upgrade` and `Socket` over ASGI, for servers without the native upgrade."""
 
 from __future__ import annotations
 
@@ -6,16 +6,109 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from starlette.websockets import WebSocketDisconnect
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.server.interface import Endpoint, UpgradeGone, UpgradeRequest, UpgradeState
 from app.websocket.frames import TOO_LARGE
 from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.websocket.interface import SocketHandler
     from app.websocket.limits import WireLimits
+
+_DENIAL = "websocket.http.response"
+
+
+class UpgradeMiddleware:
+    """Runs an endpoint for each WebSocket; all else goes to the application within."""
+
+    def __init__(self, app: ASGIApp, endpoint: Endpoint, limits: WireLimits) -> None:
+        self._app = app
+        self._endpoint = endpoint
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an ASGI scope; a WebSocket's until it is closed, whatever the endpoint does."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        upgrade = AsgiUpgrade(WebSocket(scope, receive, send), self._limits)
+        try:
+            await upgrade.run(self._endpoint)
+        except UpgradeGone:
+            return
+
+
+class AsgiUpgrade:
+    """An `Upgrade` that is one ASGI WebSocket. The handshake is the ASGI server's to validate."""
+
+    def __init__(self, websocket: WebSocket, limits: WireLimits) -> None:
+        scope = websocket.scope
+        root = scope.get("root_path", "")
+        if not scope["path"].startswith(f"{root}/"):  # not every server puts it there
+            root = ""
+        self._websocket = websocket
+        self._limits = limits
+        self._pump: asyncio.Task[None] | None = None
+        self.state = UpgradeState.PENDING
+        self.request = UpgradeRequest(
+            headers=scope["headers"],
+            path=scope["path"].removeprefix(root),
+            query=scope.get("query_string", b""),
+            client=scope["client"][0] if scope.get("client") else "",
+            scheme="https" if scope.get("scheme") == "wss" else "http",
+            root_path=root,
+        )
+
+    async def run(self, endpoint: Endpoint) -> None:
+        """Run the endpoint, and then the socket to its end.
+
+        ASGI's server answers an endpoint that raises or does not answer.
+        """
+        try:
+            await endpoint(self)
+            if self._pump is not None:
+                await self._pump
+        finally:
+            if self._pump is not None:
+                self._pump.cancel()
+
+    async def accept(self, subprotocol: str | None = None) -> AsgiSocket:
+        """Accept, and pump from now on."""
+        self._answer(UpgradeState.ACCEPTED)
+        try:
+            await self._websocket.accept(subprotocol)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            self.state = UpgradeState.GONE
+            raise UpgradeGone("the browser has gone") from None
+        socket = AsgiSocket(self._websocket, self._limits)
+        self._pump = asyncio.create_task(socket.run())
+        return socket
+
+    async def reject(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+    ) -> None:
+        """Answer by HTTP; a server without that extension of ASGI answers 403."""
+        self._answer(UpgradeState.REJECTED)
+        try:
+            if _DENIAL in self._websocket.scope.get("extensions", {}):
+                response = Response(body, status)
+                response.raw_headers = list(headers)
+                await self._websocket.send_denial_response(response)
+            else:
+                await self._websocket.close()
+        except (WebSocketDisconnect, OSError):
+            self.state = UpgradeState.GONE
+
+    def _answer(self, state: UpgradeState) -> None:
+        if self.state is not UpgradeState.PENDING:
+            raise RuntimeError("this handshake has its answer")
+        self.state = state
 
 
 class AsgiSocket:
