@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing_extensions import override
 
-from app.server.interface import Endpoint, UpgradeGone, UpgradeRequest, UpgradeState
+from app.server.interface import Endpoint, Upgrade, UpgradeGone, UpgradeRequest, UpgradeState
 from app.websocket.frames import TOO_LARGE
-from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent
+from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent, Socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ class UpgradeMiddleware:
             return
 
 
-class AsgiUpgrade:
+class AsgiUpgrade(Upgrade):
     """An `Upgrade` that is one ASGI WebSocket. The handshake is the ASGI server's to validate."""
 
     def __init__(self, websocket: WebSocket, limits: WireLimits) -> None:
@@ -78,8 +79,8 @@ class AsgiUpgrade:
             if self._pump is not None:
                 self._pump.cancel()
 
+    @override
     async def accept(self, subprotocol: str | None = None) -> AsgiSocket:
-        """Accept, and pump from now on."""
         self._answer(UpgradeState.ACCEPTED)
         try:
             await self._websocket.accept(subprotocol)
@@ -90,6 +91,7 @@ class AsgiUpgrade:
         self._pump = asyncio.create_task(socket.run())
         return socket
 
+    @override
     async def reject(
         self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
     ) -> None:
@@ -111,7 +113,7 @@ class AsgiUpgrade:
         self.state = state
 
 
-class AsgiSocket:
+class AsgiSocket(Socket):
     """A `Socket` that pumps ASGI messages while `run` is awaited.
 
     Framing, pings and the closing handshake are the ASGI server's. The message bound is kept
@@ -132,12 +134,13 @@ class AsgiSocket:
         self._over = asyncio.Event()
 
     @property
+    @override
     def write_buffer_size(self) -> int:
         """Bytes that the ASGI server has not yet taken."""
         return self._waiting
 
+    @override
     def open(self, handler: SocketHandler) -> None:
-        """Name the owner and start delivering, once `run` is awaited."""
         if self._closed is not None:
             asyncio.get_running_loop().call_soon(handler.connection_lost, self._closed)
             return
@@ -146,8 +149,8 @@ class AsgiSocket:
             handler.pause_writing()
         self._may_read.set()
 
+    @override
     def send_text(self, payload: bytes) -> None:
-        """Queue one text message for the writer."""
         if self._closing is not None or self._closed is not None:
             return
         self._outbox.append(payload)
@@ -157,25 +160,28 @@ class AsgiSocket:
             self._paused_writing = True
             self._handler.pause_writing()
 
+    @override
     def flush(self) -> None:
         """Nothing to do: the writer is never corked."""
 
+    @override
     def pause_reading(self) -> None:
         """Ask the ASGI server for no more messages; it stops reading in its turn."""
         if self._closing is None:
             self._may_read.clear()
 
+    @override
     def resume_reading(self) -> None:
-        """Ask for messages again."""
         self._may_read.set()
 
+    @override
     def close(self, code: int, reason: str = "") -> None:
-        """Let the writer send what waits and close."""
         if self._closing is None and self._closed is None:
             self._closing = (code, reason)
             self._something_to_send.set()
             self._may_read.set()
 
+    @override
     def abort(self) -> None:
         """Stop pumping; ASGI knows no harder end."""
         self._end(CloseEvent(ABNORMAL, by_peer=False))

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
@@ -78,6 +79,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     _malformed: MalformedHead | None = None
     _earlier: RequestResponseCycle | None = None
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the first request's time-out; uvicorn's own makes five system calls here."""
         self.connections.add(self)
@@ -89,6 +91,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._segments = Segments()
         self._start_clock()
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head has grown past its bound."""
         if self._ended:
@@ -136,11 +139,12 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         except (HttpParserError, HttpParserUpgrade):  # CONNECT is an upgrade without the header
             self._refuse_unreadable()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
+    @override
     def on_message_begin(self) -> None:
         """Start the clock of this request, if it is not the connection's first."""
         super().on_message_begin()
@@ -149,6 +153,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if self._slot == NEVER:
             self._start_clock()
 
+    @override
     def on_headers_complete(self) -> None:
         """Validate the head; raises `MalformedHead` where the request's end is in doubt."""
         method = self.parser.get_method().decode("ascii")
@@ -171,11 +176,13 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             # Whether its body comes after an early answer cannot be known (RFC 9110 §10.1.1).
             self.cycle.keep_alive = False
 
+    @override
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what llhttp takes for an upgrade's is dropped."""
         if self._in_body:
             super().on_body(body)
 
+    @override
     def on_message_complete(self) -> None:
         """Stop the clock: the request is here."""
         if not self._in_body:
@@ -185,6 +192,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
+    @override
     def _should_upgrade(self) -> bool:
         """Tell whether a WebSocket is asked for; uvicorn wants to know three times."""
         if self._switches is None:

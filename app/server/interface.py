@@ -50,15 +50,8 @@ class UpgradeRequest:
 class Upgrade(Protocol):
     """A handshake (RFC 6455 §4.2) that is valid and unanswered; it has one answer."""
 
-    @property
-    def request(self) -> UpgradeRequest:
-        """What was asked for."""
-        ...
-
-    @property
-    def state(self) -> UpgradeState:
-        """Whether and how it was answered."""
-        ...
+    request: UpgradeRequest
+    state: UpgradeState
 
     async def accept(self, subprotocol: str | None = None) -> Socket:
         """Answer 101. The socket is the caller's: open it, or send and close.

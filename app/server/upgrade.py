@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import structlog
+from typing_extensions import override
 
-from app.server.interface import Endpoint, UpgradeGone, UpgradeRequest, UpgradeState
+from app.server.interface import Endpoint, Upgrade, UpgradeGone, UpgradeRequest, UpgradeState
 from app.server.response import closing, problem, switching
 from app.websocket.server_connection import ServerConnection
 
@@ -27,7 +28,7 @@ _PENDING = UpgradeState.PENDING
 _FAULT = "Something went wrong on our side."
 
 
-class NativeUpgrade(asyncio.Protocol):
+class NativeUpgrade(asyncio.Protocol, Upgrade):
     """An `Upgrade`, and its transport's protocol until the handshake is answered.
 
     `accept` hands the transport over in one step, with what came behind the handshake: one read
@@ -74,8 +75,8 @@ class NativeUpgrade(asyncio.Protocol):
 
     # The upgrade
 
+    @override
     async def accept(self, subprotocol: str | None = None) -> ServerConnection:
-        """Answer 101, and put the data phase in this one's place."""
         transport = self._transport
         if self.state is _PENDING and transport.is_closing():
             self.state = UpgradeState.GONE
@@ -91,10 +92,10 @@ class NativeUpgrade(asyncio.Protocol):
         transport.set_protocol(cast("asyncio.Protocol", socket))
         return socket
 
+    @override
     async def reject(
         self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
     ) -> None:
-        """Answer by HTTP, and close."""
         self._check()
         if self.state is _PENDING:
             self._end(closing(status, headers, body), UpgradeState.REJECTED)
@@ -116,14 +117,15 @@ class NativeUpgrade(asyncio.Protocol):
 
     # The transport's calls, and the server's
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Keep what comes behind the handshake, and read no further."""
         if self.state is _PENDING:
             self._early += data
             self._transport.pause_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Take note that the peer has gone."""
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         if self.state is _PENDING:
             self.state = UpgradeState.GONE
