@@ -15,6 +15,7 @@ from app.bootstrap import config, parts
 from app.web import (
     asyncapi,
     calls,
+    control,
     conversations,
     discover,
     drift,
@@ -28,6 +29,8 @@ from app.web import (
     websocket,
 )
 from app.web.agents import Agents
+from app.web.audit import LoggedAudit
+from app.web.idempotency import Idempotency
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -91,6 +94,8 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
     internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
+    steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
+    internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

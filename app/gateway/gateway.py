@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
+    from app.protocol.control import Answer, Command
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -332,6 +333,11 @@ class Gateway:
             return False
         relay.end(reason)
         return True
+
+    def control(self, session_id: str, command: Command) -> Answer | None:
+        """Carry out a command on one of this replica's sessions; None if it has no such session."""
+        relay = self._live.get(session_id)
+        return None if relay is None else relay.controlled().apply(command)
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""

@@ -31,6 +31,13 @@ class ToBrowser:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """Send every page a text that the vendor did not say, numbered and held, and record it."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Send one of the gateway's own frames to the browser, unnumbered and not held."""
 
@@ -101,6 +108,7 @@ Action = (
     Forward
     | ToUpstream
     | ToBrowser
+    | Publish
     | Announce
     | RunTool
     | AwaitBrowserTool

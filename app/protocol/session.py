@@ -330,6 +330,17 @@ class Session:
             return FORWARD if has_known_members(frame) else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
+    def from_backend(self, payload: bytes) -> Actions | None:
+        """Send upstream what a backend says for the user; None: too much waits for upstream."""
+        if self.phase is not CONNECTING:
+            return (ToUpstream(payload),)
+        size = self._early_bytes + len(payload)
+        if len(self._early_frames) >= MAX_EARLY_FRAMES or size > MAX_EARLY_BYTES:
+            return None
+        self._early_frames.append(payload)
+        self._early_bytes = size
+        return NOTHING
+
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
         self._malformed += 1

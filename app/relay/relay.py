@@ -21,6 +21,7 @@ from app.protocol.actions import (
     Count,
     End,
     Forward,
+    Publish,
     RunTool,
     SdpExchanged,
     ToBrowser,
@@ -38,6 +39,7 @@ from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
+from app.relay.control import SessionControl
 from app.relay.deadlines import SessionDeadlines
 from app.relay.observer import UNKNOWN, ConversationObserver
 from app.relay.pages import Pages
@@ -80,6 +82,7 @@ class Relay:
         resumable = conversation.resume_token is not None and limits.resume_window > 0
         self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
+        self.control: SessionControl | None = None  # once a backend has asked for anything
         self.call_type = conversation.profile.default_call_type
         self.resume_window = limits.resume_window if resumable else 0.0
         self._dependencies = dependencies
@@ -317,6 +320,17 @@ class Relay:
     def idle_for(self) -> float:
         """Seconds since anything was said; none while the session waits for upstream."""
         return 0.0 if self.queue.is_waiting else monotonic() - self.last_activity
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `relay.session` was sent."""
+        return self._group is not None
+
+    def controlled(self) -> SessionControl:
+        """What carries out the commands of backends and operators."""
+        if self.control is None:
+            self.control = SessionControl(self, self._dependencies, self._limits)
+        return self.control
 
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
@@ -564,6 +578,8 @@ class Relay:
             case ToolSettled(call, outcome):
                 self.observer.tool_settled(call.name, outcome, self._tools.settled(call, outcome))
                 self.observer.tool(call.name, self.now(), outcome.value)
+            case Publish(payload):
+                self.controlled().publish(payload)
 
     def _context(self, call_id: str) -> ToolContext:
         """For whom a tool runs: verified, whatever the agent or the browser say."""

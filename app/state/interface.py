@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
 
@@ -60,10 +61,12 @@ class Page:
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
-    `records` are reusable tokens, and calls by their id.
+    `records` are reusable tokens, and calls by their id; `requests` what was answered by
+    idempotency keys.
     """
 
     records: Records
+    requests: Requests
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""

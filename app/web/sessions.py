@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
@@ -43,13 +43,6 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
     async def show_session(session_id: str) -> dict[str, Any]:
         """Show one live session."""
         return _shown(await _found(session_id))
-
-    @router.delete("/v1/sessions/{session_id}", status_code=204)
-    async def end_session(session_id: str) -> Response:
-        """End a session, whichever replica has it."""
-        if not await replicas.end(session_id):
-            raise HTTPException(404, ABSENT)
-        return Response(status_code=204)
 
     @router.get("/v1/sessions/{session_id}/watch")
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:

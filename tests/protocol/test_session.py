@@ -59,6 +59,20 @@ from tests.protocol.rules import (
 # Before upstream is ready
 
 
+def test_what_a_backend_says_waits_for_upstream_with_the_rest_and_is_bounded() -> None:
+    rules = session()
+    rules.from_browser(chat("one"), NOW)
+    assert rules.from_backend(chat("two")) == NOTHING
+    assert rules.from_backend(b"x" * MAX_EARLY_BYTES) is None
+    for _ in range(MAX_EARLY_FRAMES - 2):
+        assert rules.from_backend(chat("more")) == NOTHING
+    assert rules.from_backend(chat("one too many")) is None
+    started = rules.open(INITIALIZE)
+    assert started[1:3] == (ToUpstream(chat("one")), ToUpstream(chat("two")))
+    assert len(started) == MAX_EARLY_FRAMES + 1
+    assert rules.from_backend(chat("three")) == (ToUpstream(chat("three")),)
+
+
 def test_initialize_goes_first_and_early_frames_follow_in_order() -> None:
     rules = session()
     assert rules.from_browser(chat("one"), NOW) == NOTHING
