@@ -24,6 +24,7 @@ from app.web import (
     pages,
     revocations,
     sessions,
+    takeover,
     tickets,
     web_tokens,
     websocket,
@@ -96,6 +97,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
     steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
     internal.include_router(control.routes(steered), dependencies=guarded)
+    internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_CONTENT: Final = 32 * 1024
 MAX_EVENT_DATA: Final = 16 * 1024
 MAX_SENTENCE: Final = 2 * 1024
+MAX_SUMMARY: Final = 16 * 1024
 MAX_OPERATOR: Final = 256
 """Bytes of UTF-8: what is said, an event's data as JSON, a sentence about the end, a name."""
 

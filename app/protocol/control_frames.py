@@ -1,7 +1,7 @@
 """The frames by which a backend or an operator speaks into a conversation.
 
-Each has the `id` of the message; those that pages do not count have a `number` of their own, by
-which a page that resumes knows the ones it had.
+Each has the `id` of the message that a backend sent; those that pages do not count have a `number`
+of their own, by which a page that resumes knows the ones it had.
 """
 
 from __future__ import annotations
@@ -16,38 +16,44 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def user_message(now: float, message_id: str, text: str) -> bytes:
+def user_message(now: float, message_id: str | None, text: str) -> bytes:
     """What is said for the user, as a page would send it upstream."""
     return exact_json.dumps(
         {
             "type": INCOMING_CHAT_MESSAGE,
             "timestamp": timestamp(now),
-            "id": message_id,
+            **_id(message_id),
             "content": text,
         }
     )
 
 
-def said(now: float, message_id: str, text: str, speaker: Speaker) -> bytes:
+def said(now: float, message_id: str | None, text: str, speaker: Speaker) -> bytes:
     """A `text` that did not come from the vendor; `speaker` is told where it is not the user."""
     source = "user" if speaker is Speaker.USER else "assistant"
     content = {"source": source, "text": text}
     if speaker is not Speaker.USER:
         content["speaker"] = speaker.value
     return exact_json.dumps(
-        {"type": TEXT, "timestamp": timestamp(now), "id": message_id, "content": content}
+        {"type": TEXT, "timestamp": timestamp(now), **_id(message_id), "content": content}
     )
 
 
-def event(now: float, message_id: str, number: int, name: str, data: Mapping[str, Any]) -> bytes:
+def event(
+    now: float, message_id: str | None, number: int, name: str, data: Mapping[str, Any]
+) -> bytes:
     """The event `relay.<name>`."""
     return exact_json.dumps(
         {
             "type": EVENT,
             "name": OWN_PREFIX + name,
             "timestamp": timestamp(now),
-            "id": message_id,
+            **_id(message_id),
             "number": number,
             "data": dict(data),
         }
     )
+
+
+def _id(message_id: str | None) -> dict[str, str]:
+    return {} if message_id is None else {"id": message_id}

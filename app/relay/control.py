@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from app.history.interface import Direction
 from app.protocol import control_frames
@@ -25,16 +25,18 @@ from app.protocol.control import (
     Finish,
     Say,
     Speaker,
+    TakeOver,
     name_of,
+    refused,
     too_much,
 )
 from app.protocol.kept_events import MAX_KEPT
 from app.protocol.phases import Phase
-from app.relay.page_host import PageHost
+from app.relay.takeover import NOT_TAKEN, TakeoverLease
 
 if TYPE_CHECKING:
+    from app.relay.control_host import ControlHost
     from app.relay.dependencies import RelayDependencies, RelayLimits
-    from app.relay.pages import Pages
 
 MAX_APPLIED: Final = 4096
 """Commands of one conversation that are remembered, so that none is carried out twice."""
@@ -43,22 +45,6 @@ OVERHEAD: Final = 256
 """Bytes that a frame has beside what is said in it, at most."""
 
 OVER_PHASES: Final = frozenset({Phase.CLOSING, Phase.CLOSED})
-
-
-class ControlHost(PageHost, Protocol):
-    """What control uses of its conversation."""
-
-    pages: Pages | None
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether `relay.session` was sent."""
-        ...
-
-    @property
-    def browser_state(self) -> str:
-        """Whether any page is "here", all are "away", or there was "none" to begin with."""
-        ...
 
 
 class SessionControl:
@@ -72,6 +58,24 @@ class SessionControl:
         self._limits = limits
         self._applied: OrderedDict[str, Answer] = OrderedDict()
         self._events = 0
+        self.takeover = TakeoverLease(host, self, dependencies.lifecycle, limits.takeover_lease)
+
+    @property
+    def operator(self) -> str | None:
+        """Who has taken the conversation over, if anyone has."""
+        taken = self.takeover.taken
+        return None if taken is None else taken.operator
+
+    def row(self) -> dict[str, Any]:
+        """What every replica may see of it, as members of a `SessionRow`."""
+        taken, wanted = self.takeover.taken, self.takeover.wanted
+        return {
+            "operator": None if taken is None else taken.operator,
+            "taken_at": None if taken is None else taken.since,
+            "wants_human": wanted is not None,
+            "wants_human_reason": None if wanted is None else wanted.reason,
+            "wants_human_since": None if wanted is None else wanted.since,
+        }
 
     def apply(self, command: Command) -> Answer:
         """Carry a command out, or answer as before if it was; a refused one may come again."""
@@ -95,7 +99,7 @@ class SessionControl:
             host.pages.from_upstream(now, payload, FORWARD)
         self._published(payload, now)
 
-    def publish_event(self, message_id: str, name: str, data: dict[str, object]) -> None:
+    def publish_event(self, message_id: str | None, name: str, data: dict[str, object]) -> None:
         """Send every page the event `relay.<name>`, kept until it is there, and record it."""
         host, now = self._host, self._host.now()
         self._events += 1
@@ -119,8 +123,10 @@ class SessionControl:
         if isinstance(command, Say):
             return self._say(command)
         if isinstance(command, Emit):
-            return self._emit(command)
-        raise NotImplementedError
+            return self._event(command.id, command.name, dict(command.data))
+        if isinstance(command, TakeOver):
+            return self.takeover.take(command)
+        return self.takeover.hand_back(command)
 
     def _say(self, command: Say) -> Answer:
         if command.role == As.USER:
@@ -131,14 +137,36 @@ class SessionControl:
         refusal = self._cannot_take(size)
         if refusal is not None:
             return refusal
-        now = self._host.now()
-        text = control_frames.said(now, command.id, command.content, Speaker.BACKEND)
-        self.publish(text)
+        speaker = self._speaker(command)
+        if speaker is None:
+            return NOT_TAKEN
+        now, taken = self._host.now(), self.takeover.taken
+        self.publish(control_frames.said(now, command.id, command.content, speaker))
+        if taken is not None:
+            taken.heard(speaker, command.content)
+            if speaker is Speaker.OPERATOR:
+                self.takeover.renew()
         return _accepted(command.id)
+
+    def _speaker(self, command: Say) -> Speaker | None:
+        """Who speaks as the agent: while a person does, that person unless it says otherwise."""
+        is_taken = self.takeover.taken is not None
+        if not command.speaker:
+            return Speaker.OPERATOR if is_taken else Speaker.BACKEND
+        if command.speaker == Speaker.OPERATOR:
+            return Speaker.OPERATOR if is_taken else None
+        return Speaker.BACKEND
 
     def _say_as_user(self, command: Say) -> Answer:
         """Send it upstream; the vendor shows it to every page as it does what a page says (S D)."""
         host, now = self._host, self._host.now()
+        if self.takeover.taken is not None:
+            return refused(
+                409,
+                "taken",
+                "A person has taken over: nothing is said to the agent meanwhile.",
+                operator=self.operator,
+            )
         payload = control_frames.user_message(now, command.id, command.content)
         if host.upstream.write_paused:
             return too_much(self._limits.outbox, "RELAY_OUTBOX")
@@ -150,9 +178,6 @@ class SessionControl:
             host.observer.frame(Direction.FROM_BROWSER, now, payload)
         host.last_activity = monotonic()
         return _accepted(command.id)
-
-    def _emit(self, command: Emit) -> Answer:
-        return self._event(command.id, command.name, dict(command.data))
 
     def _event(self, message_id: str, name: str, data: dict[str, object]) -> Answer:
         size = len(control_frames.event(0.0, message_id, 0, name, data))

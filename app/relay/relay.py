@@ -21,6 +21,7 @@ from app.protocol.actions import (
     Count,
     End,
     Forward,
+    Held,
     Publish,
     RunTool,
     SdpExchanged,
@@ -28,6 +29,7 @@ from app.protocol.actions import (
     ToolSettled,
     ToUpstream,
     VendorRefused,
+    WantHuman,
 )
 from app.protocol.errors import Refusal, UpstreamError
 from app.protocol.initialize import resolve_initialize
@@ -123,7 +125,7 @@ class Relay:
     def _new_session(self) -> Session:
         """The rules for one page: its own counts, bounds and what is held for it."""
         limits, dependencies = self._limits, self._dependencies
-        return Session(
+        session = Session(
             self.conversation.id,
             self.conversation.profile,
             dependencies.tools(),
@@ -132,6 +134,9 @@ class Relay:
             dependencies.metrics.frame_counters,
             dependencies.secrets,
         )
+        if self.control is not None:
+            session.take_over(self.control.takeover.taken)
+        return session
 
     # Life cycle
 
@@ -218,6 +223,7 @@ class Relay:
             offer,
             keep,
             queued=self.queue.must_wait,
+            operator=None if self.control is None else self.control.operator,
         )
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
@@ -255,6 +261,8 @@ class Relay:
         for action in self.session.terminate(now):
             self._apply_one(action)
         self._deadlines.cancel()
+        if self.control is not None:
+            self.control.takeover.ended()
         if self.call_type is CallType.WEB_CALL:
             self._diagnostics.conversation_ended()
         self._diagnostics.cancel()
@@ -580,6 +588,10 @@ class Relay:
                 self.observer.tool(call.name, self.now(), outcome.value)
             case Publish(payload):
                 self.controlled().publish(payload)
+            case WantHuman(reason):
+                self.controlled().takeover.want(reason)
+            case Held():
+                pass  # no page is shown it
 
     def _context(self, call_id: str) -> ToolContext:
         """For whom a tool runs: verified, whatever the agent or the browser say."""

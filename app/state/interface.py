@@ -22,7 +22,8 @@ class SessionRow:
     """One live session, as every replica may see it. No content, no credential.
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
-    Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    `operator` has taken it over, since `taken_at`; `wants_human` says that its agent asks for a
+    person. Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
     """
 
     id: str
@@ -40,6 +41,11 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    operator: str | None = None
+    taken_at: float | None = None
+    wants_human: bool = False
+    wants_human_reason: str | None = None
+    wants_human_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -34,7 +34,7 @@ SESSION: Final = r"/v1/sessions/{session_id}"
 VIEWER: Final = "This needs the role operator."
 
 
-def _text(value: str) -> str:
+def unicode_text(value: str) -> str:
     """Refuse what is no text, such as half of a surrogate pair (RFC 8259 section 8.2)."""
     try:
         value.encode()
@@ -50,8 +50,9 @@ class MessageBody(BaseModel):
 
     content: Annotated[str, Field(min_length=1)]
     role: Annotated[As, Field(alias="as")]
+    speaker: Literal["", "backend", "operator"] = ""
 
-    _is_text = field_validator("content")(_text)
+    _is_text = field_validator("content")(unicode_text)
 
 
 class EventBody(BaseModel):
@@ -89,7 +90,7 @@ class EndBody(BaseModel):
     message: str = ""
     code: int = 1000
 
-    _is_text = field_validator("message")(_text)
+    _is_text = field_validator("message")(unicode_text)
 
     @field_validator("code")
     @classmethod
@@ -129,7 +130,7 @@ class Control:
 
         async def work() -> Answer:
             answer = await self._commands.run(session_id, command)
-            if not answer.is_refusal:
+            if not (answer.is_refusal or answer.body.get("renewed")):
                 await self._audit.record(actor, action, session_id, **details)
             return answer
 
@@ -161,7 +162,7 @@ def routes(control: Control) -> APIRouter:
         attempt = control.begin(request, body)
         if isinstance(attempt, Response):
             return attempt
-        command = Say(attempt.id, body.role.value, body.content)
+        command = Say(attempt.id, body.role.value, body.content, body.speaker)
         return await control.run(
             actor_of(request), session_id, attempt, command, "session.message", role=body.role.value
         )
