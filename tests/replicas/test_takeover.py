@@ -10,7 +10,10 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
+from tests.pages.browser import launched
+from tests.pages.cutter import Cutter
 from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.browser import Browser, browser
 from tests.support.gateway import AGENTS, SERVICE_TOKEN
@@ -18,6 +21,8 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from playwright.async_api import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASKS = {
@@ -246,6 +251,92 @@ async def test_one_of_two_operators_wins_at_once_on_two_replicas(pair: ReplicaPa
         assert len(lost) == 9
         assert {a.json()["operator"] for a in lost} == {won}
         assert await user.terminate() == 1000
+
+
+WIDGET = """async ({ url, credential }) => {
+    await import('/widget.js');
+    const chat = document.createElement('blackbox-relay-chat');
+    const options = { backoff: { first: 0.1 } };
+    Object.assign(chat, { url, credential, callTypes: 'chat', options });
+    chat.style = 'width: 400px; height: 500px';
+    document.body.replaceChildren(chat);
+    chat.id = 'chat';
+    window.turns = [];
+    chat.addEventListener('relay-client', ({ detail: client }) => {
+        client.on('turn', ({ speaker, text }) => window.turns.push([speaker, text]));
+        client.on('resumed', () => (window.resumes = (window.resumes ?? 0) + 1));
+    });
+    await chat.start('chat');
+}"""
+
+
+async def test_customer_talks_to_a_person_over_a_cut_and_a_killed_replica(
+    pair: ReplicaPair,
+) -> None:
+    """The replica that dies carries the page's socket, and does not own the conversation."""
+    it = pair.backend
+    ticket = (await pair.mint(agent="asks", additional_data={"marker": "page"}))["ticket"]
+    cutter = Cutter(pair.ports[0], seed=1)
+    cutter.cutting = False
+    async with launched() as chromium, cutter.serving():
+        page = await chromium.new_page()
+        await page.goto(f"{pair.replicas[0].base}/console")
+        url = f"ws://127.0.0.1:{cutter.port}/ws/asks"
+        await page.evaluate(WIDGET, {"url": url, "credential": ticket})
+        session = await page.evaluate("() => chat.client.session.sessionId")
+        await type_in(page, "a person, please")
+        await expect(page.locator(".assistant .bubble").last).to_contain_text("a person, please")
+        await wants_a_person(pair, session)
+
+        cutter.target = pair.ports[1]
+        cutter.cut_all()
+        taken = await it.post(api(pair, 1, session, "/takeover"), json={"operator": "Ann"})
+        assert taken.status_code == 200, taken.text
+        await expect(page.locator(".note", has_text="Ann has joined")).to_have_count(1)
+        await page.wait_for_function("() => window.resumes === 1")
+        hello = {"content": "Hello, I am Ann.", "as": "agent"}
+        await it.post(api(pair, 1, session, "/messages"), json=hello)
+        bubble = page.locator('.turn[data-speaker="operator"] .bubble')
+        await expect(bubble).to_have_text("Hello, I am Ann.")
+        await type_in(page, "Where is my parcel?")
+
+        await pair.replicas[1].kill()
+        cutter.target = pair.ports[0]
+        cutter.cut_all()
+        parcel = {"content": "On its way.", "as": "agent"}
+        await it.post(api(pair, 0, session, "/messages"), json=parcel)
+        await it.put(api(pair, 0, session, "/takeover"), json={"operator": "Ann"})
+        await expect(bubble.last).to_have_text("On its way.")
+        told = {"content": "A voucher was sent.", "as": "notice"}
+        await it.post(api(pair, 0, session, "/messages"), json=told)
+        await expect(page.locator(".note", has_text="A voucher was sent.")).to_have_count(1)
+        await it.delete(api(pair, 0, session, "/takeover"))
+        await expect(page.locator(".note", has_text="Ann has left")).to_have_count(1)
+        await expect(page.locator(".note", has_text="Ann has joined")).to_have_count(1)
+        summary = (await heard_by(pair, "page"))[-1]
+        assert summary.splitlines()[1:] == [
+            "Ann: Hello, I am Ann.",
+            "User: Where is my parcel?",
+            "Ann: On its way.",
+        ]
+        assert await page.evaluate("() => chat.client.takeover") is None
+        turns = await page.evaluate("() => chat.client.hangUp().then(() => window.turns)")
+    await pair.start(1)
+    await until(lambda: pair.readyz(1))
+    kept = await transcript(pair, session, until_held_by="operator")
+    shown = [[turn["speaker"], turn["text"]] for turn in kept if not turn["held"]]
+    begun = turns.index(["operator", "Hello, I am Ann."])
+    assert turns[begun:][:3] == [
+        ["operator", "Hello, I am Ann."],
+        ["user", "Where is my parcel?"],
+        ["operator", "On its way."],
+    ]
+    assert turns[begun:] == shown[-len(turns[begun:]) :]
+
+
+async def type_in(page: Page, text: str) -> None:
+    await page.get_by_label("Your message").fill(text)
+    await page.keyboard.press("Enter")
 
 
 async def test_page_that_joins_while_a_person_speaks_is_told_and_sees_both_sides(
