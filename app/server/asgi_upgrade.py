@@ -144,13 +144,17 @@ class AsgiSocket(Socket):
 
     @override
     def open(self, handler: SocketHandler) -> None:
-        if self._closed is not None:
-            asyncio.get_running_loop().call_soon(handler.connection_lost, self._closed)
-            return
         self._handler = handler
+        if self._closed is not None:
+            asyncio.get_running_loop().call_soon(self._report_closed, self._closed)
+            return
         if self._paused_writing:
             handler.pause_writing()
         self._may_read.set()
+
+    @override
+    def detach(self) -> None:
+        self._handler = NULL_HANDLER
 
     @override
     def send_text(self, payload: bytes) -> None:
@@ -256,6 +260,9 @@ class AsgiSocket(Socket):
     def _end(self, closed: CloseEvent) -> None:
         if self._closed is None:
             self._closed = closed
-            owner, self._handler = self._handler, NULL_HANDLER
-            owner.connection_lost(closed)
+            self._report_closed(closed)
             self._over.set()
+
+    def _report_closed(self, closed: CloseEvent) -> None:
+        owner, self._handler = self._handler, NULL_HANDLER
+        owner.connection_lost(closed)

@@ -93,6 +93,10 @@ class Socket(Protocol):
         """
         ...
 
+    def detach(self) -> None:
+        """Forget the owner: nothing more is delivered to it, `connection_lost` included."""
+        ...
+
     def send_text(self, payload: bytes) -> None:
         """Send one text message; corked until the loop iteration ends.
 
