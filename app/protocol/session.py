@@ -46,8 +46,10 @@ from app.protocol.codec import (
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
     CONVERSATION_RESULT,
+    ENVELOPE,
     ERROR,
     EVENT,
+    FORWARDED,
     INCOMING_CHAT_MESSAGE,
     INITIALIZE,
     KNOWN_EVENTS,
@@ -68,7 +70,6 @@ from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 from app.protocol.tool_ledger import Pending, ToolLedger
 from app.protocol.validation import (
-    FORWARDED,
     FrameRejected,
     missing_members,
     response_id,
@@ -94,9 +95,6 @@ if TYPE_CHECKING:
 MAX_EARLY_FRAMES: Final = 64
 MAX_EARLY_BYTES: Final = 1 << 20
 MAX_CALL_ID: Final = 256
-ENVELOPE: Final = frozenset(
-    ("type", "timestamp", "channelId", "data", "content", "result", "name", "request", "devRequest")
-)
 NORMAL_CLOSURE: Final = 1000
 ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
