@@ -12,14 +12,14 @@ import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from app.backoff import between, reconnect_after, retry_later
 from app.gateway.admission import Reservation, new_conversation
-from app.gateway.draining import Draining, reconnect_after
+from app.gateway.draining import Draining
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -157,7 +157,7 @@ class Gateway:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
         retry_in = self._dependencies[profile.name].circuit.retry_in
         if retry_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + uniform(0, 2))  # noqa: S311
+            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
@@ -194,7 +194,7 @@ class Gateway:
             if place is None:
                 await self._deregister(row)
         if place is None:
-            raise Refusal(OVERLOADED, retry_after=uniform(5, 10))  # noqa: S311 - a spread, no secret
+            raise Refusal(OVERLOADED, retry_after=retry_later())
         return place
 
     async def _register(self, row: SessionRow) -> None:
@@ -206,7 +206,7 @@ class Gateway:
         if refused == "revoked":
             raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         if refused is not None:
-            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
+            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=retry_later())
 
     async def release(self, admission: Reservation) -> None:
         """Release a reservation whose browser never connected."""

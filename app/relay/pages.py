@@ -7,10 +7,10 @@ are sent a copy of what the vendor says. None stands for the first page in what 
 from __future__ import annotations
 
 import asyncio
-from random import uniform
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
 from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from app.relay.page import PageRequest
     from app.relay.page_host import PageHost
     from app.websocket.interface import Socket
-
-RETRY_RANGE: Final = (5.0, 10.0)
 
 
 class Pages:
@@ -95,7 +93,7 @@ class Pages:
         host = self._host
         if not self._make_room():
             told = "Too many pages of this conversation are open."
-            refuse(socket, host.scope.now(), TOO_MANY, None, told, uniform(*RETRY_RANGE))  # noqa: S311
+            refuse(socket, host.scope.now(), TOO_MANY, None, told, retry_later())
             return
         page = Page(host, self, request)
         page.follow(host.session.phase)
