@@ -11,15 +11,15 @@ import hashlib
 import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from app.backoff import between, reconnect_after, retry_later
 from app.gateway.admission import Reservation, new_conversation
 from app.gateway.draining import Draining
+from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
-
-HEARTBEAT: Final = 2.0
-BEATS_PER_REFRESH: Final = 2
-LAG_TICK: Final = 0.25
 
 
 class Gateway:
@@ -82,12 +78,13 @@ class Gateway:
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
+        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._heartbeat())
-            self._tasks.create_task(self._watch_lag())
+            self._tasks.create_task(self._upkeep.keep_leases())
+            self._tasks.create_task(self._upkeep.watch_lag())
             if self.places is not None:
                 self._tasks.create_task(self.places.run())
             started.set()
@@ -353,38 +350,6 @@ class Gateway:
         finally:
             relay.observer.subscribers.callbacks.discard(watcher)
             relay.update_observed()
-
-    # Beside the sessions
-
-    async def _heartbeat(self) -> None:
-        """Renew leases, and end sessions whose credential was revoked on any replica."""
-        for beat in count():
-            try:
-                if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self.rows())
-                await self._end_revoked()
-            except StoreUnavailable:
-                log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
-            await asyncio.sleep(HEARTBEAT)
-
-    async def _end_revoked(self) -> None:
-        held = {row.credential_id for row in self._rows.values() if row.credential_id is not None}
-        joined = [relay.pages for relay in self._live.values() if relay.pages is not None]
-        held.update(*(pages.credentials() for pages in joined))
-        revoked = await self._state.revoked(held) if held else frozenset()
-        if revoked:
-            for pages in joined:
-                pages.cut_revoked(revoked)
-            for session_id, row in tuple(self._rows.items()):
-                if row.credential_id in revoked:
-                    self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
-
-    async def _watch_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_TICK
-            await asyncio.sleep(LAG_TICK)
-            self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
 
 
 def _release_place(conversation: Conversation) -> None:
