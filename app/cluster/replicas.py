@@ -10,14 +10,24 @@ import asyncio
 import hashlib
 from contextlib import aclosing
 from dataclasses import asdict, replace
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.backoff import retry_soon
 from app.cluster.bridge import BROKEN
-from app.cluster.commands import Attach, EndSession, PlaceGiven, Watch, decode, encode
+from app.cluster.commands import (
+    Attach,
+    ControlAnswer,
+    ControlRequest,
+    EndSession,
+    PlaceGiven,
+    Watch,
+    decode,
+    encode,
+)
+from app.cluster.control import SessionCommands
 from app.cluster.live_events import Gap
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
@@ -51,6 +61,7 @@ class Replicas:
         watches: LiveEvents | None,
     ) -> None:
         self.gateway = gateway
+        self.commands = SessionCommands(gateway, state)
         self._state = state
         self._bridges = bridges
         self._watches = watches
@@ -97,7 +108,7 @@ class Replicas:
         except StoreUnavailable:
             # The conversation may well live: a browser that began anew would lose it.
             busy = replace(OVERLOADED, retry=Retry.RESUME)
-            refuse(socket, time(), busy, session_id, None, uniform(1, 5))  # noqa: S311
+            refuse(socket, time(), busy, session_id, None, retry_soon())
             return
         self.gateway.count_lost_resume()
         refuse(socket, time(), CANNOT_RESUME, None)
@@ -115,7 +126,7 @@ class Replicas:
             try:
                 row = await self._state.find(session_id)
             except StoreUnavailable:
-                raise Refusal(OVERLOADED, retry_after=uniform(1, 5)) from None  # noqa: S311
+                raise Refusal(OVERLOADED, retry_after=retry_soon()) from None
             if row is not None and row.replica != self.gateway.replica and _admits(row, request):
                 return row
         raise Refusal(FORBIDDEN, NOTHING_TO_JOIN)
@@ -130,7 +141,7 @@ class Replicas:
         try:
             await self._bridges.serve(socket, row, {"join": asdict(request)})
         except StoreUnavailable:
-            refuse(socket, time(), OVERLOADED, None, None, uniform(1, 5))  # noqa: S311
+            refuse(socket, time(), OVERLOADED, None, None, retry_soon())
 
     def _join_here(self, session_id: str, request: PageRequest, socket: Socket) -> None:
         if not self.gateway.join(session_id, request, socket):
@@ -198,6 +209,11 @@ class Replicas:
                     self.gateway.end(message.session_id)
                 elif isinstance(message, Attach):
                     self._attach(message)
+                elif isinstance(message, ControlRequest):
+                    answer = self.commands.carry_out(message)
+                    tasks.create_task(self.commands.reply(message, answer))
+                elif isinstance(message, ControlAnswer):
+                    self.commands.answered(message)
                 elif isinstance(message, PlaceGiven):
                     if self.gateway.places is not None:
                         self.gateway.places.wake()

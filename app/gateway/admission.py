@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import between
 from app.protocol.close_codes import UPSTREAM_FAILED
 from app.protocol.errors import Refusal
 from app.protocol.initialize import resolve_initialize
@@ -81,7 +81,7 @@ def reachable(
         with suppress(Refusal):  # it may not have this conversation
             resolve_initialize(fallback, principal, options)
             return fallback
-    raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + uniform(0, 2))  # noqa: S311 - a spread
+    raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
 
 
 def new_conversation(

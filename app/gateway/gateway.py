@@ -11,15 +11,15 @@ import hashlib
 import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count
-from random import uniform
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from app.backoff import reconnect_after, retry_later
 from app.gateway.admission import Reservation, new_conversation, reachable
-from app.gateway.draining import Draining, reconnect_after
+from app.gateway.draining import Draining
+from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -28,6 +28,7 @@ from app.protocol.close_codes import (
     UNAUTHENTICATED,
     CloseReason,
 )
+from app.protocol.control import HandBack, TakeOver
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
+    from app.protocol.control import Answer, Command
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -47,10 +49,6 @@ if TYPE_CHECKING:
     from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
-
-HEARTBEAT: Final = 2.0
-BEATS_PER_REFRESH: Final = 2
-LAG_TICK: Final = 0.25
 
 
 class Gateway:
@@ -81,12 +79,13 @@ class Gateway:
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
+        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._heartbeat())
-            self._tasks.create_task(self._watch_lag())
+            self._tasks.create_task(self._upkeep.keep_leases())
+            self._tasks.create_task(self._upkeep.watch_lag())
             if self.places is not None:
                 self._tasks.create_task(self.places.run())
             started.set()
@@ -192,7 +191,7 @@ class Gateway:
             if place is None:
                 await self._deregister(row)
         if place is None:
-            raise Refusal(OVERLOADED, retry_after=uniform(5, 10))  # noqa: S311 - a spread, no secret
+            raise Refusal(OVERLOADED, retry_after=retry_later())
         return place
 
     async def _register(self, row: SessionRow) -> None:
@@ -204,7 +203,7 @@ class Gateway:
         if refused == "revoked":
             raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         if refused is not None:
-            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
+            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=retry_later())
 
     async def release(self, admission: Reservation) -> None:
         """Release a reservation whose browser never connected."""
@@ -324,6 +323,7 @@ class Gateway:
             bytes_in=session.size_received,
             bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
+            **({} if relay.control is None else relay.control.row()),
         )
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
@@ -333,6 +333,24 @@ class Gateway:
             return False
         relay.end(reason)
         return True
+
+    def control(self, session_id: str, command: Command) -> Answer | None:
+        """Carry out a command on one of this replica's sessions; None if it has no such session."""
+        relay = self._live.get(session_id)
+        if relay is None:
+            return None
+        answer = relay.controlled().apply(command)
+        if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
+            assert self._tasks is not None  # noqa: S101 - it has live sessions
+            self._tasks.create_task(self._publish(self._row(self._rows[session_id], relay)))
+        return answer
+
+    async def _publish(self, row: SessionRow) -> None:
+        """Publish a row that has changed at once, without waiting for the next refresh."""
+        try:
+            await self._state.refresh([row])
+        except StoreUnavailable:
+            log.info("row_not_published", session=row.id, advice="the next refresh does it")
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""
@@ -354,38 +372,6 @@ class Gateway:
         finally:
             relay.observer.subscribers.callbacks.discard(watcher)
             relay.update_observed()
-
-    # Beside the sessions
-
-    async def _heartbeat(self) -> None:
-        """Renew leases, and end sessions whose credential was revoked on any replica."""
-        for beat in count():
-            try:
-                if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self.rows())
-                await self._end_revoked()
-            except StoreUnavailable:
-                log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
-            await asyncio.sleep(HEARTBEAT)
-
-    async def _end_revoked(self) -> None:
-        held = {row.credential_id for row in self._rows.values() if row.credential_id is not None}
-        joined = [relay.pages for relay in self._live.values() if relay.pages is not None]
-        held.update(*(pages.credentials() for pages in joined))
-        revoked = await self._state.revoked(held) if held else frozenset()
-        if revoked:
-            for pages in joined:
-                pages.cut_revoked(revoked)
-            for session_id, row in tuple(self._rows.items()):
-                if row.credential_id in revoked:
-                    self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
-
-    async def _watch_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_TICK
-            await asyncio.sleep(LAG_TICK)
-            self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
 
 
 def _release_place(conversation: Conversation) -> None:

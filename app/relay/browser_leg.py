@@ -8,10 +8,10 @@ socket is there.
 from __future__ import annotations
 
 import asyncio
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.close_codes import (
     BAD_FRAMES,
@@ -24,6 +24,7 @@ from app.protocol.close_codes import (
     TOO_SLOW,
     CloseReason,
 )
+from app.protocol.kept_events import KeptEvents
 from app.websocket.interface import ABNORMAL
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ REASON_BY_CLOSE_CODE: Final = {
     1009: FRAME_TOO_LARGE,
     4429: TOO_MANY,
 }
-RETRY_AFTER_RANGE: Final = (5.0, 10.0)
 
 
 class BrowserLeg:
@@ -67,6 +67,7 @@ class BrowserLeg:
         self._patience = scope.limits.patience
         self._socket: Socket | None = None
         self._was_connected = False
+        self._kept: KeptEvents | None = None
         self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
         self._close_reason: CloseReason | None = None
         self._close_acknowledged: asyncio.Future[None] | None = None
@@ -87,6 +88,11 @@ class BrowserLeg:
     def buffered_bytes(self) -> int:
         """Bytes that wait to be written."""
         return self._socket.write_buffer_size if self._socket is not None else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of events that are kept for a resume."""
+        return 0 if self._kept is None else self._kept.size
 
     def attach(self, socket: Socket) -> None:
         """Take a browser's first socket."""
@@ -110,7 +116,8 @@ class BrowserLeg:
         self._socket = socket
         now = self._scope.now()
         socket.send_text(frames.resumed(now, len(missed), self._session.received))
-        for payload in missed:
+        kept = self._kept
+        for payload in missed if kept is None else kept.merged(received, missed):
             socket.send_text(payload)
         for payload in self._session.unanswered(received):
             self.send(payload)
@@ -130,6 +137,15 @@ class BrowserLeg:
         """Write one of the gateway's own frames, which have no number."""
         if self._socket is not None:
             self._socket.send_text(payload)
+
+    def send_event(self, payload: bytes) -> None:
+        """Write one of the gateway's own frames that must not be missed: kept for a resume."""
+        if self._scope.resume_window:
+            if self._kept is None:
+                self._kept = KeptEvents()
+            self._kept.acknowledge(self._outgoing.acked)
+            self._kept.append(self._outgoing.count, payload)
+        self.send_unnumbered(payload)
 
     def check_slow_reader(self) -> None:
         """Look at what waits: a reader that is too far behind loses its socket."""
@@ -248,7 +264,7 @@ class BrowserLeg:
 
 def retry_after(reason: CloseReason) -> float | None:
     """Seconds to wait where a reason asks for it, scattered: browsers must not come at once."""
-    return uniform(*RETRY_AFTER_RANGE) if reason.retry_after else None  # noqa: S311 - a spread, no secret
+    return retry_later() if reason.retry_after else None
 
 
 def refuse(

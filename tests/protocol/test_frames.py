@@ -63,6 +63,8 @@ def test_session_event_offers_to_resume_or_not() -> None:
         "callType": "webCall",
         "resume": {"token": "token", "window": 30.0},
     }
+    taken = frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None, operator="Ann")
+    assert json.loads(taken)["data"]["takeover"] == {"operator": "Ann"}
     plain = json.loads(frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None))
     assert plain["data"]["resume"] is None
 
@@ -133,3 +135,10 @@ def test_error_frame_may_say_when_to_retry() -> None:
     assert made["data"]["message"] == "Come back."
     assert made["data"]["retryAfter"] == 1.235
     assert made["data"]["sessionId"] is None
+
+
+def test_heads_are_how_the_common_writers_begin() -> None:
+    frame = {"type": frames.TEXT, "content": 1}
+    compact, spaced = json.dumps(frame, separators=(",", ":")), json.dumps(frame)
+    assert compact.encode().startswith(frames.compact_head(frames.TEXT))
+    assert spaced.encode().startswith(frames.spaced_head(frames.TEXT))
