@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import lifecycle_events
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
@@ -56,6 +57,7 @@ def build(settings: Settings) -> Application:
     box = parts.tool_set(settings, egress.tools, out)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = parts.history(settings, egress.results, replica, metrics)
+    events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
@@ -89,6 +91,7 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(settings),
             circuit=circuit,
             drift=drift,
+            lifecycle=events,
         )
 
     circuits = agent_circuits(vendor.endpoints)
@@ -118,6 +121,7 @@ def build(settings: Settings) -> Application:
         traces=open_traces(os.environ, __version__),
         tool_set=box,
         history=history,
+        events=events,
         vendor=vendor,
         integrations=parts.integrations(settings, vendor, out),
         call_book=CallBook(state.records),
@@ -163,6 +167,8 @@ def _lifespan(built: Application) -> Any:
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
+            if built.events is not None:
+                running.append(tasks.create_task(built.events.run()))
             if built.probe is not None:
                 running.append(tasks.create_task(built.probe.run()))
             await started.wait()
@@ -177,12 +183,19 @@ def _lifespan(built: Application) -> Any:
         async with asyncio.TaskGroup() as closing:
             closing.create_task(_sign_off(built))
             closing.create_task(built.traces.close())
-            if built.history is not None:
-                closing.create_task(built.history.close(FLUSH_TIMEOUT))
+            closing.create_task(_close_history(built))
         await built.egress.close()
         await built.vendor_calls.close()
 
     return lifespan
+
+
+async def _close_history(built: Application) -> None:
+    """Keep and deliver what is left; events wait in the same database, so they are first."""
+    if built.events is not None:
+        await built.events.close(FLUSH_TIMEOUT)
+    if built.history is not None:
+        await built.history.close(FLUSH_TIMEOUT)
 
 
 async def _sign_off(built: Application) -> None:

@@ -12,13 +12,16 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import stored_deliveries
 from app.web import (
     asyncapi,
     calls,
     conversations,
+    deliveries,
     discover,
     drift,
     edges,
+    event_documents,
     health,
     pages,
     revocations,
@@ -28,6 +31,7 @@ from app.web import (
     websocket,
 )
 from app.web.agents import Agents
+from app.web.audit import LoggedAudit
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -99,5 +103,8 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
+    kept = stored_deliveries(built.history, built.events)
+    internal.include_router(deliveries.routes(kept, LoggedAudit()), dependencies=guarded)
+    event_documents.describe(internal)
     for app in {public, internal}:
         app.include_router(edges.fallback())

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.protocol.discover import malformed
+from app.settings.event_webhooks import event_webhook_faults
 from app.settings.model import AgentSettings, Settings, said
 from app.state.address import parse
 
@@ -22,6 +23,7 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
     if bool(settings.result_webhook_secret) != bool(settings.result_webhook_url):
         faults.append("RELAY_RESULT_WEBHOOK_URL and RELAY_RESULT_WEBHOOK_SECRET go together")
+    faults += event_webhook_faults(settings.event_webhooks)
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
