@@ -63,6 +63,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             hide=agent.hide,
             discover=agent.discover,
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
+            approve=dict(agent.approve),
             integration_tools=agent.browser_tools == "integration",
         )
         for name, agent in settings.agent_settings.items()

@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     FALLBACK = "fallback"
     CANCELLED = "cancelled"
     BUSY = "busy"
+    NOT_APPROVED = "not_approved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ DEFAULT_MESSAGES: Final = {
     Outcome.BAD_ARGS: "The arguments do not fit this tool.",
     Outcome.UNKNOWN: "There is no such tool.",
     Outcome.BUSY: "Too many tools are running at once.",
+    Outcome.NOT_APPROVED: "The call was not approved.",
     Outcome.CANCELLED: "The conversation ended before the tool answered.",
 }
 

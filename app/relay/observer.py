@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -13,6 +13,7 @@ from app.relay.session_events import SessionEvents
 from app.relay.subscribers import EventSubscribers
 
 if TYPE_CHECKING:
+    from app.protocol.approval import ApprovalRequest
     from app.protocol.close_codes import CloseReason
     from app.protocol.initialize import ResolvedInitialize
     from app.protocol.notices import Notices
@@ -161,6 +162,14 @@ class ConversationObserver:
         self._events.tool(name, at, state)
         if self.subscribers.callbacks:
             self.subscribers.publish(kind="tool", at=at, tool=name, state=state)
+
+    def approval(self, request: ApprovalRequest, at: float, state: str, **more: Any) -> None:
+        """A tool waits for an approval, or that is decided; `more` may hold the arguments."""
+        by = more.get("by")
+        self.log.info("tool_approval", tool=request.tool, state=state, call=request.id, by=by)
+        if self.subscribers.callbacks:
+            facts = {"id": request.id, "tool": request.tool, "decider": request.decider}
+            self.subscribers.publish(kind="approval", at=at, state=state, **facts, **more)
 
     def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
         """Count a call that the runner never saw; a name that is not configured is no label."""

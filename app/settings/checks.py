@@ -90,6 +90,7 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
     wrong = malformed(agent.discover)
     if wrong is not None:
         faults.append(f"RELAY_AGENTS: {name}.discover.{wrong} is not what the vendor answers there")
+    faults += _approvals(name, agent)
     upstream = agent.upstream or settings.upstream
     if agent.browser_tools == "integration" and upstream != "webcall":
         faults.append(
@@ -109,6 +110,21 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
                 "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
                 "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
             )
+    return faults
+
+
+def _approvals(name: str, agent: AgentSettings) -> list[str]:
+    """Tools of the page are its own: what they do is asked there."""
+    shown = agent.browser_tools if isinstance(agent.browser_tools, frozenset) else frozenset()
+    faults = [
+        f"RELAY_AGENTS: {name}.approve.{tool}: a tool of the page cannot be approved"
+        for tool in sorted(shown & agent.approve.keys())
+    ]
+    if agent.tools is not None:
+        faults += [
+            f"RELAY_AGENTS: {name}.approve.{tool}: is not among its tools"
+            for tool in sorted(agent.approve.keys() - agent.tools - shown)
+        ]
     return faults
 
 

@@ -88,6 +88,7 @@ class AgentSettings(BaseModel):
     browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
     discover: dict[str, Any] = {}
+    approve: dict[str, Literal["operator", "user"]] = {}
     sdp_fields: Literal["as_sent", "both"] = "as_sent"
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
