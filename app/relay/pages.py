@@ -99,6 +99,7 @@ class Pages:
             return
         page = Page(host, self, request)
         page.follow(host.session.phase)
+        page.session.take_over(host.session.takeover)
         self.joined.append(page)
         self._by_activity.append(page)
         now = host.scope.now()

@@ -57,6 +57,10 @@ class Keys:
         """Name the sorted set of all such calls, by their expiry."""
         return f"{self._tag}approvals"
 
+    def request(self, key: str) -> str:
+        """Name what was answered to a request, by its idempotency key."""
+        return f"{self._tag}request:{_hashed(key)}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -57,6 +57,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_results_total": ("outcome",),
     "relay_event_deliveries_total": ("outcome",),
     "relay_event_backlog": ("receiver",),
+    "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
     "python_gc_objects_uncollectable_total": ("generation",),
@@ -135,6 +136,12 @@ class Metrics:
             "relay_upstream_oddities_total",
             "Frames from the vendor that were not relayed as they came.",
             LABELS["relay_upstream_oddities_total"],
+            registry=registry,
+        )
+        self.control_total = Counter(
+            "relay_control_total",
+            "Commands of backends and operators on live sessions.",
+            LABELS["relay_control_total"],
             registry=registry,
         )
         self.state_errors_total = Counter(
