@@ -21,6 +21,7 @@ from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.approvals import ApprovalBoard
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
@@ -55,6 +56,7 @@ def build(settings: Settings) -> Application:
     egress = parts.egress(settings, out)
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
+    config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = parts.history(settings, egress.results, replica, metrics)
     events = lifecycle_events(settings, egress.events, replica, history, metrics)
@@ -71,6 +73,8 @@ def build(settings: Settings) -> Application:
 
     drift = DriftLog(log_new_shape)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    approvals = ApprovalBoard(state.records)
 
     def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
         return RelayDependencies(
@@ -92,6 +96,7 @@ def build(settings: Settings) -> Application:
             circuit=circuit,
             drift=drift,
             lifecycle=events,
+            approvals=approvals,
         )
 
     circuits = agent_circuits(vendor.endpoints)
@@ -122,6 +127,7 @@ def build(settings: Settings) -> Application:
         tool_set=box,
         history=history,
         events=events,
+        approvals=approvals,
         vendor=vendor,
         integrations=parts.integrations(settings, vendor, out),
         call_book=CallBook(state.records),
@@ -164,6 +170,7 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.vendor.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
+                tasks.create_task(built.approvals.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from app.auth.jwt import Jwt
     from app.bootstrap.outbound import Outbound
     from app.cluster.replicas import Replicas
+    from app.gateway.approvals import ApprovalBoard
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
@@ -374,6 +375,7 @@ class Application:
     tool_set: ToolSet
     history: History | None
     events: EventWebhooks | None
+    approvals: ApprovalBoard
     vendor: Vendor
     integrations: Integrations
     call_book: CallBook

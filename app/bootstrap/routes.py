@@ -15,6 +15,7 @@ from app.bootstrap import config, parts
 from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
+    approvals,
     asyncapi,
     calls,
     control,
@@ -103,6 +104,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
+    internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

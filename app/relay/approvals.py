@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol import frames
 from app.protocol.approval import (
@@ -18,14 +18,20 @@ from app.protocol.approval import (
     decision_of_operator,
     decision_of_user,
 )
+from app.protocol.control import Answer, refused
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.protocol.control import Decide
     from app.protocol.tool import ToolCall
     from app.relay.browser_leg import BrowserLeg
     from app.relay.scope import Scope
+
+
+USERS_OWN: Final = refused(409, "users_own", "The user decides this call, in the page.")
+NOT_WAITING: Final = refused(404, "Not Found", "No such tool call waits for an approval.")
 
 
 class Approvals:
@@ -66,9 +72,19 @@ class Approvals:
             self._tell(request, decision)
         return decision
 
-    def decide(self, call_id: str, by: str, *, approve: bool) -> tuple[Verdict, Decision | None]:
-        """Take an operator's decision; return what became of it, and the one that stands."""
-        return self._decide(call_id, decision_of_operator(by, approve=approve), Decider.OPERATOR)
+    def answer(self, command: Decide) -> Answer:
+        """Take an operator's decision; say what became of it, and which one stands."""
+        given = decision_of_operator(command.by, approve=command.approve)
+        verdict = self._decide(command.call_id, given, Decider.OPERATOR)
+        if verdict is Verdict.NOT_THEIRS:
+            return USERS_OWN
+        stands = self._ledger.decided.get(command.call_id)
+        if stands is None:
+            return NOT_WAITING
+        if verdict is not Verdict.DECIDED_BEFORE:
+            return Answer(200, {"id": command.call_id, "approve": stands.approve, "by": stands.by})
+        detail = f"{stands.by} has decided this call." if stands.by else stands.sentence
+        return refused(409, "decided", detail, approve=stands.approve, by=stands.by or None)
 
     def decide_by_page(self, call_id: str, *, approve: bool) -> None:
         """Take the user's decision; one that is late or not asked for changes nothing."""
@@ -80,15 +96,13 @@ class Approvals:
             if request.decider == Decider.USER:
                 page.send_unnumbered(self._frame(request))
 
-    def _decide(
-        self, call_id: str, decision: Decision, decider: Decider
-    ) -> tuple[Verdict, Decision | None]:
+    def _decide(self, call_id: str, decision: Decision, decider: Decider) -> Verdict:
         verdict = self._ledger.decide(call_id, decision, decider)
         if verdict is Verdict.TAKEN:
             waiting = self._waiting[call_id]
             if not waiting.done():
                 waiting.set_result(decision)
-        return verdict, self._ledger.decided.get(call_id)
+        return verdict
 
     def _request(self, call: ToolCall, args: Any) -> ApprovalRequest:
         conversation, now = self._scope.conversation, self._scope.now()

@@ -39,6 +39,17 @@ class ToolFailedData(SessionData):
     )
 
 
+class TakeoverData(SessionData):
+    """A person speaks in a chat instead of its agent, or does no more."""
+
+    operator: str
+    since: float = Field(description="When that began, in Unix seconds")
+    cause: str | None = Field(
+        default=None,
+        description="Why it ended: handed_back, lease_expired or session_ended",
+    )
+
+
 class EndedData(SessionData):
     """A session is over on both sides."""
 
@@ -67,6 +78,8 @@ BODIES: Final[dict[EventType, Any]] = {
     EventType.SESSION_STARTED: Told[StartedData],
     EventType.TOOL_FAILED: Told[ToolFailedData],
     EventType.SESSION_ENDED: Told[EndedData],
+    EventType.TAKEOVER_STARTED: Told[TakeoverData],
+    EventType.TAKEOVER_ENDED: Told[TakeoverData],
 }
 SUMMARIES: Final = {
     EventType.SESSION_STARTED: "A session began",
