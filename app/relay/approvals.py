@@ -40,7 +40,7 @@ class Approvals:
     """Asks the page or an operator, by the agent's profile.
 
     `announce` sends every page one of the gateway's own frames. A call waits for the time-out of a
-    tool, whoever comes or goes meanwhile.
+    tool, also while no page is there.
     """
 
     def __init__(self, scope: Scope, announce: Callable[[bytes], None]) -> None:
