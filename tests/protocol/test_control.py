@@ -10,6 +10,7 @@ from app.protocol.control import (
     RESERVED_EVENTS,
     Answer,
     Command,
+    Decide,
     Emit,
     Finish,
     HandBack,
@@ -28,6 +29,7 @@ COMMANDS = [
     TakeOver("m4", "Ann"),
     HandBack("m5", "all is well", "Ann"),
     Finish("m6", 4403, "Not allowed."),
+    Decide("m7", "call/1", approve=False, by="eve"),
 ]
 
 
