@@ -61,7 +61,7 @@ def test_member_of_a_newer_release_is_skipped() -> None:
 
 def test_actions_have_names_for_metrics() -> None:
     names = [name_of(command) for command in COMMANDS]
-    assert names == ["message", "message", "event", "takeover", "handback", "end"]
+    assert names == ["message", "message", "event", "takeover", "handback", "end", "approval"]
 
 
 def test_end_is_normal_unless_it_has_another_known_code() -> None:
