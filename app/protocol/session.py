@@ -70,9 +70,8 @@ from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
 from app.protocol.takeover import Takeover, is_echo, is_held
-from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import ToolLedger
-from app.protocol.tool_rules import ToolRules, browser_answered, declined, finished, requested_call
+from app.protocol.tool_rules import ToolRules, browser_answered, finished, requested_call
 from app.protocol.validation import (
     FrameRejected,
     approval_in,
@@ -407,10 +406,10 @@ class Session:
         call = requested_call(frame)
         if call is None:
             return self.malformed_from_upstream()
-        channel, number = frame.get("channelId"), self.outgoing.count + 1
-        if self.takeover is not None and self.calls.is_new(call.id):
-            return declined(self.calls, call, Outcome.TAKEN_OVER, channel, now)
-        return self._tools.requested(self.calls, call, channel, payload, number, now)
+        number, is_taken = self.outgoing.count + 1, self.takeover is not None
+        return self._tools.requested(
+            self.calls, call, frame.get("channelId"), payload, number, now, is_taken=is_taken
+        )
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""

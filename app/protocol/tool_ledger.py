@@ -49,10 +49,6 @@ class ToolLedger:
         """Whether a call with this id runs already."""
         return call_id in self.running or call_id in self.shown
 
-    def is_new(self, call_id: str) -> bool:
-        """Whether this id was neither asked for nor answered before."""
-        return not self.knows(call_id) and self.answer_to(call_id) is None
-
     def name_of(self, call_id: str) -> str:
         """The name of the tool that a pending call asked for."""
         pending = self.running.get(call_id) or self.shown.get(call_id)

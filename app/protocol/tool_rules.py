@@ -55,14 +55,33 @@ class ToolRules:
         payload: bytes,
         number: int,
         now: float,
+        *,
+        is_taken: bool = False,
     ) -> Actions:
-        """Judge a request; `number` is what it would have among the browser's frames."""
+        """Judge a request; `number` is what it would have among the browser's frames.
+
+        `is_taken`: a person speaks instead of the agent, and runs no tools.
+        """
         if (answer := calls.answer_to(call.id)) is not None:
             return (Count("repeated_tool_id"), ToUpstream(answer))
         if calls.knows(call.id):
             return (Count("repeated_tool_id"),)
+        if is_taken:
+            return _declined(calls, call, Outcome.TAKEN_OVER, channel, now)
+        return self._started(calls, call, channel, payload, number, now)
+
+    def _started(
+        self,
+        calls: ToolLedger,
+        call: ToolCall,
+        channel: Any,
+        payload: bytes,
+        number: int,
+        now: float,
+    ) -> Actions:
+        """Run a new call where its tool is, or answer it here."""
         if calls.is_full:
-            return declined(calls, call, Outcome.BUSY, channel, now)
+            return _declined(calls, call, Outcome.BUSY, channel, now)
         if call.name in self._tools:
             calls.running[call.id] = Pending(call, channel)
             return (RunTool(call),)
@@ -72,7 +91,7 @@ class ToolRules:
         if self._offers_human and call.name == REQUEST_HUMAN:
             told = _answer(calls, ToolResult(call.id, REQUESTED, Outcome.OK), channel, now)
             return (*told, ToolSettled(call, Outcome.OK), WantHuman(reason_of(call)))
-        return declined(calls, call, Outcome.UNKNOWN, channel, now)
+        return _declined(calls, call, Outcome.UNKNOWN, channel, now)
 
 
 def browser_answered(calls: ToolLedger, frame: dict[str, Any], payload: bytes) -> Actions:
@@ -95,7 +114,7 @@ def finished(calls: ToolLedger, result: ToolResult, now: float) -> Actions:
     return NOTHING if pending is None else _answer(calls, result, pending.channel, now)
 
 
-def declined(
+def _declined(
     calls: ToolLedger, call: ToolCall, outcome: Outcome, channel: Any, now: float
 ) -> Actions:
     """Answer what is not run at all: the agent never waits in vain."""

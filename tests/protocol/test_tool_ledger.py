@@ -20,14 +20,11 @@ def test_answer_is_remembered_and_the_call_is_no_longer_pending() -> None:
     ledger = ToolLedger()
     ledger.running["a"] = pending("a")
     assert ledger.knows("a")
-    assert not ledger.is_new("a")
-    assert ledger.is_new("b")
     assert ledger.name_of("a") == "tool_a"
     assert ledger.answer_to("a") is None
     ledger.answered("a", b"answer")
     assert not ledger.knows("a")
     assert ledger.answer_to("a") == b"answer"
-    assert not ledger.is_new("a")
     assert ledger.name_of("a") == ""
 
 

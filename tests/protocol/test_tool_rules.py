@@ -19,7 +19,6 @@ from app.protocol.actions import (
     WantHuman,
 )
 from app.protocol.initialize import Profile
-from app.protocol.takeover import REQUEST_HUMAN
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING, ToolLedger
 from app.protocol.tool_rules import (
@@ -110,13 +109,35 @@ def test_what_is_not_run_is_answered_at_once() -> None:
     assert result_of(only(busy, ToUpstream))["content"]["id"] == "more"
 
 
-def test_an_agent_that_may_asks_for_a_person_and_is_answered_at_once() -> None:
-    offered = ToolRules(Profile("support", tools=frozenset({REQUEST_HUMAN})), frozenset())
+@pytest.mark.parametrize("name", ["look_up", "show", "other"])
+def test_while_a_person_has_taken_over_no_tool_runs(name: str) -> None:
     calls = ToolLedger()
-    actions = requests(calls, "1", REQUEST_HUMAN, offered)
-    assert only(actions, ToolSettled).outcome is Outcome.OK
-    assert only(actions, WantHuman)
-    assert calls.answer_to("1") is not None
-    again = requests(calls, "1", REQUEST_HUMAN, offered)
-    assert only(again, Count).name == "repeated_tool_id"
-    assert only(requests(ToolLedger(), "1", REQUEST_HUMAN), ToolSettled).outcome is Outcome.UNKNOWN
+    call = ToolCall("1", name, {})
+    for _ in range(2):
+        actions = RULES.requested(calls, call, "c-1", PAYLOAD, 7, NOW, is_taken=True)
+        error = result_of(only(actions, ToUpstream))["content"]["result"]["error"]
+        assert error["code"] == "taken_over"
+    assert (calls.running, calls.shown) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("tools", "registered", "wanted"),
+    [
+        (frozenset({"request_human"}), frozenset(), True),
+        (frozenset({"request_human"}), frozenset({"request_human"}), False),
+        (frozenset(), frozenset(), False),
+        (None, frozenset(), False),
+    ],
+)
+def test_a_person_can_be_asked_for_where_the_profile_lists_the_tool(
+    tools: frozenset[str] | None, registered: frozenset[str], wanted: bool
+) -> None:
+    rules = ToolRules(Profile("support", tools=tools), registered)
+    calls = ToolLedger()
+    actions = requests(calls, "1", "request_human", rules)
+    assert any(isinstance(action, WantHuman) for action in actions) is wanted
+    if wanted:
+        result = result_of(only(actions, ToUpstream))["content"]["result"]
+        assert result["requested"] is True
+        assert only(actions, ToolSettled).outcome is Outcome.OK
+        assert requests(calls, "1", "request_human", rules)[0] == Count("repeated_tool_id")
