@@ -29,8 +29,13 @@ DEPLOYED := tests/e2e
 NPM_DIRS := $(patsubst %/package.json,%,$(wildcard tests/*/package.json))
 NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 
+# Of the commit, so that what is built of it can be built again to the byte.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check ready bench nightly ready-nightly conformance lock clean \
+  wheel sbom licenses audit \
   test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
 
 # An environment of another Python than the one that is asked for is made anew.
@@ -97,6 +102,21 @@ conformance: $(CACHE)/development $(CACHE)/machine
 
 lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
 	tests/lock.sh $(BIN)
+
+wheel: $(CACHE)/development ## build a reproducible wheel in dist/
+	@mkdir -p dist && find build -name '*.so' -delete 2>/dev/null || true
+	SOURCE_DATE_EPOCH=$(EPOCH) $(PIP) wheel --quiet --no-deps --no-index --no-build-isolation \
+	  --wheel-dir dist .
+	@cd dist && sha256sum blackbox_relay-*.whl
+
+sbom: $(CACHE)/development ## write dist/sbom.cdx.json (CycloneDX) from the lock
+	@SOURCE_DATE_EPOCH=$(EPOCH) REVISION=$(REVISION) $(BIN)/python -m deploy.sbom dist/sbom.cdx.json
+
+licenses: $(CACHE)/development ## write docs/LICENSES.md from the installed metadata
+	@$(BIN)/python -m deploy.licenses
+
+audit: $(BIN)/python ## look the locked packages up among known vulnerabilities (needs pypi.org)
+	@deploy/audit.sh $(BIN)
 
 clean: ## remove what the targets built
 	rm -rf $(VENV) $(CACHE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

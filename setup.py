@@ -4,6 +4,9 @@ Every module with a `.pxd` beside it is compiled; the `.pxd` gives the C types, 
 the only source, and runs as it is without a compiler. An editable install compiles nothing: a
 library beside a source would win over it, however old. `BLACKBOX_RELAY_COMPILE` is `auto`
 (compile if that works), `required` (fail where it does not) or `no`.
+
+The same sources, tools and SOURCE_DATE_EPOCH give the same bytes, wherever they lie and whatever
+the umask: `make wheel` sets it to the time of the commit.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 DIRECTIVES = {
     "language_level": "3",
@@ -33,11 +38,28 @@ def modules(mode: str) -> list[Extension]:
     if mode == "no" or UNCOMPILED.intersection(sys.argv):
         return []
     found = [path.with_suffix("") for path in sorted(Path("app").rglob("*.pxd"))]
-    named = [Extension(".".join(path.parts), [f"{path}.py"]) for path in found]
+    # Debug information names the build's directory; a compiler's own paths are left as they are.
+    flags = [] if sys.platform == "win32" else [f"-ffile-prefix-map={Path.cwd()}=."]
+    named = [
+        Extension(".".join(path.parts), [f"{path}.py"], extra_compile_args=flags) for path in found
+    ]
     made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES)
     for extension in made:  # which are not those that it was given
         extension.optional = mode == "auto"
     return made
 
 
-setup(ext_modules=modules(os.environ.get("BLACKBOX_RELAY_COMPILE", "auto")))
+class ReproducibleWheel(bdist_wheel):
+    """A wheel whose files' modes do not depend on the umask of who builds it."""
+
+    def write_wheelfile(self, *arguments: Any, **options: Any) -> None:
+        """Write the last file of the tree that is packed, then normalise all of them."""
+        super().write_wheelfile(*arguments, **options)
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.suffix == ".so" else 0o644)
+
+
+setup(
+    ext_modules=modules(os.environ.get("BLACKBOX_RELAY_COMPILE", "auto")),
+    cmdclass={"bdist_wheel": ReproducibleWheel},
+)
