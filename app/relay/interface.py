@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from app.protocol.actions import Actions, Publish, WantHuman
     from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import Profile
     from app.websocket.interface import CloseEvent
 
 PageLoad = tuple[bool, bool, bool]
@@ -116,6 +117,10 @@ class FurtherPages(Protocol):
         """Whether any of them is connected."""
         ...
 
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Another agent serves; nothing came from upstream yet."""
+        ...
+
     def upstream_opened(self) -> None:
         """The vendor was sent `initialize`."""
         ...
@@ -138,6 +143,10 @@ class FurtherPages(Protocol):
 
     def spoke(self, page: None, actions: Actions) -> None:
         """A frame of the first page's was judged."""
+        ...
+
+    def announce(self, payload: bytes) -> None:
+        """Send them one of the gateway's own frames, which has no number."""
         ...
 
     def set_reading(self, *, reading: bool) -> None:

@@ -47,7 +47,6 @@ class Relay:
     def __init__(
         self, conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
     ) -> None:
-        self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
         self.control: SessionControl | None = None  # once a backend or the agent has asked for it
         self.call_type = conversation.profile.default_call_type
@@ -206,6 +205,11 @@ class Relay:
 
     # For the gateway
 
+    @property
+    def conversation(self) -> Conversation:
+        """Who talks, and by which profile."""
+        return self.scope.conversation
+
     def now(self) -> float:
         """Unix seconds that never jump."""
         return self.scope.now()
@@ -268,9 +272,7 @@ class Relay:
 
     def announce(self, payload: bytes) -> None:
         """Send every page one of the gateway's own frames, which has no number."""
-        self.browser.send_unnumbered(payload)
-        if self.pages is not None:
-            self.pages.announce(payload)
+        self.dispatcher.announce(payload)
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from app.protocol.principal import CallType
+from app.settings.lists import Listed, secrets_of
 
 PREFIX: Final = "RELAY_"
 MAX_CONCURRENCY: Final = 1_000_000
@@ -73,6 +74,15 @@ def _bound(value: object) -> object:
 Bound = Annotated[int | Literal["auto"] | None, BeforeValidator(_bound)]
 
 
+class RouteSettings(BaseModel):
+    """One agent that another one's subjects are spread over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    agent: str
+    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
+
+
 class AgentSettings(BaseModel):
     """One agent's profile, as an operator writes it. Absent overrides fall back to `RELAY_*`."""
 
@@ -87,12 +97,15 @@ class AgentSettings(BaseModel):
     browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
     discover: dict[str, Any] = {}
+    approve: dict[str, Literal["operator", "user"]] = {}
     sdp_fields: Literal["as_sent", "both"] = "as_sent"
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
     upstream: Upstream | None = None
     web_integration_token: SecretStr | None = None
     web_integration_id: str | None = None
+    route: tuple[RouteSettings, ...] = ()
+    fallback: str | None = None
 
 
 def _about(text: str, default: Any = None, **more: Any) -> Any:
@@ -196,6 +209,13 @@ class Settings(BaseSettings):
     history_content: bool = _about("Whether what was said is stored", True)
     result_webhook_url: str | None = _about("POST of each conversation's result")
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    event_webhooks: Listed = _about(
+        "JSON: list of `{url, secret, events?, tenant?, name?}` to post lifecycle events to; "
+        'several secrets sign at once; `events` is a list of types or `"*"`',
+        [],
+        validate_default=False,
+        repr=False,
+    )
     resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
     resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
     chat_keep: Seconds = _about(
@@ -270,6 +290,7 @@ class Settings(BaseSettings):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
+        found += secrets_of(self.event_webhooks)
         plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 

@@ -49,12 +49,15 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_tool_calls_total": ("tool", "outcome"),
     "relay_tool_seconds": ("tool",),
     "relay_refusals_total": ("reason",),
+    "relay_routed_sessions_total": ("requested_agent", "agent", "reason"),
     "relay_resumes_total": ("outcome",),
     "relay_upstream_unknown_types_total": ("kind",),
     "relay_upstream_oddities_total": ("kind",),
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    "relay_event_deliveries_total": ("outcome",),
+    "relay_event_backlog": ("receiver",),
     "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
@@ -115,6 +118,12 @@ class Metrics:
             LABELS["relay_refusals_total"],
             registry=registry,
         )
+        self.routed_sessions_total = Counter(
+            "relay_routed_sessions_total",
+            "Sessions that another agent serves than the one asked for, by `route` or `fallback`.",
+            LABELS["relay_routed_sessions_total"],
+            registry=registry,
+        )
         self.resumes_total = Counter(
             "relay_resumes_total",
             "Attempts to resume.",
@@ -158,6 +167,18 @@ class Metrics:
             "relay_results_total",
             "Result webhooks.",
             LABELS["relay_results_total"],
+            registry=registry,
+        )
+        self.event_deliveries_total = Counter(
+            "relay_event_deliveries_total",
+            "Tries to deliver lifecycle events, and events given up or dropped.",
+            LABELS["relay_event_deliveries_total"],
+            registry=registry,
+        )
+        self.event_backlog = Gauge(
+            "relay_event_backlog",
+            "Lifecycle events that wait: of all replicas with history, else of this one.",
+            LABELS["relay_event_backlog"],
             registry=registry,
         )
         self.upstream_reachable = Gauge(
