@@ -55,7 +55,8 @@ def build(settings: Settings) -> Application:
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    history = parts.history(settings, egress.results, replica, metrics)
+    redaction = config.redaction(settings)
+    history = parts.history(settings, egress.results, replica, metrics, redaction)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
@@ -67,7 +68,7 @@ def build(settings: Settings) -> Application:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
-    drift = DriftLog(log_new_shape)
+    drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
     def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
@@ -89,6 +90,7 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(settings),
             circuit=circuit,
             drift=drift,
+            redaction=redaction,
         )
 
     circuits = agent_circuits(vendor.endpoints)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from app.gateway.admission import GatewayLimits
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
+from app.protocol.redaction import Redaction
 from app.relay.dependencies import RelayLimits
 from app.telemetry.logs import forms_of
 from app.websocket.limits import WireLimits
@@ -99,6 +100,11 @@ def secret_forms(settings: Settings) -> frozenset[bytes]:
         if secret is not None
         for form in forms_of(secret.get_secret_value())
     )
+
+
+def redaction(settings: Settings) -> Redaction | None:
+    """What masks personal data in all that is kept and shown; None where nothing does."""
+    return Redaction(settings.redact) if settings.redact else None
 
 
 def browser_limits(settings: Settings) -> WireLimits:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
+    from app.protocol.redaction import Redaction
     from app.settings import Settings
     from app.state.interface import State
     from app.telemetry.drift import DriftLog
@@ -204,7 +205,11 @@ def egress(settings: Settings, out: Outbound) -> Egress:
 
 
 def history(
-    settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
+    settings: Settings,
+    client: httpx.AsyncClient,
+    replica: str,
+    metrics: Metrics,
+    redaction: Redaction | None,
 ) -> History | None:
     """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
@@ -237,10 +242,15 @@ def history(
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,
+                redaction=redaction,
             )
         except ValueError as fault:
             raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None
-    return None if webhook is None else results_alone(webhook, clocks, meters=meters)
+    return (
+        None
+        if webhook is None
+        else results_alone(webhook, clocks, meters=meters, redaction=redaction)
+    )
 
 
 @dataclass(frozen=True, slots=True)

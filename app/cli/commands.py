@@ -114,11 +114,14 @@ def _serve(_: argparse.Namespace) -> int:
 def serve(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit status."""
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
-    from app.bootstrap.application import build  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap.application import build  # noqa: PLC0415
     from app.bootstrap.serve import serve as run  # noqa: PLC0415
     from app.network.loop import Loop  # noqa: PLC0415
 
-    configure(settings.log_level, settings.log_format, Redactor(settings.secrets))
+    redaction = config.redaction(settings)
+    redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
+    configure(settings.log_level, settings.log_format, redactor)
     if settings.allowed_origins and "*" in settings.allowed_origins:
         print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
 

@@ -9,6 +9,7 @@ from app.history.text import clean
 
 if TYPE_CHECKING:
     from app.history.frames import TurnFragment
+    from app.protocol.redaction_stream import GrowingRedaction
 
 Row: TypeAlias = dict[str, Any]
 """Column names and values, as the database takes them."""
@@ -16,7 +17,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said until the other did."""
+    """What one side said until the other did; `redaction` masks what is shown of it."""
 
     number: int
     source: str
@@ -24,6 +25,7 @@ class Turn:
     pieces: int
     started_at: float
     ended_at: float
+    redaction: GrowingRedaction | None = None
 
     def add(self, piece: TurnFragment, at: float) -> None:
         """Append a piece of the same source."""
@@ -31,13 +33,17 @@ class Turn:
         self.pieces += 1
         self.ended_at = at
 
+    def shown(self) -> str:
+        """What was said, as it may be kept and shown."""
+        return self.text if self.redaction is None else self.redaction.mask(self.text)
+
     def row(self, conversation_id: str, *, content: bool) -> Row:
         """Build its row as it is now."""
         return {
             "conversation_id": conversation_id,
             "number": self.number,
             "source": clean(self.source),
-            "text": clean(self.text) if content else None,
+            "text": clean(self.shown()) if content else None,
             "pieces": self.pieces,
             "started_at": self.started_at,
             "ended_at": self.ended_at,

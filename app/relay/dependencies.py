@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.history.interface import Recorder
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
+    from app.protocol.redaction import Redaction
     from app.protocol.tool import ToolCall, ToolResult
     from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
@@ -117,7 +118,7 @@ class RelayDependencies:
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
-    webhooks; None where none are configured.
+    webhooks; None where none are configured. `redaction` masks what subscribers are shown.
     """
 
     dial: Dial
@@ -129,3 +130,4 @@ class RelayDependencies:
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
+    redaction: Redaction | None = None

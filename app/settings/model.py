@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from app.protocol.principal import CallType
+from app.protocol.redaction import split_rules
 
 PREFIX: Final = "RELAY_"
 MAX_CONCURRENCY: Final = 1_000_000
@@ -46,6 +47,12 @@ def _mapping(value: object) -> object:
     return value
 
 
+def _rules(value: object) -> object:
+    """A comma list of rules, in which a pattern may hold commas."""
+    return split_rules(value) if isinstance(value, str) else value
+
+
+Rules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_rules)]
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_items)]
 Mapped = Annotated[dict[str, Any], NoDecode, BeforeValidator(_mapping)]
@@ -196,6 +203,11 @@ class Settings(BaseSettings):
     history_content: bool = _about("Whether what was said is stored", True)
     result_webhook_url: str | None = _about("POST of each conversation's result")
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    redact: Rules = _about(
+        "Comma list of `card`, `iban`, `email`, `phone`, `secret`, `/pattern/`: masked in what is "
+        "kept and shown, never in what is relayed",
+        (),
+    )
     resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
     resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
     chat_keep: Seconds = _about(
