@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.protocol.redaction_rules import RULES, fold, is_luhn
+from app.protocol.redaction_rules import RULES, fold, is_luhn, open_end
 
 
 def found(rule: str, text: str) -> list[str]:
@@ -241,3 +241,11 @@ def test_time_grows_with_the_length_alone(rule: str, unit: str) -> None:
 
     small, large = seconds(2_000), seconds(16_000)
     assert large < 0.02 + 24 * small  # 8 times as long; a square would be 64 times
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [("it is 411111", "411111"), ("to DE89 37", "DE89 37"), ("at ann@ex", "ann@ex"), ("no 17", "")],
+)
+def test_an_end_that_may_begin_a_number_is_found(text: str, end: str) -> None:
+    assert text[open_end(text, 0) :] == end
