@@ -90,7 +90,7 @@ def test_every_number_with_a_luhn_digit_is_found(digits: str) -> None:
         "MT84MALT011000012345MTLCAST001S",
     ],
 )
-@pytest.mark.parametrize("around", ["{}", "to {} please now", "({})", "IBAN:{}."])
+@pytest.mark.parametrize("around", ["{}", "to {} please now", "({})", "IBAN:{}.", "{} "])
 def test_an_iban_is_found_in_any_text(written: str, around: str) -> None:
     assert found("iban", around.format(written)) == [written]
 
