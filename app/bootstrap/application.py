@@ -24,11 +24,13 @@ from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
+from app.relay.guardrails import guardrails
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
+from app.tools.threads import DaemonThreads
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
 from app.web import problems
@@ -68,10 +70,13 @@ def build(settings: Settings) -> Application:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
+    guards = guardrails(
+        settings.guardrails, settings.agents, egress.guardrails, DaemonThreads(), metrics
+    )
     drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
-    def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
+    def dependencies(agent: str, circuit: AgentCircuitBreaker) -> RelayDependencies:
         return RelayDependencies(
             dial=Dialer(
                 vendor.endpoints,
@@ -91,13 +96,14 @@ def build(settings: Settings) -> Application:
             circuit=circuit,
             drift=drift,
             redaction=redaction,
+            guardrails=guards.of(agent),
         )
 
     circuits = agent_circuits(vendor.endpoints)
     gateway = Gateway(
         replica,
         state,
-        {name: dependencies(circuit) for name, circuit in circuits.items()},
+        {name: dependencies(name, circuit) for name, circuit in circuits.items()},
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),

@@ -170,10 +170,11 @@ class Egress:
     tools: httpx.AsyncClient
     auth: httpx.AsyncClient
     results: httpx.AsyncClient
+    guardrails: httpx.AsyncClient
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in (self.tools, self.auth, self.results):
+        for client in (self.tools, self.auth, self.results, self.guardrails):
             await client.aclose()
 
 
@@ -200,6 +201,13 @@ def egress(settings: Settings, out: Outbound) -> Egress:
         ),
         results=guarded_client(
             allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
+        ),
+        guardrails=guarded_client(
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=1000,
+            verify=out.tls,
+            proxies=out.proxies,
         ),
     )
 

@@ -198,12 +198,16 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, tuple):
-        return ",".join(str(item) for item in value) or "-"
+        return ",".join(str(_name_of(item)) for item in value) or "-"
     if isinstance(value, dict):
         return ", ".join(value) or "-"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name_of(item: Any) -> Any:
+    return item.get("name", "") if isinstance(item, dict) else item
 
 
 def _tools(arguments: argparse.Namespace) -> int:

@@ -155,6 +155,11 @@ def draining(now: float, deadline: float) -> bytes:
     return _event(now, "relay.draining", {"deadline": timestamp(deadline)})
 
 
+def guardrail(now: float, verdict: dict[str, Any]) -> bytes:
+    """`relay.guardrail`: a guardrail's verdict, for history and watchers; no page is sent it."""
+    return _event(now, "relay.guardrail", verdict)
+
+
 def error(
     now: float,
     reason: CloseReason,

@@ -213,6 +213,20 @@ class Session:
             FrameRejected(BAD_FRAMES, "Binary messages are not known.", "binary"), now
         )
 
+    def withhold(self, size: int, message: str, now: float) -> Actions:
+        """Take a frame of the browser's, `size` bytes, that a guardrail keeps from the agent."""
+        if self.phase is CLOSED:
+            return NOTHING
+        self.received += 1
+        self.size_received += size
+        if not self._bucket.allows(now):
+            return FLOODED
+        return (ToBrowser(self.not_allowed(message, now)),)
+
+    def not_allowed(self, message: str, now: float) -> bytes:
+        """The frame that tells the browser in words that a guardrail withheld something."""
+        return frames.error(now, FORBIDDEN, self._id, message)
+
     def _from_browser(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float
     ) -> Actions:
@@ -417,9 +431,21 @@ class Session:
             return (*FORWARD, AwaitBrowserTool(call))
         return self._decline(call, Outcome.UNKNOWN, channel, now)
 
-    def _decline(self, call: ToolCall, outcome: Outcome, channel: Any, now: float) -> Actions:
+    def block_request(self, frame: dict[str, Any], message: str | None, now: float) -> Actions:
+        """Answer a tool request that a guardrail blocks; one that runs already is left alone."""
+        content = frame["content"]
+        call = ToolCall(content["id"], content["toolName"], content.get("args"))
+        if self.phase is CLOSED or self.calls.knows(call.id):
+            return NOTHING
+        if (answer := self.calls.answer_to(call.id)) is not None:
+            return (Count("repeated_tool_id"), ToUpstream(answer))
+        return self._decline(call, Outcome.BLOCKED, frame.get("channelId"), now, message)
+
+    def _decline(
+        self, call: ToolCall, outcome: Outcome, channel: Any, now: float, message: str | None = None
+    ) -> Actions:
         """Answer what is not run at all: the agent never waits in vain."""
-        answer = self._answer(failure(call, outcome), channel, now)
+        answer = self._answer(failure(call, outcome, message), channel, now)
         return (*answer, ToolSettled(call, outcome))
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:

@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     FALLBACK = "fallback"
     CANCELLED = "cancelled"
     BUSY = "busy"
+    BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ DEFAULT_MESSAGES: Final = {
     Outcome.TOOL_ERROR: "The tool failed.",
     Outcome.BAD_ARGS: "The arguments do not fit this tool.",
     Outcome.UNKNOWN: "There is no such tool.",
+    Outcome.BLOCKED: "This is not allowed.",
     Outcome.BUSY: "Too many tools are running at once.",
     Outcome.CANCELLED: "The conversation ended before the tool answered.",
 }

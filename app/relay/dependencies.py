@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from app.protocol.principal import Principal
     from app.protocol.redaction import Redaction
     from app.protocol.tool import ToolCall, ToolResult
+    from app.relay.guardrails import Guardrail
     from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
     from app.tools.interface import ToolContext
     from app.websocket.interface import Socket
+    from blackbox_relay.guardrail import On
 
 
 class UpstreamPlace(Protocol):
@@ -119,6 +121,7 @@ class RelayDependencies:
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
     webhooks; None where none are configured. `redaction` masks what subscribers are shown.
+    `guardrails` are those of this agent, by what they judge; empty where there are none.
     """
 
     dial: Dial
@@ -131,3 +134,4 @@ class RelayDependencies:
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
     redaction: Redaction | None = None
+    guardrails: Mapping[On, tuple[Guardrail, ...]] = field(default_factory=dict)

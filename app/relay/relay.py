@@ -24,6 +24,7 @@ from app.relay.pages import Pages
 from app.relay.presence import Presence
 from app.relay.queueing import QueueWait
 from app.relay.scope import Scope, new_session
+from app.relay.session_guard import session_guard
 from app.relay.upstream_opening import UpstreamOpening
 
 if TYPE_CHECKING:
@@ -52,14 +53,17 @@ class Relay:
         self.call_type = conversation.profile.default_call_type
         self.session = new_session(conversation, dependencies, limits, resumable=resumable)
         self.observer = ConversationObserver(conversation, dependencies)
+        epoch = time() - monotonic()
+        guard = session_guard(conversation, dependencies, self.observer, epoch)
         self.scope = scope = Scope(
             conversation,
             dependencies,
             limits,
             self.observer,
             self.session,
-            time() - monotonic(),
+            epoch,
             limits.resume_window if resumable else 0.0,
+            guard,
         )
         self._deadlines = SessionDeadlines(
             scope, self.end, self._counted_idle, self._on_resume_window_expired
@@ -79,6 +83,8 @@ class Relay:
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
         self._message: str | None = None
         self._retry_after: float | None = None
+        if guard is not None:
+            guard.end = self.end
         self.update_observed()
 
     # Life cycle
@@ -179,6 +185,8 @@ class Relay:
         self._diagnostics.cancel()
         try:
             await self.upstream.close(self.scope.limits.end_grace)
+            if self.scope.guard is not None:
+                await self.scope.guard.settled(self.scope.limits.end_grace)
             self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
             ended_at = self.now()
@@ -190,6 +198,8 @@ class Relay:
                 )
         finally:
             self.session.close()
+            if self.scope.guard is not None:
+                self.scope.guard.close()
             if self.pages is not None:
                 self.pages.release()
             self.browser.detach()

@@ -13,6 +13,7 @@ from app.protocol.session import Session
 if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
     from app.relay.observer import ConversationObserver
+    from app.relay.session_guard import SessionGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Scope:
     """One conversation. `session` holds the rules of its first page.
 
     `epoch` is the Unix time at which the monotonic clock was zero. `resume_window` is in seconds,
-    and 0 where a browser that is gone cannot come back.
+    and 0 where a browser that is gone cannot come back. `guard` judges texts; None where no
+    guardrail is for this agent.
     """
 
     conversation: Conversation
@@ -30,6 +32,7 @@ class Scope:
     session: Session
     epoch: float
     resume_window: float
+    guard: SessionGuard | None = None
 
     def now(self) -> float:
         """Unix seconds that never jump."""

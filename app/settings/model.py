@@ -53,6 +53,21 @@ def _rules(value: object) -> object:
 
 
 Rules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_rules)]
+
+
+def _listed(value: object) -> object:
+    """A JSON or YAML text as a list."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError("is neither JSON nor YAML") from None
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a JSON list")  # noqa: TRY004
+    return tuple(value)
+
+
+Listed = Annotated[tuple[Any, ...], NoDecode, BeforeValidator(_listed)]
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_items)]
 Mapped = Annotated[dict[str, Any], NoDecode, BeforeValidator(_mapping)]
@@ -203,6 +218,11 @@ class Settings(BaseSettings):
     history_content: bool = _about("Whether what was said is stored", True)
     result_webhook_url: str | None = _about("POST of each conversation's result")
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    guardrails: Listed = _about(
+        "JSON or YAML list of `{name, on, url or python, …}`: what judges texts, and tools' data",
+        (),
+        repr=False,
+    )
     redact: Rules = _about(
         "Comma list of `card`, `iban`, `email`, `phone`, `secret`, `/pattern/`: masked in what is "
         "kept and shown, never in what is relayed",
@@ -273,7 +293,7 @@ class Settings(BaseSettings):
             for secret in (agent.blackbox_api_key, agent.web_integration_token):
                 if secret is not None:
                     found.append(secret.get_secret_value())
-        for tool in (*self.http_tools.values(), *self.mcp_servers.values()):
+        for tool in (*self.http_tools.values(), *self.mcp_servers.values(), *self.guardrails):
             if isinstance(tool, dict):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
