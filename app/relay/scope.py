@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from app.protocol.rate_limit import TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
+from app.relay.observer import ConversationObserver
+from app.relay.session_guard import session_guard
 
 if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
-    from app.relay.observer import ConversationObserver
     from app.relay.session_guard import SessionGuard
 
 
@@ -37,6 +38,24 @@ class Scope:
     def now(self) -> float:
         """Unix seconds that never jump."""
         return self.epoch + monotonic()
+
+
+def open_scope(
+    conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
+) -> Scope:
+    """Begin a conversation. It can be resumed where it has a token, and the bounds a window."""
+    resumable = conversation.resume_token is not None and limits.resume_window > 0
+    observer, epoch = ConversationObserver(conversation, dependencies), time() - monotonic()
+    return Scope(
+        conversation,
+        dependencies,
+        limits,
+        observer,
+        new_session(conversation, dependencies, limits, resumable=resumable),
+        epoch,
+        limits.resume_window if resumable else 0.0,
+        session_guard(conversation, dependencies, observer, epoch),
+    )
 
 
 def new_session(
