@@ -107,8 +107,10 @@ async def recorded(relay: Gateway, session: str) -> list[dict[str, Any]]:
 
     async def written() -> bool:
         async with relay.api() as client:
-            answer = (await client.get(f"/v1/conversations/{session}/events?limit=100")).json()
-        events = answer["items"]
+            answer = await client.get(f"/v1/conversations/{session}/events?limit=100")
+        if not answer.is_success:
+            return False
+        events = answer.json()["events"]
         found[:] = [e["data"] for e in events if e["name"] == "relay.guardrail"]
         return any(e["name"] == "closed" for e in events)
 
