@@ -23,7 +23,7 @@ class RedactedEvents:
 
 
 def redacted(events: LifecycleEvents | None, redaction: Redaction | None) -> LifecycleEvents | None:
-    """Return what takes events: `events` itself where nothing is masked, or there is no receiver."""
+    """Return what takes events: `events` itself where there is nothing to mask, or no receiver."""
     if events is None or redaction is None:
         return events
     return RedactedEvents(events, redaction)
