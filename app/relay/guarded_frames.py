@@ -168,6 +168,8 @@ class GuardedFrames:
                     verdict = await self._judge(item, item.subject)
                     self._carry_out(item, item.subject, verdict)
                     self._inner.read_complete()
+                if not self._waiting or self._waiting[0] is not item:
+                    return  # what it led to has closed this gate
                 self._waiting.popleft()
                 self._size -= item.size
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes

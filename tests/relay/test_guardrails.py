@@ -12,8 +12,10 @@ import pytest
 
 from app.relay import guarded_frames
 from app.relay.lifecycle import EventType
+from app.relay.page import PageRequest
 from blackbox_relay import GuardrailRequest, Verdict
 from tests.relay.stage import Stage, text
+from tests.support.memory import MemorySocket
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -388,6 +390,37 @@ async def test_what_a_page_wrote_before_it_left_still_arrives() -> None:
         await until(lambda: judge.asked)
         judge.open.set()
         await until(lambda: wrote(stage) == ["one"])
+
+
+async def test_a_joined_page_that_is_sent_away_takes_what_waits_with_it() -> None:
+    judge = Judge({"bomb": Verdict("block", message="Not that.")})
+    rules = [(on("user"), judge)]
+    async with Stage(guardrails=rules, chat_keep=5, frame_burst=3, frames_per_second=1) as stage:
+        await stage.live()
+        pages = stage.relay.pages
+        assert pages is not None
+        joined = MemorySocket()
+        pages.join(joined, PageRequest("subject-1"))
+        joined.say(*(message("a bomb") for _ in range(6)))
+        await until(lambda: joined.code == 4429)
+        assert pages.joined == []
+        stage.browser.say(message("hello"))
+        await until(lambda: wrote(stage) == ["hello"])
+        assert not stage.relay.is_ending
+
+
+async def test_every_page_is_told_what_was_withheld_of_the_agent() -> None:
+    judge = Judge({"bomb": Verdict("block", message="Not that.")})
+    async with Stage(guardrails=[(on("agent"), judge)], chat_keep=5) as stage:
+        await stage.live()
+        pages = stage.relay.pages
+        assert pages is not None
+        joined = MemorySocket()
+        pages.join(joined, PageRequest("subject-1"))
+        stage.vendor.say(text("tea. "), text("bomb"))
+        for page in (stage.browser, joined):
+            await until(lambda page=page: told(page.frames) == ["Not that."])
+            assert said(page.frames) == ["tea. "]
 
 
 class Kept:
