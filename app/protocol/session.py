@@ -188,11 +188,7 @@ class Session:
         self.size_received += size
         if not self._bucket.allows(now):
             return FLOODED
-        return (ToBrowser(self.not_allowed(message, now)),)
-
-    def not_allowed(self, message: str, now: float) -> bytes:
-        """The frame that tells the browser in words that a guardrail withheld something."""
-        return frames.error(now, FORBIDDEN, self._id, message)
+        return (ToBrowser(frames.withheld(now, message)),)
 
     def _from_browser(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
+from app.protocol import frames
 from app.protocol.actions import ToBrowser
 from app.protocol.guarded_turn import GuardedTurn
 from app.protocol.guarding import (
@@ -368,7 +369,7 @@ class GuardedUpstream(GuardedFrames):
     def _tell(self, message: str) -> None:
         """Tell every page that something was withheld."""
         now = self._guard.now()
-        actions = (ToBrowser(self._session.not_allowed(message, now)),)
+        actions = (ToBrowser(frames.withheld(now, message)),)
         self._target.apply(actions, b"")
         if self._target.pages is not None:
             self._target.pages.from_upstream(now, b"", actions)
