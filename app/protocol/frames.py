@@ -173,7 +173,7 @@ def draining(now: float, deadline: float) -> bytes:
 def withheld(now: float, message: str) -> bytes:
     """Tell a page that a guardrail withheld something: an `error` as the vendor's own (D L).
 
-    It has no code, since nothing ends: every client shows it, none takes it for the cause of a close.
+    It has no code, as nothing ends: every client shows it, and none takes it for a close's cause.
     """
     return orjson.dumps({"type": ERROR, "timestamp": timestamp(now), "data": {"message": message}})
 
