@@ -16,6 +16,7 @@ from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     asyncapi,
     calls,
+    control,
     conversations,
     discover,
     drift,
@@ -24,11 +25,14 @@ from app.web import (
     pages,
     revocations,
     sessions,
+    takeover,
     tickets,
     web_tokens,
     websocket,
 )
 from app.web.agents import Agents
+from app.web.audit import LoggedAudit
+from app.web.idempotency import Idempotency
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -93,6 +97,9 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
     internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
+    steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
+    internal.include_router(control.routes(steered), dependencies=guarded)
+    internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

@@ -25,7 +25,17 @@ class Turn:
     pieces: int
     started_at: float
     ended_at: float
+    speaker: str = ""
+    is_held: bool = False
     redaction: GrowingRedaction | None = None
+
+    def is_continued_by(self, piece: TurnFragment) -> bool:
+        """Tell whether a piece is part of this turn: of the same speaker, and as visible."""
+        return (self.source, self.speaker, self.is_held) == (
+            piece.source,
+            piece.speaker,
+            piece.is_held,
+        )
 
     def add(self, piece: TurnFragment, at: float) -> None:
         """Append a piece of the same source."""
@@ -37,16 +47,21 @@ class Turn:
         """What was said, as it may be kept and shown."""
         return self.text if self.redaction is None else self.redaction.mask(self.text)
 
+    def _word(self, word: str) -> str:
+        return clean(word if self.redaction is None else self.redaction.word(word))
+
     def row(self, conversation_id: str, *, content: bool) -> Row:
         """Build its row as it is now."""
         return {
             "conversation_id": conversation_id,
             "number": self.number,
-            "source": clean(self.source),
+            "source": self._word(self.source),
             "text": clean(self.shown()) if content else None,
             "pieces": self.pieces,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            "speaker": self._word(self.speaker),
+            "held": self.is_held,
         }
 
 

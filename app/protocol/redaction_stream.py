@@ -76,6 +76,10 @@ class GrowingRedaction:
             spans = self._redaction.spans(rest)
         return self._masked + masked(rest, spans)
 
+    def word(self, text: str) -> str:
+        """Mask a short text that stands beside the growing one."""
+        return self._redaction.mask(text)
+
     def _settle(self, rest: str, spans: list[tuple[int, int, str]]) -> str:
         """Keep the mask of what is far from the end; return the text that is left."""
         end = rest.rfind(" ", 0, len(rest) - KEPT_BEHIND) + 1

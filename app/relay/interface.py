@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.protocol.actions import Actions
+    from app.protocol.actions import Actions, Publish, WantHuman
     from app.protocol.close_codes import CloseReason
     from app.websocket.interface import CloseEvent
 
@@ -71,7 +71,11 @@ class UpstreamLegEvents(Protocol):
 
 
 class LegEvents(BrowserLegEvents, UpstreamLegEvents, Protocol):
-    """What both legs of a conversation report."""
+    """What both legs of a conversation report, and what its session decides beside them."""
+
+    def on_control_action(self, action: Publish | WantHuman) -> None:
+        """Carry out what concerns a person who speaks instead of the agent."""
+        ...
 
 
 class BrowserFrameTarget(Protocol):

@@ -92,6 +92,7 @@ class Pages:
             return
         page = Page(host, self, request)
         page.follow(host.session.phase)
+        page.session.take_over(host.session.takeover)
         self.joined.append(page)
         self._requests.joined(page)
         now = host.scope.now()

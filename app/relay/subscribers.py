@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from app.history.interface import Direction
 from app.protocol.redaction_stream import StreamRedaction
 from app.protocol.texts import spoken_in
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
-    from app.history.interface import Direction
     from app.protocol.redaction import Redaction
 
 FRAME: Final = "frame"
@@ -35,6 +35,9 @@ class EventSubscribers:
         frame = _read(payload)
         if self.redaction is not None:
             frame = self._masked(frame, self.redaction)  # before any of it is cut
+        held = {"held": True} if direction is Direction.HELD else {}
+        if held:
+            direction = Direction.FROM_UPSTREAM
         self.publish(
             kind=FRAME,
             at=at,
@@ -43,6 +46,7 @@ class EventSubscribers:
             name=str(frame["name"])[:64] if "name" in frame else None,
             bytes=len(payload),
             content=frame,
+            **held,
         )
 
     def publish(self, *, kind: str, at: float, **facts: Any) -> None:

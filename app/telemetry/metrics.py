@@ -58,6 +58,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_guardrail_total": ("guardrail", "action"),
     "relay_guardrail_errors_total": ("guardrail", "cause"),
     "relay_guardrail_seconds": ("guardrail",),
+    "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
     "python_gc_objects_uncollectable_total": ("generation",),
@@ -136,6 +137,12 @@ class Metrics:
             "relay_upstream_oddities_total",
             "Frames from the vendor that were not relayed as they came.",
             LABELS["relay_upstream_oddities_total"],
+            registry=registry,
+        )
+        self.control_total = Counter(
+            "relay_control_total",
+            "Commands of backends and operators on live sessions.",
+            LABELS["relay_control_total"],
             registry=registry,
         )
         self.state_errors_total = Counter(

@@ -75,6 +75,10 @@ def test_a_growing_text_is_masked_as_a_whole_one(pieces: list[str]) -> None:
         assert growing.mask(text) == ALL.mask(text)
 
 
+def test_a_word_beside_a_growing_text_is_masked() -> None:
+    assert GrowingRedaction(ALL).word("ann@example.com") == "[email]"
+
+
 def test_of_a_growing_text_only_the_end_is_looked_at_again() -> None:
     looked_at = 0
 
