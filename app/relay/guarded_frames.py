@@ -12,10 +12,12 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from app.protocol import frames
 from app.protocol.actions import ToBrowser
+from app.protocol.frames import INCOMING_CHAT_MESSAGE, TEXT, TOOL_REQUEST, TOOL_RESPONSE
 from app.protocol.guarded_turn import GuardedTurn
 from app.protocol.guarding import (
     BLOCK,
@@ -33,7 +35,7 @@ from app.protocol.guarding import (
 from app.protocol.texts import USER, spoken_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from app.protocol.session import Session
     from app.relay.browser_leg import BrowserLeg
@@ -47,7 +49,15 @@ if TYPE_CHECKING:
     from app.relay.session_guard import SessionGuard
     from app.relay.upstream_leg import UpstreamLeg
     from app.websocket.interface import CloseEvent
-    from blackbox_relay.guardrail import Verdict
+    from blackbox_relay.guardrail import On, Verdict
+
+PAGE_TYPES: Final[Mapping[On, str]] = MappingProxyType(
+    {"user": INCOMING_CHAT_MESSAGE, "tool_result": TOOL_RESPONSE}
+)
+UPSTREAM_TYPES: Final[Mapping[On, str]] = MappingProxyType(
+    {"agent": TEXT, "tool_args": TOOL_REQUEST}
+)
+"""The types of frames that hold what is judged."""
 
 MAX_FRAMES: Final = 256
 MAX_BYTES: Final = 1 << 20
@@ -79,7 +89,11 @@ class GuardedFrames:
     """The frames of one direction. `release` is called with what waits, one after the other."""
 
     def __init__(
-        self, inner: FrameHandler, guard: SessionGuard, crashed: Callable[[], None]
+        self,
+        inner: FrameHandler,
+        guard: SessionGuard,
+        crashed: Callable[[], None],
+        types: Mapping[On, str],
     ) -> None:
         self.hold: Hold | None = None
         self._inner = inner
@@ -91,11 +105,17 @@ class GuardedFrames:
         self._task: asyncio.Task[None] | None = None
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        # A frame without any of these holds nothing to be judged; an escape may hide one.
+        judged = [kind.encode() for on, kind in types.items() if guard.judges(on)]
+        self._marks = (b"\\u", *judged)
 
     # What the socket delivers
 
     def text_received(self, payload: bytes) -> None:
         """Pass a frame on at once, or let it wait."""
+        if not self._waiting and not any(mark in payload for mark in self._marks):
+            self._inner.text_received(payload)
+            return
         try:
             item = self._looked_at(payload)
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes
@@ -232,7 +252,7 @@ class GuardedPage(GuardedFrames):
         session: Session,
         target: BrowserFrameTarget,
     ) -> None:
-        super().__init__(inner, guard, target.crashed)
+        super().__init__(inner, guard, target.crashed, PAGE_TYPES)
         self._received = inner
         self._session = session
         self._target = target
@@ -291,7 +311,7 @@ class GuardedUpstream(GuardedFrames):
         session: Session,
         target: UpstreamFrameTarget,
     ) -> None:
-        super().__init__(inner, guard, target.crashed)
+        super().__init__(inner, guard, target.crashed, UPSTREAM_TYPES)
         self._session = session
         self._target = target
         self._turn = GuardedTurn()

@@ -121,6 +121,17 @@ async def test_a_guardrail_can_end_the_session_with_words_for_the_page(direction
         assert said(stage.browser.frames) == []
 
 
+async def test_a_type_that_is_written_with_escapes_is_judged_all_the_same() -> None:
+    judge = Judge({"bomb": Verdict("block", message="Not that.")})
+    async with Stage(guardrails=[(on("user"), judge)]) as stage:
+        await stage.live()
+        stage.browser.say(
+            b'{"type":"incomingChat\\u004dessage","timestamp":"t","content":"a \\u0062omb"}'
+        )
+        await until(lambda: told(stage.browser.frames) == ["Not that."])
+        assert wrote(stage) == []
+
+
 async def test_frames_of_a_direction_wait_in_order_and_the_other_direction_does_not() -> None:
     judge = Judge(held=True)
     async with Stage(guardrails=[(on("user"), judge)]) as stage:
