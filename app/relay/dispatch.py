@@ -26,7 +26,8 @@ from app.protocol.close_codes import CRASHED
 from app.relay.backpressure import Backpressure
 from app.relay.browser_leg import BrowserLeg
 from app.relay.frame_handlers import BrowserFrames, UpstreamFrames
-from app.relay.guarded_frames import GuardedEvents, guarded_page, guarded_upstream
+from app.relay.guarded_page import guarded_page
+from app.relay.guarded_upstream import GuardedEvents, guarded_upstream
 from app.relay.observer import UNKNOWN
 from app.relay.tool_actions import ToolActions
 from app.relay.upstream_leg import UpstreamLeg

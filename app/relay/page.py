@@ -19,7 +19,7 @@ from app.protocol.close_codes import ENDED, UNAUTHENTICATED
 from app.protocol.page_calls import PageCalls
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.frame_handlers import BrowserFrames
-from app.relay.guarded_frames import guarded_page
+from app.relay.guarded_page import guarded_page
 from app.relay.scope import new_session
 
 if TYPE_CHECKING:
