@@ -97,13 +97,15 @@ def build(settings: Settings) -> Application:
             drift=drift,
             redaction=redaction,
             guardrails=guards.of(agent),
+            of_agent=lambda name: by_agent[name],
         )
 
     circuits = agent_circuits(vendor.endpoints)
+    by_agent = {name: dependencies(name, circuit) for name, circuit in circuits.items()}
     gateway = Gateway(
         replica,
         state,
-        {name: dependencies(name, circuit) for name, circuit in circuits.items()},
+        by_agent,
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),

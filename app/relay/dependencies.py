@@ -123,6 +123,7 @@ class RelayDependencies:
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
     webhooks; None where none are configured. `redaction` masks what subscribers are shown.
     `guardrails` are those of this agent, by what they judge; empty where there are none.
+    `of_agent` finds those of the agent that stands in.
     """
 
     dial: Dial
@@ -136,3 +137,4 @@ class RelayDependencies:
     lifecycle: LifecycleEvents | None = None
     redaction: Redaction | None = None
     guardrails: Mapping[On, tuple[Guardrail, ...]] = field(default_factory=dict)
+    of_agent: Callable[[str], RelayDependencies] | None = None

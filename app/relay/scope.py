@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from app.relay.session_guard import SessionGuard
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """One conversation. `session` holds the rules of its first page.
 
     `epoch` is the Unix time at which the monotonic clock was zero. `resume_window` is in seconds,
-    and 0 where a browser that is gone cannot come back. `guard` judges texts; None where no
-    guardrail is for this agent.
+    and 0 where a browser that is gone cannot come back. `conversation` and `dependencies` change
+    once at most: where the agent cannot be dialled and another one stands in. `guard` judges
+    texts; None where no guardrail is for the agent, nor for the one that may stand in.
     """
 
     conversation: Conversation

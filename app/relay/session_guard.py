@@ -17,7 +17,7 @@ from blackbox_relay import exact_json
 from blackbox_relay.guardrail import GuardrailRequest, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from app.protocol.tool import ToolCall
     from app.relay.dependencies import Conversation, RelayDependencies, ToolRunner
@@ -42,11 +42,13 @@ class Gate(Protocol):
 class SessionGuard:
     """Judges the texts of one session, and leaves every verdict in the history.
 
-    `end` ends the session. `pages` and `upstream` hold back what waits for a verdict.
+    `end` ends the session. `pages` and `upstream` hold back what waits for a verdict. Until the
+    agent is dialled the rules are also those of the one that may stand in for it.
     """
 
     def __init__(
         self,
+        rules: Mapping[On, tuple[Guardrail, ...]],
         conversation: Conversation,
         dependencies: RelayDependencies,
         observer: ConversationObserver,
@@ -56,7 +58,7 @@ class SessionGuard:
         self.pages: set[Gate] = set()
         self.upstream: Gate | None = None
         self._epoch = epoch
-        self._rules = dependencies.guardrails
+        self._rules = rules
         self._conversation = conversation
         self._lifecycle = dependencies.lifecycle
         self._observer = observer
@@ -64,6 +66,10 @@ class SessionGuard:
     def now(self) -> float:
         """Unix seconds that never jump."""
         return self._epoch + monotonic()
+
+    def serve(self, conversation: Conversation, dependencies: RelayDependencies) -> None:
+        """Judge by the rules of the agent that was dialled, from here on."""
+        self._conversation, self._rules = conversation, dependencies.guardrails
 
     def judges(self, *directions: On) -> bool:
         """Whether any guardrail judges texts of these directions."""
@@ -171,7 +177,23 @@ def session_guard(
     observer: ConversationObserver,
     epoch: float,
 ) -> SessionGuard | None:
-    """What judges the texts of a session; None where no guardrail is for its agent."""
-    if not dependencies.guardrails:
+    """What judges the texts of a session; None where no guardrail is for its agent.
+
+    Nor for the one that stands in where it cannot be dialled.
+    """
+    rules, stand_in = dependencies.guardrails, conversation.profile.fallback
+    if stand_in is not None and dependencies.of_agent is not None:
+        rules = both(rules, dependencies.of_agent(stand_in.name).guardrails)
+    if not rules:
         return None
-    return SessionGuard(conversation, dependencies, observer, epoch)
+    return SessionGuard(rules, conversation, dependencies, observer, epoch)
+
+
+def both(
+    first: Mapping[On, tuple[Guardrail, ...]], second: Mapping[On, tuple[Guardrail, ...]]
+) -> dict[On, tuple[Guardrail, ...]]:
+    """The guardrails of two agents, each of them once."""
+    found = dict(first)
+    for on, guardrails in second.items():
+        found[on] = tuple(dict.fromkeys((*found.get(on, ()), *guardrails)))
+    return found
