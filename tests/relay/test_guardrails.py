@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.protocol.close_codes import UPSTREAM_FAILED
+from app.protocol.errors import UpstreamError
+from app.protocol.initialize import Profile
 from app.relay import guarded_frames
+from app.relay.guardrail_spec import GuardrailSpec
+from app.relay.guardrails import Guardrail
 from app.relay.lifecycle import EventType
 from app.relay.page import PageRequest
+from app.relay.relay import Relay
 from blackbox_relay import GuardrailRequest, Verdict
 from tests.relay.stage import Stage, text
 from tests.support.memory import MemorySocket
@@ -486,3 +493,38 @@ async def test_without_a_guardrail_nothing_stands_between_socket_and_handler() -
     async with Stage(guardrails=only_user) as stage:
         relay = stage.relay
         assert relay.upstream.text_received == relay.dispatcher.from_upstream.text_received
+
+
+class StandIn(Stage):
+    """A stage whose first agent cannot be dialled; another one stands in, with its guardrails."""
+
+    def __init__(self, *, own: Judge, other: Judge) -> None:
+        second = Profile("second", browser_tools=frozenset({"show"}))
+        super().__init__(guardrails=[(on("user"), own)], profile={"fallback": second})
+        dependencies = self.relay.scope.dependencies
+        self.failing = replace(dependencies, dial=self.refuse, of_agent=lambda _: self.second)
+        rule = Guardrail(GuardrailSpec(python="x:y", **on("user", "agent")), other, self.metrics)
+        self.second = replace(dependencies, guardrails={"user": (rule,), "agent": (rule,)})
+        conversation = self.relay.conversation
+        self.relay = Relay(conversation, self.failing, self.relay.scope.limits)
+
+    async def refuse(self, _: Profile) -> MemorySocket:
+        """Fail to dial."""
+        raise UpstreamError(UPSTREAM_FAILED, "refused")
+
+    async def _dial(self, _: Profile) -> MemorySocket:
+        await self.ready.wait()
+        return self.vendor
+
+
+async def test_the_agent_that_stands_in_is_judged_by_its_own_guardrails() -> None:
+    own, other = Judge(), Judge({"bomb": Verdict("block", message="Not that.")})
+    async with StandIn(own=own, other=other) as stage:
+        await stage.live()
+        stage.browser.say(message("a bomb"), message("tea"))
+        stage.vendor.say(text("a bomb"))
+        await until(lambda: wrote(stage) == ["tea"])
+        await until(lambda: told(stage.browser.frames) == ["Not that."] * 2)
+        assert said(stage.browser.frames) == []
+        assert own.texts == []
+        assert {request.agent for request in other.asked} == {"second"}
