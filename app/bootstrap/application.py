@@ -14,17 +14,20 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import lifecycle_events
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.approvals import ApprovalBoard
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.relay.guardrails import guardrails
+from app.relay.redacted_events import redacted
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
@@ -56,9 +59,11 @@ def build(settings: Settings) -> Application:
     egress = parts.egress(settings, out)
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
+    config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     redaction = config.redaction(settings)
     history = parts.history(settings, egress.results, replica, metrics, redaction)
+    events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
@@ -75,6 +80,8 @@ def build(settings: Settings) -> Application:
     )
     drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    approvals = ApprovalBoard(state.records)
 
     def dependencies(agent: str, circuit: AgentCircuitBreaker) -> RelayDependencies:
         return RelayDependencies(
@@ -98,6 +105,8 @@ def build(settings: Settings) -> Application:
             redaction=redaction,
             guardrails=guards.of(agent),
             of_agent=lambda name: by_agent[name],
+            lifecycle=redacted(events, redaction),
+            approvals=approvals,
         )
 
     circuits = agent_circuits(vendor.endpoints)
@@ -128,6 +137,8 @@ def build(settings: Settings) -> Application:
         traces=open_traces(os.environ, __version__),
         tool_set=box,
         history=history,
+        events=events,
+        approvals=approvals,
         vendor=vendor,
         integrations=parts.integrations(settings, vendor, out),
         call_book=CallBook(state.records),
@@ -170,9 +181,12 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.vendor.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
+                tasks.create_task(built.approvals.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
+            if built.events is not None:
+                running.append(tasks.create_task(built.events.run()))
             if built.probe is not None:
                 running.append(tasks.create_task(built.probe.run()))
             await started.wait()
@@ -187,12 +201,19 @@ def _lifespan(built: Application) -> Any:
         async with asyncio.TaskGroup() as closing:
             closing.create_task(_sign_off(built))
             closing.create_task(built.traces.close())
-            if built.history is not None:
-                closing.create_task(built.history.close(FLUSH_TIMEOUT))
+            closing.create_task(_close_history(built))
         await built.egress.close()
         await built.vendor_calls.close()
 
     return lifespan
+
+
+async def _close_history(built: Application) -> None:
+    """Keep and deliver what is left; events wait in the same database, so they are first."""
+    if built.events is not None:
+        await built.events.close(FLUSH_TIMEOUT)
+    if built.history is not None:
+        await built.history.close(FLUSH_TIMEOUT)
 
 
 async def _sign_off(built: Application) -> None:

@@ -24,6 +24,7 @@ from app.bootstrap.outbound import outbound
 from app.egress.addresses import AllowedHosts
 from app.egress.ssrf_guard import guarded_client
 from app.protocol.errors import ConfigurationError
+from app.settings.event_webhooks import MAX_RECEIVERS
 from app.telemetry.traces import inject
 from app.tools import Registry
 from app.tools.http import http_tools
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     from app.auth.jwt import Jwt
     from app.bootstrap.outbound import Outbound
     from app.cluster.replicas import Replicas
+    from app.gateway.approvals import ApprovalBoard
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
+    from app.history.lifecycle.webhooks import EventWebhooks
     from app.protocol.redaction import Redaction
     from app.settings import Settings
     from app.state.interface import State
@@ -171,10 +174,11 @@ class Egress:
     auth: httpx.AsyncClient
     results: httpx.AsyncClient
     guardrails: httpx.AsyncClient
+    events: httpx.AsyncClient
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in (self.tools, self.auth, self.results, self.guardrails):
+        for client in (self.tools, self.auth, self.results, self.guardrails, self.events):
             await client.aclose()
 
 
@@ -206,6 +210,14 @@ def egress(settings: Settings, out: Outbound) -> Egress:
             allowed,
             timeout=settings.tool_timeout,
             max_connections=1000,
+            verify=out.tls,
+            proxies=out.proxies,
+        ),
+        # As many as all receivers may have under way, so that none waits for another's.
+        events=guarded_client(
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=MAX_RECEIVERS * 8,
             verify=out.tls,
             proxies=out.proxies,
         ),
@@ -380,6 +392,8 @@ class Application:
     traces: Traces
     tool_set: ToolSet
     history: History | None
+    events: EventWebhooks | None
+    approvals: ApprovalBoard
     vendor: Vendor
     integrations: Integrations
     call_book: CallBook

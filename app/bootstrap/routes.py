@@ -12,15 +12,19 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
+    approvals,
     asyncapi,
     calls,
     control,
     conversations,
+    deliveries,
     discover,
     drift,
     edges,
+    event_documents,
     health,
     pages,
     revocations,
@@ -100,6 +104,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
+    internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
@@ -108,6 +113,9 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
+    kept = stored_deliveries(built.history, built.events)
+    internal.include_router(deliveries.routes(kept, LoggedAudit()), dependencies=guarded)
+    event_documents.describe(internal)
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:
         _add_endpoint(internal, websocket.no_such_path, built.browser_limits)

@@ -64,14 +64,17 @@ class Clocks:
 
 @dataclass(slots=True)
 class History:
-    """What the application holds: `recorder` for the relay, `reader` for the web layer if any."""
+    """What the application holds: `recorder` for the relay, `reader` for the web layer if any.
+
+    `database`, where there is one, is closed by `close`.
+    """
 
     recorder: QueueRecorder
     reader: HistoryReader | None
     _delivery: DeliveryWorker | None = field(repr=False)
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
-    _database: Database | None = field(repr=False)
+    database: Database | None = field(repr=False)
 
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
@@ -91,8 +94,8 @@ class History:
             await self._delivery.flush(seconds)
         if self._memory is not None:
             self._memory.discard()
-        if self._database is not None:
-            await self._database.close()
+        if self.database is not None:
+            await self.database.close()
 
 
 def stored_history(  # noqa: PLR0913 - each is a setting of its own

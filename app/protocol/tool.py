@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     BUSY = "busy"
     BLOCKED = "blocked"
+    NOT_APPROVED = "not_approved"
     TAKEN_OVER = "taken_over"
 
 
@@ -56,6 +57,7 @@ DEFAULT_MESSAGES: Final = {
     Outcome.UNKNOWN: "There is no such tool.",
     Outcome.BLOCKED: "This is not allowed.",
     Outcome.BUSY: "Too many tools are running at once.",
+    Outcome.NOT_APPROVED: "The call was not approved.",
     Outcome.TAKEN_OVER: "A person has taken over the conversation. Wait until it is handed back.",
     Outcome.CANCELLED: "The conversation ended before the tool answered.",
 }

@@ -11,6 +11,7 @@ from app.upstream.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from app.history.interface import Recorder
+    from app.protocol.approval import ApprovalRequest
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
     from app.protocol.redaction import Redaction
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
+    from app.tools.executor import CheckedArguments
     from app.tools.interface import ToolContext
     from app.websocket.interface import Socket
     from blackbox_relay.guardrail import On
@@ -110,6 +112,26 @@ class ToolRunner(Protocol):
         """Run a registered tool within its time-out. Raises nothing but cancellation."""
         ...
 
+    def check(self, call: ToolCall) -> CheckedArguments | ToolResult:
+        """Return the arguments that the tool will get, or why it cannot run."""
+        ...
+
+    def not_approved(self, call: ToolCall, message: str, seconds: float) -> ToolResult:
+        """Return the result of a call that is not to run, and count it."""
+        ...
+
+
+class ApprovalBoard(Protocol):
+    """Where calls are listed that wait for an operator's approval; returns at once."""
+
+    def asked(self, request: ApprovalRequest) -> None:
+        """List a call."""
+        ...
+
+    def settled(self, request: ApprovalRequest) -> None:
+        """List it no more."""
+        ...
+
 
 Dial = Callable[["Profile"], Awaitable["Socket"]]
 
@@ -123,6 +145,7 @@ class RelayDependencies:
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
     webhooks; None where none are configured. `redaction` masks what subscribers are shown.
     `guardrails` are those of this agent, by what they judge; empty where there are none.
+    `approvals` lists what waits for an operator.
     `of_agent` finds those of the agent that stands in.
     """
 
@@ -138,3 +161,4 @@ class RelayDependencies:
     redaction: Redaction | None = None
     guardrails: Mapping[On, tuple[Guardrail, ...]] = field(default_factory=dict)
     of_agent: Callable[[str], RelayDependencies] | None = None
+    approvals: ApprovalBoard | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, ToolRunner
     from app.relay.guardrails import Guardrail, Ruling
     from app.relay.observer import ConversationObserver
+    from app.tools.executor import CheckedArguments
     from app.tools.interface import ToolContext
     from blackbox_relay.guardrail import On
 
@@ -154,6 +155,14 @@ class GuardedRunner:
     def __init__(self, inner: ToolRunner, guard: SessionGuard) -> None:
         self._inner = inner
         self._guard = guard
+
+    def check(self, call: ToolCall) -> CheckedArguments | ToolResult:
+        """Return the arguments that the tool will get, or why it cannot run."""
+        return self._inner.check(call)
+
+    def not_approved(self, call: ToolCall, message: str, seconds: float) -> ToolResult:
+        """Return the result of a call that is not to run, and count it."""
+        return self._inner.not_approved(call, message, seconds)
 
     async def run(self, call: ToolCall, ctx: ToolContext) -> ToolResult:
         """Run a tool; a result that is blocked is an error result."""

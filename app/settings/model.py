@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from app.protocol.principal import CallType
 from app.protocol.redaction import split_rules
+from app.settings.lists import Listed, secrets_of
 
 PREFIX: Final = "RELAY_"
 MAX_CONCURRENCY: Final = 1_000_000
@@ -55,19 +56,6 @@ def _rules(value: object) -> object:
 Rules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_rules)]
 
 
-def _listed(value: object) -> object:
-    """A JSON or YAML text as a list."""
-    if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError("is neither JSON nor YAML") from None
-    if not isinstance(value, list | tuple):
-        raise ValueError("must be a JSON list")  # noqa: TRY004
-    return tuple(value)
-
-
-Listed = Annotated[tuple[Any, ...], NoDecode, BeforeValidator(_listed)]
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_items)]
 Mapped = Annotated[dict[str, Any], NoDecode, BeforeValidator(_mapping)]
@@ -118,6 +106,7 @@ class AgentSettings(BaseModel):
     browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
     discover: dict[str, Any] = {}
+    approve: dict[str, Literal["operator", "user"]] = {}
     sdp_fields: Literal["as_sent", "both"] = "as_sent"
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
@@ -231,13 +220,21 @@ class Settings(BaseSettings):
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
     guardrails: Listed = _about(
         "JSON or YAML list of `{name, on, url or python, …}`: what judges texts, and tools' data",
-        (),
+        [],
+        validate_default=False,
         repr=False,
     )
     redact: Rules = _about(
         "Comma list of `card`, `iban`, `email`, `phone`, `secret`, `/pattern/`: masked in what is "
         "kept and shown, never in what is relayed",
         (),
+    )
+    event_webhooks: Listed = _about(
+        "JSON: list of `{url, secret, events?, tenant?, name?}` to post lifecycle events to; "
+        'several secrets sign at once; `events` is a list of types or `"*"`',
+        [],
+        validate_default=False,
+        repr=False,
     )
     resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
     resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
@@ -313,6 +310,7 @@ class Settings(BaseSettings):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
+        found += secrets_of(self.event_webhooks)
         plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 

@@ -59,6 +59,8 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_guardrail_total": ("guardrail", "action"),
     "relay_guardrail_errors_total": ("guardrail", "cause"),
     "relay_guardrail_seconds": ("guardrail",),
+    "relay_event_deliveries_total": ("outcome",),
+    "relay_event_backlog": ("receiver",),
     "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
@@ -187,6 +189,18 @@ class Metrics:
             "How long guardrails took for a verdict.",
             LABELS["relay_guardrail_seconds"],
             buckets=NETWORK,
+            registry=registry,
+        )
+        self.event_deliveries_total = Counter(
+            "relay_event_deliveries_total",
+            "Tries to deliver lifecycle events, and events given up or dropped.",
+            LABELS["relay_event_deliveries_total"],
+            registry=registry,
+        )
+        self.event_backlog = Gauge(
+            "relay_event_backlog",
+            "Lifecycle events that wait: of all replicas with history, else of this one.",
+            LABELS["relay_event_backlog"],
             registry=registry,
         )
         self.upstream_reachable = Gauge(
