@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from app.gateway.gateway import Gateway
     from app.history.factory import History
     from app.history.lifecycle.webhooks import EventWebhooks
+    from app.protocol.redaction import Redaction
     from app.settings import Settings
     from app.state.interface import State
     from app.telemetry.drift import DriftLog
@@ -172,11 +173,12 @@ class Egress:
     tools: httpx.AsyncClient
     auth: httpx.AsyncClient
     results: httpx.AsyncClient
+    guardrails: httpx.AsyncClient
     events: httpx.AsyncClient
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in (self.tools, self.auth, self.results, self.events):
+        for client in (self.tools, self.auth, self.results, self.guardrails, self.events):
             await client.aclose()
 
 
@@ -204,6 +206,13 @@ def egress(settings: Settings, out: Outbound) -> Egress:
         results=guarded_client(
             allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
         ),
+        guardrails=guarded_client(
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=1000,
+            verify=out.tls,
+            proxies=out.proxies,
+        ),
         # As many as all receivers may have under way, so that none waits for another's.
         events=guarded_client(
             allowed,
@@ -216,7 +225,11 @@ def egress(settings: Settings, out: Outbound) -> Egress:
 
 
 def history(
-    settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
+    settings: Settings,
+    client: httpx.AsyncClient,
+    replica: str,
+    metrics: Metrics,
+    redaction: Redaction | None,
 ) -> History | None:
     """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
@@ -249,10 +262,15 @@ def history(
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,
+                redaction=redaction,
             )
         except ValueError as fault:
             raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None
-    return None if webhook is None else results_alone(webhook, clocks, meters=meters)
+    return (
+        None
+        if webhook is None
+        else results_alone(webhook, clocks, meters=meters, redaction=redaction)
+    )
 
 
 @dataclass(frozen=True, slots=True)

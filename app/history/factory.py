@@ -17,6 +17,7 @@ from app.history.results.encryption import PayloadCipher
 from app.history.results.memory_outbox import MemoryOutbox
 from app.history.results.sender import Sender
 from app.history.retention import Retention
+from app.history.shown import Shown
 from app.history.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from app.history.results.delivery import Delivery
+    from app.protocol.redaction import Redaction
 
 
 def _nothing(*_: object) -> None:
@@ -96,7 +98,7 @@ class History:
             await self.database.close()
 
 
-def stored_history(
+def stored_history(  # noqa: PLR0913 - each is a setting of its own
     url: SecretStr,
     clocks: Clocks,
     *,
@@ -106,8 +108,9 @@ def stored_history(
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """History in a database; with a webhook, results by way of its outbox."""
+    """History in a database; with a webhook, results by way of its outbox. Masked, if at all."""
     meters = meters or Meters()
     database = Database(url)
     delivery = composer = None
@@ -126,6 +129,7 @@ def stored_history(
         content=content,
         composer=composer,
         on_dropped=meters.on_dropped,
+        shown=Shown(redaction),
     )
     retention = Retention(database, days, clocks.wall)
     return History(
@@ -139,8 +143,9 @@ def results_alone(
     *,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """No history: results from memory, tried a few times."""
+    """No history: results from memory, tried a few times. Masked, if at all."""
     meters = meters or Meters()
     outbox = MemoryOutbox(clocks.wall, on_dropped=meters.on_results_lost)
     delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
@@ -152,6 +157,7 @@ def results_alone(
         content=False,
         composer=Composer(webhook.org_id),
         on_dropped=meters.on_dropped,
+        shown=Shown(redaction),
     )
     return History(recorder, None, delivery, outbox, None, None)
 
