@@ -1,4 +1,4 @@
-"""For authors of tools and guardrails: what a module named in RELAY_TOOLS or RELAY_GUARDRAILS imports.
+"""For authors of tools and guardrails: what a module in RELAY_TOOLS or RELAY_GUARDRAILS imports.
 
     from blackbox_relay import tool, ToolContext
 

@@ -27,7 +27,7 @@ class GuardrailRequest:
 
     `direction` is what it is: what a user wrote (`user`), what the agent has said in its present
     turn up to now (`agent`), or JSON: the arguments of a tool (`tool_args`), or its result
-    (`tool_result`); then `tool` is its name. `partial` is true of an agent's text that is not final.
+    (`tool_result`); then `tool` is its name. `partial`: of an agent's text that is not final.
     """
 
     session_id: str

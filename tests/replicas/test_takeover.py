@@ -268,7 +268,7 @@ async def restarted(steered: ReplicaPair, number: int) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        if steered.replicas[number].process.returncode is not None:
+        if getattr(steered.replicas[number].process, "returncode", None) is not None:
             await steered.start(number)
 
 
