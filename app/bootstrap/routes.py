@@ -11,9 +11,10 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
-from app.bootstrap import config, parts
+from app.bootstrap import config, console, parts
 from app.web import (
     asyncapi,
+    audit_log,
     calls,
     conversations,
     discover,
@@ -28,6 +29,9 @@ from app.web import (
     websocket,
 )
 from app.web.agents import Agents
+from app.web.audit import LoggedAudit, StoredAudit
+from app.web.console import routes as console_routes
+from app.web.guard import Guard
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -69,7 +73,12 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         discover.FailureLimit(),
     )
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
-    guarded = [Depends(tokens)]
+    stored = None if built.history is None else built.history.audit
+    audit = LoggedAudit() if stored is None else StoredAudit(stored)
+    site = console.site(settings, proxies)
+    sign_in = console.sign_in(settings, state, site, built.egress.auth, audit)
+    guard = Guard(tokens, site, None if sign_in is None else sign_in.sessions)
+    guarded = [Depends(guard)]
     public.include_router(websocket.routes(endpoint))
     public.add_middleware(websocket.WebSocketBypass, endpoint=endpoint)
     slashed = ["/console/", "/demo/"]
@@ -80,6 +89,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     public.include_router(discover.routes(described))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
+    internal.include_router(console_routes.routes(sign_in))
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", config.demo(settings, profiles)))
@@ -90,14 +100,18 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
-    internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
-    internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(
+        sessions.routes(gateway, state, built.replicas, audit, guard.is_still_valid),
+        dependencies=guarded,
+    )
+    internal.include_router(revocations.routes(state, audit), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
         built.replicas, profiles, built.traces, built.call_book, built.vendor_calls
     )
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
-    internal.include_router(conversations.routes(reader), dependencies=guarded)
+    internal.include_router(conversations.routes(reader, audit), dependencies=guarded)
+    internal.include_router(audit_log.routes(stored), dependencies=guarded)
     for app in {public, internal}:
         app.include_router(edges.fallback())

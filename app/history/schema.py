@@ -1,7 +1,7 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations` falls with its conversation, so that retention and erasure are
-one statement each. Times are Unix seconds.
+Every table but `conversations` and `audit` falls with its conversation, so that retention and
+erasure are one statement each. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -117,4 +117,21 @@ outbox: Final = Table(
     Column("claimed_by", Text),
     Index("outbox_by_conversation", "conversation_id"),
     Index("outbox_waiting", "state", "next_at"),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("subject", Text),
+    Column("role", Text, nullable=False),
+    Column("tenant", Text),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_by_time", "at", "id"),
+    Index("audit_by_actor", "actor", "at"),
+    Index("audit_by_target", "target", "at"),
 )

@@ -48,6 +48,10 @@ class Keys:
         """Name what is known of a call."""
         return f"{self._tag}call:{_hashed(call_id)}"
 
+    def sign_in(self, key: str) -> str:
+        """Name a sign-in at the console, begun or in force, by the hash of its secret."""
+        return f"{self._tag}sign-in:{key}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,13 +17,20 @@ from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
 from app.state.interface import SessionRow, State
 from app.web.actor import actor_of
+from app.web.audit import Audit
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
 
 
-def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
+def routes(
+    gateway: Gateway,
+    state: State,
+    replicas: Replicas,
+    audit: Audit,
+    is_still_valid: Callable[[Request], Awaitable[bool]],
+) -> APIRouter:
     """`/v1/sessions` and what is below it."""
     router = APIRouter(tags=["sessions"])
 
@@ -45,18 +53,26 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
         return _shown(await _found(session_id))
 
     @router.delete("/v1/sessions/{session_id}", status_code=204)
-    async def end_session(session_id: str) -> Response:
+    async def end_session(session_id: str, request: Request) -> Response:
         """End a session, whichever replica has it."""
         if not await replicas.end(session_id):
             raise HTTPException(404, ABSENT)
+        await audit.record(actor_of(request), "session.end", session_id)
         return Response(status_code=204)
 
     @router.get("/v1/sessions/{session_id}/watch")
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
         """Follow one session as it happens, as server-sent events."""
         await _found(session_id)
+        actor = actor_of(request)
+        if actor.content:
+            await audit.record(actor, "content.read", session_id, what="watch")
+
+        async def may_go_on() -> bool:
+            return await is_still_valid(request)
+
         return StreamingResponse(
-            _events(replicas, session_id, content=actor_of(request).content),
+            _events(replicas, session_id, may_go_on, content=actor.content),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -85,14 +101,28 @@ def _shown(row: SessionRow) -> dict[str, Any]:
     return shown
 
 
-async def _events(replicas: Replicas, session_id: str, *, content: bool) -> AsyncIterator[bytes]:
-    """Server-sent events of one session, with a sign of life when nothing happens."""
+async def _events(
+    replicas: Replicas,
+    session_id: str,
+    may_go_on: Callable[[], Awaitable[bool]],
+    *,
+    content: bool,
+) -> AsyncIterator[bytes]:
+    """Server-sent events of one session, with a sign of life when nothing happens.
+
+    Every `SILENCE` seconds it is asked whether the reader is still signed in.
+    """
     yield b": watching\n\n"
     async with aclosing(replicas.watch(session_id)) as events, asyncio.TaskGroup() as tasks:
         following = aiter(events)
         upcoming: asyncio.Task[dict[str, Any]] | None = None
+        asked_at = monotonic()
         try:
             while True:
+                if monotonic() - asked_at >= SILENCE:
+                    if not await may_go_on():
+                        return
+                    asked_at = monotonic()
                 upcoming = upcoming or tasks.create_task(_next(following))
                 done, _ = await asyncio.wait((upcoming,), timeout=SILENCE)
                 if not done:
