@@ -152,4 +152,5 @@ def relay_limits(settings: Settings) -> RelayLimits:
         chat_keep=settings.chat_keep,
         chat_pages=settings.chat_pages,
         chat_history=settings.chat_history,
+        takeover_lease=settings.takeover_lease,
     )

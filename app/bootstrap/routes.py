@@ -16,6 +16,7 @@ from app.web import (
     asyncapi,
     audit_log,
     calls,
+    control,
     conversations,
     discover,
     drift,
@@ -24,6 +25,7 @@ from app.web import (
     pages,
     revocations,
     sessions,
+    takeover,
     tickets,
     web_tokens,
     websocket,
@@ -32,6 +34,7 @@ from app.web.agents import Agents
 from app.web.audit import LoggedAudit, StoredAudit
 from app.web.console import routes as console_routes
 from app.web.guard import Guard
+from app.web.idempotency import Idempotency
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -104,6 +107,9 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         sessions.routes(gateway, state, built.replicas, audit, guard.is_still_valid),
         dependencies=guarded,
     )
+    steered = control.Control(built.replicas.commands, Idempotency(state.requests), audit)
+    internal.include_router(control.routes(steered), dependencies=guarded)
+    internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(revocations.routes(state, audit), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

@@ -29,6 +29,7 @@ from app.protocol.close_codes import (
     UPSTREAM_FAILED,
     CloseReason,
 )
+from app.protocol.control import HandBack, TakeOver
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
+    from app.protocol.control import Answer, Command
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -323,6 +325,7 @@ class Gateway:
             bytes_in=session.size_received,
             bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
+            **({} if relay.control is None else relay.control.row()),
         )
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
@@ -332,6 +335,24 @@ class Gateway:
             return False
         relay.end(reason)
         return True
+
+    def control(self, session_id: str, command: Command) -> Answer | None:
+        """Carry out a command on one of this replica's sessions; None if it has no such session."""
+        relay = self._live.get(session_id)
+        if relay is None:
+            return None
+        answer = relay.controlled().apply(command)
+        if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
+            assert self._tasks is not None  # noqa: S101 - it has live sessions
+            self._tasks.create_task(self._publish(self._row(self._rows[session_id], relay)))
+        return answer
+
+    async def _publish(self, row: SessionRow) -> None:
+        """Publish a row that has changed at once, without waiting for the next refresh."""
+        try:
+            await self._state.refresh([row])
+        except StoreUnavailable:
+            log.info("row_not_published", session=row.id, advice="the next refresh does it")
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""

@@ -26,10 +26,14 @@ UNNOTED_FROM_UPSTREAM: Final = frozenset({"websocketToolRequest"})
 
 
 class Direction(StrEnum):
-    """Which way a frame went; also the label of metrics."""
+    """Which way a frame went; the first two are also labels of metrics.
+
+    `HELD`: it was said to pages and held from them, while a person had taken over.
+    """
 
     FROM_BROWSER = "from_browser"
     FROM_UPSTREAM = "from_upstream"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,11 @@ class StoredConversation:
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """What one side said in one go; `text` is None where content is not kept."""
+    """What one side said in one go; `text` is None where content is not kept.
+
+    `speaker` is "agent", "backend", "operator", "user", or another source as it is. `held`: no
+    page was shown it, because a person had taken over.
+    """
 
     number: int
     source: str
@@ -47,6 +51,8 @@ class StoredTurn:
     pieces: int
     started_at: float
     ended_at: float
+    speaker: str
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ turns: Final = Table(
     Column("pieces", Integer, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double, nullable=False),
+    Column("speaker", Text),
+    Column("held", Boolean),
 )
 
 events: Final = Table(

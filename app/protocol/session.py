@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from app.protocol import frames
 from app.protocol.actions import (
     FORWARD,
+    HELD,
+    HELD_ECHO,
     NOTHING,
     Acked,
     Actions,
@@ -19,12 +21,14 @@ from app.protocol.actions import (
     AwaitUpstreamClose,
     Count,
     End,
+    Publish,
     RunTool,
     SdpExchanged,
     ToBrowser,
     ToolSettled,
     ToUpstream,
     VendorRefused,
+    WantHuman,
 )
 from app.protocol.close_codes import (
     BAD_FRAMES,
@@ -43,6 +47,8 @@ from app.protocol.codec import (
     decode_strictly,
     with_every_digit,
 )
+from app.protocol.control import Speaker
+from app.protocol.control_frames import said
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
     CONVERSATION_RESULT,
@@ -65,6 +71,7 @@ from app.protocol.frames import (
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
+from app.protocol.takeover import REQUEST_HUMAN, REQUESTED, Takeover, is_echo, is_held, reason_of
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 from app.protocol.tool_ledger import Pending, ToolLedger
 from app.protocol.validation import (
@@ -162,6 +169,10 @@ class Session:
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
         self._texts_shown = TEXT not in profile.hide
+        self._takes_fast_path = FAST_PATH_ENABLED
+        self._offers_human = REQUEST_HUMAN in (profile.tools or ()) and REQUEST_HUMAN not in tools
+        self._hidden_echo: str | None = None  # what the vendor will show as said by the user
+        self.takeover: Takeover | None = None
         self._secrets = secrets
         self._early_frames: list[bytes] = []
         self._early_bytes = 0
@@ -180,7 +191,7 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if FAST_PATH_ENABLED and phase is OPEN and is_simple_message(payload):
+        if self._takes_fast_path and phase is OPEN and is_simple_message(payload):
             self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
             self.received += 1
             return FORWARD if self._bucket.allows(now) else FLOODED
@@ -223,6 +234,9 @@ class Session:
             payload = append_members(payload, added)
         if kind == TOOL_RESPONSE:
             return self._browser_answered(frame, payload)
+        if self.takeover is not None and kind == INCOMING_CHAT_MESSAGE:
+            self.takeover.heard(Speaker.USER, frame["content"])
+            return (Publish(said(now, None, frame["content"], Speaker.USER)),)
         if kind == TERMINATE:
             self.hung_up = True
         if self.phase is CONNECTING:
@@ -330,6 +344,33 @@ class Session:
             return FORWARD if has_known_members(frame) else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
+    def from_backend(self, payload: bytes) -> Actions | None:
+        """Send upstream what a backend says for the user; None: too much waits for upstream."""
+        if self.phase is not CONNECTING:
+            return (ToUpstream(payload),)
+        size = self._early_bytes + len(payload)
+        if len(self._early_frames) >= MAX_EARLY_FRAMES or size > MAX_EARLY_BYTES:
+            return None
+        self._early_frames.append(payload)
+        self._early_bytes = size
+        return NOTHING
+
+    def take_over(self, takeover: Takeover | None) -> None:
+        """Let a person speak instead of the agent; None: the agent speaks again."""
+        self.takeover = takeover
+        self._update_fast_path()
+
+    def hide_echo(self, text: str) -> None:
+        """Show no page the vendor's echo of this text, which is said to the agent alone."""
+        self._hidden_echo = text
+        self._update_fast_path()
+
+    def _update_fast_path(self) -> None:
+        """While a text may have to be held, each is judged."""
+        is_judged = self.takeover is not None or self._hidden_echo is not None
+        self._texts_shown = TEXT not in self._profile.hide and not is_judged
+        self._takes_fast_path = FAST_PATH_ENABLED and self.takeover is None
+
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
         self._malformed += 1
@@ -344,6 +385,12 @@ class Session:
     ) -> Actions:
         if is_own(frame):
             return (Count("spoofed_upstream"),)  # it would upset the browser's count
+        if self.takeover is not None and is_held(kind, frame):
+            return HELD
+        if self._hidden_echo is not None and is_echo(kind, frame, self._hidden_echo):
+            self._hidden_echo = None
+            self._update_fast_path()
+            return HELD_ECHO
         if kind == TOOL_REQUEST:
             return self._tool_request(frame, payload, now)
         counts = _unknown_parts(kind, frame)
@@ -406,15 +453,23 @@ class Session:
             return (Count("repeated_tool_id"),)
         name = content.get("toolName")
         call = ToolCall(call_id, name if type(name) is str else "", content.get("args"))
-        channel = frame.get("channelId")
+        return self._start_call(call, frame.get("channelId"), payload, now)
+
+    def _start_call(self, call: ToolCall, channel: Any, payload: bytes, now: float) -> Actions:
+        """Run a new call where its tool is, or answer it here."""
+        if self.takeover is not None:
+            return self._decline(call, Outcome.TAKEN_OVER, channel, now)
         if self.calls.is_full:
             return self._decline(call, Outcome.BUSY, channel, now)
         if call.name in self._tools:
-            self.calls.running[call_id] = Pending(call, channel)
+            self.calls.running[call.id] = Pending(call, channel)
             return (RunTool(call),)
         if call.name in self._profile.browser_tools:
-            self.calls.shown[call_id] = Pending(call, channel, payload, self.outgoing.count + 1)
+            self.calls.shown[call.id] = Pending(call, channel, payload, self.outgoing.count + 1)
             return (*FORWARD, AwaitBrowserTool(call))
+        if self._offers_human and call.name == REQUEST_HUMAN:
+            told = self._answer(ToolResult(call.id, REQUESTED, Outcome.OK), channel, now)
+            return (*told, ToolSettled(call, Outcome.OK), WantHuman(reason_of(call)))
         return self._decline(call, Outcome.UNKNOWN, channel, now)
 
     def _decline(self, call: ToolCall, outcome: Outcome, channel: Any, now: float) -> Actions:

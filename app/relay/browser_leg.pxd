@@ -24,6 +24,7 @@ cdef class BrowserLeg:
     cdef BrowserSocketHandler _current
     cdef object _socket
     cdef bint _was_connected
+    cdef object _events
     cdef public object slow_timer
     cdef object _close_reason
     cdef object _close_acknowledged

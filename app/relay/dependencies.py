@@ -78,7 +78,7 @@ class RelayLimits:
 
     `chat_keep` is how long a chat stays open with no page there (0: as long as it can be resumed),
     `chat_pages` how many pages it may have, `chat_history` how many bytes of text are kept for
-    those that join.
+    those that join. `takeover_lease` is how long an operator who has taken over may be silent.
     """
 
     initialize_timeout: float
@@ -97,6 +97,7 @@ class RelayLimits:
     chat_keep: float = 0.0
     chat_pages: int = 5
     chat_history: int = 64 * 1024
+    takeover_lease: float = 30.0
 
 
 class ToolRunner(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.history.interface import ConversationStart, Direction
+from app.protocol.takeover import REQUEST_HUMAN
 from app.protocol.vendor_failures import advice_on_loss
 from app.relay.subscribers import EventSubscribers
 
@@ -158,7 +159,8 @@ class ConversationObserver:
 
     def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
         """Count a call that the runner never saw; a name that is not configured is no label."""
-        known = name if name in self._conversation.profile.browser_tools else "unknown"
+        is_known = name == REQUEST_HUMAN or name in self._conversation.profile.browser_tools
+        known = name if is_known else "unknown"
         self._metrics.tool_calls_total.labels(known, outcome.value).inc()
         self._metrics.tool_seconds.labels(known).observe(seconds)
 

@@ -8,6 +8,7 @@ from app.telemetry.latency cimport Latency
 cdef class Relay:
     cdef public object conversation
     cdef public object pages
+    cdef public object control
     cdef public object call_type
     cdef public double resume_window
     cdef public Session session

@@ -21,12 +21,15 @@ from app.protocol.actions import (
     Count,
     End,
     Forward,
+    Held,
+    Publish,
     RunTool,
     SdpExchanged,
     ToBrowser,
     ToolSettled,
     ToUpstream,
     VendorRefused,
+    WantHuman,
 )
 from app.protocol.errors import Refusal, UpstreamError
 from app.protocol.initialize import resolve_initialize
@@ -38,6 +41,7 @@ from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.call_diagnostics import CallDiagnostics
+from app.relay.control import SessionControl
 from app.relay.deadlines import SessionDeadlines
 from app.relay.observer import UNKNOWN, ConversationObserver
 from app.relay.pages import Pages
@@ -80,6 +84,7 @@ class Relay:
         resumable = conversation.resume_token is not None and limits.resume_window > 0
         self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
+        self.control: SessionControl | None = None  # once a backend has asked for anything
         self.call_type = conversation.profile.default_call_type
         self.resume_window = limits.resume_window if resumable else 0.0
         self._dependencies = dependencies
@@ -120,7 +125,7 @@ class Relay:
     def _new_session(self) -> Session:
         """The rules for one page: its own counts, bounds and what is held for it."""
         limits, dependencies = self._limits, self._dependencies
-        return Session(
+        session = Session(
             self.conversation.id,
             self.conversation.profile,
             dependencies.tools(),
@@ -129,6 +134,9 @@ class Relay:
             dependencies.metrics.frame_counters,
             dependencies.secrets,
         )
+        if self.control is not None:
+            session.take_over(self.control.takeover.taken)
+        return session
 
     # Life cycle
 
@@ -215,6 +223,7 @@ class Relay:
             offer,
             keep,
             queued=self.queue.must_wait,
+            operator=None if self.control is None else self.control.operator,
         )
 
     async def _open_upstream(self, opening: ResolvedInitialize) -> None:
@@ -252,6 +261,8 @@ class Relay:
         for action in self.session.terminate(now):
             self._apply_one(action)
         self._deadlines.cancel()
+        if self.control is not None:
+            self.control.takeover.ended()
         if self.call_type is CallType.WEB_CALL:
             self._diagnostics.conversation_ended()
         self._diagnostics.cancel()
@@ -317,6 +328,17 @@ class Relay:
     def idle_for(self) -> float:
         """Seconds since anything was said; none while the session waits for upstream."""
         return 0.0 if self.queue.is_waiting else monotonic() - self.last_activity
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether `relay.session` was sent."""
+        return self._group is not None
+
+    def controlled(self) -> SessionControl:
+        """What carries out the commands of backends and operators."""
+        if self.control is None:
+            self.control = SessionControl(self, self._dependencies, self._limits)
+        return self.control
 
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
@@ -564,6 +586,12 @@ class Relay:
             case ToolSettled(call, outcome):
                 self.observer.tool_settled(call.name, outcome, self._tools.settled(call, outcome))
                 self.observer.tool(call.name, self.now(), outcome.value)
+            case Publish(payload):
+                self.controlled().publish(payload)
+            case WantHuman(reason):
+                self.controlled().takeover.want(reason)
+            case Held():
+                pass  # no page is shown it
 
     def _context(self, call_id: str) -> ToolContext:
         """For whom a tool runs: verified, whatever the agent or the browser say."""

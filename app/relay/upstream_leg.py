@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.history.interface import Direction
-from app.protocol.actions import FORWARD
+from app.protocol.actions import FORWARD, HELD, HELD_ECHO
 
 if TYPE_CHECKING:
     from app.relay.interface import UpstreamLegEvents
@@ -99,7 +99,10 @@ class UpstreamLeg:
             else:
                 relay.apply(actions, payload)
             if relay.is_observed:
-                relay.observer.frame(Direction.FROM_UPSTREAM, self._at, payload)
+                if actions is HELD:
+                    relay.observer.frame(Direction.HELD, self._at, payload)
+                elif actions is not HELD_ECHO:
+                    relay.observer.frame(Direction.FROM_UPSTREAM, self._at, payload)
                 if relay.pages is not None:
                     relay.pages.from_upstream(self._at, payload, actions)
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes

@@ -230,6 +230,10 @@ class Settings(BaseSettings):
         "How long a chat stays open with no page there, and may be joined by `?session=`; 0: off",
         0.0,
     )
+    takeover_lease: Positive = _about(
+        "How long an operator who has taken a chat over may be silent, before it is handed back",
+        30.0,
+    )
     chat_pages: Count = _about("How many pages a chat may have at once", 5)
     chat_history: Size = _about(
         "How much text of a chat is kept in memory for pages that join it", ByteSize(64 << 10)

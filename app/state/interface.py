@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
 
@@ -21,7 +22,8 @@ class SessionRow:
     """One live session, as every replica may see it. No content, no credential.
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
-    Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    `operator` has taken it over, since `taken_at`; `wants_human` says that its agent asks for a
+    person. Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
     """
 
     id: str
@@ -39,6 +41,11 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    operator: str | None = None
+    taken_at: float | None = None
+    wants_human: bool = False
+    wants_human_reason: str | None = None
+    wants_human_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +67,12 @@ class Page:
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
-    `records` are reusable tokens, and calls by their id.
+    `records` are reusable tokens, and calls by their id; `requests` what was answered by
+    idempotency keys.
     """
 
     records: Records
+    requests: Requests
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""

@@ -52,6 +52,10 @@ class Keys:
         """Name a sign-in at the console, begun or in force, by the hash of its secret."""
         return f"{self._tag}sign-in:{key}"
 
+    def request(self, key: str) -> str:
+        """Name what was answered to a request, by its idempotency key."""
+        return f"{self._tag}request:{_hashed(key)}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -16,6 +16,7 @@ from app.state.interface import Caps, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_idempotency import RedisRequests
 from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
@@ -25,6 +26,7 @@ from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.redis_client import Command
@@ -99,6 +101,7 @@ class RedisState(State):
         )
         self._retries = RetryQueue(self._store, clock)
         self.records: Records = RedisRecords(self._store, self._keys, self._retries)
+        self.requests: Requests = RedisRequests(self._store, self._keys)
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )

@@ -55,6 +55,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
     "python_gc_objects_uncollectable_total": ("generation",),
@@ -133,6 +134,12 @@ class Metrics:
             "relay_upstream_oddities_total",
             "Frames from the vendor that were not relayed as they came.",
             LABELS["relay_upstream_oddities_total"],
+            registry=registry,
+        )
+        self.control_total = Counter(
+            "relay_control_total",
+            "Commands of backends and operators on live sessions.",
+            LABELS["relay_control_total"],
             registry=registry,
         )
         self.state_errors_total = Counter(
