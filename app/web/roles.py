@@ -18,6 +18,7 @@ LEAST_ROLE: Final = {
     ("POST", "/v1/sessions/{}/messages"): OPERATOR,
     ("POST", "/v1/sessions/{}/events"): OPERATOR,
     ("POST", "/v1/sessions/{}/takeover"): OPERATOR,
+    ("PUT", "/v1/sessions/{}/takeover"): OPERATOR,
     ("DELETE", "/v1/sessions/{}/takeover"): OPERATOR,
     ("GET", "/v1/approvals"): OPERATOR,
     ("POST", "/v1/approvals/{}"): OPERATOR,

@@ -16,13 +16,14 @@ from starlette.exceptions import HTTPException
 from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
 from app.state.interface import SessionRow, State
+from app.state.row_filter import RowFilter
 from app.web.actor import actor_of
 from app.web.audit import Audit
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
-PAGES_SEARCHED = 20
+Text = Annotated[str | None, Query(max_length=256)]
 
 
 def routes(
@@ -40,24 +41,25 @@ def routes(
         request: Request,
         cursor: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        agent: Text = None,
+        subject: Text = None,
+        call_type: Text = None,
         wants_human: bool | None = None,
+        search: Text = None,
     ) -> dict[str, Any]:
-        """List live sessions of every replica, a page at a time.
+        """List live sessions of every replica, a page at a time; `search` looks into their texts.
 
-        With `wants_human` a page may hold fewer than `limit` although another follows.
+        A page may hold fewer than `limit` although another follows. `total` is about how many
+        there are in all.
         """
         content = actor_of(request).content
-        rows: list[SessionRow] = []
-        for _ in range(1 if wants_human is None else PAGES_SEARCHED):
-            page = await state.sessions(cursor, limit)
-            found = (gateway.current_row(row) for row in page.rows)
-            rows += (row for row in found if wants_human in {None, row.wants_human})
-            cursor = page.next
-            if cursor is None or len(rows) >= limit:
-                break
+        only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())
+        page = await state.sessions(cursor, limit, only)
+        rows = (gateway.current_row(row) for row in page.rows)
         return {
-            "sessions": [_shown(row, content=content) for row in rows],
-            "next": cursor,
+            "sessions": [_shown(row, content=content) for row in rows if only.fits(row)],
+            "next": page.next,
+            "total": page.total,
             "queue": _queue(gateway),
         }
 

@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from pydantic import SecretStr
-from sqlalchemy import text
 from websockets.asyncio.client import connect
 
 from app.history.audit import AuditEntry, AuditFilters, AuditLog
@@ -17,6 +18,7 @@ from app.history.database import Database
 from app.history.errors import InvalidCursor
 from app.history.migrate import migrate
 from tests.console.operators import signed_in
+from tests.support.gateway import ROOT
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.oidc import Provider
 
 DAY = 86_400.0
+MIGRATIONS = ROOT / "app" / "history" / "migrations"
 
 
 @pytest.mark.asyncio(loop_scope="package")
@@ -123,16 +126,18 @@ async def test_entries_wait_for_a_database_that_is_away_and_old_ones_go(tmp_path
         await database.close()
 
 
-async def test_a_database_of_the_release_before_is_upgraded_in_place(tmp_path: Path) -> None:
+async def test_a_database_of_an_earlier_release_is_upgraded_in_place(tmp_path: Path) -> None:
     database = Database(SecretStr(f"sqlite+aiosqlite:///{tmp_path}/h.db"))
     try:
         await migrate(database)
 
-        async def go_back(connection: Any) -> None:
-            await connection.execute(text("DROP TABLE audit"))
-            await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        def go_back(connection: Any) -> None:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0001")
 
-        await database.run(go_back, write=True)
+        await database.run(lambda connection: connection.run_sync(go_back), write=True)
         await migrate(database)
         log = AuditLog(database, 30.0, time.time)
         await log.append(entry(1, 1.0, details={"what": "watch"}))
