@@ -92,7 +92,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     public.include_router(discover.routes(described))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
-    internal.include_router(console_routes.routes(sign_in))
+    internal.include_router(console_routes.routes(sign_in, tokens))
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", config.demo(settings, profiles)))

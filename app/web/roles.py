@@ -21,7 +21,7 @@ LEAST_ROLE: Final = {
     ("PUT", "/v1/sessions/{}/takeover"): OPERATOR,
     ("DELETE", "/v1/sessions/{}/takeover"): OPERATOR,
     ("GET", "/v1/approvals"): OPERATOR,
-    ("POST", "/v1/approvals/{}"): OPERATOR,
+    ("POST", "/v1/approvals/{}/{}"): OPERATOR,
     ("GET", "/v1/conversations"): VIEWER,
     ("DELETE", "/v1/conversations"): ADMIN,
     ("GET", "/v1/conversations/{}"): VIEWER,

@@ -102,7 +102,8 @@ def test_the_claim_leads_to_the_highest_role(
 
 
 def test_a_person_is_shown_by_a_verified_name_without_control_characters() -> None:
-    assert shown_name({"sub": "s", "email": "a@b.example", "name": "A"}) == "a@b.example"
+    assert shown_name({"sub": "s", "email": "a@b.example", "name": "A"}) == "A"
+    assert shown_name({"sub": "s", "email": "a@b.example", "name": " "}) == "a@b.example"
     unverified = {"sub": "s", "email": "boss@b.example", "email_verified": False}
     assert shown_name(unverified) == "s"
     assert shown_name({"sub": "s", "name": "A\nB\u202e"}) == "A B"

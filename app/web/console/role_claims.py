@@ -41,9 +41,9 @@ class RoleClaims:
 
 
 def shown_name(claims: Mapping[str, Any]) -> str:
-    """The name that other people know a person by, for the console and the audit log."""
+    """The name of a person for the console, the audit log and, in a takeover, the customer."""
     email = claims.get("email") if claims.get("email_verified") is not False else None
-    for value in (email, claims.get("preferred_username"), claims.get("name"), claims["sub"]):
+    for value in (claims.get("name"), claims.get("preferred_username"), email, claims["sub"]):
         if isinstance(value, str) and value.strip():
             printable = "".join(letter if letter.isprintable() else " " for letter in value)
             return printable.strip()[:128]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from app.auth.sign_in import SignInFailed
 from app.protocol.errors import StoreUnavailable
 from app.protocol.rate_limit import TokenBucket
-from app.web.actor import Actor
+from app.web.actor import Actor, actor_of
 from app.web.audit import Audit
 from app.web.console.cookies import SESSION, SIGN_IN, ConsoleSite
 from app.web.console.role_claims import RoleClaims, shown_name
@@ -130,18 +131,20 @@ def shown_actor(actor: Actor) -> dict[str, Any]:
     return {"name": actor.name, "role": actor.role.name.lower(), "content": actor.content}
 
 
-def routes(sign_in: ConsoleSignIn | None) -> APIRouter:
+def routes(sign_in: ConsoleSignIn | None, tokens: Callable[[Request], None]) -> APIRouter:
     """`/console/sign-in`, `/callback`, `/sign-out` and `/session`."""
     router = APIRouter(include_in_schema=False)
     bucket = TokenBucket(BEGINNINGS_PER_SECOND, BEGINNINGS_AT_ONCE)
 
     @router.get("/console/session")
     async def session(request: Request, response: Response) -> dict[str, Any]:
-        """Say how one signs in here, and who is signed in."""
+        """Say how one signs in here, and who asks, by cookie or token. Raises `Refusal`."""
         response.headers["cache-control"] = "no-store"
-        if sign_in is None:
-            return {"sign_in": "token", "actor": None}
-        return {"sign_in": "oidc", "actor": await sign_in.who(request)}
+        mode = "token" if sign_in is None else "oidc"
+        if "authorization" in request.headers:
+            tokens(request)
+            return {"sign_in": mode, "actor": shown_actor(actor_of(request))}
+        return {"sign_in": mode, "actor": None if sign_in is None else await sign_in.who(request)}
 
     if sign_in is None:
         return router
