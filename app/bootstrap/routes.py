@@ -12,6 +12,7 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
 from app.bootstrap import config, console, parts
+from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     asyncapi,
     audit_log,
@@ -40,9 +41,13 @@ from app.web.service_auth import ServiceTokens
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fastapi import FastAPI
+
     from app.bootstrap.parts import Application
     from app.protocol.initialize import Profile
+    from app.server.interface import Endpoint
     from app.settings import Settings
+    from app.websocket.limits import WireLimits
 
 
 def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Profile]) -> None:
@@ -61,7 +66,6 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         origins,
         proxies,
         agents,
-        built.browser_limits,
         metrics,
         built.traces,
     )
@@ -82,8 +86,6 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     sign_in = console.sign_in(settings, state, site, built.egress.auth, audit)
     guard = Guard(tokens, site, None if sign_in is None else sign_in.sessions)
     guarded = [Depends(guard)]
-    public.include_router(websocket.routes(endpoint))
-    public.add_middleware(websocket.WebSocketBypass, endpoint=endpoint)
     slashed = ["/console/", "/demo/"]
     public.add_middleware(
         edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
@@ -119,5 +121,12 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader, audit), dependencies=guarded)
     internal.include_router(audit_log.routes(stored), dependencies=guarded)
-    for app in {public, internal}:
-        app.include_router(edges.fallback())
+    _add_endpoint(public, endpoint.serve, built.browser_limits)
+    if built.internal is not None:
+        _add_endpoint(internal, websocket.no_such_path, built.browser_limits)
+
+
+def _add_endpoint(app: FastAPI, endpoint: Endpoint, limits: WireLimits) -> None:
+    """Let an endpoint answer every upgrade: natively by `serve`, elsewhere by the middleware."""
+    app.state.endpoint = endpoint
+    app.add_middleware(UpgradeMiddleware, endpoint=endpoint, limits=limits)

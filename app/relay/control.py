@@ -36,7 +36,6 @@ from app.relay.takeover import NOT_TAKEN, TakeoverLease
 
 if TYPE_CHECKING:
     from app.relay.control_host import ControlHost
-    from app.relay.dependencies import RelayDependencies, RelayLimits
 
 MAX_APPLIED: Final = 4096
 """Commands of one conversation that are remembered, so that none is carried out twice."""
@@ -50,15 +49,14 @@ OVER_PHASES: Final = frozenset({Phase.CLOSING, Phase.CLOSED})
 class SessionControl:
     """Carries out commands, each id once."""
 
-    def __init__(
-        self, host: ControlHost, dependencies: RelayDependencies, limits: RelayLimits
-    ) -> None:
+    def __init__(self, host: ControlHost) -> None:
+        scope = host.scope
         self._host = host
-        self._metrics = dependencies.metrics
-        self._limits = limits
+        self._metrics = scope.dependencies.metrics
+        self._limits = scope.limits
         self._applied: OrderedDict[str, Answer] = OrderedDict()
         self._events = 0
-        self.takeover = TakeoverLease(host, self, dependencies.lifecycle, limits.takeover_lease)
+        self.takeover = TakeoverLease(host, self)
 
     @property
     def operator(self) -> str | None:
@@ -93,7 +91,7 @@ class SessionControl:
 
     def publish(self, payload: bytes) -> None:
         """Send every page a `text`, numbered and kept until it is confirmed, and record it."""
-        host, now = self._host, self._host.now()
+        host, now = self._host, self._host.scope.now()
         host.browser.send(payload)
         if host.pages is not None:
             host.pages.from_upstream(now, payload, FORWARD)
@@ -101,7 +99,7 @@ class SessionControl:
 
     def publish_event(self, message_id: str | None, name: str, data: dict[str, object]) -> None:
         """Send every page the event `relay.<name>`, kept until it is there, and record it."""
-        host, now = self._host, self._host.now()
+        host, now = self._host, self._host.scope.now()
         self._events += 1
         payload = control_frames.event(now, message_id, self._events, name, data)
         host.browser.send_event(payload)
@@ -140,7 +138,7 @@ class SessionControl:
         speaker = self._speaker(command)
         if speaker is None:
             return NOT_TAKEN
-        now, taken = self._host.now(), self.takeover.taken
+        now, taken = self._host.scope.now(), self.takeover.taken
         self.publish(control_frames.said(now, command.id, command.content, speaker))
         if taken is not None:
             taken.heard(speaker, command.content)
@@ -159,7 +157,7 @@ class SessionControl:
 
     def _say_as_user(self, command: Say) -> Answer:
         """Send it upstream; the vendor shows it to every page as it does what a page says (S D)."""
-        host, now = self._host, self._host.now()
+        host, now = self._host, self._host.scope.now()
         if self.takeover.taken is not None:
             return refused(
                 409,
@@ -173,10 +171,9 @@ class SessionControl:
         actions = host.session.from_backend(payload)
         if actions is None:
             return too_much(self._limits.resume_buffer, "RELAY_RESUME_BUFFER")
-        host.apply(actions, payload)
-        if host.is_observed:
-            host.observer.frame(Direction.FROM_BROWSER, now, payload)
-        host.last_activity = monotonic()
+        host.dispatcher.apply(actions, payload)
+        host.observer.frame(Direction.FROM_BROWSER, now, payload)
+        host.dispatcher.last_activity = monotonic()
         return _accepted(command.id)
 
     def _event(self, message_id: str, name: str, data: dict[str, object]) -> Answer:
@@ -222,9 +219,8 @@ class SessionControl:
 
     def _published(self, payload: bytes, now: float) -> None:
         host = self._host
-        if host.is_observed:
-            host.observer.frame(Direction.FROM_UPSTREAM, now, payload)
-        host.last_activity = monotonic()
+        host.observer.frame(Direction.FROM_UPSTREAM, now, payload)
+        host.dispatcher.last_activity = monotonic()
         host.browser.check_slow_reader()
         if host.session.outgoing.is_full:
             host.on_pages_changed()

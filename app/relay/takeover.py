@@ -15,7 +15,6 @@ from app.relay.lifecycle import EventType, LifecycleEvent
 if TYPE_CHECKING:
     from app.protocol.session import Session
     from app.relay.control_host import ControlHost, EventSender
-    from app.relay.lifecycle import LifecycleEvents
 
 NO_CHAT: Final = refused(409, "no_chat", "Only a chat can be taken over: this is a call.")
 NOT_TAKEN: Final = refused(409, "not_taken", "No operator has taken the conversation over.")
@@ -27,26 +26,20 @@ SESSION_ENDED: Final = "session_ended"
 
 
 class TakeoverLease:
-    """Who speaks in a chat, and who wants to. `lease` is in seconds."""
+    """Who speaks in a chat, and who wants to. Its lease is in seconds."""
 
-    def __init__(
-        self,
-        host: ControlHost,
-        sender: EventSender,
-        lifecycle: LifecycleEvents | None,
-        lease: float,
-    ) -> None:
+    def __init__(self, host: ControlHost, sender: EventSender) -> None:
         self.taken: Takeover | None = None
         self.wanted: HumanWanted | None = None
         self._host = host
         self._sender = sender
-        self._lifecycle = lifecycle
-        self._lease = lease
+        self._lifecycle = host.scope.dependencies.lifecycle
+        self._lease = host.scope.limits.takeover_lease
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, command: TakeOver) -> Answer:
         """Let an operator speak, or renew the lease of the one who does; refuse any other."""
-        host, taken, now = self._host, self.taken, self._host.now()
+        host, taken, now = self._host, self.taken, self._host.scope.now()
         if taken is not None and taken.operator != command.operator:
             return _taken_by(taken)
         if host.call_type is not CallType.CHAT:
@@ -82,7 +75,7 @@ class TakeoverLease:
 
     def want(self, reason: str) -> None:
         """The agent asks for a person."""
-        now = self._host.now()
+        now = self._host.scope.now()
         self.wanted = HumanWanted(reason, now)
         self._host.observer.subscribers.publish(
             kind="wants_human", at=now, content={"reason": reason}
@@ -92,8 +85,8 @@ class TakeoverLease:
         """The conversation has ended."""
         self._cancel_timer()
         if self.taken is not None:
-            self._told("ended", self._host.now(), cause=SESSION_ENDED)
-            self._emit(EventType.TAKEOVER_ENDED, self._host.now(), cause=SESSION_ENDED)
+            self._told("ended", self._host.scope.now(), cause=SESSION_ENDED)
+            self._emit(EventType.TAKEOVER_ENDED, self._host.scope.now(), cause=SESSION_ENDED)
             self.taken = None
 
     # Helpers
@@ -108,7 +101,7 @@ class TakeoverLease:
         host, taken = self._host, self.taken
         if taken is None:
             return
-        now = host.now()
+        now = host.scope.now()
         self._cancel_timer()
         self._set_takeover(None)
         self._sender.publish_event(message_id, "handback", {"operator": taken.operator})
@@ -125,9 +118,8 @@ class TakeoverLease:
         payload = control_frames.user_message(now, message_id, summary)
         host.session.hide_echo(summary)
         host.upstream.send(payload)
-        if host.is_observed:
-            held = control_frames.said(now, message_id, summary, Speaker.OPERATOR)
-            host.observer.frame(Direction.HELD, now, held)
+        held = control_frames.said(now, message_id, summary, Speaker.OPERATOR)
+        host.observer.frame(Direction.HELD, now, held)
 
     def _set_takeover(self, takeover: Takeover | None) -> None:
         for session in self._sessions():
@@ -150,7 +142,7 @@ class TakeoverLease:
     def _emit(self, kind: EventType, at: float, **more: str) -> None:
         if self._lifecycle is None or self.taken is None:
             return
-        conversation = self._host.conversation
+        conversation = self._host.scope.conversation
         data = {**self._described(self.taken), **more}
         event = LifecycleEvent(kind, conversation.id, conversation.profile.name, at, data)
         self._lifecycle.emit(event)

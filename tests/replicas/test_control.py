@@ -14,14 +14,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.cutting import cutting_proxy
 from tests.support.resuming import ResumingBrowser
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.replicas.pair import ReplicaPair
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 NUMBER = re.compile(r"#(\d+)#")
 TRY_AGAIN = {429, 503, 504}
 
@@ -48,16 +48,20 @@ class ListeningBrowser(ResumingBrowser):
             self.numbers.append(int(found[1]))
 
 
-async def each_arrives_once(directory: Path, count: int, seed: int) -> None:
+async def each_arrives_once(it: ReplicaPair, count: int, seed: int) -> None:
     """Send `count` messages twice each; look at what the page and the vendor have heard."""
     print(f"seed {seed}")
     dice = random.Random(seed)  # noqa: S311 - a test's dice
-    async with replica_pair(directory) as it, cutting_proxy(it.ports, seed) as proxy:
+    markers: list[str] = []  # one for each dial: the first may be cut before it begins
+    async with cutting_proxy(it.ports, seed) as proxy:
         base = f"ws://127.0.0.1:{proxy.port}"
 
         async def dial() -> str:
-            ticket = (await it.mint(additional_data={"agent": "echo", "marker": "m"}))["ticket"]
-            return f"{base}/ws?ticket={quote(ticket)}"
+            markers.append(f"m{seed}.{len(markers)}")
+            ticket = (await it.mint(agent="echo", additional_data={"marker": markers[-1]}))[
+                "ticket"
+            ]
+            return f"{base}/ws/echo?ticket={quote(ticket)}"
 
         page = ListeningBrowser("m", lambda: base, dial, texts=0, dice=dice)
         running = asyncio.create_task(page.run())
@@ -78,7 +82,9 @@ async def each_arrives_once(directory: Path, count: int, seed: int) -> None:
             f"{page.story.resumes} resumes, {page.again} events that came again"
         )
         assert page.numbers == expected["page"]
-        heard = [f["frame"] for f in (await it.vendor.conversation("m", ended=True))["received"]]
+        heard = [
+            f["frame"] for f in (await it.vendor.conversation(markers[-1], ended=True))["received"]
+        ]
         told = [f["content"] for f in heard if f["type"] == "incomingChatMessage"]
         assert told == [f"#{number}#" for number in expected["vendor"]]
         assert page.story.faults == []
@@ -114,11 +120,11 @@ async def twice(it: ReplicaPair, session: str, number: int, role: str, dice: ran
     assert one == other
 
 
-async def test_each_message_arrives_once_and_in_order(tmp_path: Path) -> None:
-    await each_arrives_once(tmp_path, 200, secrets.randbits(32))
+async def test_each_message_arrives_once_and_in_order(steered: ReplicaPair) -> None:
+    await each_arrives_once(steered, 150, secrets.randbits(32))
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
-async def test_each_of_a_thousand_messages_arrives_once_and_in_order(tmp_path: Path) -> None:
-    await each_arrives_once(tmp_path, 1000, secrets.randbits(32))
+async def test_each_of_a_thousand_messages_arrives_once_and_in_order(steered: ReplicaPair) -> None:
+    await each_arrives_once(steered, 1000, secrets.randbits(32))
