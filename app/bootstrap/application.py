@@ -14,12 +14,14 @@ from fastapi import FastAPI
 
 from app import __version__
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import lifecycle_events
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.approvals import ApprovalBoard
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
@@ -54,8 +56,10 @@ def build(settings: Settings) -> Application:
     egress = parts.egress(settings, out)
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
+    config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     history = parts.history(settings, egress.results, replica, metrics)
+    events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
@@ -69,6 +73,8 @@ def build(settings: Settings) -> Application:
 
     drift = DriftLog(log_new_shape)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    approvals = ApprovalBoard(state.records)
 
     def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
         return RelayDependencies(
@@ -89,6 +95,8 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(settings),
             circuit=circuit,
             drift=drift,
+            lifecycle=events,
+            approvals=approvals,
         )
 
     circuits = agent_circuits(vendor.endpoints)
@@ -118,6 +126,8 @@ def build(settings: Settings) -> Application:
         traces=open_traces(os.environ, __version__),
         tool_set=box,
         history=history,
+        events=events,
+        approvals=approvals,
         vendor=vendor,
         integrations=parts.integrations(settings, vendor, out),
         call_book=CallBook(state.records),
@@ -160,9 +170,12 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.vendor.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
+                tasks.create_task(built.approvals.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
+            if built.events is not None:
+                running.append(tasks.create_task(built.events.run()))
             if built.probe is not None:
                 running.append(tasks.create_task(built.probe.run()))
             await started.wait()
@@ -177,12 +190,19 @@ def _lifespan(built: Application) -> Any:
         async with asyncio.TaskGroup() as closing:
             closing.create_task(_sign_off(built))
             closing.create_task(built.traces.close())
-            if built.history is not None:
-                closing.create_task(built.history.close(FLUSH_TIMEOUT))
+            closing.create_task(_close_history(built))
         await built.egress.close()
         await built.vendor_calls.close()
 
     return lifespan
+
+
+async def _close_history(built: Application) -> None:
+    """Keep and deliver what is left; events wait in the same database, so they are first."""
+    if built.events is not None:
+        await built.events.close(FLUSH_TIMEOUT)
+    if built.history is not None:
+        await built.history.close(FLUSH_TIMEOUT)
 
 
 async def _sign_off(built: Application) -> None:

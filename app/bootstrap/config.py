@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from app.gateway.admission import GatewayLimits
+from app.protocol.errors import ConfigurationError
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
 from app.relay.dependencies import RelayLimits
@@ -63,10 +64,27 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             hide=agent.hide,
             discover=agent.discover,
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
+            approve=dict(agent.approve),
             integration_tools=agent.browser_tools == "integration",
         )
         for name, agent in settings.agent_settings.items()
     }
+
+
+def require_approved_tools(settings: Settings, tools: frozenset[str]) -> None:
+    """Raise ConfigurationError for an approval of a tool that does not exist: it would run unasked.
+
+    What MCP servers bring is not known at start: with those, every name may be right.
+    """
+    if settings.mcp_servers:
+        return
+    faults = [
+        f"RELAY_AGENTS: {name}.approve.{tool}: no tool has this name"
+        for name, agent in settings.agent_settings.items()
+        for tool in sorted(agent.approve.keys() - tools)
+    ]
+    if faults:
+        raise ConfigurationError(faults)
 
 
 def listed(agent: AgentSettings) -> frozenset[str]:

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.web.actor import Role
+from app.web.audit import Audit, LoggedAudit, StoredAudit
 from app.web.console.cookies import ConsoleSite
 from app.web.console.role_claims import RoleClaims
 from app.web.console.routes import ConsoleSignIn
 from app.web.console.sessions import ConsoleSessions
+from app.web.guard import Guard
+from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
     import httpx
 
     from app.auth.proxies import TrustedProxies
+    from app.bootstrap.parts import Application
+    from app.history.audit import AuditLog
     from app.settings import Settings
     from app.state.interface import State
-    from app.web.audit import Audit
 
 
-def site(settings: Settings, proxies: TrustedProxies) -> ConsoleSite:
-    """Where browsers find the console."""
-    return ConsoleSite(proxies, settings.console_url)
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use `/v1/*`, and where that is noted; `stored` is None without history."""
+
+    guard: Guard
+    audit: Audit
+    stored: AuditLog | None
+    sign_in: ConsoleSignIn | None
+
+
+def access(built: Application, settings: Settings, proxies: TrustedProxies) -> Access:
+    """Put together what guards the routes: service tokens, and people who have signed in."""
+    stored = None if built.history is None else built.history.audit
+    audit = LoggedAudit() if stored is None else StoredAudit(stored)
+    site = ConsoleSite(proxies, settings.console_url)
+    offered = sign_in(settings, built.state, site, built.egress.auth, audit)
+    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
+    guard = Guard(tokens, site, None if offered is None else offered.sessions)
+    return Access(guard, audit, stored, offered)
 
 
 def sign_in(

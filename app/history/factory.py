@@ -63,14 +63,17 @@ class Clocks:
 
 @dataclass(slots=True)
 class History:
-    """What the application holds: `recorder` for the relay, `reader` for the web layer if any."""
+    """What the application holds: `recorder` for the relay, `reader` for the web layer if any.
+
+    `database`, where there is one, is closed by `close`.
+    """
 
     recorder: QueueRecorder
     reader: HistoryReader | None
     _delivery: DeliveryWorker | None = field(repr=False)
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
-    _database: Database | None = field(repr=False)
+    database: Database | None = field(repr=False)
     audit: AuditLog | None = None
 
     async def run(self) -> None:
@@ -95,8 +98,8 @@ class History:
             self._memory.discard()
         if self.audit is not None:
             await self.audit.flush()
-        if self._database is not None:
-            await self._database.close()
+        if self.database is not None:
+            await self.database.close()
 
 
 def stored_history(  # noqa: PLR0913 - one of each setting

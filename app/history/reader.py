@@ -20,7 +20,15 @@ from app.history.model import (
     StoredToolCall,
     StoredTurn,
 )
-from app.history.schema import conversations, events, outbox, results, tool_calls, turns
+from app.history.schema import (
+    conversations,
+    deliveries,
+    events,
+    outbox,
+    results,
+    tool_calls,
+    turns,
+)
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
@@ -109,6 +117,8 @@ class HistoryReader:
     async def erase(self, subject: str) -> int:
         """Erase all of a subject's conversations, written or waiting here; return how many."""
         waiting = await self._forget(subject)
+        theirs = select(conversations.c.id).where(conversations.c.subject == subject)
+        told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
         statement = (
             delete(conversations)
             .where(conversations.c.subject == subject)
@@ -116,6 +126,7 @@ class HistoryReader:
         )
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
+            await connection.execute(delete(deliveries).where(told))
             return frozenset((await connection.execute(statement)).scalars())
 
         erased = await self._database.run(work, write=True, deadline=60.0)

@@ -20,6 +20,7 @@ from app.protocol.actions import (
     AwaitBrowserTool,
     AwaitUpstreamClose,
     Count,
+    DecideApproval,
     End,
     Publish,
     RunTool,
@@ -51,6 +52,7 @@ from app.protocol.control import Speaker
 from app.protocol.control_frames import said
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
+    APPROVAL,
     CONVERSATION_RESULT,
     ERROR,
     EVENT,
@@ -77,6 +79,7 @@ from app.protocol.tool_ledger import Pending, ToolLedger
 from app.protocol.validation import (
     FORWARDED,
     FrameRejected,
+    approval_in,
     missing_members,
     response_id,
     validate,
@@ -229,6 +232,8 @@ class Session:
     ) -> Actions:
         if kind == INITIALIZE:
             return self._take_client_initialize(frame)
+        if kind == APPROVAL:
+            return (DecideApproval(*approval_in(frame)),)
         validate(frame)
         if added := missing_members(frame, now):
             payload = append_members(payload, added)

@@ -1,4 +1,4 @@
-"""Reusable tokens, calls and sign-ins in the memory of one process."""
+"""Reusable tokens, calls, approvals and sign-ins in the memory of one process."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class MemoryRecords(Records):
         self._names: ExpiringDict[tuple[str, str], str] = ExpiringDict(clock)
         self._calls: ExpiringDict[str, bytes] = ExpiringDict(clock)
         self._sign_ins: ExpiringDict[str, bytes] = ExpiringDict(clock)
+        self._approvals: ExpiringDict[str, bytes] = ExpiringDict(clock)
 
     async def add_token(self, token: TokenRecord) -> TokenConflict | None:
         """Store a token."""
@@ -76,3 +77,18 @@ class MemoryRecords(Records):
     async def take_sign_in(self, key: str) -> bytes | None:
         """Return a sign-in's payload and forget it."""
         return self._sign_ins.pop(key)
+
+    async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep an approval that is waited for."""
+        self._approvals.prune()
+        self._approvals.put(key, payload, ttl)
+
+    async def delete_approval(self, key: str) -> None:
+        """Forget it."""
+        self._approvals.pop(key)
+
+    async def approvals(self, most: int) -> list[bytes]:
+        """Return those that are kept."""
+        self._approvals.prune()
+        found = [self._approvals.get(key) for key in self._approvals]
+        return [payload for payload in found if payload is not None][:most]

@@ -1,4 +1,4 @@
-"""The port to what replicas share besides sessions: tokens, calls, sign-ins at the console."""
+"""The port to what replicas share besides sessions: tokens, calls, approvals, sign-ins."""
 
 from __future__ import annotations
 
@@ -50,4 +50,16 @@ class Records(Protocol):
 
     async def take_sign_in(self, key: str) -> bytes | None:
         """Return a sign-in's payload and forget it; of many callers one alone gets it."""
+        ...
+
+    async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a tool call that waits for an approval, for `ttl` seconds."""
+        ...
+
+    async def delete_approval(self, key: str) -> None:
+        """Forget it. Idempotent."""
+        ...
+
+    async def approvals(self, most: int) -> list[bytes]:
+        """Return up to `most` of those that are kept."""
         ...

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import orjson
-
-if TYPE_CHECKING:
-    from app.state.interface import SessionRow
 
 SCAN: Final = 1_000
 """Rows that are looked at in one step; others have their turn in between."""
@@ -36,8 +33,8 @@ class RowFilter:
     def __bool__(self) -> bool:
         return self != RowFilter()
 
-    def fits(self, row: SessionRow) -> bool:
-        """Judge one row."""
+    def fits(self, row: object) -> bool:
+        """Judge one `SessionRow`."""
         for name in ("agent", "subject", "call_type", "wants_human"):
             wanted = getattr(self, name)
             if wanted is not None and getattr(row, name) != wanted:
