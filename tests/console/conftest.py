@@ -6,17 +6,31 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
+from tests.pages.browser import launched
 from tests.replicas.pair import replica_pair
 from tests.support import oidc
-from tests.support.gateway import SERVICE_TOKEN
+from tests.support.gateway import AGENTS, SERVICE_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import pytest
+    from playwright.async_api import Browser
 
     from tests.replicas.pair import ReplicaPair
     from tests.support.oidc import Provider
+
+ASKS = AGENTS["echo"] | {
+    "tools": ["request_human", "check_order_status"],
+    "initialize": {"additionalData": {"agent": "echo", "toolOn": "a person, please"}},
+}
+APPROVED = AGENTS["counter"] | {"approve": {"check_order_status": "operator"}}
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    async with launched() as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -33,6 +47,7 @@ async def pair(
     async with replica_pair(
         folder,
         auth="ticket,open",
+        agents=AGENTS | {"asks": ASKS, "approved": APPROVED},
         history_url=f"sqlite+aiosqlite:///{folder}/history.db",
         service_tokens=SERVICE_TOKEN,
         console_oidc_issuer=provider.issuer,
