@@ -11,7 +11,8 @@ import pytest
 from playwright.async_api import expect
 
 from tests.console.operators import PEOPLE
-from tests.pages.looks import assert_accessible, keep
+from tests.console.pages import at_the_console
+from tests.pages.looks import assert_accessible_in_both, assert_fits, keep
 from tests.support.browser import Browser as Customer
 from tests.support.browser import browser as customer_browser
 from tests.support.waiting import until
@@ -38,27 +39,18 @@ async def customer(pair: ReplicaPair, marker: str) -> AsyncIterator[Customer]:
         yield user
 
 
-@asynccontextmanager
-async def at_the_console(
-    browser: Browser, base: str, provider: Provider, person: dict[str, object]
-) -> AsyncIterator[Page]:
-    """Somebody who has signed in through the provider, on a page that logs no error."""
-    provider.person, provider.fault = person, ""
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    page = await context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    await page.goto(f"{base}/console")
-    await page.get_by_role("link", name="Sign in").click()
-    await expect(page.locator("#who")).to_contain_text(str(person.get("name", "@")))
-    yield page
-    await context.close()
-    assert faults == []
-
-
 async def heard(pair: ReplicaPair, marker: str) -> list[str]:
     found = (await pair.vendor.conversation(marker))["received"]
     return [f["frame"]["content"] for f in found if f["frame"]["type"] == "incomingChatMessage"]
+
+
+async def assert_noted(pair: ReplicaPair, name: str, person: dict[str, object]) -> None:
+    """What this operator did is in the audit log, under the name and the provider's subject."""
+    audit = await pair.backend.get(f"{pair.replicas[0].base}/v1/audit", params={"limit": 100})
+    entries = [e for e in audit.json()["entries"] if e["actor"] == name]
+    done = {e["action"] for e in entries}
+    assert {"takeover.start", "takeover.end", "session.message", "content.read"} <= done
+    assert {e["subject"] for e in entries} == {person["sub"]}
 
 
 async def test_of_two_operators_one_talks_and_the_other_is_told_who(
@@ -76,7 +68,7 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
         for page in (otto, olga):
             await expect(page.locator("#people-title")).to_have_text("1 chat wants a person")
             await expect(page.locator("#people-list .why")).to_have_text("a person, please")
-        await assert_accessible(otto)
+        await assert_accessible_in_both(otto)
         take = {"name": "Take over asks", "exact": False}
         await asyncio.gather(
             *(
@@ -118,12 +110,15 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
         }
         await expect(first.locator("#turns li.operator .text")).to_have_text("Yes. How can I help?")
         assert "is this a person?" not in await heard(pair, "two")
-        await assert_accessible(first)
+        await assert_accessible_in_both(first)
         await keep(first, "console-talk")
+        await first.set_viewport_size({"width": 360, "height": 740})
+        await assert_fits(first, 360)
+        await keep(first, "console-talk-phone")
 
         await first.get_by_role("button", name="Hand back").click()
         await first.get_by_label("What the agent should know").fill("She wants a refund.")
-        await assert_accessible(first)
+        await assert_accessible_in_both(first)
         await first.locator("dialog").get_by_role("button", name="Hand back").click()
         await user.frame("event", "relay.handback")
         await expect(first.locator("#speak")).to_be_hidden()
@@ -133,11 +128,7 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
             return (await heard(pair, "two"))[-1] == "She wants a refund."
 
         await until(is_told)
-    audit = await pair.backend.get(f"{base}/v1/audit", params={"limit": 100})
-    entries = [e for e in audit.json()["entries"] if e["actor"] == f"{name} Operator"]
-    done = {e["action"] for e in entries}
-    assert {"takeover.start", "takeover.end", "session.message", "content.read"} <= done
-    assert {e["subject"] for e in entries} == {"operator-1" if name == "Otto" else "operator-2"}
+    await assert_noted(pair, f"{name} Operator", OTTO if name == "Otto" else OLGA)
 
 
 async def test_an_operator_who_reloads_goes_on_talking_and_a_stranger_cannot_take_the_name(
@@ -194,8 +185,10 @@ async def test_a_tool_call_waits_for_an_operators_word(
         waiting = page.locator("#approvals-list li")
         await expect(waiting.locator("h3")).to_have_text("check_order_status")
         await expect(waiting.locator("pre")).to_contain_text("order_number")
-        await assert_accessible(page)
+        await assert_accessible_in_both(page)
         await keep(page, "console-approvals")
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await assert_fits(page, 360)
         await waiting.get_by_role("button", name="Approve").click()
         await expect(waiting).to_have_count(0)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pytest
 import pytest_asyncio
@@ -283,3 +285,58 @@ async def test_shapes_of_unknown_frames_are_shown(console: Console) -> None:
     await expect(box).to_contain_text("1 shape of frames that this gateway does not know")
     await box.locator("summary").click()
     await expect(box.locator("pre")).to_contain_text('type x3 {"type":"agentState"')
+
+
+async def test_ten_thousand_sessions_are_listed_searched_and_scrolled_quickly(
+    browser: Browser,
+) -> None:
+    gateway = StubGateway()
+    operator = StubOperator(gateway, 10_000)
+    async with gateway.serving():
+        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        console = Console(page, operator)
+        await page.goto(f"{gateway.url}/console")
+        began = time.perf_counter()
+        await console.open()
+        await expect(page.locator("#shown")).to_have_text("1000 of 10000 loaded")
+        print(f"10,000 sessions: listed in {time.perf_counter() - began:.2f} s")
+        assert await console.rows.count() < 60, "only what can be seen is in the document"
+        assert max(int(parse_qs(asked)["limit"][0]) for asked in operator.asked) <= 200
+        await expect(page.locator("th button").first).to_be_disabled()
+
+        asked = len(operator.asked)
+        busy = await page.evaluate(FRAMES_PER_SECOND, 3)
+        assert len(operator.asked) - asked < 10, "those that can be seen are brought up to date"
+        print(f"10,000 sessions: {busy:.0f} frames/s")
+
+        to_the_end = "() => document.querySelector('#sessions-pane').scrollBy(0, 1e7)"
+        await page.evaluate(to_the_end)
+        await expect(page.locator("#shown")).to_have_text("1200 of 10000 loaded")
+        await page.evaluate(to_the_end)
+        await expect(page.locator('#rows tr[data-id="s1199"]')).to_be_visible()
+        assert await console.rows.count() < 60
+
+        began = time.perf_counter()
+        await page.get_by_role("searchbox").fill("s9999")
+        await expect(console.rows).to_have_count(1)
+        took = time.perf_counter() - began
+        await expect(page.locator("#shown")).to_have_text("1 of 10000")
+        await expect(page.locator("th button").first).to_be_enabled()
+        print(f"10,000 sessions: one found in {took:.2f} s")
+        assert took < 5
+        await page.close()
+
+
+async def test_a_row_is_reached_by_arrow_keys_and_sessions_that_end_leave(
+    console: Console,
+) -> None:
+    await console.open()
+    await console.has(200)
+    await console.rows.first.get_by_role("button").focus()
+    for _ in range(30):
+        await console.page.keyboard.press("ArrowDown")
+    focused = "() => document.activeElement.closest('tr')?.getAttribute('aria-rowindex')"
+    assert await console.page.evaluate(focused) == "32"
+    for name in list(console.operator.sessions)[:150]:
+        del console.operator.sessions[name]
+    await console.has(50)

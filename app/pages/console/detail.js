@@ -149,6 +149,7 @@ export class Detail {
   #shown(shown) {
     $('detail').hidden = !shown;
     $('detail').parentElement.classList.toggle('split', shown);
+    $('live').classList.toggle('one', shown);
     this.list.render();
   }
 }

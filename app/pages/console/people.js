@@ -38,8 +38,8 @@ function show(rows, waiting, own, open, take) {
     else $('people-list').insertBefore(item, at);
     describe(item, row, open, take);
   }
-  const title = [waiting && `${waiting} ${counted(waiting, 'chat')} ${waiting === 1 ? 'wants' : 'want'} a person`, own && `${own} of yours`].filter(Boolean).join(', ');
-  say($('people-title'), title);
+  const title = [waiting && `${waiting} ${counted(waiting, 'chat')} ${waiting === 1 ? 'wants' : 'want'} a person`, own && `you speak in ${own} ${counted(own, 'chat')}`].filter(Boolean).join(', ');
+  say($('people-title'), title.charAt(0).toUpperCase() + title.slice(1));
   $('people').hidden = !rows.length;
   if (waiting > announced) say($('people-news'), `${waiting} ${counted(waiting, 'chat')} ${waiting === 1 ? 'wants' : 'want'} a person.`);
   announced = waiting;
