@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol import frames
 from app.protocol.approval import (
     EXPIRED,
     MAX_ARGS,
+    MAX_REMEMBERED,
     TOO_LARGE,
     ApprovalLedger,
     ApprovalRequest,
@@ -38,7 +40,7 @@ class Approvals:
     """Asks the page or an operator, by the agent's profile.
 
     `announce` sends every page one of the gateway's own frames. A call waits for the time-out of a
-    tool, whoever comes or goes meanwhile.
+    tool, also while no page is there.
     """
 
     def __init__(self, scope: Scope, announce: Callable[[bytes], None]) -> None:
@@ -47,6 +49,7 @@ class Approvals:
         self._board = scope.dependencies.approvals
         self._ledger = ApprovalLedger()
         self._waiting: dict[str, asyncio.Future[Decision]] = {}
+        self._told: OrderedDict[str, bool] = OrderedDict()  # what became of the user's calls
 
     def needed(self, tool: str) -> bool:
         """Tell whether a tool runs only once that is approved."""
@@ -91,7 +94,9 @@ class Approvals:
         self._decide(call_id, decision_of_user(approve=approve), Decider.USER)
 
     def show(self, page: BrowserLeg) -> None:
-        """Ask a page that has come, or come back, for what its user has not decided."""
+        """Tell a page that has come, or come back, what is decided, and ask for what is not."""
+        for call_id, approved in self._told.items():
+            page.send_unnumbered(self._settled(call_id, approved=approved))
         for request in self._ledger.pending.values():
             if request.decider == Decider.USER:
                 page.send_unnumbered(self._frame(request))
@@ -129,13 +134,18 @@ class Approvals:
         state = "approved" if decision.approve else "declined" if decision.by else "expired"
         self._observe(request, state, by=decision.by or None)
         if request.decider == Decider.USER:
-            now = self._scope.now()
-            self._announce(frames.approval_settled(now, request.id, approved=decision.approve))
+            self._told[request.id] = decision.approve
+            if len(self._told) > MAX_REMEMBERED:
+                self._told.popitem(last=False)
+            self._announce(self._settled(request.id, approved=decision.approve))
         elif self._board is not None:
             self._board.settled(request)
 
     def _observe(self, request: ApprovalRequest, state: str, **more: Any) -> None:
         self._scope.observer.approval(request, self._scope.now(), state, **more)
+
+    def _settled(self, call_id: str, *, approved: bool) -> bytes:
+        return frames.approval_settled(self._scope.now(), call_id, approved=approved)
 
     def _frame(self, request: ApprovalRequest) -> bytes:
         return frames.approval_request(self._scope.now(), request)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from app.history.interface import Direction
 from app.protocol import control_frames
 from app.protocol.control import Answer, HandBack, Speaker, TakeOver, refused
+from app.protocol.phases import Phase
 from app.protocol.principal import CallType
 from app.protocol.takeover import HumanWanted, Takeover
 from app.relay.lifecycle import EventType, LifecycleEvent
@@ -113,7 +114,7 @@ class TakeoverLease:
     def _tell_agent(self, message_id: str | None, summary: str, now: float) -> None:
         """Tell the agent in one message; pages are not shown it, history has it as held."""
         host = self._host
-        if not summary:
+        if not summary or host.session.phase not in {Phase.INITIALIZING, Phase.OPEN}:
             return
         payload = control_frames.user_message(now, message_id, summary)
         host.session.hide_echo(summary)

@@ -42,7 +42,7 @@ return redis.call('DEL', KEYS[1])
 )
 
 
-# KEYS: approval, index of all approvals. ARGV: key, payload, ttl in ms. The index is pruned here.
+# KEYS: approval, index of all approvals. ARGV: key, payload, ttl in ms.
 PUT_APPROVAL: Final = Script(
     """
 local t = redis.call('TIME')
@@ -50,6 +50,15 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+"""
+)
+
+# KEYS: index of all approvals. ARGV: how many. What has expired leaves the index.
+LIST_APPROVALS: Final = Script(
+    """
+local t = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
+return redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
 """
 )
 
@@ -136,8 +145,8 @@ class RedisRecords(Records):
 
     async def approvals(self, most: int) -> list[bytes]:
         """Return those that have not expired."""
-        index = self._keys.approvals
-        keys: list[bytes] = await self._store.call("approvals", "ZRANGE", index, 0, most - 1)
+        index = (self._keys.approvals,)
+        keys: list[bytes] = await self._store.script("approvals", LIST_APPROVALS, index, (most,))
         if not keys:
             return []
         names = [self._keys.approval(key.decode()) for key in keys]

@@ -154,7 +154,8 @@ class HttpTool:
         }
         if self._spec.secret is not None:
             webhook = Webhook(self._spec.secret.get_secret_value())
-            headers["webhook-signature"] = webhook.sign(names["webhook-id"], now, body.decode())
+            webhook_id = names["webhook-id"]
+            headers["webhook-signature"] = webhook.sign(webhook_id, now, body.decode())
         self._propagate(headers)
         return headers
 

@@ -50,6 +50,28 @@ class TakeoverData(SessionData):
     )
 
 
+class GuardrailData(SessionData):
+    """A guardrail blocked a text or a tool call, or ended a session; never what it judged."""
+
+    guardrail: str
+    on: str = Field(description="user, agent, tool_args or tool_result")
+    action: str = Field(description="block or end")
+    seconds: float = Field(description="How long it took to say so")
+    error: str | None = Field(
+        default=None, description="Why it could not be asked, if it could not"
+    )
+    tool: str | None = None
+
+
+class BudgetData(SessionData):
+    """A tenant has used so much of its minutes."""
+
+    period: str = Field(description="day or month")
+    percent: int
+    minutes: float
+    budget: float
+
+
 class EndedData(SessionData):
     """A session is over on both sides."""
 
@@ -80,6 +102,8 @@ BODIES: Final[dict[EventType, Any]] = {
     EventType.SESSION_ENDED: Told[EndedData],
     EventType.TAKEOVER_STARTED: Told[TakeoverData],
     EventType.TAKEOVER_ENDED: Told[TakeoverData],
+    EventType.GUARDRAIL_BLOCKED: Told[GuardrailData],
+    EventType.BUDGET_REACHED: Told[BudgetData],
 }
 SUMMARIES: Final = {
     EventType.SESSION_STARTED: "A session began",
@@ -89,7 +113,7 @@ SUMMARIES: Final = {
     EventType.TAKEOVER_STARTED: "An operator took a chat over",
     EventType.TAKEOVER_ENDED: "An operator handed a chat back",
     EventType.GUARDRAIL_BLOCKED: "A guardrail blocked a text or ended a session",
-    EventType.BUDGET_REACHED: "A tenant's budget is used up",
+    EventType.BUDGET_REACHED: "A tenant has used so much of its budget",
 }
 HEADERS: Final = [
     {

@@ -141,3 +141,21 @@ async def test_a_sign_in_is_found_until_it_is_taken_or_expires(state: State) -> 
 
 async def _is_gone(state: State, key: str) -> bool:
     return await state.records.find_sign_in(key) is None
+
+
+async def test_approvals_are_listed_until_they_are_deleted_or_expire(state: State) -> None:
+    records = state.records
+    assert await records.approvals(10) == []
+    await records.put_approval("a", b"\x00one", 60)
+    await records.put_approval("b", b"two", 60)
+    await records.put_approval("c", b"three", 0.05)
+    await records.put_approval("b", b"changed", 60)
+
+    async def expired() -> bool:
+        return set(await records.approvals(10)) == {b"\x00one", b"changed"}
+
+    await until(expired)
+    assert len(await records.approvals(1)) == 1
+    await records.delete_approval("a")
+    await records.delete_approval("a")
+    assert await records.approvals(10) == [b"changed"]

@@ -31,6 +31,9 @@ LIFETIME: Final = 86_400.0
 SLOTS: Final = 8
 """Tries at one receiver at once."""
 
+LAST_TRY: Final = 2.0
+"""Seconds for tries while the process ends; what is stored goes on with other replicas."""
+
 LOOKED_AT: Final = 15.0
 """Seconds between two counts of what waits."""
 
@@ -124,7 +127,7 @@ class EventWebhooks:
         await self._store.flush(seconds)
         async with asyncio.TaskGroup() as tasks:
             for worker in self._workers.values():
-                tasks.create_task(worker.flush(seconds))
+                tasks.create_task(worker.flush(min(seconds, LAST_TRY)))
         await self._store.release(seconds)
 
     def _delivery(
