@@ -82,6 +82,10 @@ class OidcProvider:
         self._provider: _Provider | None = None
         self._looked_up = float("-inf")
 
+    async def look_up(self) -> None:
+        """Fetch the provider's metadata. Raises `SignInFailed`."""
+        await self._found()
+
     async def authorization_url(self, request: SignInRequest, state: str) -> str:
         """Where to send the browser. Raises `SignInFailed`."""
         provider = await self._found()

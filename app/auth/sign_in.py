@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from app.protocol.errors import RelayError
+
+SESSION_COOKIE: Final = "relay-console"
+SIGN_IN_COOKIE: Final = "relay-console-sign-in"
+COOKIE_NAMES: Final = frozenset(
+    prefix + name for prefix in ("", "__Host-") for name in (SESSION_COOKIE, SIGN_IN_COOKIE)
+)
+"""The console's cookies; over HTTPS with the prefix of RFC 6265bis §4.1.3.2."""
+
+
+def without_own_cookies(header: str) -> str:
+    """A Cookie header without the console's: no other application is to see those."""
+    pairs = (pair.strip() for pair in header.split(";"))
+    return "; ".join(pair for pair in pairs if pair.partition("=")[0] not in COOKIE_NAMES)
 
 
 class SignInFailed(RelayError):  # noqa: N818 - what happened, as in the error tree

@@ -17,6 +17,7 @@ from app.web.service_auth import ServiceTokens
 if TYPE_CHECKING:
     import httpx
 
+    from app.auth.oidc import OidcProvider
     from app.auth.proxies import TrustedProxies
     from app.bootstrap.parts import Application
     from app.history.audit import AuditLog
@@ -45,27 +46,30 @@ def access(built: Application, settings: Settings, proxies: TrustedProxies) -> A
     return Access(guard, audit, stored, offered)
 
 
-def sign_in(
-    settings: Settings, state: State, console: ConsoleSite, client: httpx.AsyncClient, audit: Audit
-) -> ConsoleSignIn | None:
-    """Signing in by OpenID Connect; None where it is not configured."""
+def provider(settings: Settings, client: httpx.AsyncClient) -> OidcProvider | None:
+    """The OpenID Connect provider; None where none is configured."""
     if settings.console_oidc_issuer is None or settings.console_oidc_client_id is None:
         return None
     from app.auth.oidc import OidcClient, OidcProvider  # noqa: PLC0415 - its libraries load slowly
 
-    provider = OidcProvider(
-        OidcClient(
-            settings.console_oidc_issuer,
-            settings.console_oidc_client_id,
-            settings.console_oidc_client_secret,
-            settings.console_oidc_scopes,
-        ),
-        client,
+    asked = OidcClient(
+        settings.console_oidc_issuer,
+        settings.console_oidc_client_id,
+        settings.console_oidc_client_secret,
+        settings.console_oidc_scopes,
     )
+    return OidcProvider(asked, client)
+
+
+def sign_in(
+    settings: Settings, state: State, console: ConsoleSite, client: httpx.AsyncClient, audit: Audit
+) -> ConsoleSignIn | None:
+    """Signing in by OpenID Connect; None where it is not configured."""
+    asked = provider(settings, client)
+    if asked is None:
+        return None
     values = {value: Role[name.upper()] for value, name in settings.console_oidc_roles.items()}
-    roles = RoleClaims(
-        settings.console_oidc_roles_claim, values, Role[settings.console_content.upper()]
-    )
-    return ConsoleSignIn(
-        provider, ConsoleSessions(state, settings.console_session), console, roles, audit
-    )
+    content = Role[settings.console_content.upper()]
+    roles = RoleClaims(settings.console_oidc_roles_claim, values, content)
+    sessions = ConsoleSessions(state, settings.console_session)
+    return ConsoleSignIn(asked, sessions, console, roles, audit)

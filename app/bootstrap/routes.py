@@ -100,7 +100,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
-    internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
+    internal.include_router(web_tokens.routes(reusable, profiles, audit), dependencies=guarded)
     internal.include_router(
         sessions.routes(gateway, state, built.replicas, audit, access.guard.is_still_valid),
         dependencies=guarded,

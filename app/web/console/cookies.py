@@ -11,13 +11,14 @@ from fastapi import Request, Response
 
 from app.auth.origin import AllowedOrigins, normal_origin
 from app.auth.proxies import TrustedProxies
+from app.auth.sign_in import SESSION_COOKIE, SIGN_IN_COOKIE
 from app.protocol.close_codes import FORBIDDEN
 from app.protocol.errors import Refusal
 
 HEADER: Final = "x-relay-console"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-SESSION: Final = "relay-console"
-SIGN_IN: Final = "relay-console-sign-in"
+SESSION: Final = SESSION_COOKIE
+SIGN_IN: Final = SIGN_IN_COOKIE
 SAME_HOST: Final = AllowedOrigins()
 
 
