@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from pydantic import SecretStr
 
+from app.backoff import Backoff
 from app.history.lifecycle.event import EventDelivery
 from app.history.lifecycle.factory import Delivering, EventMeters, events_in_memory, stored_events
 from app.history.lifecycle.receiver import EventReceiver
-from app.history.results.delivery import Backoff
 from app.relay.lifecycle import EventType, LifecycleEvent
 from tests.history.feed import NOW
 from tests.history.receiver import SECRET

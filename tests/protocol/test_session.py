@@ -17,6 +17,7 @@ from app.protocol.actions import (
     AwaitBrowserTool,
     AwaitUpstreamClose,
     Count,
+    DecideApproval,
     End,
     Forward,
     Publish,
@@ -43,10 +44,11 @@ from app.protocol.initialize import Profile
 from app.protocol.phases import Phase
 from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
-from app.protocol.session import MAX_CALL_ID, MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
+from app.protocol.session import MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
 from app.protocol.takeover import Takeover
 from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING
+from app.protocol.tool_rules import MAX_CALL_ID
 from app.protocol.vendor_failures import ERRORS, FAILED_OPEN, UNKNOWN_ERROR
 from tests.protocol.rules import (
     INITIALIZE,
@@ -754,3 +756,13 @@ def opened_with(tools: frozenset[str] | None, registered: frozenset[str]) -> Ses
     rules.open(INITIALIZE)
     rules.from_upstream(frame("event", name="connection"), NOW)
     return rules
+
+
+def test_the_users_approval_is_not_forwarded_and_not_counted() -> None:
+    rules = live()
+    said = b'{"type":"relay.approval","id":"1","approve":true}'
+    assert rules.from_browser(said, NOW) == (DecideApproval("1", approve=True),)
+    assert rules.received == 0
+    misshapen = rules.from_browser(b'{"type":"relay.approval","id":"1"}', NOW)
+    assert only(misshapen, Count).name == "bad_shape"
+    assert rules.received == 0

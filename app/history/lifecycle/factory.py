@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import Backoff
 from app.history.lifecycle.memory import MOST, MemoryEvents
 from app.history.lifecycle.webhooks import SLOTS, EventWebhooks
-from app.history.results.delivery import Backoff, Delivery, DeliveryWorker
+from app.history.results.delivery import Delivery, DeliveryWorker
 from app.history.results.sender import Sender
 
 if TYPE_CHECKING:

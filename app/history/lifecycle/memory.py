@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import Backoff
 from app.history.message import Message
-from app.history.results.delivery import Backoff
 from app.history.results.memory_outbox import MemoryOutbox
 
 if TYPE_CHECKING:

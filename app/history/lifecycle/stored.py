@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from sqlalchemy import func, select, update
 
+from app.backoff import Backoff
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.migrate import migrate
 from app.history.results.database_outbox import WAITING, MessageTable
-from app.history.results.delivery import Backoff
 from app.history.schema import deliveries as table
 from app.history.text import clean
 
