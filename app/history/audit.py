@@ -7,7 +7,6 @@ waits in memory, bounded, and is written later: an action is not held up by it.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ import orjson
 import structlog
 from sqlalchemy import and_, delete, insert, or_, select, tuple_
 
+from app.backoff import jittered
 from app.history.cursor import decode, encode
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.model import Page
@@ -167,7 +167,7 @@ class AuditLog:
 
     async def _forget_old(self) -> None:
         while True:
-            await asyncio.sleep(RETENTION_EVERY * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(RETENTION_EVERY))
             try:
                 removed = await self.once()
             except (HistoryUnavailable, Unstorable) as error:
