@@ -95,15 +95,17 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(settings),
             circuit=circuit,
             drift=drift,
+            of_agent=lambda name: by_agent[name],
             lifecycle=events,
             approvals=approvals,
         )
 
     circuits = agent_circuits(vendor.endpoints)
+    by_agent = {name: dependencies(circuit) for name, circuit in circuits.items()}
     gateway = Gateway(
         replica,
         state,
-        {name: dependencies(circuit) for name, circuit in circuits.items()},
+        by_agent,
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),

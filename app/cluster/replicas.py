@@ -269,7 +269,11 @@ def _admits(row: SessionRow, request: PageRequest) -> bool:
 
     Its owner looks again, and knows whether it is a chat: what is published may be seconds old.
     """
-    return row.subject == request.subject and request.agent in {None, row.agent}
+    return row.subject == request.subject and request.agent in {
+        None,
+        row.agent,
+        row.requested_agent,
+    }
 
 
 def _page_request(hello: object) -> PageRequest | None:

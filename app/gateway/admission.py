@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import between
+from app.protocol.close_codes import UPSTREAM_FAILED
+from app.protocol.errors import Refusal
+from app.protocol.initialize import resolve_initialize
+from app.protocol.routing import standing_in
 from app.relay.dependencies import Conversation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
+    from app.relay.dependencies import RelayDependencies
     from app.state.interface import SessionRow
     from app.telemetry.traces import Trace
 
@@ -55,6 +64,24 @@ class AdmissionRequest:
     vendor_path: bool
     sends_initialize: bool = False
     turn: str | None = None
+
+
+def reachable(
+    profile: Profile,
+    principal: Principal,
+    options: ClientOptions,
+    dependencies: Mapping[str, RelayDependencies],
+) -> Profile:
+    """The profile, or its fallback while the circuit of its upstream is open. Raises `Refusal`."""
+    retry_in = dependencies[profile.name].circuit.retry_in
+    if retry_in <= 0:
+        return profile
+    fallback = standing_in(profile)
+    if fallback is not None and dependencies[fallback.name].circuit.retry_in <= 0:
+        with suppress(Refusal):  # it may not have this conversation
+            resolve_initialize(fallback, principal, options)
+            return fallback
+    raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
 
 
 def new_conversation(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.backoff import between, reconnect_after, retry_later
-from app.gateway.admission import Reservation, new_conversation
+from app.backoff import reconnect_after, retry_later
+from app.gateway.admission import Reservation, new_conversation, reachable
 from app.gateway.draining import Draining
 from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
@@ -26,7 +26,6 @@ from app.protocol.close_codes import (
     OVERLOADED,
     TOO_MANY,
     UNAUTHENTICATED,
-    UPSTREAM_FAILED,
     CloseReason,
 )
 from app.protocol.control import HandBack, TakeOver
@@ -154,9 +153,7 @@ class Gateway:
             raise Refusal(OVERLOADED, DRAINING.message, retry_after=reconnect_after())
         if self.is_full:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
-        retry_in = self._dependencies[profile.name].circuit.retry_in
-        if retry_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
+        profile = reachable(profile, principal, arrival.client_options, self._dependencies)
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
@@ -169,6 +166,7 @@ class Gateway:
             address=arrival.address,
             started_at=conversation.started_at,
             credential_id=principal.credential_id,
+            requested_agent=profile.requested_agent,
         )
         # Taken before the store is asked: others come in meanwhile.
         self._reserved.add(row.id)
@@ -271,8 +269,9 @@ class Gateway:
         relay = self._live.get(session_id)
         if relay is None:
             return None
-        who, agent = relay.conversation.principal, relay.conversation.profile.name
-        may = who.subject == request.subject and request.agent in {None, agent}
+        who, profile = relay.conversation.principal, relay.conversation.profile
+        agents = {None, profile.name, profile.requested_agent}
+        may = who.subject == request.subject and request.agent in agents
         return not may or relay.pages is None or relay.is_ending
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
@@ -314,6 +313,8 @@ class Gateway:
         session = relay.session
         return replace(
             row,
+            agent=relay.conversation.profile.name,
+            requested_agent=relay.conversation.profile.requested_agent,
             call_type=relay.call_type.value,
             phase="queued" if relay.queue.is_waiting else session.phase.value,
             browser=relay.browser_state,

@@ -142,6 +142,9 @@ class RecordedConversation:
             "additional_data": as_json(dict(start.additional_data)) if self.content else None,
             "started_at": start.started_at,
             "lost": 0,
+            "requested_agent": None
+            if start.requested_agent is None
+            else clean(start.requested_agent),
         }
 
     def _spoken(self, part: BatchPart, piece: TurnFragment, at: float) -> None:

@@ -38,7 +38,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConversationStart:
-    """Who talks to whom, and what the agent was told at the start. Times are Unix seconds."""
+    """Who talks to whom, and what the agent was told at the start. Times are Unix seconds.
+
+    `requested_agent` is the agent that was asked for, where another one serves.
+    """
 
     id: str
     agent: str
@@ -47,6 +50,7 @@ class ConversationStart:
     endpoint: str | None
     additional_data: Mapping[str, Any]
     started_at: float
+    requested_agent: str | None = None
 
 
 class Recorder(Protocol):

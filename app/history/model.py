@@ -21,7 +21,8 @@ class StoredConversation:
     """One conversation. Times are Unix seconds.
 
     `ended_at` is None while it lives, and for good when its gateway died. `lost` counts the
-    records that did not make it here. `endpoint` and `additional_data` are content.
+    records that did not make it here. `requested_agent` is the agent that was asked for, where
+    another one served. `endpoint` and `additional_data` are content.
     """
 
     id: str
@@ -35,6 +36,7 @@ class StoredConversation:
     close_code: int | None
     close_name: str | None
     lost: int
+    requested_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

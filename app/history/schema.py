@@ -50,6 +50,7 @@ conversations: Final = Table(
     Column("close_code", Integer),
     Column("close_name", Text),
     Column("lost", Integer, nullable=False),
+    Column("requested_agent", Text),
     Index("conversations_by_time", "started_at", "id"),
     Index("conversations_by_agent", "agent", "started_at", "id"),
     Index("conversations_by_subject", "subject", "started_at", "id"),

@@ -19,6 +19,8 @@ from app.protocol.principal import CallType, Principal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.protocol.route import Route
+
 MAX_PHONE_NUMBER = 256
 
 
@@ -33,6 +35,9 @@ class Profile:
     `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
     offer under both names that the vendor gives it. `approve` names the tools that run only once
     the "user" or an "operator" has approved.
+
+    `route` spreads subjects over agents, `fallback` stands in at the dial. Where another agent was
+    asked for, `requested_agent` names it, and `served_because` is "route" or "fallback".
     """
 
     name: str
@@ -50,6 +55,10 @@ class Profile:
     integration_tools: bool = False
     all_client_data: bool = False
     both_sdp_fields: bool = False
+    route: tuple[Route, ...] = ()
+    fallback: Profile | None = field(default=None, repr=False)
+    requested_agent: str | None = None
+    served_because: str | None = None
     approve: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -132,15 +132,12 @@ class Session:
         self.client_initialize: dict[str, Any] | None = None
         self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
-        self._profile = profile
-        self._tools = ToolRules(profile, tools)
         self._bucket = bucket
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
-        self._texts_shown = TEXT not in profile.hide
-        self._takes_fast_path = FAST_PATH_ENABLED
         self._hidden_echo: str | None = None  # what the vendor will show as said by the user
         self.takeover: Takeover | None = None
+        self.serve(profile, tools)
         self._secrets = secrets
         self._early_frames: list[bytes] = []
         self._early_bytes = 0
@@ -150,6 +147,12 @@ class Session:
             None  # the vendor's latest error, if it is a known one
         )
         self._failed_at = 0.0
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Let another agent serve, before anything came from upstream."""
+        self._profile = profile
+        self._tools = ToolRules(profile, tools)
+        self._update_fast_path()
 
     # The browser's side
 

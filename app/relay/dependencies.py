@@ -141,6 +141,7 @@ class RelayDependencies:
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
     webhooks; None where none are configured. `approvals` lists what waits for an operator.
+    `of_agent` finds those of the agent that stands in.
     """
 
     dial: Dial
@@ -152,4 +153,5 @@ class RelayDependencies:
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
+    of_agent: Callable[[str], RelayDependencies] | None = None
     approvals: ApprovalBoard | None = None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from app.protocol.actions import Actions, Publish, WantHuman
     from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import Profile
     from app.websocket.interface import CloseEvent
 
 PageLoad = tuple[bool, bool, bool]
@@ -114,6 +115,10 @@ class FurtherPages(Protocol):
     @property
     def is_joined_page_here(self) -> bool:
         """Whether any of them is connected."""
+        ...
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Another agent serves; nothing came from upstream yet."""
         ...
 
     def upstream_opened(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class ConversationObserver:
         self._drift = dependencies.drift
         self._events = SessionEvents(conversation, dependencies.lifecycle)
         self._unknown_frames = 0
+        self._unrecorded: ConversationStart | None = None  # until it is known who serves
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -64,8 +66,11 @@ class ConversationObserver:
         """The conversation was settled and is about to be dialled."""
         conversation = self._conversation
         call_type, subject = opening.call_type.value, conversation.principal.subject
-        agent = conversation.profile.name
-        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject)
+        profile = conversation.profile
+        agent, requested = profile.name, profile.requested_agent
+        asked = {} if requested is None else {"requested_agent": requested}
+        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject, **asked)
+        self._count_routed()
         self._events.started(conversation.started_at, call_type)
         conversation.trace.describe(
             **{
@@ -75,17 +80,50 @@ class ConversationObserver:
             }
         )
         if self._recorder is not None:
-            self._recorder.started(
-                ConversationStart(
-                    conversation.id,
-                    agent,
-                    call_type,
-                    subject,
-                    opening.endpoint,
-                    opening.additional_data,
-                    conversation.started_at,
-                )
+            self._unrecorded = ConversationStart(
+                conversation.id,
+                agent,
+                call_type,
+                subject,
+                opening.endpoint,
+                opening.additional_data,
+                conversation.started_at,
+                requested,
             )
+            if profile.fallback is None:
+                self.dialled()
+
+    def dialled(self) -> None:
+        """It is known which agent serves, or that none does: history takes note of it, once."""
+        if self._recorder is not None and self._unrecorded is not None:
+            self._recorder.started(self._unrecorded)
+        self._unrecorded = None
+
+    def fell_back(self, conversation: Conversation) -> None:
+        """Another agent serves than the one that could not be dialled."""
+        before, profile = self._conversation.profile.name, conversation.profile
+        self._conversation = self._events.conversation = conversation
+        self.log.warning(
+            "fallback_served",
+            agent=profile.name,
+            requested_agent=profile.requested_agent,
+            failed=before,
+            advice="see dial_failed, or the open circuit, of the agent that failed",
+        )
+        conversation.trace.describe(**{"relay.agent": profile.name})
+        self._count_routed()
+        if self._unrecorded is not None:
+            self._unrecorded = replace(
+                self._unrecorded, agent=profile.name, requested_agent=profile.requested_agent
+            )
+
+    def _count_routed(self) -> None:
+        """Count a conversation that another agent serves than the one asked for."""
+        profile = self._conversation.profile
+        if profile.requested_agent is not None and profile.served_because is not None:
+            self._metrics.routed_sessions_total.labels(
+                profile.requested_agent, profile.name, profile.served_because
+            ).inc()
 
     def told(self, notices: Notices) -> None:
         """The conversation begins otherwise than its browser asked: once, with what to do."""
@@ -195,6 +233,7 @@ class ConversationObserver:
         agent = conversation.profile.name
         self._metrics.sessions_total.labels(agent, call_type.value, str(reason.code)).inc()
         self._metrics.session_seconds.observe(seconds)
+        self.dialled()
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)
         self._events.ended(now, call_type.value, reason, frames)

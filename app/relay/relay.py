@@ -47,7 +47,6 @@ class Relay:
     def __init__(
         self, conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
     ) -> None:
-        self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
         self.control: SessionControl | None = None  # once a backend or the agent has asked for it
         self.call_type = conversation.profile.default_call_type
@@ -205,6 +204,11 @@ class Relay:
         )
 
     # For the gateway
+
+    @property
+    def conversation(self) -> Conversation:
+        """Who talks, and by which profile."""
+        return self.scope.conversation
 
     def now(self) -> float:
         """Unix seconds that never jump."""

@@ -30,17 +30,20 @@ MAX_NAME: Final = 128
 
 
 class SessionEvents:
-    """Emits the events of one conversation; does nothing where no receiver is configured."""
+    """Emits the events of one conversation; does nothing where no receiver is configured.
+
+    `conversation` is another one where a fallback serves.
+    """
 
     def __init__(self, conversation: Conversation, events: LifecycleEvents | None) -> None:
-        self._conversation = conversation
+        self.conversation = conversation
         self._events = events
         self._tool_calls = 0
         self._tools_failed = 0
 
     def started(self, at: float, call_type: str) -> None:
         """The conversation was settled and is about to be dialled."""
-        subject = self._conversation.principal.subject
+        subject = self.conversation.principal.subject
         self._emit(EventType.SESSION_STARTED, at, call_type=call_type, subject=subject)
 
     def resumed(self, at: float) -> None:
@@ -66,7 +69,7 @@ class SessionEvents:
             call_type=call_type,
             code=reason.code,
             reason=reason.name,
-            seconds=round(max(0.0, at - self._conversation.started_at), 3),
+            seconds=round(max(0.0, at - self.conversation.started_at), 3),
             frames_in=frames[0],
             frames_out=frames[1],
             tool_calls=self._tool_calls,
@@ -76,7 +79,7 @@ class SessionEvents:
     def _emit(self, kind: EventType, at: float, **data: Any) -> None:
         if self._events is None:
             return
-        conversation = self._conversation
+        conversation = self.conversation
         self._events.emit(
             LifecycleEvent(kind, conversation.id, conversation.profile.name, at, data)
         )

@@ -12,6 +12,7 @@ from app.protocol.discover import malformed
 from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
 from app.settings.model import AgentSettings, Settings, said
+from app.settings.routing import routing_faults
 from app.state.address import parse
 
 
@@ -61,6 +62,7 @@ def _agents(settings: Settings) -> list[str]:
     faults: list[str] = []
     if not settings.agents:
         return ["RELAY_AGENTS must name at least one agent"]
+    sound: dict[str, AgentSettings] = {}
     for name, profile in settings.agents.items():
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(name)):
             faults.append("RELAY_AGENTS: a name must be 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -75,7 +77,8 @@ def _agents(settings: Settings) -> list[str]:
             ]
             continue
         faults += _agent(settings, name, agent)
-    return faults
+        sound[name] = agent
+    return faults + (routing_faults(sound) if len(sound) == len(settings.agents) else [])
 
 
 def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:

@@ -74,6 +74,15 @@ def _bound(value: object) -> object:
 Bound = Annotated[int | Literal["auto"] | None, BeforeValidator(_bound)]
 
 
+class RouteSettings(BaseModel):
+    """One agent that another one's subjects are spread over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    agent: str
+    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
+
+
 class AgentSettings(BaseModel):
     """One agent's profile, as an operator writes it. Absent overrides fall back to `RELAY_*`."""
 
@@ -95,6 +104,8 @@ class AgentSettings(BaseModel):
     upstream: Upstream | None = None
     web_integration_token: SecretStr | None = None
     web_integration_id: str | None = None
+    route: tuple[RouteSettings, ...] = ()
+    fallback: str | None = None
 
 
 def _about(text: str, default: Any = None, **more: Any) -> Any:

@@ -23,6 +23,7 @@ class SessionRow:
     """One live session, as every replica may see it. No content, no credential.
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
+    `requested_agent` is the agent that was asked for, where another one serves.
     `operator` has taken it over, since `taken_at`; `wants_human` says that its agent asks for a
     person. Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
     """
@@ -42,6 +43,7 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    requested_agent: str | None = None
     operator: str | None = None
     taken_at: float | None = None
     wants_human: bool = False

@@ -49,6 +49,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_tool_calls_total": ("tool", "outcome"),
     "relay_tool_seconds": ("tool",),
     "relay_refusals_total": ("reason",),
+    "relay_routed_sessions_total": ("requested_agent", "agent", "reason"),
     "relay_resumes_total": ("outcome",),
     "relay_upstream_unknown_types_total": ("kind",),
     "relay_upstream_oddities_total": ("kind",),
@@ -115,6 +116,12 @@ class Metrics:
             "relay_refusals_total",
             "Refused browsers and frames.",
             LABELS["relay_refusals_total"],
+            registry=registry,
+        )
+        self.routed_sessions_total = Counter(
+            "relay_routed_sessions_total",
+            "Sessions that another agent serves than the one asked for, by `route` or `fallback`.",
+            LABELS["relay_routed_sessions_total"],
             registry=registry,
         )
         self.resumes_total = Counter(

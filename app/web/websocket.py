@@ -127,7 +127,7 @@ class ConnectEndpoint:
     async def _request_admission(
         self, request: ConnectRequest, principal: Principal, trace: Trace
     ) -> Reservation:
-        profile = await self._agents.resolve(self._agents.chosen(request, principal))
+        profile = await self._agents.completed(self._agents.chosen(request, principal))
         arrival = AdmissionRequest(
             address=rate_limit_key(request.address),
             client_options=ClientOptions(
