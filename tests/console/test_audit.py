@@ -129,15 +129,14 @@ async def test_entries_wait_for_a_database_that_is_away_and_old_ones_go(tmp_path
 async def test_a_database_of_an_earlier_release_is_upgraded_in_place(tmp_path: Path) -> None:
     database = Database(SecretStr(f"sqlite+aiosqlite:///{tmp_path}/h.db"))
     try:
-        await migrate(database)
 
-        def go_back(connection: Any) -> None:
+        def first(connection: Any) -> None:
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
-            command.downgrade(config, "0001")
+            command.upgrade(config, "0001")
 
-        await database.run(lambda connection: connection.run_sync(go_back), write=True)
+        await database.run(lambda connection: connection.run_sync(first), write=True)
         await migrate(database)
         log = AuditLog(database, 30.0, time.time)
         await log.append(entry(1, 1.0, details={"what": "watch"}))
