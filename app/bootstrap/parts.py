@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import reduce
 from time import monotonic, time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -188,7 +189,9 @@ def egress(settings: Settings, out: Outbound) -> Egress:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
     except ValueError as fault:
         raise ConfigurationError([f"RELAY_WEBHOOK_ALLOWED_HOSTS: {fault}"]) from None
-    keys = urlsplit(settings.jwt_jwks_url or "").hostname
+    asked = (settings.jwt_jwks_url, settings.console_oidc_issuer)
+    named = [host for url in asked if (host := urlsplit(url or "").hostname)]
+    trusted = reduce(AllowedHosts.allowing, named, allowed)
     return Egress(
         tools=guarded_client(
             allowed,
@@ -198,7 +201,7 @@ def egress(settings: Settings, out: Outbound) -> Egress:
             proxies=out.proxies,
         ),
         auth=guarded_client(
-            allowed.allowing(keys) if keys else allowed,
+            trusted,
             timeout=settings.handshake_timeout,
             verify=out.tls,
             proxies=out.proxies,
@@ -259,6 +262,7 @@ def history(
                 clocks,
                 replica=replica,
                 days=settings.history_days,
+                audit_days=settings.audit_days,
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.history.audit import AuditLog
 from app.history.database import Database
 from app.history.queue import Bounds
 from app.history.reader import HistoryReader
@@ -75,6 +76,7 @@ class History:
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
     database: Database | None = field(repr=False)
+    audit: AuditLog | None = None
 
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
@@ -84,6 +86,8 @@ class History:
                 group.create_task(self._delivery.run())
             if self._retention is not None:
                 group.create_task(self._retention.run())
+            if self.audit is not None:
+                group.create_task(self.audit.run())
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""
@@ -94,6 +98,8 @@ class History:
             await self._delivery.flush(seconds)
         if self._memory is not None:
             self._memory.discard()
+        if self.audit is not None:
+            await self.audit.flush()
         if self.database is not None:
             await self.database.close()
 
@@ -104,6 +110,7 @@ def stored_history(  # noqa: PLR0913 - each is a setting of its own
     *,
     replica: str,
     days: float = 30.0,
+    audit_days: float = 365.0,
     content: bool = True,
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
@@ -132,9 +139,9 @@ def stored_history(  # noqa: PLR0913 - each is a setting of its own
         shown=Shown(redaction),
     )
     retention = Retention(database, days, clocks.wall)
-    return History(
-        recorder, HistoryReader(database, recorder.forget), delivery, None, retention, database
-    )
+    reader = HistoryReader(database, recorder.forget)
+    audit = AuditLog(database, audit_days, clocks.wall)
+    return History(recorder, reader, delivery, None, retention, database, audit)
 
 
 def results_alone(

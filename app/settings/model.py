@@ -229,6 +229,34 @@ class Settings(BaseSettings):
         "kept and shown, never in what is relayed",
         (),
     )
+    audit_days: Annotated[float, Field(gt=0, le=36_500)] = _about(
+        "How long the audit log stays in the history database", 365.0
+    )
+    console_oidc_issuer: str | None = _about(
+        "OpenID Connect provider by whom operators sign in at `/console`; default: a service token"
+    )
+    console_oidc_client_id: str | None = _about("This gateway's client id there")
+    console_oidc_client_secret: SecretStr | None = _about(
+        "Its secret; without one it is a public client"
+    )
+    console_oidc_scopes: Items = _about(
+        "Comma list of scopes to ask for", ("openid", "profile", "email")
+    )
+    console_oidc_roles_claim: str = _about(
+        "The claim with roles or groups; a path with dots, as `realm_access.roles`, is followed",
+        "roles",
+    )
+    console_oidc_roles: Mapped = _about(
+        "JSON: the claim's value to `viewer`, `operator` or `admin`; default: these names", {}
+    )
+    console_content: Literal["viewer", "operator", "admin"] = _about(
+        "The least role that may see what was said", "operator"
+    )
+    console_session: Positive = _about("How long a sign-in at the console lasts", 28_800.0)
+    console_url: str | None = _about(
+        "Where browsers find the console, as `https://relay.example.com/console`; default: as the "
+        "request says"
+    )
     event_webhooks: Listed = _about(
         "JSON: list of `{url, secret, events?, tenant?, name?}` to post lifecycle events to; "
         'several secrets sign at once; `events` is a list of types or `"*"`',
