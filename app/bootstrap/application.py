@@ -26,11 +26,14 @@ from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
+from app.relay.guardrails import guardrails
+from app.relay.redacted_events import redacted
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
+from app.tools.threads import DaemonThreads
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
 from app.web import problems
@@ -58,7 +61,8 @@ def build(settings: Settings) -> Application:
     box = parts.tool_set(settings, egress.tools, out)
     config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    history = parts.history(settings, egress.results, replica, metrics)
+    redaction = config.redaction(settings)
+    history = parts.history(settings, egress.results, replica, metrics, redaction)
     events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def state_failed(operation: str) -> None:
@@ -71,12 +75,15 @@ def build(settings: Settings) -> Application:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
-    drift = DriftLog(log_new_shape)
+    guards = guardrails(
+        settings.guardrails, settings.agents, egress.guardrails, DaemonThreads(), metrics
+    )
+    drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
     approvals = ApprovalBoard(state.records)
 
-    def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
+    def dependencies(agent: str, circuit: AgentCircuitBreaker) -> RelayDependencies:
         return RelayDependencies(
             dial=Dialer(
                 vendor.endpoints,
@@ -95,13 +102,15 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(settings),
             circuit=circuit,
             drift=drift,
+            redaction=redaction,
+            guardrails=guards.of(agent),
             of_agent=lambda name: by_agent[name],
-            lifecycle=events,
+            lifecycle=redacted(events, redaction),
             approvals=approvals,
         )
 
     circuits = agent_circuits(vendor.endpoints)
-    by_agent = {name: dependencies(circuit) for name, circuit in circuits.items()}
+    by_agent = {name: dependencies(name, circuit) for name, circuit in circuits.items()}
     gateway = Gateway(
         replica,
         state,

@@ -11,12 +11,13 @@ from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
-from app.bootstrap import config, parts
+from app.bootstrap import config, console, parts
 from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     approvals,
     asyncapi,
+    audit_log,
     calls,
     control,
     conversations,
@@ -35,9 +36,8 @@ from app.web import (
     websocket,
 )
 from app.web.agents import Agents
-from app.web.audit import LoggedAudit
+from app.web.console import routes as console_routes
 from app.web.idempotency import Idempotency
-from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,8 +80,8 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         metrics,
         discover.FailureLimit(),
     )
-    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
-    guarded = [Depends(tokens)]
+    access = console.access(built, settings, proxies)
+    audit, guarded = access.audit, [Depends(access.guard)]
     slashed = ["/console/", "/demo/"]
     public.add_middleware(
         edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
@@ -90,6 +90,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     public.include_router(discover.routes(described))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
+    internal.include_router(console_routes.routes(access.sign_in, access.guard.tokens))
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", config.demo(settings, profiles)))
@@ -99,22 +100,26 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
-    internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
-    internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
-    steered = control.Control(built.replicas.commands, Idempotency(state.requests), LoggedAudit())
+    internal.include_router(web_tokens.routes(reusable, profiles, audit), dependencies=guarded)
+    internal.include_router(
+        sessions.routes(gateway, state, built.replicas, audit, access.guard.is_still_valid),
+        dependencies=guarded,
+    )
+    steered = control.Control(built.replicas.commands, Idempotency(state.requests), audit)
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
-    internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(revocations.routes(state, audit), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
         built.replicas, profiles, built.traces, built.call_book, built.vendor_calls
     )
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
-    internal.include_router(conversations.routes(reader), dependencies=guarded)
+    internal.include_router(conversations.routes(reader, audit), dependencies=guarded)
+    internal.include_router(audit_log.routes(access.stored), dependencies=guarded)
     kept = stored_deliveries(built.history, built.events)
-    internal.include_router(deliveries.routes(kept, LoggedAudit()), dependencies=guarded)
+    internal.include_router(deliveries.routes(kept, audit), dependencies=guarded)
     event_documents.describe(internal)
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:

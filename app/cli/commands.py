@@ -127,11 +127,14 @@ def _serve(_: argparse.Namespace) -> int:
 def serve(settings: Settings) -> int:
     """Serve until a signal, drain, and return the exit status."""
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
-    from app.bootstrap.application import build  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap.application import build  # noqa: PLC0415
     from app.bootstrap.serve import serve as run  # noqa: PLC0415
     from app.network.loop import Loop  # noqa: PLC0415
 
-    configure(settings.log_level, settings.log_format, Redactor(settings.secrets))
+    redaction = config.redaction(settings)
+    redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
+    configure(settings.log_level, settings.log_format, redactor)
     if settings.allowed_origins and "*" in settings.allowed_origins:
         print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
 
@@ -208,7 +211,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, tuple):
-        return ",".join(str(item) for item in value) or "-"
+        return ",".join(str(_name_of(item)) for item in value) or "-"
     if isinstance(value, dict):
         return ", ".join(value) or "-"
     if isinstance(value, list):
@@ -216,6 +219,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name_of(item: Any) -> Any:
+    return item.get("name", "") if isinstance(item, dict) else item
 
 
 def _tools(arguments: argparse.Namespace) -> int:

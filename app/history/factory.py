@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.history.audit import AuditLog
 from app.history.database import Database
 from app.history.queue import Bounds
 from app.history.reader import HistoryReader
@@ -17,6 +18,7 @@ from app.history.results.encryption import PayloadCipher
 from app.history.results.memory_outbox import MemoryOutbox
 from app.history.results.sender import Sender
 from app.history.retention import Retention
+from app.history.shown import Shown
 from app.history.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from app.history.results.delivery import Delivery
+    from app.protocol.redaction import Redaction
 
 
 def _nothing(*_: object) -> None:
@@ -73,6 +76,7 @@ class History:
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
     database: Database | None = field(repr=False)
+    audit: AuditLog | None = None
 
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
@@ -82,6 +86,8 @@ class History:
                 group.create_task(self._delivery.run())
             if self._retention is not None:
                 group.create_task(self._retention.run())
+            if self.audit is not None:
+                group.create_task(self.audit.run())
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""
@@ -92,22 +98,26 @@ class History:
             await self._delivery.flush(seconds)
         if self._memory is not None:
             self._memory.discard()
+        if self.audit is not None:
+            await self.audit.flush()
         if self.database is not None:
             await self.database.close()
 
 
-def stored_history(
+def stored_history(  # noqa: PLR0913 - each is a setting of its own
     url: SecretStr,
     clocks: Clocks,
     *,
     replica: str,
     days: float = 30.0,
+    audit_days: float = 365.0,
     content: bool = True,
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """History in a database; with a webhook, results by way of its outbox."""
+    """History in a database; with a webhook, results by way of its outbox. Masked, if at all."""
     meters = meters or Meters()
     database = Database(url)
     delivery = composer = None
@@ -126,11 +136,12 @@ def stored_history(
         content=content,
         composer=composer,
         on_dropped=meters.on_dropped,
+        shown=Shown(redaction),
     )
     retention = Retention(database, days, clocks.wall)
-    return History(
-        recorder, HistoryReader(database, recorder.forget), delivery, None, retention, database
-    )
+    reader = HistoryReader(database, recorder.forget)
+    audit = AuditLog(database, audit_days, clocks.wall)
+    return History(recorder, reader, delivery, None, retention, database, audit)
 
 
 def results_alone(
@@ -139,8 +150,9 @@ def results_alone(
     *,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """No history: results from memory, tried a few times."""
+    """No history: results from memory, tried a few times. Masked, if at all."""
     meters = meters or Meters()
     outbox = MemoryOutbox(clocks.wall, on_dropped=meters.on_results_lost)
     delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
@@ -152,6 +164,7 @@ def results_alone(
         content=False,
         composer=Composer(webhook.org_id),
         on_dropped=meters.on_dropped,
+        shown=Shown(redaction),
     )
     return History(recorder, None, delivery, outbox, None, None)
 

@@ -8,7 +8,7 @@ from app.history.conversation import RecordedConversation
 from app.history.frames import read
 from app.history.interface import Direction
 from app.history.queue import OVERHEAD, Bounds, RecordKind, RecordQueue
-from app.history.text import as_json, clean
+from app.history.shown import Shown
 from app.history.transcript import Budget, Transcript
 from app.history.writer import Writer
 from app.protocol.frames import INCOMING_CHAT_MESSAGE, compact_head, spaced_head
@@ -37,7 +37,7 @@ class QueueRecorder:
 
     `clock` is monotonic, in seconds. `content` says whether what was said may be stored. With a
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
-    with the number of records lost since the last call.
+    with the number of records lost since the last call. `shown` masks all that is written and sent.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class QueueRecorder:
         composer: Composer | None = None,
         budget: Budget | None = None,
         on_dropped: Callable[[int], None] | None = None,
+        shown: Shown | None = None,
     ) -> None:
+        self._shown = shown or Shown()
         self._content = content
         self._composer = composer
         self._budget = budget or Budget()
@@ -63,7 +65,9 @@ class QueueRecorder:
         if start.id in self._live:
             return
         transcript = Transcript(self._budget) if self._composer is not None else None
-        conversation = RecordedConversation(start, content=self._content, transcript=transcript)
+        conversation = RecordedConversation(
+            start, content=self._content, transcript=transcript, shown=self._shown
+        )
         self._live[start.id] = conversation
         self._queue.put((RecordKind.STARTED, conversation, OVERHEAD))
 
@@ -83,11 +87,12 @@ class QueueRecorder:
         conversation = self._live.get(session_id)
         if conversation is None:
             return
-        arguments = as_json(call.args) if self._content else None
-        answer = as_json(result.result) if self._content else None
+        shown = self._shown
+        arguments = shown.value(call.args) if self._content else None
+        answer = shown.value(result.result) if self._content else None
         row = {
-            "call_id": clean(str(call.id)),
-            "name": clean(call.name),
+            "call_id": shown.text(str(call.id)),
+            "name": shown.text(call.name),
             "outcome": result.outcome.value,
             "at": at,
             "seconds": seconds,

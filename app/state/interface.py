@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.row_filter import RowFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,14 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of rows; `next` is the cursor of the following one, or None at the end."""
+    """One page of rows; `next` is the cursor of the following one, or None at the end.
+
+    `total` is about how many there are in all, whatever the filter: some may just have ended.
+    """
 
     rows: tuple[SessionRow, ...]
     next: str | None = None
+    total: int = 0
 
 
 class State(Protocol):
@@ -119,8 +124,10 @@ class State(Protocol):
         """Look a session up; None once it has left or its lease ran out."""
         ...
 
-    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
-        """List live sessions of every replica."""
+    async def sessions(
+        self, cursor: str | None = None, limit: int = 100, only: RowFilter | None = None
+    ) -> Page:
+        """List live sessions of every replica; a page may be short although another follows."""
         ...
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:

@@ -14,6 +14,7 @@ from app.state.interface import Caps, Page, SessionRow, State
 from app.state.memory_idempotency import MemoryRequests
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
+from app.state.row_filter import MAX_SCANNED, SCAN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.row_filter import RowFilter
 
 MAX_TICKETS: Final = 100_000
 MAX_CLAIMS: Final = 1_000
@@ -118,12 +120,21 @@ class MemoryState(State):
         """Look a session up."""
         return self._sessions.get(session_id)
 
-    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+    async def sessions(
+        self, cursor: str | None = None, limit: int = 100, only: RowFilter | None = None
+    ) -> Page:
         """List live sessions, ordered by id."""
         ids = sorted(key for key in self._sessions if cursor is None or key > cursor)
-        chosen = ids[: max(1, limit)]
-        rows = tuple(row for key in chosen if (row := self._sessions.get(key)) is not None)
-        return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
+        rows: list[SessionRow] = []
+        for at, key in enumerate(ids, 1):
+            row = self._sessions.get(key)
+            if row is not None and (only is None or only.fits(row)):
+                rows.append(row)
+            if at < len(ids) and (len(rows) >= max(1, limit) or at >= MAX_SCANNED):
+                return Page(tuple(rows), key, len(self._sessions))
+            if at % SCAN == 0:
+                await asyncio.sleep(0)
+        return Page(tuple(rows), None, len(self._sessions))
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
         """Carry changes out; the inbox hears of places that were given to others than asked for."""

@@ -6,11 +6,13 @@ from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 
 from app.history.errors import HistoryUnavailable, InvalidCursor
 from app.history.model import Filters
+from app.web.actor import actor_of
+from app.web.audit import Audit, subject_digest
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
     from app.history.reader import HistoryReader
@@ -18,9 +20,11 @@ if TYPE_CHECKING:  # where history is off, the database layer is not imported
 Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+CONTENT = frozenset({"text", "data", "arguments", "result", "body", "additional_data"})
+"""Members that hold what was said or told, wherever they stand."""
 
 
-def routes(reader: HistoryReader | None) -> APIRouter:
+def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
     """`/v1/conversations` and what is below it."""
     router = APIRouter(tags=["conversations"])
 
@@ -31,6 +35,7 @@ def routes(reader: HistoryReader | None) -> APIRouter:
 
     @router.get("/v1/conversations")
     async def list_conversations(
+        request: Request,
         agent: str | None = None,
         subject: str | None = None,
         call_type: str | None = None,
@@ -42,43 +47,71 @@ def routes(reader: HistoryReader | None) -> APIRouter:
         """List conversations, the latest first. `since` and `until` are Unix seconds."""
         filters = Filters(agent, subject, call_type, since, until)
         page = await _asked(there().conversations(filters, cursor, limit))
-        return {"conversations": [asdict(row) for row in page.items], "next": page.next}
+        return {"conversations": [_shown(request, row) for row in page.items], "next": page.next}
 
     @router.delete("/v1/conversations")
-    async def erase(subject: Annotated[str, Query(min_length=1, max_length=256)]) -> dict[str, Any]:
+    async def erase(
+        request: Request, subject: Annotated[str, Query(min_length=1, max_length=256)]
+    ) -> dict[str, Any]:
         """Erase everything that was kept of one subject."""
-        return {"erased": await _asked(there().erase(subject))}
+        erased = await _asked(there().erase(subject))
+        await audit.record(
+            actor_of(request), "history.erase", subject_digest(subject), conversations=str(erased)
+        )
+        return {"erased": erased}
 
     @router.get("/v1/conversations/{conversation_id}")
-    async def show(conversation_id: str) -> dict[str, Any]:
+    async def show(request: Request, conversation_id: str) -> dict[str, Any]:
         """Show one conversation, with its result."""
         found = await _asked(there().conversation(conversation_id))
         if found is None:
             raise HTTPException(404, "There is no such conversation.")
         result = await _asked(there().result(conversation_id))
-        return asdict(found) | {"result": None if result is None else asdict(result)}
+        await _note_look(audit, request, conversation_id, "result")
+        return _shown(request, found) | {
+            "result": None if result is None else _shown(request, result)
+        }
 
     @router.get("/v1/conversations/{conversation_id}/transcript")
     async def transcript(
-        conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
+        request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show who said what, turn by turn."""
         page = await _asked(there().transcript(conversation_id, cursor, limit))
-        return {"turns": [asdict(turn) for turn in page.items], "next": page.next}
+        await _note_look(audit, request, conversation_id, "transcript")
+        return {"turns": [_shown(request, turn) for turn in page.items], "next": page.next}
 
     @router.get("/v1/conversations/{conversation_id}/events")
     async def events(
-        conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
+        request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show what else happened; `tools` come with the first page."""
         page = await _asked(there().events(conversation_id, cursor, limit))
-        answer: dict[str, Any] = {"events": [asdict(row) for row in page.items], "next": page.next}
+        await _note_look(audit, request, conversation_id, "events")
+        answer: dict[str, Any] = {
+            "events": [_shown(request, row) for row in page.items],
+            "next": page.next,
+        }
         if cursor is None:
             tools = await _asked(there().tool_calls(conversation_id))
-            answer["tools"] = [asdict(call) for call in tools.items]
+            answer["tools"] = [_shown(request, call) for call in tools.items]
         return answer
 
     return router
+
+
+async def _note_look(audit: Audit, request: Request, conversation_id: str, what: str) -> None:
+    """Note a look at content, by an actor who may see it."""
+    if actor_of(request).history:
+        await audit.record(actor_of(request), "content.read", conversation_id, what=what)
+
+
+def _shown(request: Request, row: Any) -> dict[str, Any]:
+    """A row as its reader may see it: without what was said for those who may not."""
+    shown: dict[str, Any] = asdict(row)
+    if actor_of(request).history:
+        return shown
+    return {name: None if name in CONTENT else value for name, value in shown.items()}
 
 
 async def _asked(answer: Awaitable[Answer]) -> Answer:

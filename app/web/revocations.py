@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.state.interface import State
+from app.web.actor import actor_of
+from app.web.audit import Audit, subject_digest
 
 DAY: Final = 24 * 3600.0
 MAX_TTL: Final = 400 * DAY
@@ -18,7 +20,8 @@ class RevocationBody(BaseModel):
 
     `credential_id` is a ticket's `id` (see `POST /v1/tickets`); a JWT's `jti`, or the SHA-256 of
     the whole token in lower-case hexadecimal where it has none; or the `credential_id` that
-    forward authentication answered.
+    forward authentication answered; or `console:` and the `sub` of a person who signed in at the
+    console.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -27,14 +30,17 @@ class RevocationBody(BaseModel):
     ttl: Annotated[float, Field(gt=0, le=MAX_TTL)] = DAY
 
 
-def routes(state: State) -> APIRouter:
+def routes(state: State, audit: Audit) -> APIRouter:
     """`POST /v1/revocations`."""
     router = APIRouter(tags=["revocations"])
 
     @router.post("/v1/revocations", status_code=204)
-    async def revoke(body: RevocationBody) -> Response:
+    async def revoke(body: RevocationBody, request: Request) -> Response:
         """Revoke a credential; its live sessions end with 4401 within 5 seconds."""
         await state.revoke(body.credential_id, body.ttl)
+        await audit.record(
+            actor_of(request), "credential.revoke", subject_digest(body.credential_id)
+        )
         return Response(status_code=204)
 
     return router

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.auth.web_token import WebTokens
 from app.protocol.initialize import Profile
 from app.protocol.web_token import TokenConflict
+from app.web.actor import actor_of
 from app.web.agents import named
+from app.web.audit import Audit, subject_digest
 from app.web.problems import Problem
 from app.web.times import with_zone
 
@@ -55,7 +57,7 @@ class TokenAnswer(BaseModel):
     expires_at: datetime
 
 
-def routes(tokens: WebTokens, profiles: Mapping[str, Profile]) -> APIRouter:
+def routes(tokens: WebTokens, profiles: Mapping[str, Profile], audit: Audit) -> APIRouter:
     """`POST` and `DELETE` of tokens; `{integration}` names an agent or its integration."""
     router = APIRouter(tags=["vendor"])
 
@@ -84,10 +86,11 @@ def routes(tokens: WebTokens, profiles: Mapping[str, Profile]) -> APIRouter:
         )
 
     @router.delete(TOKENS + "/{token_id}", status_code=204)
-    async def revoke(integration: str, token_id: str) -> Response:
+    async def revoke(integration: str, token_id: str, request: Request) -> Response:
         """Revoke a token; its live sessions end with 4401 within 5 seconds."""
         if not await tokens.revoke(integration, token_id):
             return Problem(404, "no_such_token", UNKNOWN)
+        await audit.record(actor_of(request), "credential.revoke", subject_digest(token_id))
         return Response(status_code=204)
 
     return router
