@@ -2,7 +2,7 @@
 
 A licence is what the package's own installed metadata declares, as an SPDX expression
 (https://spdx.org/licenses/): `License-Expression` (PEP 639), else `License` or the classifiers
-where they name one licence without doubt. Development dependencies are needed: packaging.
+where they name one licence without doubt, else what `READ` says of it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ SPDX: Final = {
     "MPL-2.0": "MPL-2.0",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
+# Where the metadata leaves it open: read in the licence file that the package brings.
+READ: Final = {"google-re2": "BSD-3-Clause"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def license_of(name: str) -> str:
     """Return the SPDX expression of an installed package.
 
     Raises `ValueError` where its metadata names no licence that is known here: add the wording to
-    `SPDX` after reading the package's licence file.
+    `SPDX`, or the package to `READ`, after reading its licence file.
     """
     metadata = importlib.metadata.metadata(name)
     expression: str | None = metadata.get("License-Expression")
@@ -112,4 +114,6 @@ def license_of(name: str) -> str:
     ]
     if len(classifiers) == 1 and classifiers[0] in SPDX:
         return SPDX[classifiers[0]]
+    if name in READ:
+        return READ[name]
     raise ValueError(f"the metadata of {name} names no licence that is known: {classifiers}")
