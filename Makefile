@@ -104,7 +104,7 @@ lock: $(CACHE)/development ## resolve the dependencies anew, with hashes
 	tests/lock.sh $(BIN)
 
 wheel: $(CACHE)/development ## build a reproducible wheel in dist/
-	@mkdir -p dist && find build -name '*.so' -delete 2>/dev/null || true
+	@mkdir -p dist && rm -rf build dist/blackbox_relay-*.whl
 	SOURCE_DATE_EPOCH=$(EPOCH) $(PIP) wheel --quiet --no-deps --no-index --no-build-isolation \
 	  --wheel-dir dist .
 	@cd dist && sha256sum blackbox_relay-*.whl

@@ -15,8 +15,8 @@ HEAD: Final = """\
 # Licences of what the gateway installs
 
 Blackbox Relay itself is MIT (`LICENSE`). Its runtime dependencies, as locked in `requirements.txt`,
-with the licence that each declares (SPDX; `deploy/locked_packages.py` says where). None is copied here,
-and the image installs them as they are published. `make licenses` writes this file, and
+with the licence that each declares (SPDX; `deploy/locked_packages.py` says where). None is copied
+here, and the image installs them as they are published. `make licenses` writes this file, and
 `tests/deploy/test_supply_chain.py` fails where it differs from what is installed, or where a
 licence is not among those accepted there.
 
