@@ -21,6 +21,15 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
+GUARDRAILS = [
+    {"name": "numbers", "on": ["user"], "python": "app.examples.guardrails:mask_numbers"},
+    {
+        "name": "unreachable",
+        "on": ["user"],
+        "url": f"http://127.0.0.1:{free_port()}",
+        "on_error": "pass",
+    },
+]
 NATIVE = [Subprotocol("blackbox-relay.v1")]
 
 
@@ -68,6 +77,19 @@ async def resumed(gw: Gateway) -> None:
             pass
 
 
+async def commanded(gw: Gateway) -> None:
+    """A conversation into which a backend speaks."""
+    address = f"{gw.ws}/ws/echo?call_type=chat"
+    async with connect(address, subprotocols=NATIVE, proxy=None) as socket, gw.api() as backend:
+        hello = json.loads(await socket.recv())
+        notice = {"content": "Hello", "as": "notice"}
+        session = hello["data"]["sessionId"]
+        await backend.post(f"/v1/sessions/{session}/messages", json=notice)
+        await socket.send(json.dumps({"type": "incomingChatMessage", "content": "bye"}))
+        async for _ in socket:
+            pass
+
+
 async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> None:
     agents = {
         **AGENTS,
@@ -82,6 +104,7 @@ async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> N
             result_webhook_url=results.url,
             result_webhook_secret=SECRET,
             event_webhooks=json.dumps([{"url": results.url, "secret": SECRET}]),
+            guardrails=json.dumps(GUARDRAILS),
             webhook_allowed_hosts="127.0.0.1/32",
             upstream_probe_interval=1,
         ) as gw,
@@ -92,7 +115,7 @@ async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> N
         async def talk() -> None:
             while not stop.is_set():
                 await asyncio.gather(
-                    order(gw), order(gw), resumed(gw), refused(gw, "/ws/broken"),
+                    order(gw), order(gw), resumed(gw), commanded(gw), refused(gw, "/ws/broken"),
                     refused(gw, "/ws/nobody"),
                 )  # fmt: skip
 
