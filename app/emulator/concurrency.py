@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EXCEEDED: Final = "Concurrent limit exceeded"
 UNLIMITED: Final = 10_000  # what is told where nothing is bounded (?)
@@ -35,16 +35,27 @@ class Concurrency:
         return self.limit is not None and self._active + self.elsewhere >= self.limit
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count a conversation for the time of a block."""
+    def counted(self) -> Iterator[Callable[[], None]]:
+        """Count a conversation for the time of a block, or until what it yields is called.
+
+        A client that sees one end may begin the next at once: the first must count no longer.
+        """
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._active -= 1
+
         self._active += 1
         self._counters["peak_conversations"] = max(
             self._counters["peak_conversations"], self._active
         )
         try:
-            yield
+            yield leave
         finally:
-            self._active -= 1
+            leave()
 
     def view(self) -> dict[str, Any]:
         """What the vendor's route answers."""

@@ -208,7 +208,8 @@ class Emulator:
         if refusal is not None:
             await conversation.run(refusal)
             return
-        with self.concurrency.counted():
+        with self.concurrency.counted() as leave:
+            socket.on_ending = leave
             await conversation.run()
 
     def _refusal(self, endpoint: str, secret: str, order: FaultSpec | None) -> str | None:

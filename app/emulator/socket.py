@@ -18,6 +18,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import SEND_EOF, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from websockets.server import ServerProtocol
 
 CHUNK: Final = 64 * 1024
@@ -34,6 +36,7 @@ class VendorSocket:
 
     The attributes are the switches of faults: `answer_pings` off withholds pongs, `fragment`
     cuts each text frame into pieces of that many bytes, `crawl` reads that many bytes at a time.
+    `on_ending` is called before the first byte goes out by which the peer can see the end.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class VendorSocket:
         self.fragment: int | None = None
         self.crawl: int | None = None
         self.pings = 0
+        self.on_ending: Callable[[], None] | None = None
 
     @property
     def close_received(self) -> int | None:
@@ -131,6 +135,7 @@ class VendorSocket:
     def drop(self) -> None:
         """End the stream without a close frame (TCP FIN): the peer sees 1006."""
         self._protocol.state = State.CLOSING
+        self._ending()
         if not self._writer.is_closing():
             self._writer.write_eof()
         self._reap_later()
@@ -138,6 +143,7 @@ class VendorSocket:
     def reset(self) -> None:
         """Reset the connection (TCP RST); what was not yet sent is lost."""
         self._protocol.state = State.CLOSING
+        self._ending()
         sock = self._writer.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -200,7 +206,13 @@ class VendorSocket:
                 payload[start : start + size], fin=start + size >= len(payload)
             )
 
+    def _ending(self) -> None:
+        if self.on_ending is not None:
+            self.on_ending()
+
     def _write_out(self) -> None:
+        if self._protocol.state is not State.OPEN:
+            self._ending()
         if self._writer.is_closing():
             self._protocol.data_to_send()
             return
