@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from app import __version__
-from app.bootstrap import config, parts
+from app.auth.origin import AllowedOrigins
+from app.bootstrap import config, parts, tenants
+from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
@@ -22,6 +24,7 @@ from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
+from app.gateway.tenants import TenantAdmission
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.state.factory import open_state
@@ -32,6 +35,7 @@ from app.tools import ToolExecutor
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
 from app.web import problems
+from app.web.tenancy import Tenancy
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:
@@ -92,6 +96,8 @@ def build(settings: Settings) -> Application:
         )
 
     circuits = agent_circuits(vendor.endpoints)
+    known = LiveMapping(tenants.tenants(settings))
+    admission = TenantAdmission(state.ledger, known, metrics.tenants)
     gateway = Gateway(
         replica,
         state,
@@ -100,7 +106,9 @@ def build(settings: Settings) -> Application:
         config.gateway_limits(settings),
         config.relay_limits(settings),
         upstream_places(settings, state, metrics, out),
+        admission,
     )
+    metrics.tenants.live = gateway.tenants
     metrics.bind(gateway.labels, gateway.buffered_bytes)
     replicas = Replicas(
         gateway,
@@ -127,9 +135,13 @@ def build(settings: Settings) -> Application:
         egress=egress,
         batcher=batcher,
         browser_limits=config.browser_limits(settings),
+        profiles=LiveMapping(config.profiles(settings)),
+        tenants=known,
+        tenancy=Tenancy(AllowedOrigins.parse(settings.allowed_origins), tenants.access(settings)),
+        keyring=tenants.keyring(settings, out),
     )
     built.app.router.lifespan_context = _lifespan(built)
-    add_routes(built, settings, config.profiles(settings))
+    add_routes(built, settings)
     return built
 
 
@@ -180,6 +192,7 @@ def _lifespan(built: Application) -> Any:
             if built.history is not None:
                 closing.create_task(built.history.close(FLUSH_TIMEOUT))
         await built.egress.close()
+        await built.keyring.close()
         await built.vendor_calls.close()
 
     return lifespan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from app.bootstrap.tenants import owners
 from app.gateway.admission import GatewayLimits
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
@@ -45,6 +46,7 @@ def demo(settings: Settings, profiles: Mapping[str, Profile]) -> dict[str, Any]:
 
 def profiles(settings: Settings) -> dict[str, Profile]:
     """Every agent's profile, by name."""
+    owned = owners(settings)
     return {
         name: Profile(
             name=name,
@@ -64,6 +66,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             discover=agent.discover,
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
             integration_tools=agent.browser_tools == "integration",
+            tenant=owned.get(name),
         )
         for name, agent in settings.agent_settings.items()
     }

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from app.auth.forward import Forward
 from app.auth.open import Open
+from app.auth.tenant_jwt import TenantJwt
 from app.auth.ticket import OfferedTicket, TicketAuth, Tickets
 from app.auth.web_token import WebTokenAuth, WebTokens
 from app.bootstrap.config import DIAL_PATHS
@@ -36,18 +37,23 @@ from app.upstream.probe import UpstreamProbe
 from app.upstream.token_refresh import RefreshingToken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     import httpx
     from fastapi import FastAPI
 
     from app.auth.authenticator import AuthMethod
     from app.auth.jwt import Jwt
+    from app.auth.tenant_jwt import TenantKeys
+    from app.bootstrap.live import LiveMapping
     from app.bootstrap.outbound import Outbound
+    from app.bootstrap.tenants import TenantKeyring
     from app.cluster.replicas import Replicas
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
+    from app.protocol.initialize import Profile
+    from app.protocol.tenant import Tenant
     from app.settings import Settings
     from app.state.interface import State
     from app.telemetry.drift import DriftLog
@@ -55,12 +61,17 @@ if TYPE_CHECKING:
     from app.telemetry.traces import Traces
     from app.tools.interface import Tool
     from app.tools.mcp import McpTools
+    from app.web.tenancy import Tenancy
     from app.websocket.io_batcher import IoBatcher
     from app.websocket.limits import WireLimits
 
 
 def methods(
-    settings: Settings, tickets: Tickets, tokens: WebTokens, client: httpx.AsyncClient
+    settings: Settings,
+    tickets: Tickets,
+    tokens: WebTokens,
+    client: httpx.AsyncClient,
+    tenants: TenantJwtSource,
 ) -> list[AuthMethod]:
     """The configured ways to authenticate, in their order.
 
@@ -72,7 +83,7 @@ def methods(
         if name == "ticket":
             found.append(TicketAuth(tickets))
         elif name == "jwt":
-            found.append(jwt(settings, client))
+            found.append(tenants.method(jwt(settings, client)))
         elif name == "forward" and settings.forward_auth_url:
             headers = settings.forward_auth_header
             found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
@@ -81,8 +92,10 @@ def methods(
     return found
 
 
-def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
-    """The `jwt` method with its keys."""
+def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt | None:
+    """The `jwt` method with the operator's keys; None where only tenants have some."""
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url):
+        return None
     from app.auth.jwks import Jwks  # noqa: PLC0415 - see above
     from app.auth.jwt import Jwt, JwtKeys  # noqa: PLC0415
 
@@ -96,6 +109,22 @@ def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
     )
     url = settings.jwt_jwks_url
     return Jwt(keys, Jwks(url, client, keys.allowed()) if url else None)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantJwtSource:
+    """Where the `jwt` method finds an agent's tenant, and the tenants' keys."""
+
+    profiles: Mapping[str, Profile]
+    keys: Callable[[], Mapping[str, TenantKeys]]
+
+    def method(self, operator: Jwt | None) -> AuthMethod:
+        """The method that verifies each JWT by the keys of its tenant."""
+        return TenantJwt(operator, self._owner, self.keys)
+
+    def _owner(self, agent: str) -> str | None:
+        profile = self.profiles.get(agent)
+        return None if profile is None else profile.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,3 +400,7 @@ class Application:
     egress: Egress
     batcher: IoBatcher
     browser_limits: WireLimits
+    profiles: LiveMapping[str, Profile]
+    tenants: LiveMapping[str, Tenant]
+    tenancy: Tenancy
+    keyring: TenantKeyring

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from fastapi import Depends
 
 from app.auth.authenticator import Authenticator
-from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
@@ -31,27 +30,25 @@ from app.web.agents import Agents
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from app.bootstrap.parts import Application
-    from app.protocol.initialize import Profile
     from app.settings import Settings
 
 
-def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Profile]) -> None:
+def add_routes(built: Application, settings: Settings) -> None:
     """Give each route its parts, and a place on the public or the internal port."""
     gateway, state, metrics = built.gateway, built.state, built.metrics
+    profiles, tenancy = built.profiles, built.tenancy
     public, internal = built.app, built.internal or built.app
     proxies = TrustedProxies.parse(settings.trusted_proxies)
-    origins = AllowedOrigins.parse(settings.allowed_origins)
     minted, reusable = Tickets(state), WebTokens(state.records, state.revoke)
-    methods = parts.methods(settings, minted, reusable, built.egress.auth)
+    tenant_jwts = parts.TenantJwtSource(profiles, lambda: built.keyring.keys)
+    methods = parts.methods(settings, minted, reusable, built.egress.auth, tenant_jwts)
     authenticator = Authenticator(methods, minted.release)
     agents = Agents(profiles, built.integrations.resolve)
     endpoint = websocket.ConnectEndpoint(
         built.replicas,
         authenticator,
-        origins,
+        tenancy,
         proxies,
         agents,
         built.browser_limits,
@@ -60,7 +57,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     )
     described = discover.Discover(
         authenticator,
-        origins,
+        tenancy,
         proxies,
         agents,
         built.integrations,
@@ -68,7 +65,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         metrics,
         discover.FailureLimit(),
     )
-    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
+    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens, tenancy)
     guarded = [Depends(tokens)]
     public.include_router(websocket.routes(endpoint))
     public.add_middleware(websocket.WebSocketBypass, endpoint=endpoint)

@@ -30,6 +30,7 @@ from app.protocol.close_codes import (
     CloseReason,
 )
 from app.protocol.errors import Refusal, StoreUnavailable
+from app.protocol.tenant import revocation_names
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
+    from app.gateway.tenants import TenantAdmission
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -57,7 +59,8 @@ LAG_TICK: Final = 0.25
 class Gateway:
     """The live conversations of this replica. `dependencies` are those of each agent's.
 
-    `places` bounds upstream sessions over all replicas; None: nothing does.
+    `places` bounds upstream sessions over all replicas; None: nothing does. `tenants` admits the
+    sessions of tenants; None: there are none.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Gateway:
         limits: GatewayLimits,
         relay_limits: RelayLimits,
         places: UpstreamPlaces | None = None,
+        tenants: TenantAdmission | None = None,
     ) -> None:
         self.replica = replica
         self._state = state
@@ -77,6 +81,7 @@ class Gateway:
         self._limits = limits
         self._relay_limits = relay_limits
         self.places = places
+        self._tenants = tenants
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
         self._reserved: set[str] = set()
@@ -128,6 +133,10 @@ class Gateway:
         for relay in self._live.values():
             yield relay.conversation.profile.name, relay.call_type.value
 
+    def tenants(self) -> Iterator[str]:
+        """The tenant of every live session that is one's, for metrics."""
+        return (row.tenant for row in self._rows.values() if row.tenant is not None)
+
     def buffered_bytes(self) -> int:
         """Bytes that wait for browsers."""
         return sum(relay.buffered_bytes for relay in self._live.values())
@@ -170,11 +179,12 @@ class Gateway:
             address=arrival.address,
             started_at=conversation.started_at,
             credential_id=principal.credential_id,
+            tenant=profile.tenant,
         )
         # Taken before the store is asked: others come in meanwhile.
         self._reserved.add(row.id)
         try:
-            await self._register(row)
+            await self._enter(row)
             place = await self._take_place(row, arrival.turn)
         except BaseException:
             self._reserved.discard(row.id)
@@ -192,10 +202,27 @@ class Gateway:
             raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
         finally:
             if place is None:
-                await self._deregister(row)
+                await self._withdraw(row)
         if place is None:
             raise Refusal(OVERLOADED, retry_after=uniform(5, 10))  # noqa: S311 - a spread, no secret
         return place
+
+    async def _enter(self, row: SessionRow) -> None:
+        if self._tenants is None:
+            await self._register(row)
+            return
+        await self._tenants.enter(row)
+        try:
+            await self._register(row)
+        except BaseException:
+            await self._tenants.withdraw(row)
+            raise
+
+    async def _withdraw(self, row: SessionRow) -> None:
+        """Forget a session that never began."""
+        await self._deregister(row)
+        if self._tenants is not None:
+            await self._tenants.withdraw(row)
 
     async def _register(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
@@ -212,7 +239,7 @@ class Gateway:
         """Release a reservation whose browser never connected."""
         self._reserved.discard(admission.row.id)
         _release_place(admission.conversation)
-        await self._deregister(admission.row)
+        await self._withdraw(admission.row)
 
     def start(self, admission: Reservation, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
@@ -235,11 +262,14 @@ class Gateway:
         except Exception:
             log.exception("relay_crashed", session=row.id)
         finally:
+            last = self._row(row, relay)
             del self._live[row.id]
             del self._rows[row.id]
             _release_place(relay.conversation)
             self._draining.session_ended()
             await self._deregister(row)
+            if self._tenants is not None:
+                await self._tenants.leave(last)
 
     async def _deregister(self, row: SessionRow) -> None:
         try:
@@ -273,7 +303,8 @@ class Gateway:
         if relay is None:
             return None
         who, agent = relay.conversation.principal, relay.conversation.profile.name
-        may = who.subject == request.subject and request.agent in {None, agent}
+        same = who.subject == request.subject and who.tenant == request.tenant
+        may = same and request.agent in {None, agent}
         return not may or relay.pages is None or relay.is_ending
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
@@ -323,6 +354,7 @@ class Gateway:
             bytes_in=session.size_received,
             bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
+            seconds=max(0.0, (relay.ended_at or relay.now()) - row.started_at),
         )
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
@@ -363,20 +395,42 @@ class Gateway:
                 if beat % BEATS_PER_REFRESH == 0:
                     await self._state.refresh(self.rows())
                 await self._end_revoked()
+                await self._account()
             except StoreUnavailable:
                 log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
             await asyncio.sleep(HEARTBEAT)
 
+    async def _account(self) -> None:
+        """Report the time of tenants' sessions, and end those whose budget is used up."""
+        if self._tenants is not None:
+            owned = [
+                self._row(row, self._live[session_id])
+                for session_id, row in self._rows.items()
+                if row.tenant is not None
+            ]
+            await self._tenants.account(owned, self._end_over_budget)
+
+    def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:
+        relay = self._live.get(session_id)
+        if relay is not None:
+            relay.end(TOO_MANY, message, retry_after)
+
     async def _end_revoked(self) -> None:
-        held = {row.credential_id for row in self._rows.values() if row.credential_id is not None}
-        joined = [relay.pages for relay in self._live.values() if relay.pages is not None]
-        held.update(*(pages.credentials() for pages in joined))
+        held = {name for row in self._rows.values() for name in row.revocation_names}
+        joined = [
+            (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
+            for relay in self._live.values()
+            if (pages := relay.pages) is not None
+            for credential in pages.credentials()
+        ]
+        held.update(*(names for _, _, names in joined))
         revoked = await self._state.revoked(held) if held else frozenset()
         if revoked:
-            for pages in joined:
-                pages.cut_revoked(revoked)
+            for pages, credential, names in joined:
+                if not revoked.isdisjoint(names):
+                    pages.cut_revoked({credential})
             for session_id, row in tuple(self._rows.items()):
-                if row.credential_id in revoked:
+                if not revoked.isdisjoint(row.revocation_names):
                     self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
 
     async def _watch_lag(self) -> None:

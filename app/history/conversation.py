@@ -72,6 +72,7 @@ class RecordedConversation:
         "erased",
         "links",
         "lost",
+        "replica",
         "result",
         "start",
         "stored",
@@ -79,9 +80,15 @@ class RecordedConversation:
     )
 
     def __init__(
-        self, start: ConversationStart, *, content: bool, transcript: Transcript | None
+        self,
+        start: ConversationStart,
+        *,
+        content: bool,
+        transcript: Transcript | None,
+        replica: str | None = None,
     ) -> None:
         self.start = start
+        self.replica = replica
         self.stored = False
         self.erased = False
         self.lost = 0
@@ -142,6 +149,8 @@ class RecordedConversation:
             "additional_data": as_json(dict(start.additional_data)) if self.content else None,
             "started_at": start.started_at,
             "lost": 0,
+            "tenant": start.tenant,
+            "replica": self.replica,
         }
 
     def _spoken(self, part: BatchPart, piece: TurnFragment, at: float) -> None:

@@ -121,6 +121,7 @@ def stored_history(
         clocks.monotonic,
         store,
         content=content,
+        replica=replica,
         composer=composer,
         on_dropped=meters.on_dropped,
     )

@@ -34,7 +34,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConversationStart:
-    """Who talks to whom, and what the agent was told at the start. Times are Unix seconds."""
+    """Who talks to whom, and what the agent was told at the start. Times are Unix seconds.
+
+    `tenant` owns the agent; None: the operator.
+    """
 
     id: str
     agent: str
@@ -43,6 +46,7 @@ class ConversationStart:
     endpoint: str | None
     additional_data: Mapping[str, Any]
     started_at: float
+    tenant: str | None = None
 
 
 class Recorder(Protocol):

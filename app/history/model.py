@@ -21,7 +21,8 @@ class StoredConversation:
     """One conversation. Times are Unix seconds.
 
     `ended_at` is None while it lives, and for good when its gateway died. `lost` counts the
-    records that did not make it here. `endpoint` and `additional_data` are content.
+    records that did not make it here. `endpoint` and `additional_data` are content. `tenant` owns
+    the agent; None: the operator.
     """
 
     id: str
@@ -35,6 +36,7 @@ class StoredConversation:
     close_code: int | None
     close_name: str | None
     lost: int
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,4 @@ class Filters:
     call_type: str | None = None
     since: float | None = None
     until: float | None = None
+    tenant: str | None = None

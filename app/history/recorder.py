@@ -36,7 +36,7 @@ class QueueRecorder:
 
     `clock` is monotonic, in seconds. `content` says whether what was said may be stored. With a
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
-    with the number of records lost since the last call.
+    with the number of records lost since the last call. `replica` is this process's name.
     """
 
     def __init__(
@@ -46,11 +46,13 @@ class QueueRecorder:
         sink: Sink,
         *,
         content: bool = True,
+        replica: str | None = None,
         composer: Composer | None = None,
         budget: Budget | None = None,
         on_dropped: Callable[[int], None] | None = None,
     ) -> None:
         self._content = content
+        self._replica = replica
         self._composer = composer
         self._budget = budget or Budget()
         self._live: dict[str, RecordedConversation] = {}
@@ -62,7 +64,9 @@ class QueueRecorder:
         if start.id in self._live:
             return
         transcript = Transcript(self._budget) if self._composer is not None else None
-        conversation = RecordedConversation(start, content=self._content, transcript=transcript)
+        conversation = RecordedConversation(
+            start, content=self._content, transcript=transcript, replica=self._replica
+        )
         self._live[start.id] = conversation
         self._queue.put((RecordKind.STARTED, conversation, OVERHEAD))
 
@@ -110,13 +114,17 @@ class QueueRecorder:
         """Write what is left, for about that long; what then remains is dropped and counted."""
         await self._writer.flush(seconds)
 
-    async def forget(self, subject: str) -> frozenset[str]:
+    async def forget(self, subject: str, tenant: str | None = None) -> frozenset[str]:
         """Let nothing more of a subject's conversations be written. Returns their ids.
+
+        `tenant` None: of any tenant's.
 
         When this returns, no write that began before is still under way.
         """
-        found = {c for c in self._live.values() if c.start.subject == subject}
-        found |= {c for c in self._writer.conversations() if c.start.subject == subject}
+        known = (*self._live.values(), *self._writer.conversations())
+        found = {
+            c for c in known if c.start.subject == subject and tenant in {None, c.start.tenant}
+        }
         for conversation in found:
             conversation.erase()
         await self._writer.still.wait()

@@ -1,7 +1,7 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations` falls with its conversation, so that retention and erasure are
-one statement each. Times are Unix seconds.
+Every table but `conversations` and `replicas` falls with its conversation, so that retention and
+erasure are one statement each. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -48,9 +48,20 @@ conversations: Final = Table(
     Column("close_code", Integer),
     Column("close_name", Text),
     Column("lost", Integer, nullable=False),
+    Column("tenant", Text),
+    Column("replica", Text),
     Index("conversations_by_time", "started_at", "id"),
     Index("conversations_by_agent", "agent", "started_at", "id"),
     Index("conversations_by_subject", "subject", "started_at", "id"),
+    Index("conversations_by_tenant", "tenant", "started_at", "id"),
+)
+
+# When each replica was last there: the end of what it left without one.
+replicas: Final = Table(
+    "replicas",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )
 
 turns: Final = Table(

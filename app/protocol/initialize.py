@@ -31,7 +31,7 @@ class Profile:
     browser is not shown. `discover` overrides what widgets are told of the agent. With
     `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
-    offer under both names that the vendor gives it.
+    offer under both names that the vendor gives it. `tenant` owns the agent; None: the operator.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Profile:
     integration_tools: bool = False
     all_client_data: bool = False
     both_sdp_fields: bool = False
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,9 @@ class ConversationObserver:
         conversation = self._conversation
         call_type, subject = opening.call_type.value, conversation.principal.subject
         agent = conversation.profile.name
-        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject)
+        tenant = conversation.profile.tenant
+        owner = {} if tenant is None else {"tenant": tenant}
+        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject, **owner)
         conversation.trace.describe(
             **{
                 "relay.session_id": conversation.id,
@@ -77,6 +79,7 @@ class ConversationObserver:
                     opening.endpoint,
                     opening.additional_data,
                     conversation.started_at,
+                    tenant,
                 )
             )
 
@@ -176,6 +179,10 @@ class ConversationObserver:
         agent = conversation.profile.name
         self._metrics.sessions_total.labels(agent, call_type.value, str(reason.code)).inc()
         self._metrics.session_seconds.observe(seconds)
+        tenant = conversation.profile.tenant
+        if tenant is not None:
+            counted = self._metrics.tenants.sessions_total
+            counted.labels(tenant, call_type.value, str(reason.code)).inc()
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)
         self.subscribers.publish(kind="end", at=now, code=reason.code, reason=reason.name)

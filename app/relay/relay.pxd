@@ -26,6 +26,7 @@ cdef class Relay:
     cdef public object attempt
     cdef object _diagnostics
     cdef public bint is_ending
+    cdef public double ended_at
     cdef object _group
     cdef object _ended
     cdef public object first_frame

@@ -107,6 +107,7 @@ class Relay:
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
         self.is_ending = False  # whether a reason to end is known
+        self.ended_at = 0.0  # Unix seconds; 0 until both sides are closed
         self._group: asyncio.TaskGroup | None = None
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
         self.first_frame: asyncio.Future[CloseReason] | None = None
@@ -259,7 +260,7 @@ class Relay:
             await self.upstream.close(self._limits.end_grace)
             self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
-            ended_at = self.now()
+            ended_at = self.ended_at = self.now()
             if self._may_come_back(reason):
                 await self.browser.wait_closed(self.resume_window)
             if self.pages is not None and reason in REASONS_KEPT_FOR_RESUME:

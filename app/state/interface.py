@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from app.protocol.tenant import revocation_names, scoped
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.tenant_ledger import TenantLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class SessionRow:
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
     Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    `tenant` owns the session's agent, None is the operator. `seconds` is how long the conversation
+    has lasted, until its end.
     """
 
     id: str
@@ -39,6 +44,20 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    tenant: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def subject_scope(self) -> str:
+        """The subject as caps count it: another tenant's equal subject is another one."""
+        return scoped(self.subject, self.tenant)
+
+    @property
+    def revocation_names(self) -> tuple[str, ...]:
+        """The names by which this session's credential may be revoked."""
+        if self.credential_id is None:
+            return ()
+        return revocation_names(self.credential_id, self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +79,11 @@ class Page:
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
-    `records` are reusable tokens, and calls by their id.
+    `records` are reusable tokens, and calls by their id; `ledger` counts what tenants use.
     """
 
     records: Records
+    ledger: TenantLedger
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""
@@ -108,8 +128,10 @@ class State(Protocol):
         """Look a session up; None once it has left or its lease ran out."""
         ...
 
-    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
-        """List live sessions of every replica."""
+    async def sessions(
+        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+    ) -> Page:
+        """List live sessions of every replica: a tenant's, or with None all."""
         ...
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:

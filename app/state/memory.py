@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 from app.protocol.errors import StoreUnavailable
 from app.state.expiring import ExpiringDict
 from app.state.interface import Caps, Page, SessionRow, State
+from app.state.memory_ledger import MemoryLedger
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.tenant_ledger import TenantLedger
 
 MAX_TICKETS: Final = 100_000
 MAX_CLAIMS: Final = 1_000
@@ -53,6 +55,7 @@ class MemoryState(State):
         self._messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
         self._told = asyncio.Event()
         self.records: Records = MemoryRecords(clock)
+        self.ledger: TenantLedger = MemoryLedger(lease)
         self._places = places or PlaceTable(PLACE_LEASE, PLACE_GUARD)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
@@ -91,9 +94,9 @@ class MemoryState(State):
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
-        if row.credential_id is not None and row.credential_id in self._revoked:
+        if any(name in self._revoked for name in row.revocation_names):
             return "revoked"
-        if self._full(self._by_subject, row.subject, row.id, caps.per_subject):
+        if self._full(self._by_subject, row.subject_scope, row.id, caps.per_subject):
             return "subject"
         if self._full(self._by_address, row.address, row.id, caps.per_address):
             return "address"
@@ -108,19 +111,28 @@ class MemoryState(State):
     async def leave(self, row: SessionRow) -> None:
         """Forget a session."""
         self._sessions.pop(row.id)
-        _discard(self._by_subject, row.subject, row.id)
+        _discard(self._by_subject, row.subject_scope, row.id)
         _discard(self._by_address, row.address, row.id)
 
     async def find(self, session_id: str) -> SessionRow | None:
         """Look a session up."""
         return self._sessions.get(session_id)
 
-    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+    async def sessions(
+        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+    ) -> Page:
         """List live sessions, ordered by id."""
-        ids = sorted(key for key in self._sessions if cursor is None or key > cursor)
+        ids = sorted(key for key in self._ids(tenant) if cursor is None or key > cursor)
         chosen = ids[: max(1, limit)]
         rows = tuple(row for key in chosen if (row := self._sessions.get(key)) is not None)
         return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
+
+    def _ids(self, tenant: str | None) -> Iterator[str]:
+        """The ids of a tenant's live sessions, or of all."""
+        if tenant is None:
+            return iter(self._sessions)
+        found = ((key, self._sessions.get(key)) for key in self._sessions)
+        return (key for key, row in found if row is not None and row.tenant == tenant)
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
         """Carry changes out; the inbox hears of places that were given to others than asked for."""
@@ -169,7 +181,7 @@ class MemoryState(State):
 
     def _register(self, row: SessionRow) -> None:
         self._sessions.put(row.id, row, self._lease)
-        self._by_subject.setdefault(row.subject, set()).add(row.id)
+        self._by_subject.setdefault(row.subject_scope, set()).add(row.id)
         self._by_address.setdefault(row.address, set()).add(row.id)
 
     def _full(self, groups: dict[str, set[str]], name: str, session_id: str, cap: int) -> bool:

@@ -16,11 +16,12 @@ from app.state.interface import Caps, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_ledger import RedisLedger
 from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
 from app.state.row_codec import decode_row, encode_row
-from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
+from app.state.scripts import ENTER, GIVE_BACK, PAGE, PAGE_OF_LEASES, REFRESH, TAKE, TELL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.redis_client import Command
+    from app.state.tenant_ledger import TenantLedger
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
@@ -99,6 +101,9 @@ class RedisState(State):
         )
         self._retries = RetryQueue(self._store, clock)
         self.records: Records = RedisRecords(self._store, self._keys, self._retries)
+        self.ledger: TenantLedger = RedisLedger(
+            self._store, self._keys, self._retries, lease=self._timings.lease
+        )
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
@@ -157,9 +162,7 @@ class RedisState(State):
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
-        keys = self._session_keys(row)
-        if row.credential_id is not None:
-            keys = (*keys, self._keys.revoked(row.credential_id))
+        keys = (*self._session_keys(row), *map(self._keys.revoked, row.revocation_names))
         lease = milliseconds(self._timings.lease)
         args = (row.id, encode_row(row), lease, caps.per_subject, caps.per_address)
         try:
@@ -205,15 +208,18 @@ class RedisState(State):
             raise StoreUnavailable("find: the registry is being filled again")
         return None if payload is None else decode_row(payload)
 
-    async def sessions(self, cursor: str | None = None, limit: int = 100) -> Page:
+    async def sessions(
+        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+    ) -> Page:
         """List live sessions of every replica, ordered by id, at most `MAX_PAGE` at a time.
 
         A page may hold fewer rows than `limit` although another follows.
         """
+        index = self._keys.index if tenant is None else self._keys.tenant(tenant, "sessions")
         following, payloads = await self._store.script(
             "sessions",
-            PAGE,
-            (self._keys.index,),
+            PAGE if tenant is None else PAGE_OF_LEASES,
+            (index,),
             (cursor or "", min(max(1, limit), MAX_PAGE), self._keys.row("")),
         )
         rows = (decode_row(payload) for payload in payloads)
@@ -319,6 +325,6 @@ class RedisState(State):
         return (
             self._keys.row(row.id),
             self._keys.index,
-            self._keys.subject(row.subject),
+            self._keys.subject(row.subject_scope),
             self._keys.address(row.address),
         )

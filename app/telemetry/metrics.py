@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 
 from app.protocol.frame_counters import FrameCounters
 from app.telemetry.latency import BatchLatency, Latency
+from app.telemetry.tenants import TENANT_LABELS, TenantMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +56,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    **TENANT_LABELS,
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
     "python_gc_objects_uncollectable_total": ("generation",),
@@ -181,6 +183,7 @@ class Metrics:
             buckets=LONG,
             registry=registry,
         )
+        self.tenants = TenantMetrics(registry)
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
         Gauge(

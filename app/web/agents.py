@@ -11,6 +11,7 @@ from app.protocol.close_codes import NO_SUCH_AGENT
 from app.protocol.errors import Refusal
 from app.protocol.initialize import Profile
 from app.protocol.principal import Principal
+from app.protocol.tenant import may_use_agent
 
 DEFAULT_AGENT: Final = "default"
 
@@ -25,16 +26,29 @@ class Agents:
     def chosen(self, request: ConnectRequest, principal: Principal) -> Profile:
         """The credential's agent, else the path's, the query's or the default one.
 
-        Raises Refusal.
+        Raises Refusal: for a tenant's credential, there are no agents but that tenant's.
         """
         name = principal.agent or request.agent or request.query.get("agent")
         if name is None:
-            default = DEFAULT_AGENT in self.profiles
-            name = DEFAULT_AGENT if default else next(iter(self.profiles))
-        profile = self.profiles.get(name)
-        if profile is None:
+            profile = default_profile(self.profiles, principal.tenant)
+        else:
+            profile = self.profiles.get(name)
+        if profile is None or not may_use_agent(principal, profile.tenant):
             raise Refusal(NO_SUCH_AGENT)
         return profile
+
+    def named(self, request: ConnectRequest) -> Profile | None:
+        """The agent that the request itself names; None where that is left to the credential."""
+        name = request.agent or request.query.get("agent")
+        return None if name is None else self.profiles.get(name)
+
+
+def default_profile(profiles: Mapping[str, Profile], tenant: str | None) -> Profile | None:
+    """The agent of a tenant (None: the operator) where none is named: `default`, else the first."""
+    profile = profiles.get(DEFAULT_AGENT)
+    if profile is not None and profile.tenant == tenant:
+        return profile
+    return next((each for each in profiles.values() if each.tenant == tenant), None)
 
 
 def named(profiles: Mapping[str, Profile], integration: str) -> Profile | None:

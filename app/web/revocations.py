@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.protocol.tenant import scoped
 from app.state.interface import State
+from app.web.actor import actor_of
 
 DAY: Final = 24 * 3600.0
 MAX_TTL: Final = 400 * DAY
@@ -32,9 +34,13 @@ def routes(state: State) -> APIRouter:
     router = APIRouter(tags=["revocations"])
 
     @router.post("/v1/revocations", status_code=204)
-    async def revoke(body: RevocationBody) -> Response:
-        """Revoke a credential; its live sessions end with 4401 within 5 seconds."""
-        await state.revoke(body.credential_id, body.ttl)
+    async def revoke(body: RevocationBody, request: Request) -> Response:
+        """Revoke a credential; its live sessions end with 4401 within 5 seconds.
+
+        A tenant's revocation holds for that tenant's sessions alone.
+        """
+        name = scoped(body.credential_id, actor_of(request).tenant)
+        await state.revoke(name, body.ttl)
         return Response(status_code=204)
 
     return router

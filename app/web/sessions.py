@@ -16,6 +16,7 @@ from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
 from app.state.interface import SessionRow, State
 from app.web.actor import actor_of
+from app.web.tenancy import visible
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
@@ -28,25 +29,29 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
 
     @router.get("/v1/sessions")
     async def list_sessions(
+        request: Request,
         cursor: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> dict[str, Any]:
         """List live sessions of every replica, a page at a time."""
-        page = await state.sessions(cursor, limit)
+        tenant = actor_of(request).tenant
+        page = await state.sessions(cursor, limit, tenant)
         return {
             "sessions": [_shown(gateway.current_row(row)) for row in page.rows],
             "next": page.next,
-            "queue": _queue(gateway),
+            "queue": _queue(gateway) if tenant is None else None,
         }
 
     @router.get("/v1/sessions/{session_id}")
-    async def show_session(session_id: str) -> dict[str, Any]:
+    async def show_session(session_id: str, request: Request) -> dict[str, Any]:
         """Show one live session."""
-        return _shown(await _found(session_id))
+        return _shown(await _found(session_id, request))
 
     @router.delete("/v1/sessions/{session_id}", status_code=204)
-    async def end_session(session_id: str) -> Response:
+    async def end_session(session_id: str, request: Request) -> Response:
         """End a session, whichever replica has it."""
+        if actor_of(request).tenant is not None:
+            await _found(session_id, request)
         if not await replicas.end(session_id):
             raise HTTPException(404, ABSENT)
         return Response(status_code=204)
@@ -54,16 +59,16 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
     @router.get("/v1/sessions/{session_id}/watch")
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
         """Follow one session as it happens, as server-sent events."""
-        await _found(session_id)
+        await _found(session_id, request)
         return StreamingResponse(
             _events(replicas, session_id, content=actor_of(request).content),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 
-    async def _found(session_id: str) -> SessionRow:
+    async def _found(session_id: str, request: Request) -> SessionRow:
         row = await replicas.find(session_id)
-        if row is None:
+        if row is None or not visible(request, row.tenant):
             raise HTTPException(404, ABSENT)
         return row
 
