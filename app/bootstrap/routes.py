@@ -11,6 +11,7 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
 from app.bootstrap import config, parts
+from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     asyncapi,
     calls,
@@ -30,8 +31,12 @@ from app.web.agents import Agents
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from app.bootstrap.parts import Application
+    from app.server.interface import Endpoint
     from app.settings import Settings
+    from app.websocket.limits import WireLimits
 
 
 def add_routes(built: Application, settings: Settings) -> None:
@@ -51,7 +56,6 @@ def add_routes(built: Application, settings: Settings) -> None:
         tenancy,
         proxies,
         agents,
-        built.browser_limits,
         metrics,
         built.traces,
     )
@@ -67,8 +71,6 @@ def add_routes(built: Application, settings: Settings) -> None:
     )
     tokens = ServiceTokens(settings.service_tokens, settings.content_tokens, tenancy)
     guarded = [Depends(tokens)]
-    public.include_router(websocket.routes(endpoint))
-    public.add_middleware(websocket.WebSocketBypass, endpoint=endpoint)
     slashed = ["/console/", "/demo/"]
     public.add_middleware(
         edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
@@ -96,5 +98,12 @@ def add_routes(built: Application, settings: Settings) -> None:
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
-    for app in {public, internal}:
-        app.include_router(edges.fallback())
+    _add_endpoint(public, endpoint.serve, built.browser_limits)
+    if built.internal is not None:
+        _add_endpoint(internal, websocket.no_such_path, built.browser_limits)
+
+
+def _add_endpoint(app: FastAPI, endpoint: Endpoint, limits: WireLimits) -> None:
+    """Let an endpoint answer every upgrade: natively by `serve`, elsewhere by the middleware."""
+    app.state.endpoint = endpoint
+    app.add_middleware(UpgradeMiddleware, endpoint=endpoint, limits=limits)

@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 
 from app import __version__
-from app.server.http_protocol import make_protocols
+from app.server.http_protocol import make_protocol
 from app.websocket.compiled import COMPILED
 
 if TYPE_CHECKING:
@@ -65,13 +65,13 @@ async def serve(application: Application, host: str, port: int, internal_port: i
 
 
 def _config(application: Application, app: FastAPI, host: str, port: int) -> uvicorn.Config:
-    http, websocket = make_protocols(application.browser_limits, application.batcher)
+    limits, batcher = application.browser_limits, application.batcher
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=http,
-        ws=websocket,
+        http=make_protocol(app.state.endpoint, limits, batcher),
+        ws="none",
         lifespan="on" if app is application.app else "off",
         log_config=None,
         access_log=False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from app.cluster.stream import Item, ItemKind, ReliableStream
-from app.websocket.interface import ABNORMAL, CloseEvent, Socket, SocketHandler
+from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent, Socket, SocketHandler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +78,10 @@ class RemoteSocket(Socket):
             handler.pause_writing()
         self._loop.call_soon(self._deliver)
 
+    def detach(self) -> None:
+        """Forget the owner: nothing more is delivered to it."""
+        self._handler = NULL_HANDLER
+
     def send_text(self, payload: bytes) -> None:
         """Send one text message; all of a loop turn's go in one entry."""
         if self._closed is not None or self._close_by is not None:
@@ -143,8 +147,7 @@ class RemoteSocket(Socket):
 
     def _deliver(self) -> None:
         """Deliver what is held, until there is no more, or the owner has paused reading."""
-        handler = self._handler
-        if handler is None or self._delivering:
+        if self._handler is None or self._delivering:
             return
         self._delivering = True
         delivered = False
@@ -155,14 +158,14 @@ class RemoteSocket(Socket):
                 item = items.popleft()
                 size += item.size
                 delivered = True
-                self._deliver_one(handler, item)
+                self._deliver_one(self._handler, item)
             if not items:
                 self._held.popleft()
             if self.pipe.done(number - bool(items), size):
                 self._multiplexer.notify(self)
         self._delivering = False
         if delivered and self._closed is None:
-            handler.read_complete()
+            self._handler.read_complete()
         self._report()
 
     def _may_deliver(self) -> bool:

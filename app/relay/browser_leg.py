@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from random import uniform
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Final
 
-from app.history.interface import Direction
 from app.protocol import frames
-from app.protocol.actions import FORWARD, NOTHING, Announce
 from app.protocol.close_codes import (
     BAD_FRAMES,
     CANNOT_RESUME,
@@ -29,7 +27,9 @@ from app.protocol.close_codes import (
 from app.websocket.interface import ABNORMAL
 
 if TYPE_CHECKING:
-    from app.relay.interface import BrowserLegEvents
+    from app.protocol.session import Session
+    from app.relay.interface import BrowserLegEvents, FrameHandler
+    from app.relay.scope import Scope
     from app.websocket.interface import CloseEvent, Socket
 
 # A protocol violation by the browser ends the session, resumable or not.
@@ -42,102 +42,29 @@ REASON_BY_CLOSE_CODE: Final = {
 RETRY_AFTER_RANGE: Final = (5.0, 10.0)
 
 
-class BrowserSocketHandler:
-    """Receives from one of the browser's sockets for as long as it is the session's."""
-
-    __slots__ = ("_arrived", "_count", "_leg", "socket")
-
-    def __init__(self, end: BrowserLeg, socket: Socket) -> None:
-        self.socket = socket
-        self._leg: BrowserLeg | None = end
-        self._arrived = 0.0
-        self._count = 0
-
-    def detach(self) -> None:
-        """Stop listening: another socket has taken this one's place, or the session is over."""
-        self._leg = None
-
-    def text_received(self, payload: bytes) -> None:
-        """Judge a frame, and do what that leads to; an exception ends this session alone.
-
-        What one read brings behind the frame that ended it all is neither judged nor counted.
-        """
-        end = self._leg
-        if end is None:
-            return
-        relay = end.relay
-        if relay.is_ending:
-            return
-        if not self._count:
-            self._arrived = monotonic()
-        self._count += 1
-        at = relay.epoch + self._arrived
-        try:
-            actions = end.session.from_browser(payload, at)
-            if actions is FORWARD:
-                relay.upstream.send(payload)
-            else:
-                relay.apply(actions, payload)
-                if actions and type(actions[0]) is Announce:
-                    self._count -= 1  # a ping is no activity: it must not keep an idle session
-                    return
-            if relay.first_frame is not None:
-                relay.on_first_frame(relay.first_frame)
-            if relay.is_observed and actions is not NOTHING:
-                relay.observer.frame(Direction.FROM_BROWSER, at, payload)
-                relay.spoke(actions)
-        except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes
-            relay.crashed()
-
-    def binary_received(self, size: int) -> None:  # noqa: ARG002 - how large it was is no matter
-        """Pass on that a binary message came."""
-        if self._leg is not None:
-            self._leg.relay.binary_from_browser()
-
-    def read_complete(self) -> None:
-        """Pass on that one read has been delivered."""
-        if self._count and self._leg is not None:
-            self._leg.relay.on_browser_read_complete(self._arrived, self._count)
-            self._count = 0
-
-    def pause_writing(self) -> None:
-        """Pass on that the browser reads slowly."""
-        if self._leg is not None:
-            self._leg.on_write_paused()
-
-    def resume_writing(self) -> None:
-        """Pass on that the browser caught up."""
-        if self._leg is not None:
-            self._leg.on_write_resumed()
-
-    def protocol_error(self, code: int) -> None:
-        """Send the reason, before the socket closes for a protocol error."""
-        if self._leg is not None:
-            self._leg.protocol_error(code)
-
-    def connection_lost(self, closed: CloseEvent) -> None:
-        """Pass on that the socket is gone."""
-        if self._leg is not None:
-            self._leg.on_disconnected(closed)
-
-
 class BrowserLeg:
-    """The browser's leg: the socket that is connected right now, if any.
+    """The browser's leg: the socket that is connected right now, if any, and its handler.
 
-    `outbox` (bytes) may wait for a slow reader, `patience` (seconds) is how long it may not catch
-    up at all; past either its socket ends with 4508.
+    `received` takes what that socket receives, `events` hears how it fares. `outbox` (bytes of
+    the bounds) may wait for a slow reader, `patience` (seconds) is how long it may not catch up at
+    all; past either its socket ends with 4508, for good where it cannot come back.
     """
 
     def __init__(
-        self, relay: BrowserLegEvents, session_id: str, outbox: int, patience: float
+        self, scope: Scope, session: Session, received: FrameHandler, events: BrowserLegEvents
     ) -> None:
-        self.relay = relay
-        self.session = relay.session
-        self._session_id = session_id
-        self._outgoing = self.session.outgoing
-        self._outbox = outbox
-        self._patience = patience
-        self._current: BrowserSocketHandler | None = None
+        self.text_received = received.text_received
+        self.binary_received = received.binary_received
+        self.read_complete = received.read_complete
+        self._scope = scope
+        self._received = received
+        self._session = session
+        self._events = events
+        self._observer = scope.observer
+        self._session_id = scope.conversation.id
+        self._outgoing = session.outgoing
+        self._outbox = scope.limits.outbox
+        self._patience = scope.limits.patience
         self._socket: Socket | None = None
         self._was_connected = False
         self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
@@ -164,9 +91,8 @@ class BrowserLeg:
     def attach(self, socket: Socket) -> None:
         """Take a browser's first socket."""
         self._was_connected = True
-        self._current = BrowserSocketHandler(self, socket)
         self._socket = socket
-        socket.open(self._current)
+        socket.open(self)
 
     def resume(self, socket: Socket, received: int) -> bool:
         """Take a later socket, and send what its browser has missed; False if that is not held.
@@ -175,21 +101,20 @@ class BrowserLeg:
         """
         missed = self._outgoing.after(received)
         if missed is None:
-            refuse(socket, self.relay.now(), CANNOT_RESUME, self._session_id)
+            refuse(socket, self._scope.now(), CANNOT_RESUME, self._session_id)
             return False
-        if self._current is not None:
-            older = self._detach_socket()
-            refuse(older, self.relay.now(), RESUMED_ELSEWHERE, self._session_id)
+        if self._socket is not None:
+            older = self._detach_socket(self._socket)
+            refuse(older, self._scope.now(), RESUMED_ELSEWHERE, self._session_id)
         self._outgoing.ack(received)
-        self._current = BrowserSocketHandler(self, socket)
         self._socket = socket
-        now = self.relay.now()
-        socket.send_text(frames.resumed(now, len(missed), self.session.received))
+        now = self._scope.now()
+        socket.send_text(frames.resumed(now, len(missed), self._session.received))
         for payload in missed:
             socket.send_text(payload)
-        for payload in self.session.unanswered(received):
+        for payload in self._session.unanswered(received):
             self.send(payload)
-        socket.open(self._current)
+        socket.open(self)
         if self._close_reason is not None:
             self._close(self._close_reason)
         return True
@@ -226,34 +151,38 @@ class BrowserLeg:
         if self._socket is not None:
             self._socket.resume_reading()
 
-    def on_write_paused(self) -> None:
-        """The browser reads slowly: upstream is read no further until it has caught up."""
-        self.relay.on_browser_write_paused()
+    # Events of the socket, beside what it receives
+
+    def pause_writing(self) -> None:
+        """The browser reads slowly: it has its time to catch up."""
+        self._events.on_browser_writable(writable=False)
         if self.slow_timer is None:
             loop = asyncio.get_running_loop()
             self.slow_timer = loop.call_later(self._patience, self._too_slow)
 
-    def on_write_resumed(self) -> None:
+    def resume_writing(self) -> None:
         """The browser caught up."""
         self._cancel_slow_timer()
-        self.relay.on_browser_write_resumed()
-
-    def on_disconnected(self, closed: CloseEvent) -> None:
-        """The browser's socket is gone."""
-        if closed.code != ABNORMAL or self.session.hung_up:
-            self.stop_waiting_for_close()
-        self._detach_socket()
-        self.relay.on_browser_disconnected(
-            None if closed.by_peer else REASON_BY_CLOSE_CODE.get(closed.code)
-        )
+        self._events.on_browser_writable(writable=True)
 
     def protocol_error(self, code: int) -> None:
         """A close with `code` for a protocol error follows: send the error frame first."""
         reason = REASON_BY_CLOSE_CODE.get(code)
         if reason is not None:
-            self.relay.observer.count(reason.name)
+            self._observer.count(reason.name)
             wait = retry_after(reason)
-            self.send(frames.error(self.relay.now(), reason, self._session_id, retry_after=wait))
+            self.send(frames.error(self._scope.now(), reason, self._session_id, retry_after=wait))
+
+    def connection_lost(self, closed: CloseEvent) -> None:
+        """The browser's socket is gone."""
+        if closed.code != ABNORMAL or self._session.hung_up:
+            self.stop_waiting_for_close()
+        self.detach()
+        self._events.on_browser_disconnected(
+            None if closed.by_peer else REASON_BY_CLOSE_CODE.get(closed.code)
+        )
+
+    # The end
 
     def start_closing(self, reason: CloseReason, told: bytes) -> None:
         """Close with `reason`; the frame `told` goes first unless the end is normal.
@@ -284,20 +213,20 @@ class BrowserLeg:
 
     def detach(self) -> None:
         """Detach the socket for good; its closing handshake, if any, completes by itself."""
-        if self._current is not None:
-            self._detach_socket()
+        if self._socket is not None:
+            self._detach_socket(self._socket)
 
     def _close(self, reason: CloseReason) -> None:
         self._cancel_slow_timer()
         if self._socket is not None:
             self._socket.close(reason.code, reason.name)
 
-    def _detach_socket(self) -> Socket:
-        assert self._current is not None  # noqa: S101 - callers have looked
+    def _detach_socket(self, socket: Socket) -> Socket:
+        """Hear no more of a socket: another takes its place, or it is over."""
         self._cancel_slow_timer()
-        self._current.detach()
-        socket = self._current.socket
-        self._current = self._socket = None
+        self._received.discard_read()
+        self._socket = None
+        socket.detach()
         return socket
 
     def _cancel_slow_timer(self) -> None:
@@ -309,12 +238,12 @@ class BrowserLeg:
         self.slow_timer = None
         if self._socket is None:
             return
-        self.relay.observer.count("too_slow")
+        self._observer.count(TOO_SLOW.name)
         if self._close_reason is None:
-            self.send(frames.error(self.relay.now(), TOO_SLOW, self._session_id))
-        socket = self._detach_socket()
+            self.send(frames.error(self._scope.now(), TOO_SLOW, self._session_id))
+        socket = self._detach_socket(self._socket)
         socket.close(TOO_SLOW.code, TOO_SLOW.name)
-        self.relay.on_browser_disconnected(None if self.relay.resume_window else TOO_SLOW)
+        self._events.on_browser_disconnected(None if self._scope.resume_window else TOO_SLOW)
 
 
 def retry_after(reason: CloseReason) -> float | None:

@@ -10,8 +10,10 @@ from app.protocol import close_codes
 from app.protocol.phases import Phase
 
 if TYPE_CHECKING:
-    from app.relay.dependencies import RelayLimits
-    from app.relay.interface import DeadlineEvents
+    from collections.abc import Callable
+
+    from app.protocol.close_codes import CloseReason
+    from app.relay.scope import Scope
 
 
 CALL_NOT_ANSWERED: Final = (
@@ -20,23 +22,42 @@ CALL_NOT_ANSWERED: Final = (
 
 
 class SessionDeadlines:
-    """Ends its relay when something takes too long."""
+    """Ends a conversation by `end` when something takes too long.
+
+    `idle_for` gives the seconds of idle time that count, `on_resume_window_expired` hears that the
+    browser did not come back.
+    """
 
     __slots__ = (
         "_call_timer",
         "_close_timer",
         "_duration_timer",
+        "_end",
+        "_expires_at",
+        "_idle_for",
         "_idle_timer",
         "_initialize_timer",
         "_limits",
         "_loop",
-        "_relay",
+        "_on_resume_window_expired",
         "_resume_timer",
+        "_session",
     )
 
-    def __init__(self, relay: DeadlineEvents, limits: RelayLimits) -> None:
-        self._relay = relay
+    def __init__(
+        self,
+        scope: Scope,
+        end: Callable[[CloseReason, str | None], None],
+        idle_for: Callable[[], float],
+        on_resume_window_expired: Callable[[], None],
+    ) -> None:
+        limits = scope.limits
+        self._session = scope.session
         self._limits = limits
+        self._expires_at = scope.conversation.principal.expires_at
+        self._end = end
+        self._idle_for = idle_for
+        self._on_resume_window_expired = on_resume_window_expired
         self._loop = asyncio.get_running_loop()
         self._resume_timer: asyncio.TimerHandle | None = None
         self._initialize_timer: asyncio.TimerHandle | None = None
@@ -60,16 +81,16 @@ class SessionDeadlines:
         """The end was announced: the vendor has a moment to close."""
         if self._close_timer is None:
             self._close_timer = self._loop.call_later(
-                self._limits.end_grace, self._relay.end, close_codes.ENDED
+                self._limits.end_grace, self._end, close_codes.ENDED, None
             )
 
     def sdp_exchanged(self) -> None:
         """An offer passed: the page has its time to answer. An answer passed: it has answered."""
-        if self._relay.session.call.answer is None:
+        if self._session.call.answer is None:
             if self._call_timer is None:
                 self._call_timer = self._loop.call_later(
                     self._limits.call_timeout,
-                    self._relay.end,
+                    self._end,
                     close_codes.IDLE,
                     CALL_NOT_ANSWERED,
                 )
@@ -80,7 +101,7 @@ class SessionDeadlines:
         """The browser is gone: it has the window to come back."""
         if self._resume_timer is None:
             self._resume_timer = self._loop.call_later(
-                self._relay.resume_window, self._on_resume_window_expired
+                self._limits.resume_window, self._resume_window_expired
             )
 
     def cancel_resume_window(self) -> None:
@@ -104,31 +125,27 @@ class SessionDeadlines:
 
     def _max_duration(self) -> float:
         """Seconds until the longest duration, or the credential, runs out."""
-        expires = self._relay.conversation.principal.expires_at
-        if expires is None:
+        if self._expires_at is None:
             return self._limits.max_session
-        return max(0.0, min(self._limits.max_session, expires - time()))
+        return max(0.0, min(self._limits.max_session, self._expires_at - time()))
 
     def _on_max_duration(self) -> None:
-        expires = self._relay.conversation.principal.expires_at
-        if expires is not None and expires <= time() + 1:
-            self._relay.end(close_codes.UNAUTHENTICATED, "The credential has expired.")
+        if self._expires_at is not None and self._expires_at <= time() + 1:
+            self._end(close_codes.UNAUTHENTICATED, "The credential has expired.")
         else:
-            self._relay.end(close_codes.MAX_DURATION)
+            self._end(close_codes.MAX_DURATION, None)
 
     def _check_idle(self) -> None:
-        left = self._limits.idle_timeout - self._relay.idle_for
-        if self._relay.is_kept:
-            left = self._limits.idle_timeout  # it is bounded by the time that it is kept
+        left = self._limits.idle_timeout - self._idle_for()
         if left <= 0:
-            self._relay.end(close_codes.IDLE)
+            self._end(close_codes.IDLE, None)
         else:
             self._idle_timer = self._loop.call_later(left, self._check_idle)
 
     def _on_initialize_timeout(self) -> None:
-        if self._relay.session.phase is Phase.INITIALIZING:
-            self._relay.end(close_codes.UPSTREAM_TIMEOUT)
+        if self._session.phase is Phase.INITIALIZING:
+            self._end(close_codes.UPSTREAM_TIMEOUT, None)
 
-    def _on_resume_window_expired(self) -> None:
+    def _resume_window_expired(self) -> None:
         self._resume_timer = None
-        self._relay.on_resume_window_expired()
+        self._on_resume_window_expired()

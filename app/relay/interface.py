@@ -1,4 +1,4 @@
-"""What the legs and the deadlines of a conversation call in their relay.
+"""What the legs of a conversation are given, and what they report.
 
 They know these interfaces instead of the `Relay`, so that no two modules here import each other.
 """
@@ -8,83 +8,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Iterable
 
     from app.protocol.actions import Actions
     from app.protocol.close_codes import CloseReason
-    from app.protocol.session import Session
-    from app.relay.dependencies import Conversation
-    from app.relay.observer import ConversationObserver
     from app.websocket.interface import CloseEvent
 
+PageLoad = tuple[bool, bool, bool]
+"""Of one page: whether it is connected, whether it is slow, whether what is held for it is full."""
 
-class FrameSender(Protocol):
-    """The other leg, as far as a leg needs it."""
 
-    def send(self, payload: bytes) -> None:
-        """Send one text frame."""
+class FrameHandler(Protocol):
+    """Takes what a leg's socket receives; the socket calls it without a step between."""
+
+    def text_received(self, payload: bytes) -> None:
+        """Judge one text frame, and do what that leads to."""
+        ...
+
+    def binary_received(self, size: int) -> None:
+        """Take note of a binary message of `size` bytes; the protocol has none."""
+        ...
+
+    def read_complete(self) -> None:
+        """Take note that all that one read brought has been delivered."""
+        ...
+
+    def discard_read(self) -> None:
+        """Count no more on the read that is under way: its socket is gone."""
         ...
 
 
-class ConversationEvents(Protocol):
-    """What both legs use: the rules, who observes, and how a decision is carried out."""
+class BrowserLegEvents(Protocol):
+    """What a browser's leg reports."""
 
-    session: Session
-    observer: ConversationObserver
-    epoch: float
-    is_observed: bool
-
-    def apply(self, actions: Actions, payload: bytes) -> None:
-        """Carry out what the session decided about a frame."""
-        ...
-
-    def crashed(self) -> None:
-        """End this session: judging a frame raised an exception."""
-        ...
-
-
-class BrowserLegEvents(ConversationEvents, Protocol):
-    """What the browser's leg reports."""
-
-    resume_window: float
-    first_frame: asyncio.Future[CloseReason] | None
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether a reason to end is known."""
-        ...
-
-    @property
-    def upstream(self) -> FrameSender:
-        """The vendor's leg."""
-        ...
-
-    def now(self) -> float:
-        """Unix seconds that never jump."""
-        ...
-
-    def spoke(self, actions: Actions) -> None:
-        """A frame was judged, and its conversation is observed."""
-        ...
-
-    def on_first_frame(self, wished: asyncio.Future[CloseReason]) -> None:
-        """A frame came while the browser's `initialize` was waited for."""
-        ...
-
-    def binary_from_browser(self) -> None:
-        """A binary message came."""
-        ...
-
-    def on_browser_read_complete(self, arrived: float, count: int) -> None:
-        """One read, `count` frames since `arrived` (monotonic seconds), has been judged."""
-        ...
-
-    def on_browser_write_paused(self) -> None:
-        """The browser reads slowly."""
-        ...
-
-    def on_browser_write_resumed(self) -> None:
-        """The browser caught up."""
+    def on_browser_writable(self, *, writable: bool) -> None:
+        """The browser reads slowly, or has caught up."""
         ...
 
     def on_browser_disconnected(self, reason: CloseReason | None) -> None:
@@ -92,41 +50,11 @@ class BrowserLegEvents(ConversationEvents, Protocol):
         ...
 
 
-class UpstreamCopies(Protocol):
-    """Where copies of the vendor's frames go."""
-
-    def from_upstream(self, at: float, payload: bytes, actions: Actions) -> None:
-        """A frame of the vendor's was judged and carried out."""
-        ...
-
-
-class UpstreamLegEvents(ConversationEvents, Protocol):
+class UpstreamLegEvents(Protocol):
     """What the vendor's leg reports."""
 
-    @property
-    def browser(self) -> FrameSender:
-        """The browser's leg."""
-        ...
-
-    @property
-    def pages(self) -> UpstreamCopies | None:
-        """Further pages that are sent what the vendor says, if there may be any."""
-        ...
-
-    def binary_from_upstream(self) -> None:
-        """A binary message came."""
-        ...
-
-    def on_upstream_read_complete(self, arrived: float, count: int) -> None:
-        """One read, `count` frames since `arrived` (monotonic seconds), has been judged."""
-        ...
-
-    def on_upstream_write_paused(self) -> None:
-        """The vendor reads slowly."""
-        ...
-
-    def on_upstream_write_resumed(self) -> None:
-        """The vendor caught up."""
+    def on_upstream_writable(self, *, writable: bool) -> None:
+        """The vendor reads slowly, or has caught up."""
         ...
 
     def on_upstream_disconnected(self, closed: CloseEvent) -> None:
@@ -134,27 +62,84 @@ class UpstreamLegEvents(ConversationEvents, Protocol):
         ...
 
 
-class DeadlineEvents(Protocol):
-    """What a conversation's deadlines look at, and what they call."""
+class LegEvents(BrowserLegEvents, UpstreamLegEvents, Protocol):
+    """What both legs of a conversation report."""
 
-    conversation: Conversation
-    session: Session
-    resume_window: float
+
+class BrowserFrameTarget(Protocol):
+    """Where the frames of one page go once they are judged."""
+
+    def apply(self, actions: Actions, payload: bytes) -> None:
+        """Carry out what the page's session decided about a frame."""
+        ...
+
+    def spoke(self, actions: Actions) -> None:
+        """A frame of an observed conversation was judged and carried out."""
+        ...
+
+    def on_browser_read_complete(self, arrived: float, count: int) -> None:
+        """One read, `count` frames since `arrived` (monotonic seconds), has been judged."""
+        ...
+
+    def crashed(self) -> None:
+        """End the conversation: judging a frame raised an exception."""
+        ...
+
+
+class UpstreamFrameTarget(Protocol):
+    """Where the vendor's frames go once they are judged."""
+
+    pages: FurtherPages | None
+
+    def apply(self, actions: Actions, payload: bytes) -> None:
+        """Carry out what the session decided about a frame."""
+        ...
+
+    def on_upstream_read_complete(self, arrived: float, count: int) -> None:
+        """One read, `count` frames since `arrived` (monotonic seconds), has been judged."""
+        ...
+
+    def crashed(self) -> None:
+        """End the conversation: judging a frame raised an exception."""
+        ...
+
+
+class FurtherPages(Protocol):
+    """Pages beside the first, which are sent copies of what the vendor says."""
 
     @property
-    def idle_for(self) -> float:
-        """Seconds since the last frame or tool result."""
+    def is_joined_page_here(self) -> bool:
+        """Whether any of them is connected."""
         ...
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether the conversation is kept open although no page is there."""
+    def upstream_opened(self) -> None:
+        """The vendor was sent `initialize`."""
         ...
 
-    def end(self, reason: CloseReason, message: str | None = None) -> None:
-        """End the conversation; the first reason wins."""
+    def first_lost(self, *, for_good: bool) -> None:
+        """The first page's socket is gone."""
         ...
 
-    def on_resume_window_expired(self) -> None:
-        """The browser did not come back within its window."""
+    def arrived(self, page: None) -> None:
+        """The first page has come back."""
+        ...
+
+    def from_upstream(self, at: float, payload: bytes, actions: Actions) -> None:
+        """A frame of the vendor's was judged and carried out."""
+        ...
+
+    def takes_request(self, actions: Actions) -> bool:
+        """Whether a request for a browser's tool was sent to one of them instead."""
+        ...
+
+    def spoke(self, page: None, actions: Actions) -> None:
+        """A frame of the first page's was judged."""
+        ...
+
+    def set_reading(self, *, reading: bool) -> None:
+        """Read them, or let TCP slow them down."""
+        ...
+
+    def loads(self) -> Iterable[PageLoad]:
+        """How much each of them holds up the vendor."""
         ...

@@ -10,21 +10,20 @@ import asyncio
 import hashlib
 import secrets
 from dataclasses import dataclass
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING
 
 from app.protocol import frames
 from app.protocol.actions import Acked, Actions, Announce, AwaitUpstreamClose, End, ToBrowser
 from app.protocol.close_codes import ENDED, UNAUTHENTICATED
+from app.protocol.page_calls import PageCalls
 from app.relay.browser_leg import BrowserLeg, retry_after
+from app.relay.frame_handlers import BrowserFrames
+from app.relay.scope import new_session
 
 if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
-    from app.protocol.page_calls import PageCalls
     from app.protocol.phases import Phase
-    from app.protocol.session import Session
-    from app.relay.dependencies import RelayLimits
-    from app.relay.interface import FrameSender
     from app.relay.page_host import PageEvents, PageHost
     from app.websocket.interface import Socket
 
@@ -46,57 +45,39 @@ class PageRequest:
 class Page:
     """One joined page. `token` resumes it, and is None where the session offers no resume."""
 
-    first_frame: asyncio.Future[CloseReason] | None = None
-    is_observed = True
-
-    def __init__(
-        self,
-        host: PageHost,
-        events: PageEvents[Page],
-        session: Session,
-        calls: PageCalls,
-        request: PageRequest,
-        limits: RelayLimits,
-    ) -> None:
-        self.session = session
-        self.calls = calls
-        self.observer = host.observer
-        self.epoch = host.epoch
-        self.resume_window = host.resume_window
+    def __init__(self, host: PageHost, events: PageEvents[Page], request: PageRequest) -> None:
+        scope = host.scope
+        conversation, limits = scope.conversation, scope.limits
+        resumable = bool(scope.resume_window)
+        self.session = new_session(conversation, scope.dependencies, limits, resumable=resumable)
+        self.calls = self.session.calls = PageCalls(host.session.calls)
+        self.observer = scope.observer
         self.credential_id = request.credential_id
         self.attempt = 0
         self.write_paused = False
         self.token: str | None = None
         self.proof = ""
-        if self.resume_window:
-            self.token = f"{host.conversation.id}.{secrets.token_urlsafe(24)}"
+        if resumable:
+            self.token = f"{conversation.id}.{secrets.token_urlsafe(24)}"
             self.proof = hashlib.sha256(self.token.encode()).hexdigest()
         self._host = host
+        self._scope = scope
         self._events = events
-        self._session_id = host.conversation.id
+        self._session_id = conversation.id
         self._resume_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
         if request.expires_at is not None:
             left = max(0.0, request.expires_at - time())
             loop = asyncio.get_running_loop()
             self._expiry_timer = loop.call_later(left, self._expired)
-        self.browser = BrowserLeg(self, self._session_id, limits.outbox, limits.patience)
+        self.received = BrowserFrames(
+            self.session, self.observer, self, scope.epoch, upstream=host.upstream
+        )
+        self.received.is_ending = host.is_ending
+        self.received.is_observed = True
+        self.browser = BrowserLeg(scope, self.session, self.received, self)
 
-    # What its leg looks at and reports
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the conversation is about to end."""
-        return self._host.is_ending
-
-    @property
-    def upstream(self) -> FrameSender:
-        """The vendor's leg."""
-        return self._host.upstream
-
-    def now(self) -> float:
-        """Unix seconds that never jump."""
-        return self.epoch + monotonic()
+    # What its frames lead to
 
     def apply(self, actions: Actions, payload: bytes) -> None:
         """Carry out what this page's session decided about one of its frames."""
@@ -113,7 +94,7 @@ class Page:
                 case End(reason, message) if reason is not ENDED:
                     self.cut(reason, message)
                 case _:
-                    self._host.apply((action,), payload)
+                    self._host.dispatcher.apply((action,), payload)
 
     def spoke(self, actions: Actions) -> None:
         """A frame of this page's went to the vendor: it is the most recently active one."""
@@ -121,42 +102,33 @@ class Page:
 
     def crashed(self) -> None:
         """End the conversation: judging a frame raised an exception."""
-        self._host.crashed()
-
-    def on_first_frame(self, wished: asyncio.Future[CloseReason]) -> None:
-        """A joined page's `initialize` is not waited for."""
-
-    def binary_from_browser(self) -> None:
-        """A binary message came: refused, as the protocol has none."""
-        if not self.is_ending:
-            self.apply(self.session.binary_from_browser(self.now()), b"")
+        self._host.dispatcher.crashed()
 
     def on_browser_read_complete(self, arrived: float, count: int) -> None:
         """One read, `count` frames since `arrived` (monotonic seconds), has been judged."""
-        self._host.on_browser_read_complete(arrived, count)
+        self._host.dispatcher.on_browser_read_complete(arrived, count)
 
-    def on_browser_write_paused(self) -> None:
-        """This page reads slowly; it stops the vendor only where every page does."""
-        self.write_paused = True
-        self._events.changed()
+    # What its leg reports
 
-    def on_browser_write_resumed(self) -> None:
-        """This page caught up."""
-        self.write_paused = False
+    def on_browser_writable(self, *, writable: bool) -> None:
+        """This page reads slowly, or caught up; it stops the vendor only where every page does."""
+        self.write_paused = not writable
         self._events.changed()
 
     def on_browser_disconnected(self, reason: CloseReason | None) -> None:
         """Its socket is gone; `reason` where that is for good."""
-        self.observer.browser("away", self.now())
+        self.observer.browser("away", self._scope.now())
         self.write_paused = False
-        if self.is_ending:
+        if self._host.is_ending:
             return
-        if reason is not None or not self.resume_window:
+        if reason is not None or not self._scope.resume_window:
             self._events.removed(self)
             return
         if self._resume_timer is None:
             loop = asyncio.get_running_loop()
-            self._resume_timer = loop.call_later(self.resume_window, self._events.removed, self)
+            self._resume_timer = loop.call_later(
+                self._scope.resume_window, self._events.removed, self
+            )
         self._events.changed()
 
     # For the conversation
@@ -176,7 +148,7 @@ class Page:
             return
         self._cancel_resume_timer()
         self.observer.resumed("resumed")
-        self.observer.browser("here", self.now())
+        self.observer.browser("here", self._scope.now())
         self._events.arrived(self)
 
     def follow(self, phase: Phase) -> None:
@@ -186,7 +158,7 @@ class Page:
     def cut(self, reason: CloseReason, message: str | None = None) -> None:
         """Send this page away for `reason`, for good; the conversation goes on."""
         wait = retry_after(reason)
-        told = frames.error(self.now(), reason, self._session_id, message, wait)
+        told = frames.error(self._scope.now(), reason, self._session_id, message, wait)
         self.browser.start_closing(reason, told)
         self._events.removed(self)
 

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from app.relay.interface import BrowserLegEvents
-
 if TYPE_CHECKING:
     from app.protocol.actions import Actions
     from app.protocol.close_codes import CloseReason
+    from app.protocol.session import Session
     from app.relay.browser_leg import BrowserLeg
-    from app.relay.dependencies import Conversation
+    from app.relay.dispatch import Dispatcher
+    from app.relay.observer import ConversationObserver
+    from app.relay.scope import Scope
     from app.relay.upstream_leg import UpstreamLeg
 
 PageT_contra = TypeVar("PageT_contra", contravariant=True)
 
 
-class PageHost(BrowserLegEvents, Protocol):
-    """What the pages of a chat use of their conversation."""
+class PageHost(Protocol):
+    """What the pages of a chat use of their conversation.
 
-    conversation: Conversation
-    last_activity: float
+    `browser` is the first page's leg, `session` its rules.
+    """
 
-    @property
-    def browser(self) -> BrowserLeg:
-        """The first page's leg."""
-        ...
-
-    @property
-    def upstream(self) -> UpstreamLeg:
-        """The vendor's leg."""
-        ...
+    scope: Scope
+    session: Session
+    observer: ConversationObserver
+    dispatcher: Dispatcher
+    browser: BrowserLeg
+    upstream: UpstreamLeg
+    is_ending: bool
 
     def session_event(self, token: str | None) -> bytes:
         """`relay.session` for a page that resumes by `token`."""
@@ -44,7 +43,9 @@ class PageHost(BrowserLegEvents, Protocol):
         """A page came, went, or reads otherwise than before."""
         ...
 
-    def end(self, reason: CloseReason, message: str | None = None) -> None:
+    def end(
+        self, reason: CloseReason, message: str | None = None, retry_after: float | None = None
+    ) -> None:
         """End the conversation; the first reason wins."""
         ...
 

@@ -15,7 +15,6 @@ from app.protocol import frames
 from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
 from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
 from app.protocol.page_calls import (
-    PageCalls,
     is_on_another_page,
     sent_to_another_page,
     sent_to_first_page,
@@ -25,12 +24,11 @@ from app.relay.chat_history import ChatHistory
 from app.relay.page import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from app.protocol.close_codes import CloseReason
-    from app.protocol.session import Session
     from app.relay.browser_leg import BrowserLeg
-    from app.relay.dependencies import RelayLimits
+    from app.relay.interface import PageLoad
     from app.relay.page import PageRequest
     from app.relay.page_host import PageHost
     from app.websocket.interface import Socket
@@ -39,21 +37,18 @@ RETRY_RANGE: Final = (5.0, 10.0)
 
 
 class Pages:
-    """All pages of one chat. `new_session` makes the rules of one more.
+    """All pages of one chat.
 
     With no page there the chat is kept for `chat_keep` seconds, or for the resume window if that is
     longer, and then ends.
     """
 
-    def __init__(
-        self, host: PageHost, limits: RelayLimits, new_session: Callable[[], Session]
-    ) -> None:
-        self.history = ChatHistory(limits.chat_history)
+    def __init__(self, host: PageHost) -> None:
+        self._host = host
+        self._limits = host.scope.limits
+        self.history = ChatHistory(self._limits.chat_history)
         self.joined: list[Page] = []
         self.first_is_gone = False  # for good: it cannot be resumed any more
-        self._host = host
-        self._limits = limits
-        self._new_session = new_session
         self._by_activity: list[Page | None] = [None]  # the most recently active one is last
         self._keep_timer: asyncio.TimerHandle | None = None
 
@@ -100,16 +95,13 @@ class Pages:
         host = self._host
         if not self._make_room():
             told = "Too many pages of this conversation are open."
-            refuse(socket, host.now(), TOO_MANY, None, told, uniform(*RETRY_RANGE))  # noqa: S311
+            refuse(socket, host.scope.now(), TOO_MANY, None, told, uniform(*RETRY_RANGE))  # noqa: S311
             return
-        session = self._new_session()
-        calls = PageCalls(host.session.calls)
-        session.calls = calls
-        page = Page(host, self, session, calls, request, self._limits)
+        page = Page(host, self, request)
         page.follow(host.session.phase)
         self.joined.append(page)
         self._by_activity.append(page)
-        now = host.now()
+        now = host.scope.now()
         opened = host.session_event(page.token)
         page.attach(socket, (opened, frames.history(now, self.history.turns())))
         host.observer.log.info("page_joined", pages=len(self.joined) + 1)
@@ -140,7 +132,7 @@ class Pages:
     def arrived(self, page: Page | None) -> None:
         """A page has come, or has come back."""
         self._is_active(page)
-        self._host.last_activity = monotonic()
+        self._host.dispatcher.last_activity = monotonic()
         if page is not None and self._host.upstream.write_paused:
             page.browser.pause_reading()
         self.changed()
@@ -167,24 +159,16 @@ class Pages:
             self._cancel_keep_timer()
             self._reassign_requests()
         elif self._keep_timer is None:
-            seconds = max(self._limits.chat_keep, self._host.resume_window)
+            seconds = max(self._limits.chat_keep, self._host.scope.resume_window)
             loop = asyncio.get_running_loop()
             self._keep_timer = loop.call_later(seconds, self._keep_expired)
         self._host.on_pages_changed()
 
-    def may_read(self, *, first_is_slow: bool) -> bool:
-        """Whether the vendor is to be read: while anyone here reads on, and is not held up.
-
-        With no page here it is read while there is room in what is held for each page that may
-        come back.
-        """
-        slow = [page.write_paused for page in self.joined if page.browser.is_connected]
-        if self._host.browser.is_connected:
-            slow.append(first_is_slow)
-        if slow:
-            return not all(slow)
-        full = any(page.session.outgoing.is_full for page in self.joined)
-        return not (full or self._host.session.outgoing.is_full)
+    def loads(self) -> Iterator[PageLoad]:
+        """How much each joined page holds up the vendor."""
+        for page in self.joined:
+            browser = page.browser
+            yield browser.is_connected, page.write_paused, page.session.outgoing.is_full
 
     # What the vendor says
 
@@ -192,7 +176,7 @@ class Pages:
         """The vendor is ready: send it what joined pages have said early."""
         for page in self.joined:
             for action in page.session.open(b"")[1:]:
-                self._host.apply((action,), b"")
+                self._host.dispatcher.apply((action,), b"")
             page.follow(self._host.session.phase)
 
     def from_upstream(self, at: float, payload: bytes, actions: Actions) -> None:
@@ -246,6 +230,11 @@ class Pages:
                 page.browser.pause_reading()
 
     # The end
+
+    def stop(self) -> None:
+        """Take no more frames of joined pages: the end is near."""
+        for page in self.joined:
+            page.received.is_ending = True
 
     def start_closing(self, reason: CloseReason, told: bytes) -> None:
         """Close every joined page."""

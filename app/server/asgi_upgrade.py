@@ -1,4 +1,4 @@
-"""The socket interface over plain ASGI, for servers without the native upgrade."""
+"""`Upgrade` and `Socket` over ASGI, for servers without the native upgrade."""
 
 from __future__ import annotations
 
@@ -6,19 +6,114 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from starlette.websockets import WebSocketDisconnect
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from typing_extensions import override
 
+from app.server.interface import Endpoint, Upgrade, UpgradeGone, UpgradeRequest, UpgradeState
 from app.websocket.frames import TOO_LARGE
-from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent
+from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent, Socket
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from app.websocket.interface import SocketHandler
     from app.websocket.limits import WireLimits
 
+_DENIAL = "websocket.http.response"
 
-class AsgiSocket:
+
+class UpgradeMiddleware:
+    """Runs an endpoint for each WebSocket; all else goes to the application within."""
+
+    def __init__(self, app: ASGIApp, endpoint: Endpoint, limits: WireLimits) -> None:
+        self._app = app
+        self._endpoint = endpoint
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an ASGI scope; a WebSocket's until it is closed, whatever the endpoint does."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        upgrade = AsgiUpgrade(WebSocket(scope, receive, send), self._limits)
+        try:
+            await upgrade.run(self._endpoint)
+        except UpgradeGone:
+            return
+
+
+class AsgiUpgrade(Upgrade):
+    """An `Upgrade` that is one ASGI WebSocket. The handshake is the ASGI server's to validate."""
+
+    def __init__(self, websocket: WebSocket, limits: WireLimits) -> None:
+        scope = websocket.scope
+        root = scope.get("root_path", "")
+        if not scope["path"].startswith(f"{root}/"):  # not every server puts it there
+            root = ""
+        self._websocket = websocket
+        self._limits = limits
+        self._pump: asyncio.Task[None] | None = None
+        self.state = UpgradeState.PENDING
+        self.request = UpgradeRequest(
+            headers=scope["headers"],
+            path=scope["path"].removeprefix(root),
+            query=scope.get("query_string", b""),
+            client=scope["client"][0] if scope.get("client") else "",
+            scheme="https" if scope.get("scheme") == "wss" else "http",
+            root_path=root,
+        )
+
+    async def run(self, endpoint: Endpoint) -> None:
+        """Run the endpoint, and then the socket to its end.
+
+        ASGI's server answers an endpoint that raises or does not answer.
+        """
+        try:
+            await endpoint(self)
+            if self._pump is not None:
+                await self._pump
+        finally:
+            if self._pump is not None:
+                self._pump.cancel()
+
+    @override
+    async def accept(self, subprotocol: str | None = None) -> AsgiSocket:
+        self._answer(UpgradeState.ACCEPTED)
+        try:
+            await self._websocket.accept(subprotocol)
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            self.state = UpgradeState.GONE
+            raise UpgradeGone("the browser has gone") from None
+        socket = AsgiSocket(self._websocket, self._limits)
+        self._pump = asyncio.create_task(socket.run())
+        return socket
+
+    @override
+    async def reject(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+    ) -> None:
+        """Answer by HTTP; a server without that extension of ASGI answers 403."""
+        self._answer(UpgradeState.REJECTED)
+        try:
+            if _DENIAL in self._websocket.scope.get("extensions", {}):
+                response = Response(body, status)
+                response.raw_headers = list(headers)
+                await self._websocket.send_denial_response(response)
+            else:
+                await self._websocket.close()
+        except (WebSocketDisconnect, OSError):
+            self.state = UpgradeState.GONE
+
+    def _answer(self, state: UpgradeState) -> None:
+        if self.state is not UpgradeState.PENDING:
+            raise RuntimeError("this handshake has its answer")
+        self.state = state
+
+
+class AsgiSocket(Socket):
     """A `Socket` that pumps ASGI messages while `run` is awaited.
 
     Framing, pings and the closing handshake are the ASGI server's. The message bound is kept
@@ -39,22 +134,27 @@ class AsgiSocket:
         self._over = asyncio.Event()
 
     @property
+    @override
     def write_buffer_size(self) -> int:
         """Bytes that the ASGI server has not yet taken."""
         return self._waiting
 
+    @override
     def open(self, handler: SocketHandler) -> None:
-        """Name the owner and start delivering, once `run` is awaited."""
-        if self._closed is not None:
-            asyncio.get_running_loop().call_soon(handler.connection_lost, self._closed)
-            return
         self._handler = handler
+        if self._closed is not None:
+            asyncio.get_running_loop().call_soon(self._report_closed, self._closed)
+            return
         if self._paused_writing:
             handler.pause_writing()
         self._may_read.set()
 
+    @override
+    def detach(self) -> None:
+        self._handler = NULL_HANDLER
+
+    @override
     def send_text(self, payload: bytes) -> None:
-        """Queue one text message for the writer."""
         if self._closing is not None or self._closed is not None:
             return
         self._outbox.append(payload)
@@ -64,25 +164,28 @@ class AsgiSocket:
             self._paused_writing = True
             self._handler.pause_writing()
 
+    @override
     def flush(self) -> None:
         """Nothing to do: the writer is never corked."""
 
+    @override
     def pause_reading(self) -> None:
         """Ask the ASGI server for no more messages; it stops reading in its turn."""
         if self._closing is None:
             self._may_read.clear()
 
+    @override
     def resume_reading(self) -> None:
-        """Ask for messages again."""
         self._may_read.set()
 
+    @override
     def close(self, code: int, reason: str = "") -> None:
-        """Let the writer send what waits and close."""
         if self._closing is None and self._closed is None:
             self._closing = (code, reason)
             self._something_to_send.set()
             self._may_read.set()
 
+    @override
     def abort(self) -> None:
         """Stop pumping; ASGI knows no harder end."""
         self._end(CloseEvent(ABNORMAL, by_peer=False))
@@ -154,6 +257,9 @@ class AsgiSocket:
     def _end(self, closed: CloseEvent) -> None:
         if self._closed is None:
             self._closed = closed
-            owner, self._handler = self._handler, NULL_HANDLER
-            owner.connection_lost(closed)
+            self._report_closed(closed)
             self._over.set()
+
+    def _report_closed(self, closed: CloseEvent) -> None:
+        owner, self._handler = self._handler, NULL_HANDLER
+        owner.connection_lost(closed)

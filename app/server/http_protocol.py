@@ -1,7 +1,7 @@
-"""uvicorn's two protocols, bounded in time and size, with the native upgrade (uvicorn 0.54).
+"""uvicorn's HTTP protocol, bounded in time and size, with the native upgrade (uvicorn 0.54).
 
-`make_protocols` gives the classes for `uvicorn.Config(http=…, ws=…)`. uvicorn keeps the listening,
-the HTTP parsing and HTTP's ASGI cycle; a WebSocket's is `app.server.upgrade`'s.
+`make_protocol` gives the class for `uvicorn.Config(http=…, ws="none")`. uvicorn keeps the
+listening, the HTTP parsing and HTTP's ASGI cycle; a request for a WebSocket becomes an `Upgrade`.
 """
 
 from __future__ import annotations
@@ -10,48 +10,51 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from typing_extensions import override
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 
-from app.server.handshake import HandshakeRejected, validate
+from app.server.handshake import judge, wants_websocket
 from app.server.request_head import (
     MalformedHead,
     body_length,
     check_head,
     check_request_line,
-    has_body,
-    problem,
     rebuilt,
-    wants_websocket,
 )
+from app.server.response import problem
 from app.server.segments import Segments
-from app.server.upgrade import UpgradeProtocol
+from app.server.upgrade import NativeUpgrade
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.timer_wheel import NEVER
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Coroutine
+    from typing import Any
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from app.server.interface import Endpoint, Upgrade
     from app.websocket.limits import WireLimits
 
 
 _TOO_LARGE: Final = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_FRAGMENTED: Final = "The chunked body is too fragmented."
 _UNREADABLE: Final = "The request cannot be read as HTTP/1.1 (RFC 9112)."
 
 
-def make_protocols(
-    limits: WireLimits, batcher: IoBatcher | None = None
-) -> tuple[type[UpgradeHttpProtocol], type[UpgradeProtocol]]:
-    """Make the HTTP and the WebSocket protocol class of one server, bound to its limits."""
-    bound = {"limits": limits, "batcher": batcher or IoBatcher()}
-    websocket = type("WebSocketProtocol", (UpgradeProtocol,), bound)
-    return type(
-        "HttpProtocol", (UpgradeHttpProtocol,), {**bound, "websocket": websocket}
-    ), websocket
+def make_protocol(
+    endpoint: Endpoint, limits: WireLimits, batcher: IoBatcher | None = None
+) -> type[UpgradeHttpProtocol]:
+    """Make the protocol class of one server, bound to its limits and its WebSocket endpoint."""
+    bound = {
+        "endpoint": staticmethod(endpoint),
+        "limits": limits,
+        "batcher": batcher or IoBatcher(),
+    }
+    return type("HttpProtocol", (UpgradeHttpProtocol,), bound)
 
 
 class UpgradeHttpProtocol(HttpToolsProtocol):
@@ -64,7 +67,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
 
     limits: ClassVar[WireLimits]
     batcher: ClassVar[IoBatcher]
-    websocket: ClassVar[type[UpgradeProtocol]]
+    endpoint: ClassVar[staticmethod[[Upgrade], Coroutine[Any, Any, None]]]
 
     _slot = NEVER
     _switches: bool | None = None
@@ -76,6 +79,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     _malformed: MalformedHead | None = None
     _earlier: RequestResponseCycle | None = None
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the first request's time-out; uvicorn's own makes five system calls here."""
         self.connections.add(self)
@@ -87,6 +91,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._segments = Segments()
         self._start_clock()
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head has grown past its bound."""
         if self._ended:
@@ -100,9 +105,9 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             end = self._segments.cut(data, at)
             piece, at = data[at:end], end
             if len(self._segments.head) > self.limits.max_request_head:
-                self._refuse(_TOO_LARGE, "The head is longer than is read here.")
+                self._refuse(MalformedHead(_TOO_LARGE, "The head is longer than is read here."))
             elif self._segments.too_many:
-                self._refuse(HTTPStatus.BAD_REQUEST, "The chunked body is too fragmented.")
+                self._refuse(MalformedHead(HTTPStatus.BAD_REQUEST, _FRAGMENTED))
             elif self._parse(piece):
                 self._upgrade(data[at:])
                 return
@@ -116,7 +121,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
                 return True
             self._ignore_upgrade()
         except HttpParserError:
-            self._refuse_malformed()
+            self._refuse_unreadable()
         return False
 
     def _ignore_upgrade(self) -> None:
@@ -132,13 +137,14 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(head)
         except (HttpParserError, HttpParserUpgrade):  # CONNECT is an upgrade without the header
-            self._refuse_malformed()
+            self._refuse_unreadable()
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
+    @override
     def on_message_begin(self) -> None:
         """Start the clock of this request, if it is not the connection's first."""
         super().on_message_begin()
@@ -147,6 +153,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if self._slot == NEVER:
             self._start_clock()
 
+    @override
     def on_headers_complete(self) -> None:
         """Validate the head; raises `MalformedHead` where the request's end is in doubt."""
         method = self.parser.get_method().decode("ascii")
@@ -169,11 +176,13 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
             # Whether its body comes after an early answer cannot be known (RFC 9110 §10.1.1).
             self.cycle.keep_alive = False
 
+    @override
     def on_body(self, body: bytes) -> None:
         """Hand the body on; what llhttp takes for an upgrade's is dropped."""
         if self._in_body:
             super().on_body(body)
 
+    @override
     def on_message_complete(self) -> None:
         """Stop the clock: the request is here."""
         if not self._in_body:
@@ -183,6 +192,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._stop_clock()
         super().on_message_complete()
 
+    @override
     def _should_upgrade(self) -> bool:
         """Tell whether a WebSocket is asked for; uvicorn wants to know three times."""
         if self._switches is None:
@@ -190,59 +200,46 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         return self._switches
 
     def _upgrade(self, early: bytes) -> None:
-        """Hand over to the WebSocket protocol, and let go of what this one holds.
+        """Hand over to an `Upgrade`, and let go of what this one holds.
 
         uvicorn would have `websockets` parse the request again, which takes a tenth of a
         session's set-up, and hangs on what only one of the two parsers takes for a request.
         """
         self._stop_clock()
         if self._pending() is not None:  # its answer would come among the frames
-            self._refuse(HTTPStatus.BAD_REQUEST, _UNREADABLE)
+            self._refuse(MalformedHead(HTTPStatus.BAD_REQUEST, _UNREADABLE))
             return
+        method, version = self.scope["method"], self.scope["http_version"]
         try:
-            self.url = check_head(
-                self.scope["method"], self.scope["http_version"], self.url, self.headers
-            )
+            self.url = check_head(method, version, self.url, self.headers)
+            accept = judge(method, version, self.headers)
         except MalformedHead as malformed:
-            self._refuse(malformed.status, malformed.detail, malformed.facts)
-            return
-        if has_body(self.headers):  # it would be taken for frames
-            self._refuse(HTTPStatus.BAD_REQUEST, "A WebSocket's handshake has no body.")
+            self._refuse(malformed)
             return
         # Its callbacks make a cycle, which would wait for the collector.
         self.parser = None  # type: ignore[assignment]
-        try:
-            accept = validate(
-                self.scope["method"], self.scope["http_version"], self.url, self.headers
-            )
-        except HandshakeRejected as unacceptable:
-            self.transport.write(unacceptable.response.serialize())
-            self.transport.close()
-            return
         self.connections.discard(self)
-        protocol = self.websocket(self, accept)
-        self.transport.set_protocol(protocol)
-        protocol.begin()
+        upgrade = NativeUpgrade(self, accept, self.limits, self.batcher)
+        self.transport.set_protocol(upgrade)
+        task = self.loop.create_task(upgrade.run(self.endpoint))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         if early:
-            protocol.data_received(early)
+            upgrade.data_received(early)
 
-    def _refuse_malformed(self) -> None:
-        malformed = self._malformed
-        if malformed is None:
-            self._refuse(HTTPStatus.BAD_REQUEST, _UNREADABLE)
-        else:
-            self._refuse(malformed.status, malformed.detail, malformed.facts)
+    def _refuse_unreadable(self) -> None:
+        self._refuse(self._malformed or MalformedHead(HTTPStatus.BAD_REQUEST, _UNREADABLE))
 
-    def _refuse(
-        self, status: HTTPStatus, detail: str, facts: Mapping[str, str | int] | None = None
-    ) -> None:
+    def _refuse(self, malformed: MalformedHead) -> None:
         """Answer what cannot be read or is too long, and close; read nothing more.
 
         Where earlier requests still wait for their answers, those are given, and then it closes.
         """
         self._ended = True
         self._stop_clock()
-        self.batcher.report("browser", "bad_request", status, self.loop.time(), facts or {})
+        self.batcher.report(
+            "browser", "bad_request", malformed.status, self.loop.time(), malformed.facts
+        )
         earlier = self._pending()
         if self._in_body:
             self._drop_current()
@@ -252,7 +249,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         if earlier is not None:
             earlier.keep_alive = False
             return
-        self.transport.write(problem(status, detail))
+        self.transport.write(problem(malformed.status, malformed.detail, malformed.lines))
         self._linger()
 
     def _linger(self) -> None:

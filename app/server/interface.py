@@ -1,67 +1,75 @@
-"""From an ASGI WebSocket to a `Socket`: by the native upgrade, or over plain ASGI without it."""
+"""The interface between a server and the endpoint that opens WebSockets.
+
+A server makes an `Upgrade` of each request for a WebSocket and runs its endpoint with it: natively
+(`app.server.upgrade`), or over ASGI (`app.server.asgi_upgrade`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
 
-from app.server.asgi_upgrade import AsgiSocket
-from app.websocket.interface import Socket
-from app.websocket.limits import WireLimits
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
-
-EXTENSION: Final = "blackbox.upgrade"
+    from app.websocket.interface import Socket
 
 
-class UpgradedSocket(Socket, Protocol):
-    """A socket that came in by ASGI."""
+class UpgradeState(Enum):
+    """PENDING, then one of the others for ever."""
 
-    async def run(self) -> None:
-        """Do what the socket needs the ASGI handler's own task for, and return when it is over.
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    GONE = "gone"  # the peer has closed TCP, or the server stops
 
-        Over plain ASGI that is everything. With the native upgrade it is nothing: it returns at
-        once, the handler may return too, and the socket lives on without a task.
-        """
-        ...
+
+class UpgradeGone(RelayError):  # noqa: N818 - what a peer may do at any time, no error
+    """There is no peer any more to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """A request for a WebSocket.
+
+    Names of `headers` are in lower case. `path` is decoded, and relative to `root_path`, under
+    which an ASGI server may have mounted the application. `client` is the peer's address, empty
+    where it has none; `scheme` is `http` or `https`.
+    """
+
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    path: str
+    query: bytes = field(repr=False)
+    client: str
+    scheme: str
+    root_path: str = ""
 
 
 class Upgrade(Protocol):
-    """What the server offers in `scope["extensions"]["blackbox.upgrade"]`."""
+    """A handshake (RFC 6455 §4.2) that is valid and unanswered; it has one answer."""
 
-    def accept(self, subprotocol: str | None) -> UpgradedSocket:
-        """Answer the handshake, and detach the connection from ASGI.
+    request: UpgradeRequest
+    state: UpgradeState
 
-        Raises OSError when the browser has gone.
+    async def accept(self, subprotocol: str | None = None) -> Socket:
+        """Answer 101. The socket is the caller's: open it, or send and close.
+
+        Raises `UpgradeGone` without a peer, RuntimeError after an answer, ValueError for a
+        subprotocol that holds a line break.
         """
         ...
 
-    def take_over(self) -> UpgradedSocket:
-        """Detach the connection from ASGI."""
+    async def reject(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+    ) -> None:
+        """Answer by HTTP, and close. Without a peer it does nothing.
+
+        Raises RuntimeError after an answer, ValueError for a header that holds a line break.
+        """
         ...
 
 
-async def accept(
-    websocket: WebSocket, subprotocol: str | None = None, limits: WireLimits | None = None
-) -> UpgradedSocket:
-    """Accept a WebSocket whose handshake is unanswered and take its data phase; then `await run()`.
-
-    Raises OSError, RuntimeError or Starlette's WebSocketDisconnect when the browser has gone.
-    """
-    upgrade: Upgrade | None = websocket.scope.get("extensions", {}).get(EXTENSION)
-    if upgrade is not None:
-        return upgrade.accept(subprotocol)
-    await websocket.accept(subprotocol)
-    return take_over(websocket, limits)
-
-
-def take_over(websocket: WebSocket, limits: WireLimits | None = None) -> UpgradedSocket:
-    """Take the data phase of a WebSocket that has just been accepted; then `await run()`.
-
-    `limits` are for plain ASGI; the native upgrade has its server's. Nothing may be sent or
-    received through `websocket` afterwards.
-    """
-    upgrade: Upgrade | None = websocket.scope.get("extensions", {}).get(EXTENSION)
-    if upgrade is not None:
-        return upgrade.take_over()
-    return AsgiSocket(websocket, limits or WireLimits())
+# What a server runs for each upgrade, in a task of its own; the socket may outlive it.
+Endpoint = Callable[[Upgrade], Coroutine[Any, Any, None]]

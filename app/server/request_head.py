@@ -7,7 +7,6 @@ another (request smuggling).
 
 from __future__ import annotations
 
-import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -45,12 +44,19 @@ _NAMED: Final = {
 
 
 class MalformedHead(RelayError):  # noqa: N818 - a refusal, no error of ours
-    """A head that is refused by `status`, with a sentence, and facts for the log."""
+    """A head that is refused by `status`, with a sentence, `lines` of the answer, and log facts."""
 
-    def __init__(self, status: HTTPStatus, detail: str, **facts: str | int) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        lines: Sequence[tuple[bytes, bytes]] = (),
+        **facts: str | int,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.lines = lines
         self.facts = facts
 
 
@@ -108,21 +114,6 @@ def body_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return 0
 
 
-def wants_websocket(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether `Connection` has `upgrade`, and `Upgrade` has `websocket`, in any place.
-
-    Several lines of one name are one list, and its order means nothing (RFC 9110 §5.3, §7.8).
-    """
-    connection: set[bytes] = set()
-    upgrade: set[bytes] = set()
-    for name, value in headers:
-        if name == b"connection":
-            connection.update(_tokens(value))
-        elif name == b"upgrade":
-            upgrade.update(_tokens(value))
-    return b"upgrade" in connection and b"websocket" in upgrade
-
-
 def rebuilt(
     method: str, version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]
 ) -> bytes:
@@ -133,17 +124,6 @@ def rebuilt(
             lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
-
-
-def problem(status: HTTPStatus, detail: str) -> bytes:
-    """Make the answer (RFC 9457) to what never becomes a request."""
-    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    body = json.dumps(content).encode()
-    head = (
-        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
-        f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 def _check_sizes(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -191,7 +171,3 @@ def _origin_form(target: bytes, hosts: list[bytes]) -> bytes:
         )
     path = rest[len(authority) :]
     return path if path.startswith(b"/") else b"/" + path
-
-
-def _tokens(value: bytes) -> Iterable[bytes]:
-    return (token.strip(b" \t").lower() for token in value.split(b","))

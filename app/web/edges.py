@@ -12,10 +12,8 @@ from re import Pattern
 from typing import Final
 
 import structlog
-from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from app.telemetry.metrics import Metrics
 from app.web.problems import Problem
@@ -26,7 +24,6 @@ NO_UPGRADE: Final = (
     "This is a WebSocket's path, and the request came without Upgrade: websocket. If a WebSocket "
     "client sent it, a proxy in between does not pass the upgrade on."
 )
-NO_PATH: Final = "There is no WebSocket at this path. Try /ws or /ws/{agent}."
 
 
 class Edges:
@@ -46,15 +43,13 @@ class Edges:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an ASGI scope."""
-        kind = scope["type"]
-        if kind in ("http", "websocket"):
-            path = scope["path"]
-            if path.endswith("/") and len(path) > 1 and path not in self._pages:
-                scope = _without_slash(scope)
-            if kind == "http":
-                await self._http(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path.endswith("/") and len(path) > 1 and path not in self._pages:
+            scope = _without_slash(scope)
+        await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -76,18 +71,6 @@ class Edges:
         log.info("browser_refused", code=426, reason="no_upgrade")
         headers = {"upgrade": "websocket", "connection": "upgrade"}
         return Problem(426, "Upgrade Required", NO_UPGRADE, headers)
-
-
-def fallback() -> APIRouter:
-    """A WebSocket at any other path: 404, where Starlette would say 403. To be included last."""
-    router = APIRouter()
-
-    async def no_such_path(websocket: WebSocket) -> None:
-        log.info("browser_refused", code=404, reason="no_such_path")
-        await websocket.send_denial_response(Problem(404, "Not Found", NO_PATH))
-
-    router.add_websocket_route("/{path:path}", no_such_path)
-    return router
 
 
 def _without_slash(scope: Scope) -> Scope:

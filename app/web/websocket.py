@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from time import time
 from typing import Final
 
 import structlog
-from fastapi import APIRouter, WebSocket
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from app.auth.authenticator import Authenticator
 from app.auth.connect_request import BEARER, ConnectRequest, read_headers
@@ -24,14 +20,14 @@ from app.protocol.initialize import ClientOptions, resolve_initialize
 from app.protocol.principal import Principal
 from app.relay.browser_leg import refuse
 from app.relay.page import PageRequest
-from app.server.interface import UpgradedSocket, accept
+from app.server.interface import Upgrade
 from app.state.interface import SessionRow
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import Trace, Traces
 from app.web.agents import Agents
 from app.web.problems import Problem, problem_for
 from app.web.tenancy import ORIGIN_REFUSED, OriginRefused, Tenancy
-from app.websocket.limits import WireLimits
+from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +37,7 @@ PATHS: Final = ("/ws", VENDOR_PATH, "/ws/{agent}")
 PATTERNS: Final = tuple(compile_path(path)[0] for path in PATHS)
 MAX_DIGITS: Final = 15
 SESSION_ID: Final = re.compile(r"[0-9a-f]{32}")
+NO_PATH: Final = "There is no WebSocket at this path. Try /ws or /ws/{agent}."
 NO_SUBPROTOCOL: Final = (
     f"None of the offered subprotocols can be chosen: offer {SUBPROTOCOL} beside bearer.…."
 )
@@ -56,7 +53,6 @@ class ConnectEndpoint:
         tenancy: Tenancy,
         proxies: TrustedProxies,
         agents: Agents,
-        limits: WireLimits,
         metrics: Metrics,
         traces: Traces,
     ) -> None:
@@ -66,24 +62,27 @@ class ConnectEndpoint:
         self._tenancy = tenancy
         self._proxies = proxies
         self._agents = agents
-        self._limits = limits
         self._metrics = metrics
         self._traces = traces
 
-    async def serve(self, websocket: WebSocket, agent: str | None) -> None:
-        """Serve one WebSocket request to its end, or until its socket was taken over."""
-        request = self._read(websocket, agent)
+    async def serve(self, upgrade: Upgrade) -> None:
+        """Answer one request for a WebSocket; the conversation that it opens lives on."""
+        path = match_path(upgrade.request.path)
+        if path is None:
+            await no_such_path(upgrade)
+            return
+        request = self._read(upgrade, path)
         if self._tenancy.rule(request, self._agents.named(request)) is None:
-            await self._refuse_origin(websocket, request)
+            await self._refuse_origin(upgrade, request)
             return
         if _can_agree_on_none(request):
-            await self._refuse_subprotocols(websocket, request)
+            await self._refuse_subprotocols(upgrade, request)
             return
         if "resume" in request.query:
-            await self._resume(websocket, request)
+            await self._resume(upgrade, request)
             return
         if "session" in request.query:
-            await self._join(websocket, request)
+            await self._join(upgrade, request)
             return
         trace = self._traces.begin()
         try:
@@ -91,30 +90,25 @@ class ConnectEndpoint:
                 admission = await self._admit(request, trace)
         except Refusal as refusal:
             trace.end(refusal.reason.code, refusal.reason.name)
-            await self._refuse(websocket, request, refusal)
+            await self._refuse(upgrade, request, refusal)
             return
         try:
-            socket = await self._accept(websocket, request)
-        except BaseException as gone:
+            socket = await self._accept(upgrade, request)
+        except BaseException:
             self._authenticator.release(admission.conversation.principal, request)
             await self._gateway.release(admission)
-            if isinstance(gone, WebSocketDisconnect | RuntimeError | OSError):
-                return
             raise
         self._gateway.start(admission, socket)
-        await socket.run()
 
-    def _read(self, websocket: WebSocket, agent: str | None) -> ConnectRequest:
-        scope = websocket.scope
-        address = scope["client"][0] if scope.get("client") else ""
-        scheme = "https" if scope.get("scheme") == "wss" else "http"
-        headers = read_headers(scope["headers"])
+    def _read(self, upgrade: Upgrade, path: re.Match[str]) -> ConnectRequest:
+        asked = upgrade.request
+        headers = read_headers(asked.headers)
         return ConnectRequest.read(
             headers,
-            scope.get("query_string", b""),
-            path=scope["path"],
-            agent=agent,
-            peer=self._proxies.peer(address, scheme, headers),
+            asked.query,
+            path=asked.root_path + path.string,
+            agent=path.groupdict().get("agent"),
+            peer=self._proxies.peer(asked.client, asked.scheme, headers),
         )
 
     async def _admit(self, request: ConnectRequest, trace: Trace) -> Reservation:
@@ -150,33 +144,29 @@ class ConnectEndpoint:
             )  # refuse before the upgrade what can be
         return await self._gateway.admit(profile, principal, arrival)
 
-    async def _resume(self, websocket: WebSocket, request: ConnectRequest) -> None:
+    async def _resume(self, upgrade: Upgrade, request: ConnectRequest) -> None:
         if SUBPROTOCOL not in request.subprotocols:
             refusal = Refusal(FORBIDDEN, f"Resuming needs the subprotocol {SUBPROTOCOL}.")
-            await self._refuse(websocket, request, refusal)
+            await self._refuse(upgrade, request, refusal)
             return
         received = _number(request.query.get("received", ""))
         if received is None:
-            await self._refuse(websocket, request, Refusal(CANNOT_RESUME, "received is missing."))
+            await self._refuse(upgrade, request, Refusal(CANNOT_RESUME, "received is missing."))
             return
-        socket = await self._accept(websocket, request)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(socket.run())
-            attempt = _number(request.query.get("attempt", "")) or 0
-            await self._replicas.resume(request.query["resume"], received, socket, attempt)
+        socket = await self._accept(upgrade, request)
+        attempt = _number(request.query.get("attempt", "")) or 0
+        await self._replicas.resume(request.query["resume"], received, socket, attempt)
 
-    async def _join(self, websocket: WebSocket, request: ConnectRequest) -> None:
+    async def _join(self, upgrade: Upgrade, request: ConnectRequest) -> None:
         """Let one more page into a chat of the same subject."""
         session_id = request.query["session"]
         try:
             asked, row = await self._find_to_join(request, session_id)
         except Refusal as refusal:
-            await self._refuse(websocket, request, refusal)
+            await self._refuse(upgrade, request, refusal)
             return
-        socket = await self._accept(websocket, request)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(socket.run())
-            await self._replicas.join(session_id, row, asked, socket)
+        socket = await self._accept(upgrade, request)
+        await self._replicas.join(session_id, row, asked, socket)
 
     async def _find_to_join(
         self, request: ConnectRequest, session_id: str
@@ -203,42 +193,39 @@ class ConnectEndpoint:
                 self._authenticator.release(principal, request)
             raise
 
-    async def _refuse(
-        self, websocket: WebSocket, request: ConnectRequest, refusal: Refusal
-    ) -> None:
+    async def _refuse(self, upgrade: Upgrade, request: ConnectRequest, refusal: Refusal) -> None:
         """Tell a browser by frame and code, which it can read, and others by HTTP."""
         if isinstance(refusal, OriginRefused):
-            await self._refuse_origin(websocket, request)
+            await self._refuse_origin(upgrade, request)
             return
         self._count(refusal.reason.name)
         reason = refusal.reason
         log.info("browser_refused", code=reason.code, reason=reason.name, address=request.address)
         if not request.is_browser:
-            await websocket.send_denial_response(problem_for(refusal))
+            await _reject(upgrade, problem_for(refusal))
             return
-        socket = await self._accept(websocket, request)
+        socket = await self._accept(upgrade, request)
         refuse(socket, time(), refusal.reason, None, refusal.message, refusal.retry_after)
-        await socket.run()
 
-    async def _refuse_origin(self, websocket: WebSocket, request: ConnectRequest) -> None:
+    async def _refuse_origin(self, upgrade: Upgrade, request: ConnectRequest) -> None:
         """Refuse before the upgrade: no page of another site learns more."""
         self._count("origin")
         log.info("browser_refused", code=403, reason="origin", address=request.address)
         problem = Problem(403, "forbidden", ORIGIN_REFUSED)
-        await websocket.send_denial_response(problem)
+        await _reject(upgrade, problem)
 
-    async def _refuse_subprotocols(self, websocket: WebSocket, request: ConnectRequest) -> None:
+    async def _refuse_subprotocols(self, upgrade: Upgrade, request: ConnectRequest) -> None:
         """Say so before anything is spent: a browser would drop the socket unread (RFC 6455 §4.1).
 
         A ticket stays good.
         """
         self._count("no_subprotocol")
         log.info("browser_refused", code=400, reason="no_subprotocol", address=request.address)
-        await websocket.send_denial_response(Problem(400, "no_subprotocol", NO_SUBPROTOCOL))
+        await _reject(upgrade, Problem(400, "no_subprotocol", NO_SUBPROTOCOL))
 
-    async def _accept(self, websocket: WebSocket, request: ConnectRequest) -> UpgradedSocket:
+    async def _accept(self, upgrade: Upgrade, request: ConnectRequest) -> Socket:
         chosen = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else None
-        return await accept(websocket, chosen, self._limits)
+        return await upgrade.accept(chosen)
 
     def _count(self, reason: str) -> None:
         self._metrics.refusals_total.labels(reason).inc()
@@ -261,37 +248,17 @@ def _number(text: str) -> int | None:
     return int(text) if sound else None
 
 
-def routes(endpoint: ConnectEndpoint) -> APIRouter:
-    """The paths by which browsers come in."""
-    router = APIRouter()
-
-    async def connect(websocket: WebSocket) -> None:
-        await endpoint.serve(websocket, websocket.path_params.get("agent"))
-
-    # Starlette's own routes: nothing is injected here, and to find that out takes its time.
-    for path in PATHS:
-        router.add_websocket_route(path, connect)
-    return router
+def match_path(path: str) -> re.Match[str] | None:
+    """Find a WebSocket's path, and its agent; a slash behind it is no other path."""
+    path = path.removesuffix("/")
+    return next(filter(None, (pattern.fullmatch(path) for pattern in PATTERNS)), None)
 
 
-class WebSocketBypass:
-    """ASGI middleware that passes a WebSocket of `routes` by the inner layers.
+async def no_such_path(upgrade: Upgrade) -> None:
+    """Answer 404."""
+    log.info("browser_refused", code=404, reason="no_such_path")
+    await _reject(upgrade, Problem(404, "Not Found", NO_PATH))
 
-    They do nothing for it: the endpoint raises none of Starlette's exceptions, opens no file
-    and has no dependencies. Where FastAPI's own telemetry is on, it is shown the whole way.
-    """
 
-    def __init__(self, app: ASGIApp, endpoint: ConnectEndpoint) -> None:
-        self._layers = app
-        self._endpoint = endpoint
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve an ASGI scope."""
-        if scope["type"] == "websocket" and "fastapi.telemetry" not in scope:
-            for pattern in PATTERNS:
-                path = pattern.fullmatch(scope["path"])
-                if path is not None:
-                    agent = path.groupdict().get("agent")
-                    await self._endpoint.serve(WebSocket(scope, receive, send), agent)
-                    return
-        await self._layers(scope, receive, send)
+async def _reject(upgrade: Upgrade, problem: Problem) -> None:
+    await upgrade.reject(problem.status_code, problem.raw_headers, bytes(problem.body))

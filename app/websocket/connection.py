@@ -85,13 +85,19 @@ class Connection(BufferedTransport):
         """Name the owner and start delivering; bytes that came before are delivered first."""
         if self._closed is not None:
             # The owner may still be in the making: it hears of the end in its own turn.
-            self._loop.call_soon(handler.connection_lost, self._closed)
+            self._handler = handler
+            self._loop.call_soon(self._report_closed, self._closed)
             return
         self._handler = handler
         self._parser.on_text = handler.text_received
         if self._paused_writing:  # said before there was an owner to hear it
             handler.pause_writing()
         self._read_on()
+
+    def detach(self) -> None:
+        """Forget the owner: nothing more is delivered to it."""
+        self._handler = NULL_HANDLER
+        self._parser.on_text = NULL_HANDLER.text_received
 
     def close(self, code: int, reason: str = "") -> None:
         """Flush, start the closing handshake, and give it its time-out (RFC 6455 §7.1.1)."""
@@ -257,9 +263,12 @@ class Connection(BufferedTransport):
         if self._closed is None:
             self._closed = closed
             self.on_binary = None
-            owner, self._handler = self._handler, NULL_HANDLER
             self._parser.on_text = NULL_HANDLER.text_received
-            owner.connection_lost(closed)
+            self._report_closed(closed)
+
+    def _report_closed(self, closed: CloseEvent) -> None:
+        owner, self._handler = self._handler, NULL_HANDLER
+        owner.connection_lost(closed)
 
     def _fail(self, code: int, fault: str) -> None:
         """Fail the connection (§7.1.7): say why, then wait for the peer to see it.

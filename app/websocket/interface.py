@@ -1,7 +1,7 @@
 """The interface between a WebSocket's data phase and the handler of its messages.
 
 Everything is a synchronous callback on the event loop's thread, so that a frame goes from one leg
-to the other without a task, a queue or a lock. The native upgrade, the plain ASGI fallback, a
+to the other without a task, a queue or a lock. The native upgrade, the one over ASGI, a
 bridge to another replica and the tests' memory pair all implement `Socket`.
 
 **Corking.** What one read brings is a batch. A message that is sent is corked, and the batcher
@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from typing_extensions import override
 
 ABNORMAL = 1006
 NO_STATUS = 1005
@@ -91,6 +93,10 @@ class Socket(Protocol):
         """
         ...
 
+    def detach(self) -> None:
+        """Forget the owner: nothing more is delivered to it, `connection_lost` included."""
+        ...
+
     def send_text(self, payload: bytes) -> None:
         """Send one text message; corked until the loop iteration ends.
 
@@ -126,31 +132,31 @@ class Socket(Protocol):
         ...
 
 
-class NullHandler:
+class NullHandler(SocketHandler):
     """Null object: the handler before `open` and after `connection_lost`; ignores every call."""
 
     __slots__ = ()
 
-    def text_received(self, payload: bytes) -> None:
-        """Drop it."""
+    @override
+    def text_received(self, payload: bytes) -> None: ...
 
-    def binary_received(self, size: int) -> None:
-        """Drop it."""
+    @override
+    def binary_received(self, size: int) -> None: ...
 
-    def read_complete(self) -> None:
-        """Drop it."""
+    @override
+    def read_complete(self) -> None: ...
 
-    def pause_writing(self) -> None:
-        """Drop it."""
+    @override
+    def pause_writing(self) -> None: ...
 
-    def resume_writing(self) -> None:
-        """Drop it."""
+    @override
+    def resume_writing(self) -> None: ...
 
-    def protocol_error(self, code: int) -> None:
-        """Drop it."""
+    @override
+    def protocol_error(self, code: int) -> None: ...
 
-    def connection_lost(self, closed: CloseEvent) -> None:
-        """Drop it."""
+    @override
+    def connection_lost(self, closed: CloseEvent) -> None: ...
 
 
 NULL_HANDLER: Final = NullHandler()

@@ -75,9 +75,6 @@ class ServerConnection(Connection):
     def shutdown(self) -> None:
         """Do nothing when the server stops: closing is the owner's to decide (it drains)."""
 
-    async def run(self) -> None:
-        """Return at once: this socket needs no task."""
-
     def _frame(self, opcode: int, payload: bytes) -> tuple[bytes, ...]:
         self._end_forward()  # which goes into the cork first
         return header(opcode, len(payload)), payload

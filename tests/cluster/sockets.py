@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from app.websocket.interface import ABNORMAL, CloseEvent, Socket, SocketHandler
+from app.websocket.interface import ABNORMAL, NULL_HANDLER, CloseEvent, Socket, SocketHandler
 
 if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
@@ -73,6 +73,9 @@ class Browser(Socket):
         self._pump()
         if self._ended is not None:
             asyncio.get_running_loop().call_soon(handler.connection_lost, self._ended)
+
+    def detach(self) -> None:
+        self._receiver = NULL_HANDLER
 
     def send_text(self, payload: bytes) -> None:
         if self.lost or self.closed_with is not None:

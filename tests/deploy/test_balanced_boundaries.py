@@ -77,7 +77,7 @@ async def test_no_body_arrives_as_a_request_and_each_victim_gets_its_own_answer(
     kind: str, tmp_path: Path
 ) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         port = site.url.split(":")[2].partition("/")[0]
         balancer = STARTERS[kind](tmp_path, [f"127.0.0.1:{port}"] * 2)
         try:
@@ -105,7 +105,7 @@ async def test_a_websockets_upgrade_passes_whatever_stands_beside_it(
         b"Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n",
         b"Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n",
     )
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         port = site.url.split(":")[2].partition("/")[0]
         balancer = STARTERS[kind](tmp_path, [f"127.0.0.1:{port}"] * 2)
         try:

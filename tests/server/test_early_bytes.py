@@ -8,28 +8,26 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.asyncio.client import connect
 
-from app.server.interface import take_over
-from tests.websocket.handlers import Owner, Taker, asgi
+from tests.websocket.handlers import Owner, Taker
 from tests.websocket.peers import HANDSHAKE, TEXT, frame
 from tests.websocket.site import Site
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
+    from app.server.interface import Upgrade
 
 
 async def test_frames_behind_the_handshake_are_delivered_first() -> None:
     taker = Taker()
     ready = asyncio.Event()
 
-    async def handler(websocket: WebSocket) -> None:
-        await websocket.accept()
+    async def endpoint(upgrade: Upgrade) -> None:
+        socket = await upgrade.accept()
         await ready.wait()
-        socket = take_over(websocket)
         owner = Owner(socket)
         socket.open(owner)
         taker.owners.put_nowait(owner)
 
-    async with Site(asgi(handler)) as site, connect(site.url) as peer:
+    async with Site(endpoint) as site, connect(site.url) as peer:
         await peer.send("early")
         await peer.send("bird")
         ready.set()
@@ -39,10 +37,29 @@ async def test_frames_behind_the_handshake_are_delivered_first() -> None:
 
 
 async def test_frames_in_one_piece_with_the_handshake_are_delivered_too() -> None:
-    async with Site(asgi(Taker())) as site:
+    async with Site(Taker()) as site:
         client = await site.open(HANDSHAKE % (b"/ws", b"") + frame(TEXT, b"eager"))
         await client.within(client.reader.readuntil(b"\r\n\r\n"))
         assert await client.receive() == (TEXT, b"eager")
+
+
+async def test_frames_that_come_before_the_answer_are_kept_in_order() -> None:
+    taker, asked, ready = Taker(), asyncio.Event(), asyncio.Event()
+
+    async def endpoint(upgrade: Upgrade) -> None:
+        asked.set()
+        await ready.wait()
+        await taker(upgrade)
+
+    async with Site(endpoint) as site:
+        client = await site.open(HANDSHAKE % (b"/ws", b"") + frame(TEXT, b"one"))
+        await asked.wait()
+        client.writer.write(frame(TEXT, b"two") + frame(TEXT, b"three"))
+        await client.writer.drain()
+        ready.set()
+        await client.within(client.reader.readuntil(b"\r\n\r\n"))
+        for said in (b"one", b"two", b"three"):
+            assert await client.receive() == (TEXT, said)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +92,7 @@ async def test_frames_in_one_piece_with_the_handshake_are_delivered_too() -> Non
     ],
 )
 async def test_every_handshake_has_an_answer(request_: bytes, status: int) -> None:
-    async with Site(asgi(Taker())) as site:
+    async with Site(Taker()) as site:
         client = await site.open(request_)
         head = await client.within(client.reader.readuntil(b"\r\n\r\n"))
         assert head.startswith(b"HTTP/1.1 %d " % status)

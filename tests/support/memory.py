@@ -29,6 +29,7 @@ class MemorySocket:
         self._polite = polite
         self._holds = holds
         self._receiver: SocketHandler = NULL_HANDLER
+        self._detached = False
         self._early: list[bytes] = []
         self._lost: CloseEvent | None = None
         self._held: list[bytes] = []
@@ -49,7 +50,12 @@ class MemorySocket:
         if early:
             self.say(*early)
         if self._lost is not None:
-            asyncio.get_running_loop().call_soon(handler.connection_lost, self._lost)
+            asyncio.get_running_loop().call_soon(self._report_lost, self._lost)
+
+    def detach(self) -> None:
+        """Forget the owner."""
+        self._receiver = NULL_HANDLER
+        self._detached = True
 
     def send_text(self, payload: bytes) -> None:
         """Send a message; after a close or loss it does nothing."""
@@ -92,7 +98,7 @@ class MemorySocket:
     def say(self, *payloads: bytes | dict[str, Any]) -> None:
         """Let the peer send messages, as one read brings them."""
         texts = [p if isinstance(p, bytes) else json.dumps(p).encode() for p in payloads]
-        if self._receiver is NULL_HANDLER:
+        if self._receiver is NULL_HANDLER and not self._detached:
             self._early += texts
             return
         for text in texts:
@@ -129,7 +135,10 @@ class MemorySocket:
     def _lose(self, closed: CloseEvent) -> None:
         if self._lost is None:
             self._lost = closed
-            self._receiver.connection_lost(closed)
+            self._report_lost(closed)
+
+    def _report_lost(self, closed: CloseEvent) -> None:
+        self._receiver.connection_lost(closed)
 
     # What the test asks
 

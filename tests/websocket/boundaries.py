@@ -6,17 +6,19 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import h11
 import uvicorn
 from uvicorn.server import ServerState
 
-from app.server.http_protocol import UpgradeHttpProtocol, make_protocols
-from app.server.upgrade import UpgradeProtocol
+from app.server.http_protocol import make_protocol
+from app.server.upgrade import NativeUpgrade
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.limits import WireLimits
 
 if TYPE_CHECKING:
+    from app.server.interface import Upgrade
     from tests.websocket.streams import Stream
 
 TURNS = 40
@@ -91,12 +93,10 @@ class Reader:
     """Our protocol class, over transports that are none."""
 
     def __init__(self) -> None:
-        http, ws = make_protocols(WireLimits(), IoBatcher())
-        self._http: type[UpgradeHttpProtocol] = http
+        self._batcher = IoBatcher()
         self._config = uvicorn.Config(
             self._app,
-            http=http,
-            ws=ws,
+            ws="none",
             interface="asgi3",
             proxy_headers=False,
             lifespan="off",
@@ -110,22 +110,30 @@ class Reader:
         reading = Reading()
         transport = _Transport()
         state = {"reading": reading, "early": early}
-        protocol = self._http(self._config, ServerState(), state)  # type: ignore[call-arg]
+
+        async def open_websocket(upgrade: Upgrade) -> None:
+            assert upgrade.request.path == unquote(protocol.url.partition(b"?")[0].decode())
+            reading.requests.append(Seen("WEBSOCKET", protocol.url, complete=True))
+            await upgrade.accept()
+
+        http = make_protocol(open_websocket, WireLimits(), self._batcher)
+        protocol = http(self._config, ServerState(), state)  # type: ignore[call-arg]
         transport.protocol = protocol
         protocol.connection_made(transport)
         pieces = list(stream.pieces)
-        while pieces and not transport.closing:
-            if isinstance(transport.protocol, UpgradeProtocol):
-                break
+        behind: bytes | None = None
+        while pieces and behind is None and not transport.closing:
             if transport.paused:
                 await _turns(lambda: not transport.paused or transport.closing)
                 continue
             transport.protocol.data_received(pieces.pop(0))
+            if isinstance(transport.protocol, NativeUpgrade):
+                behind = transport.protocol._early + b"".join(pieces)
             await asyncio.sleep(0)
         await _turns(lambda: transport.closing or not protocol.tasks)
-        if isinstance(transport.protocol, UpgradeProtocol):
+        if behind is not None:
             reading.closed = True
-            reading.requests[-1].behind = transport.protocol._early + b"".join(pieces)
+            reading.requests[-1].behind = behind
         reading.closed = reading.closed or transport.closing
         reading.written = bytes(transport.written)
         transport.protocol.connection_lost(None)
@@ -138,11 +146,6 @@ class Reader:
         target = scope["raw_path"]
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        if scope["type"] == "websocket":
-            reading.requests.append(Seen("WEBSOCKET", target, complete=True))
-            await receive()
-            await send({"type": "websocket.accept"})
-            return
         seen = Seen(scope["method"], target)
         reading.requests.append(seen)
         if not scope["state"]["early"]:

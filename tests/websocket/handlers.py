@@ -1,21 +1,15 @@
-"""Owners of sockets, and ASGI applications that take them."""
+"""Owners of sockets, and the endpoint that gives every upgrade one."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-
-from app.server.interface import take_over
 from tests.websocket.peers import PATIENCE
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
-
+    from app.server.interface import Upgrade
     from app.websocket.interface import CloseEvent, Socket
-    from app.websocket.limits import WireLimits
 
 
 class Owner:
@@ -66,27 +60,17 @@ class Owner:
 
 
 class Taker:
-    """An ASGI application that takes every socket and gives it an owner."""
+    """An endpoint that accepts every upgrade and gives its socket an owner."""
 
-    def __init__(self, limits: WireLimits | None = None) -> None:
-        self.limits = limits
+    def __init__(self) -> None:
         self.owners: asyncio.Queue[Owner] = asyncio.Queue()
 
-    async def __call__(self, websocket: WebSocket) -> None:
-        await websocket.accept()
-        socket = take_over(websocket, self.limits)
+    async def __call__(self, upgrade: Upgrade) -> None:
+        socket = await upgrade.accept()
         owner = Owner(socket)
         socket.open(owner)
         self.owners.put_nowait(owner)
-        await socket.run()
 
     async def owner(self) -> Owner:
         async with asyncio.timeout(PATIENCE):
             return await self.owners.get()
-
-
-def asgi(handler: Any) -> Starlette:
-    async def endpoint(websocket: WebSocket) -> None:
-        await handler(websocket)
-
-    return Starlette(routes=[WebSocketRoute("/{rest:path}", endpoint)])

@@ -4,7 +4,7 @@
 
 prints `ready PORT` and serves until SIGTERM. `/echo` sends every text back, `/relay?to=PORT`
 relays to a WebSocket on that port, `/push` sends without end what the peer reads, `/hold` says
-nothing, `/plain` echoes by plain ASGI; `/state` tells as JSON what the process holds.
+nothing; `/state` tells as JSON what the process holds.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from urllib.parse import parse_qs
 
 import structlog
 import uvicorn
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.server.http_protocol import make_protocols
-from app.server.interface import take_over
+from app.server.http_protocol import make_protocol
 from app.websocket.client import dial
 from app.websocket.connection import Connection
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.limits import WireLimits
 
 if TYPE_CHECKING:
+    from app.server.interface import Upgrade
     from app.websocket.interface import CloseEvent, Socket
 
 
@@ -119,31 +118,24 @@ class Leg(Echo):
 
 
 class App:
-    """The ASGI application."""
+    """The ASGI application, and the endpoint."""
 
-    def __init__(self, limits: WireLimits, upstream_limits: WireLimits, batcher: IoBatcher) -> None:
-        self.limits = limits
+    def __init__(self, upstream_limits: WireLimits, batcher: IoBatcher) -> None:
         self.upstream_limits = upstream_limits
         self.batcher = batcher
         self.ended: list[CloseEvent] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await self.websocket(WebSocket(scope, receive, send))
-        elif scope["path"] == "/body":
+        if scope["path"] == "/body":
             while (await receive()).get("more_body"):
                 pass
         else:
             await self.state(send)
 
-    async def websocket(self, ws: WebSocket) -> None:
-        path = ws.url.path
-        upstream = await self.dial(ws) if path == "/relay" else None
-        await ws.accept()
-        if path == "/plain":
-            await self.plain(ws)
-            return
-        socket = take_over(ws, self.limits)
+    async def websocket(self, upgrade: Upgrade) -> None:
+        path = upgrade.request.path
+        upstream = await self.dial(upgrade.request.query) if path == "/relay" else None
+        socket = await upgrade.accept()
         if upstream is not None:
             browser_leg, upstream_leg = Leg(socket), Leg(upstream)
             browser_leg.other, upstream_leg.other = upstream_leg, browser_leg
@@ -159,19 +151,11 @@ class App:
             if isinstance(socket, Connection):
                 socket.on_binary = socket.send_binary
             socket.open(Echo(socket))
-        await socket.run()
 
-    async def dial(self, ws: WebSocket) -> Socket:
-        query = parse_qs(ws.url.query)
+    async def dial(self, asked: bytes) -> Socket:
+        query = parse_qs(asked.decode())
         url = f"ws://127.0.0.1:{query['to'][0]}{query['path'][0]}"
         return await dial(url, limits=self.upstream_limits, timeout=5, batcher=self.batcher)
-
-    async def plain(self, ws: WebSocket) -> None:
-        try:
-            while True:
-                await ws.send_text(await ws.receive_text())
-        except WebSocketDisconnect:
-            return
 
     async def state(self, send: Any) -> None:
         gc.collect()
@@ -205,13 +189,13 @@ def main() -> None:
     limits = WireLimits(**json.loads(arguments.limits))
     upstream_limits = WireLimits(**json.loads(arguments.upstream_limits))
     batcher = IoBatcher()
-    http, ws = make_protocols(limits, batcher)
+    app = App(upstream_limits, batcher)
     config = uvicorn.Config(
-        App(limits, upstream_limits, batcher),
+        app,
         host=arguments.host,
         port=arguments.port,
-        http=http,
-        ws=ws,
+        http=make_protocol(app.websocket, limits, batcher),
+        ws="none",
         loop=arguments.loop,
         lifespan="off",
         access_log=False,

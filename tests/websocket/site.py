@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext, suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from app.server.http_protocol import make_protocols
+from app.server.asgi_upgrade import UpgradeMiddleware
+from app.server.http_protocol import make_protocol
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.limits import WireLimits
 from tests.support.waiting import until
 from tests.websocket.peers import HANDSHAKE, PATIENCE, Client
+
+if TYPE_CHECKING:
+    from app.server.interface import Endpoint
 
 
 class _Server(uvicorn.Server):
@@ -22,15 +26,23 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-class Site:
-    """A running server: with the native upgrade, or uvicorn as it comes."""
+async def no_http(scope: Any, *_: Any) -> None:
+    raise AssertionError(scope)
 
-    def __init__(self, app: Any, *, upgrade: bool = True, **limits: Any) -> None:
+
+class Site:
+    """A running server with an endpoint: by the native upgrade, or by uvicorn as it comes."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, app: Any = no_http, native: bool = True, **limits: Any
+    ) -> None:
         self.batcher = IoBatcher()
+        bounds = WireLimits(**limits)
         protocols: dict[str, Any] = {"ws": "websockets-sansio"}
-        if upgrade:
-            http, ws = make_protocols(WireLimits(**limits), self.batcher)
-            protocols = {"http": http, "ws": ws}
+        if native:
+            protocols = {"http": make_protocol(endpoint, bounds, self.batcher), "ws": "none"}
+        else:
+            app = UpgradeMiddleware(app, endpoint, bounds)
         config = uvicorn.Config(
             app,
             port=0,

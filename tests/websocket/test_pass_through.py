@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.server.interface import take_over
 from app.websocket.client import dial
 from app.websocket.limits import WireLimits
-from tests.websocket.handlers import Owner, asgi
+from tests.websocket.handlers import Owner
 from tests.websocket.peers import CLOSE, CONT, PATIENCE, PING, TEXT, Client, frame
 from tests.websocket.site import Site
 from tests.websocket.vendors import accepting, answering, url
 
 if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
-
+    from app.server.interface import Upgrade
     from app.websocket.interface import Socket
 
 
@@ -52,19 +50,18 @@ class Vendor(Owner):
 async def relayed(behind: bytes) -> list[tuple[int, bytes]]:
     """What a browser gets when upstream sends these bytes in one read, until a close."""
 
-    async def handler(websocket: WebSocket) -> None:
+    async def endpoint(upgrade: Upgrade) -> None:
         upstream = await dial(
             url(port), limits=WireLimits(), timeout=PATIENCE, batcher=site.batcher
         )
-        await websocket.accept()
         vendor = Vendor(upstream)
-        vendor.browser = take_over(websocket)
+        vendor.browser = await upgrade.accept()
         vendor.browser.open(Owner(vendor.browser))
         upstream.open(vendor)
         ended = await vendor.end()
         vendor.browser.close(ended.code)
 
-    async with answering(accepting(behind)) as (port, _), Site(asgi(handler)) as site:
+    async with answering(accepting(behind)) as (port, _), Site(endpoint) as site:
         client: Client = await site.connect()
         got = []
         while not got or got[-1][0] != CLOSE:

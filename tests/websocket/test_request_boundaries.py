@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.websocket.interface import NULL_HANDLER
 from tests.support.waiting import until
 from tests.websocket.peers import HANDSHAKE, Client
 from tests.websocket.site import Site
+
+if TYPE_CHECKING:
+    from app.server.interface import Upgrade
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n"
 BODY = b'{"subject": "somebody", "a": 1}'
@@ -21,13 +25,11 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, bytes]] = []
 
+    async def on_upgrade(self, upgrade: Upgrade) -> None:
+        (await upgrade.accept()).open(NULL_HANDLER)
+        self.seen.append(("WEBSOCKET", upgrade.request.path, b""))
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            self.seen.append(("WEBSOCKET", scope["path"], b""))
-            await receive()
-            return
         body, more = b"", True
         while more:
             message = await receive()
@@ -63,7 +65,7 @@ async def test_the_body_behind_an_unwanted_upgrade_is_the_requests(
 ) -> None:
     recorder = Recorder()
     lines = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %s\r\nContent-Length: %d\r\n"
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         sent = head(lines % (upgrade, len(body)))
         client = await site.open(sent if apart else sent + body + LAST)
         if apart:
@@ -79,7 +81,7 @@ async def test_a_chunked_body_behind_an_unwanted_upgrade_is_the_requests() -> No
     recorder = Recorder()
     lines = b"Connection: Upgrade\r\nUpgrade: foo\r\nTransfer-Encoding: chunked\r\n"
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(lines) + body + head(lines) + body + LAST)
         assert await answers(client) == [200, 200, 200]
     assert [seen[2] for seen in recorder.seen] == [SMUGGLED, SMUGGLED, b""]
@@ -88,7 +90,7 @@ async def test_a_chunked_body_behind_an_unwanted_upgrade_is_the_requests() -> No
 @pytest.mark.parametrize("behind", [b"", SMUGGLED])
 async def test_a_get_with_an_unwanted_upgrade_is_a_plain_get(behind: bytes) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         asked = head(b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"GET")
         client = await site.open(asked + behind + LAST)
         assert set(await answers(client)) == {200}
@@ -111,7 +113,7 @@ async def test_a_get_with_an_unwanted_upgrade_is_a_plain_get(behind: bytes) -> N
 async def test_lines_of_one_list_are_one_list_in_any_order(lines: tuple[bytes, ...]) -> None:
     recorder = Recorder()
     usual = HANDSHAKE.replace(b"Upgrade: websocket\r\nConnection: Upgrade\r\n", b"")
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(usual % (b"/ws", b"".join(line + b"\r\n" for line in lines)))
         got = await client.within(client.reader.readuntil(b"\r\n\r\n"))
         assert got.startswith(b"HTTP/1.1 101 ")
@@ -156,7 +158,7 @@ async def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_is_read_be
     lines: bytes,
 ) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(lines) + b"0\r\n\r\n" + SMUGGLED * 2)
         (status,) = await answers(client)
         assert 400 <= status < 600
@@ -182,7 +184,7 @@ async def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_is_read_be
 )
 async def test_a_chunk_whose_end_is_in_doubt_ends_the_connection(chunks: bytes) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(b"Transfer-Encoding: chunked\r\n") + chunks + SMUGGLED)
         assert await answers(client) == [400]
     assert recorder.seen == []
@@ -190,7 +192,7 @@ async def test_a_chunk_whose_end_is_in_doubt_ends_the_connection(chunks: bytes) 
 
 async def test_a_refusal_is_not_taken_for_the_answer_to_an_earlier_request() -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(b"Content-Length: 2\r\n") + b"hi" + b"BROKEN \0\r\n\r\n")
         assert await answers(client) == [200]
     assert recorder.seen == [("POST", "/first", b"hi")]
@@ -198,7 +200,7 @@ async def test_a_refusal_is_not_taken_for_the_answer_to_an_earlier_request() -> 
 
 async def test_a_handshake_behind_an_unanswered_request_is_not_opened() -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(b"", b"GET") + HANDSHAKE % (b"/ws", b""))
         assert await answers(client) == [200]
     assert recorder.seen == [("GET", "/first", b"")]
@@ -206,7 +208,7 @@ async def test_a_handshake_behind_an_unanswered_request_is_not_opened() -> None:
 
 async def test_a_request_that_expects_100_is_its_connections_last() -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(head(b"Expect: 100-continue\r\nContent-Length: 2\r\n"))
         await client.within(client.reader.readuntil(b"HTTP/1.1 100 Continue\r\n\r\n"))
         client.writer.write(b"hi" + SMUGGLED)
@@ -232,7 +234,7 @@ async def test_an_absolute_target_counts_where_it_is_this_hosts(
     target: bytes, seen: str | None
 ) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(
             b"GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % target
         )
@@ -257,7 +259,7 @@ async def test_an_absolute_target_counts_where_it_is_this_hosts(
 )
 async def test_a_request_line_of_another_shape_is_refused(line: bytes) -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(line + b"Host: test\r\n\r\n" + SMUGGLED)
         assert await answers(client) == [400]
     assert recorder.seen == []
@@ -265,7 +267,7 @@ async def test_a_request_line_of_another_shape_is_refused(line: bytes) -> None:
 
 async def test_empty_lines_before_a_request_are_skipped() -> None:
     recorder = Recorder()
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         client = await site.open(b"\r\n\r\n" + SMUGGLED + b"\r\n" + LAST)
         assert await answers(client) == [200, 200]
     assert [seen[1] for seen in recorder.seen] == ["/smuggled", "/last"]
@@ -274,7 +276,7 @@ async def test_empty_lines_before_a_request_are_skipped() -> None:
 async def test_a_chunked_body_of_empty_lines_alone_is_refused() -> None:
     recorder = Recorder()
     body = b"\r\n\r\n" * 20_000
-    async with Site(recorder) as site:
+    async with Site(recorder.on_upgrade, app=recorder) as site:
         sent = head(b"Transfer-Encoding: chunked\r\n") + b"%x\r\n%s\r\n0\r\n\r\n" % (
             len(body),
             body,

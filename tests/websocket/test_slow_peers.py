@@ -130,7 +130,7 @@ async def test_an_answer_may_take_longer_than_the_interval() -> None:
 
 async def test_a_close_that_is_not_answered_has_its_time() -> None:
     async with serve(close_timeout=0.4, max_message=10) as server:
-        client = await server.connect("/plain")
+        client = await server.connect()
         client.send(CLOSE, b"\x03\xe8")  # answered; but we do not close TCP
         assert await client.close_code() == 1000
         await client.gone()

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from app.bootstrap.application import build
-from app.server.http_protocol import make_protocols
+from app.server.http_protocol import make_protocol
 from app.settings import load
 from tests.e2e.counting import converse
 from tests.support.browser import browser
@@ -55,8 +55,8 @@ async def serving(vendor: Emulator, *, upgrade: bool) -> AsyncIterator[str]:
     built = build(settings)
     options: dict[str, Any] = {"http": "httptools", "ws": "websockets-sansio"}
     if upgrade:
-        http, websocket = make_protocols(built.browser_limits, built.batcher)
-        options = {"http": http, "ws": websocket}
+        endpoint, limits = built.app.state.endpoint, built.browser_limits
+        options = {"http": make_protocol(endpoint, limits, built.batcher), "ws": "none"}
     port = free_port()
     config = uvicorn.Config(
         built.app, "127.0.0.1", port, log_config=None, access_log=False, **options

@@ -1,0 +1,55 @@
+"""What the parts of one conversation share: who talks, by which rules, within which bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from app.protocol.rate_limit import TokenBucket
+from app.protocol.replay_buffer import ReplayBuffer
+from app.protocol.session import Session
+
+if TYPE_CHECKING:
+    from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
+    from app.relay.observer import ConversationObserver
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One conversation. `session` holds the rules of its first page.
+
+    `epoch` is the Unix time at which the monotonic clock was zero. `resume_window` is in seconds,
+    and 0 where a browser that is gone cannot come back.
+    """
+
+    conversation: Conversation
+    dependencies: RelayDependencies
+    limits: RelayLimits
+    observer: ConversationObserver
+    session: Session
+    epoch: float
+    resume_window: float
+
+    def now(self) -> float:
+        """Unix seconds that never jump."""
+        return self.epoch + monotonic()
+
+
+def new_session(
+    conversation: Conversation,
+    dependencies: RelayDependencies,
+    limits: RelayLimits,
+    *,
+    resumable: bool,
+) -> Session:
+    """The rules for one page: its own counts, bounds and what is held for it."""
+    return Session(
+        conversation.id,
+        conversation.profile,
+        dependencies.tools(),
+        TokenBucket(limits.frames_per_second, limits.frame_burst),
+        ReplayBuffer(limits.resume_buffer if resumable else None),
+        dependencies.metrics.frame_counters,
+        dependencies.secrets,
+    )

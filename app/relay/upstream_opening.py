@@ -1,0 +1,78 @@
+"""From the dial to the vendor's first frame."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from app.protocol import frames
+from app.protocol.errors import UpstreamError
+from app.protocol.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.trace import Span
+
+    from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import ResolvedInitialize
+    from app.relay.deadlines import SessionDeadlines
+    from app.relay.dispatch import Dispatcher
+    from app.relay.queueing import QueueWait
+    from app.relay.scope import Scope
+
+
+class UpstreamOpening:
+    """Dials the vendor once it may be, and sends the one `initialize`. `end` takes a failure."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        dispatcher: Dispatcher,
+        deadlines: SessionDeadlines,
+        queue: QueueWait,
+        end: Callable[[CloseReason], None],
+    ) -> None:
+        self._scope = scope
+        self._dispatcher = dispatcher
+        self._deadlines = deadlines
+        self._queue = queue
+        self._end = end
+        self._initializing: Span | None = None
+
+    async def run(self, resolved: ResolvedInitialize) -> None:
+        """Dial, and send the one `initialize` with whatever the browser sent early."""
+        scope, dispatcher = self._scope, self._dispatcher
+        profile, trace = scope.conversation.profile, scope.conversation.trace
+        if await self._queue.wait():
+            dispatcher.last_activity = monotonic()
+            self._deadlines.restart_duration()
+        try:
+            with trace.part("dial"):
+                socket = await scope.dependencies.dial(profile)
+        except UpstreamError as failed:
+            self._end(failed.reason)
+            return
+        self._initializing = trace.begin("initialize")
+        dispatcher.on_initialized = self.initialized
+        dispatcher.upstream.attach(socket)
+        first = frames.initialize(scope.now(), profile.request_field, dict(resolved.request))
+        dispatcher.apply(scope.session.open(first), b"")
+        if dispatcher.pages is not None:
+            dispatcher.pages.upstream_opened()
+        self._deadlines.start_initialize_timeout()
+        # The vendor may have spoken already: by the rules that is after our initialize.
+        dispatcher.upstream.start_receiving()
+        dispatcher.backpressure.check_slow_reader()
+
+    def initialized(self) -> None:
+        """The vendor's first frame came, or its close: it accepted `initialize`, or refused it."""
+        if self._initializing is None:
+            return
+        self._initializing.end()
+        self._initializing = self._dispatcher.on_initialized = None
+        circuit = self._scope.dependencies.circuit
+        if self._scope.session.phase is Phase.INITIALIZING:
+            circuit.record_failure()
+        else:
+            circuit.record_success()
