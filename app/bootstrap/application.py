@@ -22,8 +22,10 @@ from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.accounting import SessionAccounting
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
+from app.gateway.journal import SessionJournal
 from app.gateway.tenants import TenantAdmission
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
@@ -41,7 +43,9 @@ from app.websocket.io_batcher import IoBatcher
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from app.history.factory import History
     from app.settings import Settings
+    from app.state.interface import State
 
 
 FLUSH_TIMEOUT = 5.0
@@ -59,13 +63,13 @@ def build(settings: Settings) -> Application:
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    history = parts.history(settings, egress.results, replica, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
 
     url = settings.state_url.get_secret_value()
     state = open_state(url, replica, on_error=state_failed)
+    history = parts.history(settings, egress.results, replica, metrics, state.journal)
 
     def tool_finished(name: str, outcome: Any, seconds: float) -> None:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
@@ -106,7 +110,7 @@ def build(settings: Settings) -> Application:
         config.gateway_limits(settings),
         config.relay_limits(settings),
         upstream_places(settings, state, metrics, out),
-        admission,
+        SessionAccounting(admission, _journal(state, history)),
     )
     metrics.tenants.live = gateway.tenants
     metrics.bind(gateway.labels, gateway.buffered_bytes)
@@ -143,6 +147,14 @@ def build(settings: Settings) -> Application:
     built.app.router.lifespan_context = _lifespan(built)
     add_routes(built, settings)
     return built
+
+
+def _journal(state: State, history: History | None) -> SessionJournal | None:
+    """Notes of what begins, where history can make up for a replica that dies."""
+    recovery = None if history is None else history.recovery
+    if state.journal is None or recovery is None:
+        return None
+    return SessionJournal(state.journal, recovery.stored)
 
 
 def _fastapi() -> FastAPI:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import Profile
     from app.protocol.tenant import Tenant
     from app.settings import Settings
-    from app.state.interface import State
+    from app.state.interface import Journal, State
     from app.telemetry.drift import DriftLog
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Traces
@@ -233,7 +233,11 @@ def egress(settings: Settings, out: Outbound) -> Egress:
 
 
 def history(
-    settings: Settings, client: httpx.AsyncClient, replica: str, metrics: Metrics
+    settings: Settings,
+    client: httpx.AsyncClient,
+    replica: str,
+    metrics: Metrics,
+    journal: Journal | None,
 ) -> History | None:
     """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
@@ -266,6 +270,7 @@ def history(
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,
+                journal=journal,
             )
         except ValueError as fault:
             raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None

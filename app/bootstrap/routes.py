@@ -24,6 +24,7 @@ from app.web import (
     revocations,
     sessions,
     tickets,
+    usage,
     web_tokens,
     websocket,
 )
@@ -98,6 +99,9 @@ def add_routes(built: Application, settings: Settings) -> None:
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader), dependencies=guarded)
+    sums = None if built.history is None else built.history.usage
+    prices = {kind.value: price for kind, price in settings.usage_prices.items()}
+    internal.include_router(usage.routes(sums, prices, built.tenants), dependencies=guarded)
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:
         _add_endpoint(internal, websocket.no_such_path, built.browser_limits)

@@ -30,6 +30,7 @@ from app.protocol.close_codes import (
     CloseReason,
 )
 from app.protocol.errors import Refusal, StoreUnavailable
+from app.protocol.principal import CallType
 from app.protocol.tenant import revocation_names
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
@@ -37,9 +38,9 @@ from app.state.interface import Caps, SessionRow
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
-    from app.gateway.tenants import TenantAdmission
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -59,8 +60,8 @@ LAG_TICK: Final = 0.25
 class Gateway:
     """The live conversations of this replica. `dependencies` are those of each agent's.
 
-    `places` bounds upstream sessions over all replicas; None: nothing does. `tenants` admits the
-    sessions of tenants; None: there are none.
+    `places` bounds upstream sessions over all replicas; None: nothing does. `accounting` notes
+    what tenants use.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Gateway:
         limits: GatewayLimits,
         relay_limits: RelayLimits,
         places: UpstreamPlaces | None = None,
-        tenants: TenantAdmission | None = None,
+        accounting: SessionAccounting | None = None,
     ) -> None:
         self.replica = replica
         self._state = state
@@ -81,7 +82,7 @@ class Gateway:
         self._limits = limits
         self._relay_limits = relay_limits
         self.places = places
-        self._tenants = tenants
+        self._accounting = accounting
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
         self._reserved: set[str] = set()
@@ -174,7 +175,7 @@ class Gateway:
             id=conversation.id,
             replica=self.replica,
             agent=profile.name,
-            call_type=(principal.call_type or profile.default_call_type).value,
+            call_type=_call_type(profile, principal, arrival).value,
             subject=principal.subject,
             address=arrival.address,
             started_at=conversation.started_at,
@@ -208,21 +209,21 @@ class Gateway:
         return place
 
     async def _enter(self, row: SessionRow) -> None:
-        if self._tenants is None:
+        if self._accounting is None:
             await self._register(row)
             return
-        await self._tenants.enter(row)
+        await self._accounting.tenants.enter(row)
         try:
             await self._register(row)
         except BaseException:
-            await self._tenants.withdraw(row)
+            await self._accounting.tenants.withdraw(row)
             raise
 
     async def _withdraw(self, row: SessionRow) -> None:
         """Forget a session that never began."""
         await self._deregister(row)
-        if self._tenants is not None:
-            await self._tenants.withdraw(row)
+        if self._accounting is not None:
+            await self._accounting.tenants.withdraw(row)
 
     async def _register(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
@@ -258,6 +259,8 @@ class Gateway:
     async def _run(self, relay: Relay, row: SessionRow) -> None:
         """Run one relay; what goes wrong in it is its own trouble alone."""
         try:
+            if self._accounting is not None:
+                await self._accounting.begin(row)
             await relay.run()
         except Exception:
             log.exception("relay_crashed", session=row.id)
@@ -268,8 +271,8 @@ class Gateway:
             _release_place(relay.conversation)
             self._draining.session_ended()
             await self._deregister(row)
-            if self._tenants is not None:
-                await self._tenants.leave(last)
+            if self._accounting is not None:
+                await self._accounting.finish(last, has_begun=relay.observer.is_started)
 
     async def _deregister(self, row: SessionRow) -> None:
         try:
@@ -402,13 +405,13 @@ class Gateway:
 
     async def _account(self) -> None:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
-        if self._tenants is not None:
+        if self._accounting is not None:
             owned = [
                 self._row(row, self._live[session_id])
                 for session_id, row in self._rows.items()
                 if row.tenant is not None
             ]
-            await self._tenants.account(owned, self._end_over_budget)
+            await self._accounting.tenants.account(owned, self._end_over_budget)
 
     def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:
         relay = self._live.get(session_id)
@@ -439,6 +442,13 @@ class Gateway:
             due = loop.time() + LAG_TICK
             await asyncio.sleep(LAG_TICK)
             self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
+
+
+def _call_type(profile: Profile, principal: Principal, arrival: AdmissionRequest) -> CallType:
+    """The call type as far as it is known before the browser's `initialize`."""
+    asked = arrival.client_options.call_type
+    known = CallType(asked) if asked in set(CallType) else profile.default_call_type
+    return principal.call_type or known
 
 
 def _release_place(conversation: Conversation) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from app.history.database import Database
+from app.history.presence import Presence
 from app.history.queue import Bounds
 from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
+from app.history.recovery import NotedSessions, Recovery
 from app.history.results.composer import Composer
 from app.history.results.database_outbox import DatabaseOutbox
 from app.history.results.delivery import DeliveryWorker
@@ -18,6 +20,7 @@ from app.history.results.memory_outbox import MemoryOutbox
 from app.history.results.sender import Sender
 from app.history.retention import Retention
 from app.history.store import Store
+from app.history.usage import UsageReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +73,9 @@ class History:
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
     _database: Database | None = field(repr=False)
+    _presence: Presence | None = field(repr=False, default=None)
+    recovery: Recovery | None = field(repr=False, default=None)
+    usage: UsageReader | None = field(repr=False, default=None)
 
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
@@ -79,10 +85,16 @@ class History:
                 group.create_task(self._delivery.run())
             if self._retention is not None:
                 group.create_task(self._retention.run())
+            if self._presence is not None:
+                group.create_task(self._presence.run())
+            if self.recovery is not None:
+                group.create_task(self.recovery.run())
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""
         await self.recorder.flush(seconds)
+        if self.recovery is not None:
+            await self.recovery.settle()
         if self._memory is not None:
             self._memory.requeue()
         if self._delivery is not None:
@@ -93,7 +105,7 @@ class History:
             await self._database.close()
 
 
-def stored_history(
+def stored_history(  # noqa: PLR0913 - each is a part of its own
     url: SecretStr,
     clocks: Clocks,
     *,
@@ -103,8 +115,12 @@ def stored_history(
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    journal: NotedSessions | None = None,
 ) -> History:
-    """History in a database; with a webhook, results by way of its outbox."""
+    """History in a database; with a webhook, results by way of its outbox.
+
+    `journal` tells of conversations that dead replicas did not write.
+    """
     meters = meters or Meters()
     database = Database(url)
     delivery = composer = None
@@ -116,6 +132,7 @@ def stored_history(
         )
         delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
     store = Store(database, delivery.wake if delivery is not None else None)
+    recovery = None if journal is None else Recovery(database, journal)
     recorder = QueueRecorder(
         bounds or Bounds(),
         clocks.monotonic,
@@ -124,10 +141,19 @@ def stored_history(
         replica=replica,
         composer=composer,
         on_dropped=meters.on_dropped,
+        on_stored=None if recovery is None else recovery.stored,
     )
     retention = Retention(database, days, clocks.wall)
     return History(
-        recorder, HistoryReader(database, recorder.forget), delivery, None, retention, database
+        recorder,
+        HistoryReader(database, recorder.forget),
+        delivery,
+        None,
+        retention,
+        database,
+        Presence(database, replica, clocks.wall, lambda: recorder.is_recording),
+        recovery,
+        UsageReader(database, clocks.wall),
     )
 
 

@@ -13,7 +13,7 @@ from app.history.transcript import Budget, Transcript
 from app.history.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from app.history.interface import ConversationStart
     from app.history.queue import Record
@@ -37,9 +37,10 @@ class QueueRecorder:
     `clock` is monotonic, in seconds. `content` says whether what was said may be stored. With a
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
     with the number of records lost since the last call. `replica` is this process's name.
+    `on_stored` is called with the ids of conversations that are stored now, or never will be.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         bounds: Bounds,
         clock: Callable[[], float],
@@ -50,6 +51,7 @@ class QueueRecorder:
         composer: Composer | None = None,
         budget: Budget | None = None,
         on_dropped: Callable[[int], None] | None = None,
+        on_stored: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         self._content = content
         self._replica = replica
@@ -57,7 +59,7 @@ class QueueRecorder:
         self._budget = budget or Budget()
         self._live: dict[str, RecordedConversation] = {}
         self._queue = RecordQueue(bounds, _leaves_a_row)
-        self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped)
+        self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped, on_stored)
 
     def started(self, start: ConversationStart) -> None:
         """Note that a conversation began. A second start of the same id is no news."""
@@ -105,6 +107,15 @@ class QueueRecorder:
         conversation = self._live.pop(session_id, None)
         if conversation is not None:
             self._queue.put((RecordKind.ENDED, conversation, OVERHEAD, reason, at))
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether conversations live here."""
+        return bool(self._live)
+
+    def is_known(self, session_id: str) -> bool:
+        """Whether a conversation lives here."""
+        return session_id in self._live
 
     async def run(self) -> None:
         """Write batches until cancelled; never raises. What is left then is for `flush`."""

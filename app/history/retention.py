@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import delete, func, select, text
 
 from app.history.errors import HistoryUnavailable, Unstorable
-from app.history.schema import conversations
+from app.history.schema import conversations, replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,16 @@ class Retention:
         while (bitten := await self._take_a_bite(before)) > 0:
             deleted += bitten
             await asyncio.sleep(self._rest)
+        await self._forget_replicas(before)
         return deleted
+
+    async def _forget_replicas(self, before: float) -> None:
+        """Forget replicas that were last there before all that is left began."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(replicas).where(replicas.c.seen_at < before))
+
+        await self._database.run(work, write=True)
 
     async def _take_a_bite(self, before: float) -> int:
         last = func.coalesce(conversations.c.ended_at, conversations.c.started_at)

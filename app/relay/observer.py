@@ -47,6 +47,7 @@ class ConversationObserver:
         self._recorder = dependencies.recorder
         self._drift = dependencies.drift
         self._unknown_frames = 0
+        self.is_started = False
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -56,6 +57,7 @@ class ConversationObserver:
 
     def started(self, opening: ResolvedInitialize) -> None:
         """The conversation was settled and is about to be dialled."""
+        self.is_started = True
         conversation = self._conversation
         call_type, subject = opening.call_type.value, conversation.principal.subject
         agent = conversation.profile.name

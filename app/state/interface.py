@@ -76,14 +76,35 @@ class Page:
     next: str | None = None
 
 
+class Journal(Protocol):
+    """Sessions that have begun and are not in history yet: a replica that dies leaves some behind.
+
+    Every coroutine raises `StoreUnavailable` when the store does not answer in time.
+    """
+
+    async def put(self, row: SessionRow) -> None:
+        """Note that a session begins; the store bounds how many are noted."""
+        ...
+
+    async def settle(self, session_ids: Collection[str]) -> None:
+        """Forget sessions that are in history, or never were conversations."""
+        ...
+
+    async def orphans(self) -> list[SessionRow]:
+        """The noted sessions whose replica is dead."""
+        ...
+
+
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
-    `records` are reusable tokens, and calls by their id; `ledger` counts what tenants use.
+    `records` are reusable tokens, and calls by their id; `ledger` counts what tenants use;
+    `journal` notes which sessions begin, None where nothing outlives the process.
     """
 
     records: Records
     ledger: TenantLedger
+    journal: Journal | None
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""

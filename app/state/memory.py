@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.protocol.errors import StoreUnavailable
 from app.state.expiring import ExpiringDict
-from app.state.interface import Caps, Page, SessionRow, State
+from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.memory_ledger import MemoryLedger
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
@@ -56,6 +56,7 @@ class MemoryState(State):
         self._told = asyncio.Event()
         self.records: Records = MemoryRecords(clock)
         self.ledger: TenantLedger = MemoryLedger(lease)
+        self.journal: Journal | None = None
         self._places = places or PlaceTable(PLACE_LEASE, PLACE_GUARD)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:

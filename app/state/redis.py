@@ -12,10 +12,11 @@ from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.command_stream import CommandStream
 from app.state.connector import Connector
 from app.state.heartbeat import ON, Heartbeat
-from app.state.interface import Caps, Page, SessionRow, State
+from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_journal import RedisJournal
 from app.state.redis_ledger import RedisLedger
 from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
@@ -104,6 +105,7 @@ class RedisState(State):
         self.ledger: TenantLedger = RedisLedger(
             self._store, self._keys, self._retries, lease=self._timings.lease
         )
+        self.journal: Journal | None = RedisJournal(self._store, self._keys, self.alive)
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )

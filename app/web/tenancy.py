@@ -42,6 +42,7 @@ TENANT_ROUTES: Final = frozenset(
         "GET /v1/conversations/{conversation_id}",
         "GET /v1/conversations/{conversation_id}/transcript",
         "GET /v1/conversations/{conversation_id}/events",
+        "GET /v1/usage",
         "POST /api/v1/web-integrations/{integration}/tokens",
         "DELETE /api/v1/web-integrations/{integration}/tokens/{token_id}",
     }

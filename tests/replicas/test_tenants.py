@@ -154,6 +154,7 @@ def rules(victim: Victim) -> dict[str, Rule]:
         "GET /v1/conversations/{conversation_id}": none,
         "GET /v1/conversations/{conversation_id}/transcript": none,
         "GET /v1/conversations/{conversation_id}/events": none,
+        "GET /v1/usage": Rule(params={"tenant": "acme", "group": "subject"}),
     }
 
 
