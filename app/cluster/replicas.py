@@ -10,12 +10,12 @@ import asyncio
 import hashlib
 from contextlib import aclosing
 from dataclasses import asdict, replace
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.backoff import retry_soon
 from app.cluster.bridge import BROKEN
 from app.cluster.commands import Attach, EndSession, PlaceGiven, Watch, decode, encode
 from app.cluster.live_events import Gap
@@ -97,7 +97,7 @@ class Replicas:
         except StoreUnavailable:
             # The conversation may well live: a browser that began anew would lose it.
             busy = replace(OVERLOADED, retry=Retry.RESUME)
-            refuse(socket, time(), busy, session_id, None, uniform(1, 5))  # noqa: S311
+            refuse(socket, time(), busy, session_id, None, retry_soon())
             return
         self.gateway.count_lost_resume()
         refuse(socket, time(), CANNOT_RESUME, None)
@@ -115,7 +115,7 @@ class Replicas:
             try:
                 row = await self._state.find(session_id)
             except StoreUnavailable:
-                raise Refusal(OVERLOADED, retry_after=uniform(1, 5)) from None  # noqa: S311
+                raise Refusal(OVERLOADED, retry_after=retry_soon()) from None
             if row is not None and row.replica != self.gateway.replica and _admits(row, request):
                 return row
         raise Refusal(FORBIDDEN, NOTHING_TO_JOIN)
@@ -130,7 +130,7 @@ class Replicas:
         try:
             await self._bridges.serve(socket, row, {"join": asdict(request)})
         except StoreUnavailable:
-            refuse(socket, time(), OVERLOADED, None, None, uniform(1, 5))  # noqa: S311
+            refuse(socket, time(), OVERLOADED, None, None, retry_soon())
 
     def _join_here(self, session_id: str, request: PageRequest, socket: Socket) -> None:
         if not self.gateway.join(session_id, request, socket):

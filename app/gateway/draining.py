@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from random import uniform
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from app.backoff import reconnect_after
 from app.protocol import frames
 from app.protocol.close_codes import DRAINING
 from app.protocol.principal import CallType
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from app.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-
-RECONNECT_SPREAD: Final = (0.5, 5.0)
-
-
-def reconnect_after() -> float:
-    """Seconds after which to try elsewhere, scattered: browsers must not come at once."""
-    return uniform(*RECONNECT_SPREAD)  # noqa: S311 - a spread, no secret
 
 
 class Draining:

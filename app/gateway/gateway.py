@@ -11,15 +11,15 @@ import hashlib
 import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import count
-from random import uniform
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from app.backoff import between, reconnect_after, retry_later
 from app.gateway.admission import Reservation, new_conversation
-from app.gateway.draining import Draining, reconnect_after
+from app.gateway.draining import Draining
+from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -31,7 +31,6 @@ from app.protocol.close_codes import (
 )
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.principal import CallType
-from app.protocol.tenant import revocation_names
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
 
@@ -51,10 +50,6 @@ if TYPE_CHECKING:
     from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
-
-HEARTBEAT: Final = 2.0
-BEATS_PER_REFRESH: Final = 2
-LAG_TICK: Final = 0.25
 
 
 class Gateway:
@@ -88,12 +83,13 @@ class Gateway:
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
+        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics, self._account)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._heartbeat())
-            self._tasks.create_task(self._watch_lag())
+            self._tasks.create_task(self._upkeep.keep_leases())
+            self._tasks.create_task(self._upkeep.watch_lag())
             if self.places is not None:
                 self._tasks.create_task(self.places.run())
             started.set()
@@ -167,7 +163,7 @@ class Gateway:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
         retry_in = self._dependencies[profile.name].circuit.retry_in
         if retry_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + uniform(0, 2))  # noqa: S311
+            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
@@ -205,7 +201,7 @@ class Gateway:
             if place is None:
                 await self._withdraw(row)
         if place is None:
-            raise Refusal(OVERLOADED, retry_after=uniform(5, 10))  # noqa: S311 - a spread, no secret
+            raise Refusal(OVERLOADED, retry_after=retry_later())
         return place
 
     async def _enter(self, row: SessionRow) -> None:
@@ -234,7 +230,7 @@ class Gateway:
         if refused == "revoked":
             raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         if refused is not None:
-            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=uniform(5, 10))  # noqa: S311
+            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=retry_later())
 
     async def release(self, admission: Reservation) -> None:
         """Release a reservation whose browser never connected."""
@@ -389,19 +385,7 @@ class Gateway:
             relay.observer.subscribers.callbacks.discard(watcher)
             relay.update_observed()
 
-    # Beside the sessions
-
-    async def _heartbeat(self) -> None:
-        """Renew leases, and end sessions whose credential was revoked on any replica."""
-        for beat in count():
-            try:
-                if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self.rows())
-                await self._end_revoked()
-                await self._account()
-            except StoreUnavailable:
-                log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
-            await asyncio.sleep(HEARTBEAT)
+    # Accounting
 
     async def _account(self) -> None:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
@@ -417,31 +401,6 @@ class Gateway:
         relay = self._live.get(session_id)
         if relay is not None:
             relay.end(TOO_MANY, message, retry_after)
-
-    async def _end_revoked(self) -> None:
-        held = {name for row in self._rows.values() for name in row.revocation_names}
-        joined = [
-            (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
-            for relay in self._live.values()
-            if (pages := relay.pages) is not None
-            for credential in pages.credentials()
-        ]
-        held.update(*(names for _, _, names in joined))
-        revoked = await self._state.revoked(held) if held else frozenset()
-        if revoked:
-            for pages, credential, names in joined:
-                if not revoked.isdisjoint(names):
-                    pages.cut_revoked({credential})
-            for session_id, row in tuple(self._rows.items()):
-                if not revoked.isdisjoint(row.revocation_names):
-                    self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
-
-    async def _watch_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_TICK
-            await asyncio.sleep(LAG_TICK)
-            self._metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
 
 
 def _call_type(profile: Profile, principal: Principal, arrival: AdmissionRequest) -> CallType:

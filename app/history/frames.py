@@ -14,6 +14,7 @@ import orjson
 from app.history.interface import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
 from app.protocol.call_record import url_of
 from app.protocol.codec import with_every_digit
+from app.protocol.frames import HEADER, SDP_ANSWER, SDP_INVITE
 from blackbox_relay import exact_json
 
 WORD: Final = 64
@@ -34,9 +35,8 @@ LINKS: Final = ("recordingUrl", "inspectorUrl")
 PARTIAL: Final = "potential"
 """The `content.type` of a text that may still change (D): its final text follows, or none does."""
 
-CARRIED: Final = frozenset({"type", "timestamp", "channelId", "name"})
 FROM_BROWSER: Final = Direction.FROM_BROWSER
-MEDIA: Final = frozenset({"sdpInvite", "sdpAnswer"})
+MEDIA: Final = frozenset({SDP_INVITE, SDP_ANSWER})
 """Session descriptions hold addresses and keys, and say nothing about the conversation."""
 
 
@@ -142,7 +142,7 @@ def links(data: bytes | None) -> dict[str, str]:
 
 
 def _rest(frame: dict[str, Any]) -> bytes | None:
-    rest = {key: value for key, value in frame.items() if key not in CARRIED}
+    rest = {key: value for key, value in frame.items() if key not in HEADER}
     if not rest:
         return None
     return exact_json.dumps(rest["data"] if rest.keys() == {"data"} else rest)

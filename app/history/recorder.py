@@ -11,6 +11,7 @@ from app.history.queue import OVERHEAD, Bounds, RecordKind, RecordQueue
 from app.history.text import as_json, clean
 from app.history.transcript import Budget, Transcript
 from app.history.writer import Writer
+from app.protocol.frames import INCOMING_CHAT_MESSAGE, compact_head, spaced_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -27,7 +28,7 @@ FRAME: Final = RecordKind.FRAME
 
 FROM_BROWSER: Final = Direction.FROM_BROWSER
 
-ECHOED: Final = (b'{"type":"incomingChatMessage"', b'{"type": "incomingChatMessage"')
+ECHOED: Final = (compact_head(INCOMING_CHAT_MESSAGE), spaced_head(INCOMING_CHAT_MESSAGE))
 """How most of a browser's frames begin: upstream echoes them as `text`, which is what is kept."""
 
 

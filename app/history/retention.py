@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from sqlalchemy import delete, func, select, text
 
+from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.schema import conversations, replicas
 
@@ -53,7 +53,7 @@ class Retention:
     async def run(self) -> None:
         """Delete again and again until cancelled; never raises."""
         while True:
-            await asyncio.sleep(self._every * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await asyncio.sleep(jittered(self._every))
             try:
                 deleted = await self.once()
             except (HistoryUnavailable, Unstorable) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from app.backoff import Backoff
 from app.history.conversation import BatchPart
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.load_monitor import LoadMonitor
@@ -159,8 +159,7 @@ class Writer:
         return max(0.0, 1.0 - 2.0 * self._queue.fullness)
 
     def _pause(self, failures: int) -> float:
-        longest: float = min(self._bounds.slowest_retry, FIRST_RETRY * 2 ** min(failures, 16))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        return Backoff(FIRST_RETRY, self._bounds.slowest_retry).after(failures + 1)
 
     async def _cycle(self) -> bool:
         """Make one batch and write it. Returns False when it must be tried again."""

@@ -10,31 +10,31 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, TEXT, compact_head
+
 # As source, a loop over bytes costs far more than the parser, which is written in Rust.
 FAST_PATH_ENABLED: Final = not __file__.endswith((".py", ".pyc"))
 
 _LONGEST: Final = 1024
 _LONGEST_NUMBER: Final = 15
 _DEEPEST: Final = 3
-_TEXT: Final = b'{"type":"text"'
-_MESSAGE: Final = b'{"type":"incomingChatMessage"'
+_TEXT: Final = compact_head(TEXT)
+_MESSAGE: Final = compact_head(INCOMING_CHAT_MESSAGE)
+# The vendor's envelope but `type`, which stands first, and `name`, which may be the gateway's own.
+# The commonest is looked for first.
+_MEMBERS: Final = (
+    "content",
+    *(each for each in HEADER + BODIES if each not in {"type", "name", "content"}),
+)
+_KEYS: Final = tuple(b'"%s":' % member.encode() for member in _MEMBERS)
 # What a frame has, as bits: that it is plain, that its content is a text, and its members, in the
-# order of `_KEYS`. They are the vendor's envelope but `name`, which may be the gateway's own.
+# order of `_KEYS`.
 _NOT_PLAIN: Final = 0
 _PLAIN: Final = 1
 _CONTENT_IS_TEXT: Final = 2
 _CONTENT: Final = 4
-_TIMESTAMP: Final = 8
-_CHANNEL: Final = 16
-_KEYS: Final = (
-    b'"content":',
-    b'"timestamp":',
-    b'"channelId":',
-    b'"data":',
-    b'"result":',
-    b'"request":',
-    b'"devRequest":',
-)
+_TIMESTAMP: Final = _CONTENT << _MEMBERS.index("timestamp")
+_CHANNEL: Final = _CONTENT << _MEMBERS.index("channelId")
 _NULL: Final = b"null"
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"

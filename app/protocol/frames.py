@@ -35,17 +35,32 @@ TOOL_CALL_RESULT: Final = "toolCallResult"
 CONVERSATION_RESULT: Final = "conversationResult"
 ERROR: Final = "error"
 
-BROWSER_TYPES: Final = frozenset(
-    {INITIALIZE, INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE, RECEIVED, PING}
-)
+FORWARDED: Final = frozenset({INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE})
+"""What a browser may send upstream."""
+BROWSER_TYPES: Final = FORWARDED | {INITIALIZE, RECEIVED, PING}
 UPSTREAM_TYPES: Final = frozenset(
     {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
 )
 KNOWN_EVENTS: Final = frozenset({"connection", "opened", "closed", "failedOpen"})
 OTHER: Final = "other"
 
+HEADER: Final = ("type", "timestamp", "channelId", "name")
+BODIES: Final = ("content", "data", "result", "request", "devRequest")
+ENVELOPE: Final = frozenset((*HEADER, *BODIES))
+"""All members that the vendor's frames are known to have; one of `BODIES` holds what is said."""
+
 OWN_PREFIX: Final = "relay."
 OWN_ERROR: Final = "relay.error"
+
+
+def compact_head(kind: str) -> bytes:
+    """How a frame of this type begins that was written without white space, its type first."""
+    return b'{"type":"%s"' % kind.encode()
+
+
+def spaced_head(kind: str) -> bytes:
+    """How it begins where the writer sets a space behind a colon, as Python's `json` does."""
+    return b'{"type": "%s"' % kind.encode()
 
 
 def timestamp(now: float) -> str:

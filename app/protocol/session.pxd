@@ -2,14 +2,12 @@
 
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
+from app.protocol.documented cimport has_known_members
 from app.protocol.fast_path cimport is_simple_message, is_simple_text
 from app.protocol.validation cimport validate, missing_members, response_id
 from app.protocol.rate_limit cimport TokenBucket
 from app.protocol.replay_buffer cimport ReplayBuffer
 from app.protocol.frame_counters cimport DirectionCounters
-
-@cython.locals(known=frozenset)
-cpdef bint has_known_members(dict frame)
 
 cdef class Session:
     cdef public object phase

@@ -15,14 +15,11 @@ from app.protocol.actions import (
     Acked,
     Actions,
     Announce,
-    AwaitBrowserTool,
     AwaitUpstreamClose,
     Count,
     End,
-    RunTool,
     SdpExchanged,
     ToBrowser,
-    ToolSettled,
     ToUpstream,
     VendorRefused,
 )
@@ -43,14 +40,15 @@ from app.protocol.codec import (
     decode_strictly,
     with_every_digit,
 )
+from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
     CONVERSATION_RESULT,
     ERROR,
     EVENT,
+    FORWARDED,
     INCOMING_CHAT_MESSAGE,
     INITIALIZE,
-    KNOWN_EVENTS,
     PING,
     RECEIVED,
     SDP_ANSWER,
@@ -59,19 +57,16 @@ from app.protocol.frames import (
     TEXT,
     TOOL_REQUEST,
     TOOL_RESPONSE,
-    UPSTREAM_TYPES,
     is_own,
 )
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
-from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
-from app.protocol.tool_ledger import Pending, ToolLedger
+from app.protocol.tool_ledger import ToolLedger
+from app.protocol.tool_rules import ToolRules, browser_answered, finished, requested_call
 from app.protocol.validation import (
-    FORWARDED,
     FrameRejected,
     missing_members,
-    response_id,
     validate,
 )
 from app.protocol.vendor_failures import (
@@ -90,43 +85,15 @@ if TYPE_CHECKING:
     from app.protocol.initialize import Profile
     from app.protocol.rate_limit import TokenBucket
     from app.protocol.replay_buffer import ReplayBuffer
+    from app.protocol.tool import ToolResult
 
 MAX_EARLY_FRAMES: Final = 64
 MAX_EARLY_BYTES: Final = 1 << 20
-MAX_CALL_ID: Final = 256
-ENVELOPE: Final = frozenset(
-    ("type", "timestamp", "channelId", "data", "content", "result", "name", "request", "devRequest")
-)
 NORMAL_CLOSURE: Final = 1000
 ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
 CLOSED, CLOSING, OPEN, CONNECTING = Phase.CLOSED, Phase.CLOSING, Phase.OPEN, Phase.CONNECTING
 FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages at once."))
-
-
-def has_known_members(frame: dict[str, Any]) -> bool:
-    """Tell whether a frame has no member but those that the vendor is known to send."""
-    known = ENVELOPE
-    for key in frame:  # noqa: SIM110 - compiled, a loop is quicker than a generator or a view
-        if key not in known:
-            return False
-    return True
-
-
-def _is_known_event(name: object) -> bool:
-    """Tell whether an event's `name` is one that the vendor documents; it may be any JSON."""
-    return type(name) is str and name in KNOWN_EVENTS
-
-
-def _unknown_parts(kind: str, frame: dict[str, Any]) -> Actions:
-    """Count what no document of the vendor's lists."""
-    if kind not in UPSTREAM_TYPES:
-        return (Count("unknown_type"),)
-    if not has_known_members(frame):
-        return (Count("unknown_field"),)
-    if kind == EVENT and not _is_known_event(frame.get("name")):
-        return (Count("unknown_event"),)
-    return NOTHING
 
 
 class Session:
@@ -157,7 +124,7 @@ class Session:
         self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
         self._profile = profile
-        self._tools = tools if profile.tools is None else tools & profile.tools
+        self._tools = ToolRules(profile, tools)
         self._bucket = bucket
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
@@ -222,7 +189,7 @@ class Session:
         if added := missing_members(frame, now):
             payload = append_members(payload, added)
         if kind == TOOL_RESPONSE:
-            return self._browser_answered(frame, payload)
+            return browser_answered(self.calls, frame, payload)
         if kind == TERMINATE:
             self.hung_up = True
         if self.phase is CONNECTING:
@@ -267,16 +234,6 @@ class Session:
         if not self._bucket.allows(now):
             return FLOODED
         return (Announce(frames.pong(now, self.received)),)
-
-    def _browser_answered(self, frame: dict[str, Any], payload: bytes) -> Actions:
-        """Forward the answer of a browser's tool: once, and only if it was asked for."""
-        call_id = response_id(frame) or ""
-        if (pending := self.calls.shown.get(call_id)) is not None:
-            self.calls.answered(call_id, payload)
-            return (ToUpstream(payload), ToolSettled(pending.call, Outcome.OK))
-        if self.calls.answer_to(call_id) is not None and call_id not in self.calls.running:
-            return NOTHING  # too late: the agent has its answer, and the browser could not know
-        raise FrameRejected(FORBIDDEN, "No such tool call is waiting.", "unasked_response")
 
     def _refuse(self, refused: FrameRejected, now: float) -> Actions:
         self._violations += 1
@@ -346,7 +303,7 @@ class Session:
             return (Count("spoofed_upstream"),)  # it would upset the browser's count
         if kind == TOOL_REQUEST:
             return self._tool_request(frame, payload, now)
-        counts = _unknown_parts(kind, frame)
+        counts = unknown_parts(kind, frame)
         forward = self._shown(kind, frame, payload, now)
         if self.phase is OPEN and (failure := self._failure_in(kind, frame, now)) is not None:
             refused = VendorRefused(failure, said_in(frame, self._secrets))
@@ -396,31 +353,11 @@ class Session:
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
         frame = with_every_digit(frame, payload)
-        content = frame.get("content")
-        call_id = content.get("id") if type(content) is dict else None
-        if type(content) is not dict or type(call_id) is not str or len(call_id) > MAX_CALL_ID:
+        call = requested_call(frame)
+        if call is None:
             return self.malformed_from_upstream()
-        if (answer := self.calls.answer_to(call_id)) is not None:
-            return (Count("repeated_tool_id"), ToUpstream(answer))
-        if self.calls.knows(call_id):
-            return (Count("repeated_tool_id"),)
-        name = content.get("toolName")
-        call = ToolCall(call_id, name if type(name) is str else "", content.get("args"))
-        channel = frame.get("channelId")
-        if self.calls.is_full:
-            return self._decline(call, Outcome.BUSY, channel, now)
-        if call.name in self._tools:
-            self.calls.running[call_id] = Pending(call, channel)
-            return (RunTool(call),)
-        if call.name in self._profile.browser_tools:
-            self.calls.shown[call_id] = Pending(call, channel, payload, self.outgoing.count + 1)
-            return (*FORWARD, AwaitBrowserTool(call))
-        return self._decline(call, Outcome.UNKNOWN, channel, now)
-
-    def _decline(self, call: ToolCall, outcome: Outcome, channel: Any, now: float) -> Actions:
-        """Answer what is not run at all: the agent never waits in vain."""
-        answer = self._answer(failure(call, outcome), channel, now)
-        return (*answer, ToolSettled(call, outcome))
+        number = self.outgoing.count + 1
+        return self._tools.requested(self.calls, call, frame.get("channelId"), payload, number, now)
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""
@@ -434,15 +371,7 @@ class Session:
 
     def tool_finished(self, result: ToolResult, now: float) -> Actions:
         """Answer the agent with a tool's result, unless it has an answer already."""
-        pending = self.calls.running.get(result.id) or self.calls.shown.get(result.id)
-        if pending is None or self.phase is Phase.CLOSED:
-            return NOTHING
-        return self._answer(result, pending.channel, now)
-
-    def _answer(self, result: ToolResult, channel: Any, now: float) -> Actions:
-        payload = frames.tool_response(now, result, channel)
-        self.calls.answered(result.id, payload)
-        return (ToUpstream(payload),)
+        return NOTHING if self.phase is CLOSED else finished(self.calls, result, now)
 
     def unanswered(self, received: int) -> tuple[bytes, ...]:
         """Requests that a resuming browser has had, numbered up to `received`, and not answered.

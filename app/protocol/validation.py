@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.close_codes import BAD_FRAMES, FORBIDDEN, CloseReason
 from app.protocol.frames import (
+    FORWARDED,
     INCOMING_CHAT_MESSAGE,
     SDP_ANSWER,
-    TERMINATE,
     TOOL_RESPONSE,
     timestamp,
 )
@@ -21,7 +21,6 @@ from app.protocol.frames import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORWARDED: Final = frozenset({INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE})
 NEEDS_CHANNEL: Final = frozenset({SDP_ANSWER, TOOL_RESPONSE})
 NO_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType({})
 

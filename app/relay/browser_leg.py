@@ -8,10 +8,10 @@ socket is there.
 from __future__ import annotations
 
 import asyncio
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.close_codes import (
     BAD_FRAMES,
@@ -39,7 +39,6 @@ REASON_BY_CLOSE_CODE: Final = {
     1009: FRAME_TOO_LARGE,
     4429: TOO_MANY,
 }
-RETRY_AFTER_RANGE: Final = (5.0, 10.0)
 
 
 class BrowserLeg:
@@ -248,7 +247,7 @@ class BrowserLeg:
 
 def retry_after(reason: CloseReason) -> float | None:
     """Seconds to wait where a reason asks for it, scattered: browsers must not come at once."""
-    return uniform(*RETRY_AFTER_RANGE) if reason.retry_after else None  # noqa: S311 - a spread, no secret
+    return retry_later() if reason.retry_after else None
 
 
 def refuse(

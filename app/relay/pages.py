@@ -1,4 +1,4 @@
-"""The pages of a chat that outlives its page: who is there, who hears what, who runs the tools.
+"""The pages of a chat that outlives its page: who is there, and who hears what.
 
 The relay's own leg is the first page and stays on the short way; further pages are `Page`s, which
 are sent a copy of what the vendor says. None stands for the first page in what follows.
@@ -7,33 +7,26 @@ are sent a copy of what the vendor says. None stands for the first page in what 
 from __future__ import annotations
 
 import asyncio
-from random import uniform
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
 from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
-from app.protocol.page_calls import (
-    is_on_another_page,
-    sent_to_another_page,
-    sent_to_first_page,
-)
 from app.relay.browser_leg import refuse
 from app.relay.chat_history import ChatHistory
 from app.relay.page import Page
+from app.relay.page_requests import PageRequests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from app.protocol.close_codes import CloseReason
-    from app.relay.browser_leg import BrowserLeg
     from app.relay.interface import PageLoad
     from app.relay.page import PageRequest
     from app.relay.page_host import PageHost
     from app.websocket.interface import Socket
-
-RETRY_RANGE: Final = (5.0, 10.0)
 
 
 class Pages:
@@ -49,7 +42,7 @@ class Pages:
         self.history = ChatHistory(self._limits.chat_history)
         self.joined: list[Page] = []
         self.first_is_gone = False  # for good: it cannot be resumed any more
-        self._by_activity: list[Page | None] = [None]  # the most recently active one is last
+        self._requests = PageRequests(host)
         self._keep_timer: asyncio.TimerHandle | None = None
 
     # Who is there
@@ -95,12 +88,12 @@ class Pages:
         host = self._host
         if not self._make_room():
             told = "Too many pages of this conversation are open."
-            refuse(socket, host.scope.now(), TOO_MANY, None, told, uniform(*RETRY_RANGE))  # noqa: S311
+            refuse(socket, host.scope.now(), TOO_MANY, None, told, retry_later())
             return
         page = Page(host, self, request)
         page.follow(host.session.phase)
         self.joined.append(page)
-        self._by_activity.append(page)
+        self._requests.joined(page)
         now = host.scope.now()
         opened = host.session_event(page.token)
         page.attach(socket, (opened, frames.history(now, self.history.turns())))
@@ -125,13 +118,13 @@ class Pages:
     def spoke(self, page: Page | None, actions: Actions) -> None:
         """A frame of this page's was judged; one that goes to the vendor is activity."""
         if actions is FORWARD or any(type(action) is ToUpstream for action in actions):
-            self._is_active(page)
+            self._requests.active(page)
             for other in self.joined:
                 other.follow(self._host.session.phase)
 
     def arrived(self, page: Page | None) -> None:
         """A page has come, or has come back."""
-        self._is_active(page)
+        self._requests.active(page)
         self._host.dispatcher.last_activity = monotonic()
         if page is not None and self._host.upstream.write_paused:
             page.browser.pause_reading()
@@ -142,7 +135,7 @@ class Pages:
         page.release()
         if page in self.joined:
             self.joined.remove(page)
-            self._by_activity.remove(page)
+            self._requests.removed(page)
             self.changed()
 
     def first_lost(self, *, for_good: bool) -> None:
@@ -157,7 +150,7 @@ class Pages:
             return
         if self.is_anyone_here:
             self._cancel_keep_timer()
-            self._reassign_requests()
+            self._requests.reassign()
         elif self._keep_timer is None:
             seconds = max(self._limits.chat_keep, self._host.scope.resume_window)
             loop = asyncio.get_running_loop()
@@ -204,17 +197,7 @@ class Pages:
         asked = [action.call.id for action in actions if isinstance(action, AwaitBrowserTool)]
         if not asked:
             return False
-        here = self._pages_here()
-        if not here and not self.first_is_gone:
-            return False  # it is held for the first page
-        if here and here[0] is None:
-            return False
-        if here:
-            self._assign(asked[0], here[0])
-        else:
-            shown = self._host.session.calls.shown
-            shown[asked[0]] = sent_to_another_page(shown[asked[0]])
-        return True
+        return self._requests.send(asked[0], first_is_gone=self.first_is_gone)
 
     def announce(self, payload: bytes) -> None:
         """Send joined pages one of the gateway's own frames, which has no number."""
@@ -262,18 +245,6 @@ class Pages:
 
     # Helpers
 
-    def _is_active(self, page: Page | None) -> None:
-        if self._by_activity[-1] is not page and page in self._by_activity:
-            self._by_activity.remove(page)
-            self._by_activity.append(page)
-
-    def _leg(self, page: Page | None) -> BrowserLeg:
-        return self._host.browser if page is None else page.browser
-
-    def _pages_here(self) -> list[Page | None]:
-        """The connected pages, the most recently active one first."""
-        return [page for page in reversed(self._by_activity) if self._leg(page).is_connected]
-
     def _send(self, payload: bytes) -> None:
         for page in tuple(self.joined):
             page.browser.send(payload)
@@ -281,31 +252,6 @@ class Pages:
                 page.browser.check_slow_reader()
             elif page.session.outgoing.is_full and self.is_anyone_here:
                 self.removed(page)
-
-    def _assign(self, call_id: str, page: Page | None) -> None:
-        """Send a pending request to a page, numbered as its next frame."""
-        session = self._host.session
-        pending = session.calls.shown[call_id]
-        for other in self.joined:
-            other.calls.numbers.pop(call_id, None)
-        if page is None:
-            session.calls.shown[call_id] = sent_to_first_page(pending, session.outgoing.count)
-        else:
-            session.calls.shown[call_id] = sent_to_another_page(pending)
-            page.calls.numbers[call_id] = page.session.outgoing.count + 1
-        if pending.payload is not None:
-            self._leg(page).send(pending.payload)
-
-    def _reassign_requests(self) -> None:
-        """Send requests whose page is not connected to one that is."""
-        shown = self._host.session.calls.shown
-        for call_id in tuple(shown):
-            holder: Page | None = next(
-                (page for page in self.joined if call_id in page.calls.numbers), None
-            )
-            held = holder is not None or not is_on_another_page(shown[call_id])
-            if not (held and self._leg(holder).is_connected):
-                self._assign(call_id, self._pages_here()[0])
 
     def _release_first(self) -> None:
         """Hold nothing more for the first page: it cannot be resumed any more."""

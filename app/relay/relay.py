@@ -7,7 +7,7 @@ applied: no queue, no task and no lock lie between the two sockets.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.protocol import close_codes, frames
@@ -18,12 +18,11 @@ from app.relay.browser_leg import retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.deadlines import SessionDeadlines
 from app.relay.dispatch import Dispatcher
-from app.relay.observer import ConversationObserver
 from app.relay.opening import Opening
 from app.relay.pages import Pages
 from app.relay.presence import Presence
 from app.relay.queueing import QueueWait
-from app.relay.scope import Scope, new_session
+from app.relay.scope import open_scope
 from app.relay.upstream_opening import UpstreamOpening
 
 if TYPE_CHECKING:
@@ -46,21 +45,12 @@ class Relay:
     def __init__(
         self, conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
     ) -> None:
-        resumable = conversation.resume_token is not None and limits.resume_window > 0
         self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
         self.call_type = conversation.profile.default_call_type
-        self.session = new_session(conversation, dependencies, limits, resumable=resumable)
-        self.observer = ConversationObserver(conversation, dependencies)
-        self.scope = scope = Scope(
-            conversation,
-            dependencies,
-            limits,
-            self.observer,
-            self.session,
-            time() - monotonic(),
-            limits.resume_window if resumable else 0.0,
-        )
+        self.scope = scope = open_scope(conversation, dependencies, limits)
+        self.session = scope.session
+        self.observer = scope.observer
         self._deadlines = SessionDeadlines(
             scope, self.end, self._counted_idle, self._on_resume_window_expired
         )

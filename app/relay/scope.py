@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from app.protocol.rate_limit import TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
+from app.relay.observer import ConversationObserver
 
 if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
-    from app.relay.observer import ConversationObserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,22 @@ class Scope:
     def now(self) -> float:
         """Unix seconds that never jump."""
         return self.epoch + monotonic()
+
+
+def open_scope(
+    conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
+) -> Scope:
+    """Begin a conversation. It can be resumed where it has a token, and the bounds a window."""
+    resumable = conversation.resume_token is not None and limits.resume_window > 0
+    return Scope(
+        conversation,
+        dependencies,
+        limits,
+        ConversationObserver(conversation, dependencies),
+        new_session(conversation, dependencies, limits, resumable=resumable),
+        time() - monotonic(),
+        limits.resume_window if resumable else 0.0,
+    )
 
 
 def new_session(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ import structlog
 from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
+from app.backoff import Backoff, jittered
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.protocol.errors import ConfigurationError
 from app.tools.http_spec import HttpToolSpec, faults_of
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_ANSWER: Final = 256 * 1024
-FIRST_PAUSE: Final = 0.2
-LONGEST_PAUSE: Final = 2.0
+BACKOFF: Final = Backoff(first=0.2, longest=2.0)
 # These are about the gateway's own credentials: their text is for an operator, not for an agent.
 UNAUTHENTICATED: Final = frozenset({401, 407})
 SENTENCES: Final = ("message", "detail", "error", "title")
@@ -69,7 +68,7 @@ class HttpTool:
         *,
         default_timeout: float,
         propagate: Propagate = lambda headers: None,  # noqa: ARG005
-        pause: Callable[[float], float] = lambda most: random.uniform(most / 2, most),  # noqa: S311
+        pause: Callable[[float], float] = jittered,
     ) -> None:
         self.name = name
         self.description = spec.description
@@ -104,7 +103,7 @@ class HttpTool:
                 cause = failed.cause
             if left == 0:
                 break
-            pause = self._pause(min(FIRST_PAUSE * 2 ** (self._spec.retries - left), LONGEST_PAUSE))
+            pause = self._pause(BACKOFF.limit(self._spec.retries - left + 1))
             if loop.time() + pause >= deadline:
                 break
             log.info("tool_retried", tool=self.name, cause=cause.value)

@@ -6,7 +6,6 @@ Importing this loads the SDK, which takes a moment: import it only where servers
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
+from app.backoff import Backoff
 from app.egress import AllowedHosts, Resolve, system_resolve
 from app.tools.interface import ToolContext, ToolError, ToolFailed
 from app.tools.mcp_answer import Listed, listed
@@ -152,7 +152,8 @@ class _Server:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        pause = self._first_pause
+        backoff = Backoff(self._first_pause, max(self._first_pause, LONGEST_PAUSE))
+        failures = 0
         while True:
             begun = loop.time()
             road = Road(self._forgotten)
@@ -163,7 +164,7 @@ class _Server:
                 renewed = True
             except Exception as error:  # noqa: BLE001 - foreign code, and whatever a network does
                 if self._client is not None:
-                    pause = self._first_pause
+                    failures = 0
                 # The server has forgotten a session that was good: that is no loss of the server.
                 renewed = self._client is not None and road.session_lost
                 if not renewed:
@@ -178,8 +179,8 @@ class _Server:
                     continue
             else:
                 self._settled.set()
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE)
+            failures += 1
+            await asyncio.sleep(backoff.after(failures))
 
     def _forgotten(self) -> None:
         """Begin a new session at once; calls that come meanwhile wait for it."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import httpx
 import structlog
 
+from app.backoff import between
 from app.egress.addresses import EgressRefused
 from app.egress.answers import AnswerRefused, json_of, read_bounded
 
@@ -83,7 +83,7 @@ class UpstreamProbe:
         async with self._client:
             while True:
                 await self._round()
-                await asyncio.sleep(self._interval * uniform(0.9, 1.1))  # noqa: S311 - jitter
+                await asyncio.sleep(between(0.9 * self._interval, 1.1 * self._interval))
 
     async def _round(self) -> None:
         before = self.seen

@@ -11,7 +11,6 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from random import uniform
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from urllib.parse import quote
 import structlog
 from pydantic import SecretStr
 
+from app.backoff import Backoff
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.protocol.close_codes import UPSTREAM_FAILED
 from app.protocol.errors import UpstreamError
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 LIFE: Final = 3600.0
 TIMEOUT: Final = 10.0
 MAX_ANSWER: Final = 64 << 10
-LONGEST_PAUSE: Final = 30.0
+BACKOFF: Final = Backoff(first=1.0, longest=30.0)
 CREATED: Final = frozenset({200, 201})
 CONFLICT: Final = 409
 
@@ -98,8 +98,8 @@ class RefreshingToken:
                 try:
                     fresh = await self._mint()
                 except TokenRequestFailed as failed:
-                    pause = min(LONGEST_PAUSE, 2.0**failures) * uniform(0.5, 1)  # noqa: S311
                     failures += 1
+                    pause = BACKOFF.after(failures)
                     log.warning("mint_failed", cause=str(failed), retry_in=round(pause, 1))
                     await asyncio.sleep(pause)
                     continue

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from tests.support.gateway import Emulator
 
 pytestmark = pytest.mark.timeout(600)  # a busy machine takes its time
-FEW = 100
+FEW = 40
 SIZES = [
-    pytest.param(FEW, id="a_hundred"),
+    pytest.param(FEW, id="forty"),
     pytest.param(1000, id="a_thousand", marks=pytest.mark.nightly),
 ]
 BULK = 160 << 20

@@ -13,11 +13,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text as sql
 
+from app.backoff import Backoff
 from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.results.composer import Composer
 from app.history.results.database_outbox import DatabaseOutbox
-from app.history.results.delivery import Backoff, DeliveryWorker
+from app.history.results.delivery import DeliveryWorker
 from app.history.results.encryption import PayloadCipher
 from app.history.results.memory_outbox import MemoryOutbox
 from app.history.results.sender import Sender

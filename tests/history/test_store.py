@@ -27,12 +27,14 @@ def recorder_on(database: Database, **more: object) -> QueueRecorder:
     return QueueRecorder(QUICK, time.monotonic, Store(database), **more)  # type: ignore[arg-type]
 
 
-@pytest.mark.timeout(300)  # some 2,000 queries, beside other tests
-async def test_a_thousand_transcripts_are_what_was_said(database: Database) -> None:
+@pytest.mark.parametrize(
+    "size", [250, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.timeout(300)])]
+)
+async def test_every_transcript_is_what_was_said(database: Database, size: int) -> None:
     recorder = recorder_on(database)
     async with running(recorder):
         said = []
-        for number in range(1000):
+        for number in range(size):
             said.append(converse(recorder, f"c{number}", number))
             if number % 20 == 0:
                 await asyncio.sleep(0)

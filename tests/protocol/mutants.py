@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.protocol.frames import ENVELOPE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
 HEADS = (b'{"type":"text"', b'{"type":"incomingChatMessage"', b'{"type":"event"', b'{"a":1', b"{")
 WHOLE = b'{"type":"incomingChatMessage","timestamp":"t","content":"hello"'
+USUAL = ("timestamp", "channelId", "content")
 KEYS = (
-    *(b'"timestamp"', b'"channelId"', b'"content"', b'"data"', b'"result"', b'"request"'),
-    *(b'"devRequest"', b'"name"', b'"type"', b'"more"', b'""', b'"c\\u006fntent"', b"content"),
+    *(b'"%s"' % member.encode() for member in (*USUAL, *sorted(ENVELOPE - set(USUAL)))),
+    *(b'"more"', b'""', b'"c\\u006fntent"', b"content"),
 )
 VALUES = (
     *(b'"2026-01-01T00:00:00Z"', b'"hello"', b'"a:b,{}"', '"é😀"'.encode(), b'""', b'"x\\ny"'),
@@ -30,7 +33,7 @@ VALUES = (
     ),
 )
 BYTES = (*b'"{}[],:\\ \n\t\x00\x1f\x7f\x80\xff09-+.eEntf',)
-USUAL_KEYS, USUAL_VALUES = 3, 2
+USUAL_KEYS, USUAL_VALUES = len(USUAL), 2
 
 
 def mutants(random: Random, count: int) -> Iterator[bytes]:

@@ -133,3 +133,10 @@ def test_error_frame_may_say_when_to_retry() -> None:
     assert made["data"]["message"] == "Come back."
     assert made["data"]["retryAfter"] == 1.235
     assert made["data"]["sessionId"] is None
+
+
+def test_heads_are_how_the_common_writers_begin() -> None:
+    frame = {"type": frames.TEXT, "content": 1}
+    compact, spaced = json.dumps(frame, separators=(",", ":")), json.dumps(frame)
+    assert compact.encode().startswith(frames.compact_head(frames.TEXT))
+    assert spaced.encode().startswith(frames.spaced_head(frames.TEXT))

@@ -39,9 +39,10 @@ from app.protocol.initialize import Profile
 from app.protocol.phases import Phase
 from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
-from app.protocol.session import MAX_CALL_ID, MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
+from app.protocol.session import MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
 from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING
+from app.protocol.tool_rules import MAX_CALL_ID
 from app.protocol.vendor_failures import ERRORS, FAILED_OPEN, UNKNOWN_ERROR
 from tests.protocol.rules import (
     INITIALIZE,

@@ -53,6 +53,21 @@ async def test_older_socket_that_goes_is_no_loss() -> None:
         assert later.sent[-1] == text("still")
 
 
+async def test_dead_socket_does_not_take_the_next_one_along() -> None:
+    async with Stage() as stage:
+        await stage.live()
+        dead = MemorySocket()
+        dead.drop()
+        stage.back(received=0, socket=dead)  # it will be told of the loss in the loop's next turn
+        later = stage.back(received=0)
+        stage.vendor.say(text("one"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        stage.vendor.say(text("two"))
+        assert later.numbered[-2:] == [text("one"), text("two")]
+        assert stage.relay.browser.is_connected
+
+
 @pytest.mark.parametrize("received", [0, 99])
 async def test_what_is_no_longer_held_cannot_be_resumed(received: int) -> None:
     async with Stage() as stage:

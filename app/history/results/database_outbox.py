@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from sqlalchemy import select, update
 
-from app.history.results.delivery import Backoff, OutboxMessage
+from app.backoff import Backoff
+from app.history.results.delivery import OutboxMessage
 from app.history.schema import outbox
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class DatabaseOutbox:
         self._clock = clock
         self._replica = replica
         self._cipher = seal
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(5.0, 3600.0)
         self._lease = lease
         self._on_given_up = on_given_up
 

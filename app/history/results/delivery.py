@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from app.backoff import Backoff
 from app.history.errors import HistoryUnavailable, Unstorable
 
 if TYPE_CHECKING:
@@ -39,19 +39,6 @@ class OutboxMessage:
     body: bytes = field(repr=False)
     deadline: float
     attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Seconds before the next try: doubling from `first` to `longest`, jittered by half."""
-
-    first: float = 5.0
-    longest: float = 3600.0
-
-    def after(self, attempts: int) -> float:
-        """Return the pause after so many tries."""
-        whole: float = min(self.longest, self.first * 2 ** min(attempts - 1, 32))
-        return whole * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
 
 class Outbox(Protocol):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.history.results.delivery import Backoff, OutboxMessage
+from app.backoff import Backoff
+from app.history.results.delivery import OutboxMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
