@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -15,11 +16,13 @@ from fastapi import FastAPI
 from app import __version__
 from app.auth.origin import AllowedOrigins
 from app.bootstrap import config, parts, tenants
+from app.bootstrap.agent_parts import AgentParts, Dependencies
 from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
+from app.bootstrap.token_keeper import TokenKeeper
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
 from app.gateway.accounting import SessionAccounting
@@ -41,11 +44,12 @@ from app.web.tenancy import Tenancy
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from app.history.factory import History
     from app.settings import Settings
     from app.state.interface import State
+    from app.upstream.endpoint import Endpoint
 
 
 FLUSH_TIMEOUT = 5.0
@@ -78,10 +82,12 @@ def build(settings: Settings) -> Application:
     drift = DriftLog(log_new_shape)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
-    def dependencies(circuit: AgentCircuitBreaker) -> RelayDependencies:
+    def dependencies(
+        circuit: AgentCircuitBreaker, endpoints: Mapping[str, Endpoint], given: Settings
+    ) -> RelayDependencies:
         return RelayDependencies(
             dial=Dialer(
-                vendor.endpoints,
+                endpoints,
                 config.upstream_limits(settings),
                 settings.connect_timeout,
                 batcher,
@@ -94,18 +100,39 @@ def build(settings: Settings) -> Application:
             tools=lambda: frozenset(box.registry),
             recorder=None if history is None else history.recorder,
             metrics=metrics,
-            secrets=config.secret_forms(settings),
+            secrets=config.secret_forms(given),
             circuit=circuit,
             drift=drift,
         )
 
-    circuits = agent_circuits(vendor.endpoints)
+    def of_agents(given: Settings, endpoints: Mapping[str, Endpoint]) -> Dependencies:
+        """An agent that is dialled as before keeps its circuit and its dialler."""
+        forms, found = config.secret_forms(given), {}
+        for name, circuit in agent_circuits(endpoints).items():
+            before = agents.dependencies.get(name)
+            if before is not None and dialled.get(name) == endpoints[name]:
+                found[name] = replace(before, secrets=forms)
+            else:
+                found[name] = dependencies(circuit, endpoints, given)
+        dialled.clear()
+        dialled.update(endpoints)
+        return found
+
+    dialled: dict[str, Endpoint] = {}
+    agents = AgentParts(
+        LiveMapping({}),
+        of_agents,
+        LiveMapping(parts.by_token(vendor)),
+        LiveMapping(parts.accounts(settings)),
+        out,
+    )
+    agents.dependencies.replace(of_agents(settings, vendor.endpoints))
     known = LiveMapping(tenants.tenants(settings))
     admission = TenantAdmission(state.ledger, known, metrics.tenants)
     gateway = Gateway(
         replica,
         state,
-        {name: dependencies(circuit) for name, circuit in circuits.items()},
+        agents.dependencies,
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),
@@ -131,9 +158,9 @@ def build(settings: Settings) -> Application:
         tool_set=box,
         history=history,
         vendor=vendor,
-        integrations=parts.integrations(settings, vendor, out),
+        integrations=parts.integrations(settings, agents.by_token, out),
         call_book=CallBook(state.records),
-        vendor_calls=parts.vendor_calls(settings, out),
+        vendor_calls=parts.vendor_calls(settings, agents.accounts, out),
         drift=drift,
         probe=parts.probe(settings, metrics, out),
         egress=egress,
@@ -143,6 +170,9 @@ def build(settings: Settings) -> Application:
         tenants=known,
         tenancy=Tenancy(AllowedOrigins.parse(settings.allowed_origins), tenants.access(settings)),
         keyring=tenants.keyring(settings, out),
+        agents=agents,
+        vendor_tokens=LiveMapping(vendor.tokens),
+        token_keeper=TokenKeeper(vendor.tokens.values(), vendor.client),
     )
     built.app.router.lifespan_context = _lifespan(built)
     add_routes(built, settings)
@@ -181,7 +211,7 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.gateway.run(started)),
                 tasks.create_task(built.replicas.run()),
                 tasks.create_task(built.tool_set.run()),
-                tasks.create_task(built.vendor.run()),
+                tasks.create_task(built.token_keeper.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
             ]

@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from app.auth.authenticator import AuthMethod
     from app.auth.jwt import Jwt
     from app.auth.tenant_jwt import TenantKeys
+    from app.bootstrap.agent_parts import AgentParts
     from app.bootstrap.live import LiveMapping
     from app.bootstrap.outbound import Outbound
     from app.bootstrap.tenants import TenantKeyring
+    from app.bootstrap.token_keeper import TokenKeeper
     from app.cluster.replicas import Replicas
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
@@ -277,18 +279,22 @@ def history(
     return None if webhook is None else results_alone(webhook, clocks, meters=meters)
 
 
+TokenKey = tuple[str, str, str]
+"""What a minted token is for: the vendor's address, the integration, the API key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vendor:
     """Where each agent is dialled, and the credentials that renew themselves while `run` runs."""
 
     endpoints: Mapping[str, Endpoint]
-    refreshing_tokens: tuple[RefreshingToken, ...]
+    tokens: Mapping[TokenKey, RefreshingToken]
     client: httpx.AsyncClient
 
     async def run(self) -> None:
         """Keep minted tokens valid until cancelled."""
         async with self.client, asyncio.TaskGroup() as tasks:
-            for credential in self.refreshing_tokens:
+            for credential in self.tokens.values():
                 tasks.create_task(credential.run())
 
     @asynccontextmanager
@@ -300,10 +306,13 @@ class Vendor:
             task.cancel()
 
 
-def vendor(settings: Settings, out: Outbound) -> Vendor:
-    """Where each agent is dialled, and with what."""
+def vendor(
+    settings: Settings, out: Outbound, tokens: Mapping[TokenKey, RefreshingToken] | None = None
+) -> Vendor:
+    """Where each agent is dialled, and with what; `tokens` that fit are used on."""
     found: dict[str, Endpoint] = {}
-    refreshing: dict[tuple[str, str, str], RefreshingToken] = {}
+    refreshing: dict[TokenKey, RefreshingToken] = {}
+    there = tokens or {}
     client = vendor_client(settings, out)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
@@ -320,34 +329,47 @@ def vendor(settings: Settings, out: Outbound) -> Vendor:
             rest = base.replace("ws", "http", 1).rstrip("/")
             known = (base, integration, key.get_secret_value())
             if known not in refreshing:
-                refreshing[known] = RefreshingToken(
+                refreshing[known] = there.get(known) or RefreshingToken(
                     rest, integration, key, client, wait=settings.connect_timeout
                 )
             credential = refreshing[known]
         else:
             raise ConfigurationError([f"RELAY_AGENTS: {name} has no credential"])
         found[name] = Endpoint(base, path, parameter, credential)
-    return Vendor(found, tuple(refreshing.values()), client)
+    return Vendor(found, refreshing, client)
 
 
-def integrations(settings: Settings, vendor: Vendor, out: Outbound) -> Integrations:
-    """What the vendor's web integrations offer, for the agents that are dialled by a token."""
-    by_token = {
+def by_token(vendor: Vendor) -> dict[str, Endpoint]:
+    """The endpoints of the agents that are dialled by a token."""
+    return {
         name: endpoint
         for name, endpoint in vendor.endpoints.items()
         if endpoint.parameter == "token"
     }
-    return Integrations(by_token, vendor_client(settings, out))
 
 
-def vendor_calls(settings: Settings, out: Outbound) -> VendorCalls:
-    """What asks the vendor about calls, for the agents that have an API key."""
-    accounts = {}
+def integrations(
+    settings: Settings, endpoints: Mapping[str, Endpoint], out: Outbound
+) -> Integrations:
+    """What the vendor's web integrations offer, for the agents that are dialled by a token."""
+    return Integrations(endpoints, vendor_client(settings, out))
+
+
+def accounts(settings: Settings) -> dict[str, tuple[str, SecretStr]]:
+    """The vendor's base URL and the API key of each agent that has one."""
+    found = {}
     for name, agent in settings.agent_settings.items():
         key = agent.blackbox_api_key or settings.blackbox_api_key
         if key is not None:
-            accounts[name] = (agent.blackbox_url or settings.blackbox_url, key)
-    return VendorCalls(accounts, vendor_client(settings, out))
+            found[name] = (agent.blackbox_url or settings.blackbox_url, key)
+    return found
+
+
+def vendor_calls(
+    settings: Settings, known: Mapping[str, tuple[str, SecretStr]], out: Outbound
+) -> VendorCalls:
+    """What asks the vendor about calls, for the agents that have an API key."""
+    return VendorCalls(known, vendor_client(settings, out))
 
 
 def probe(settings: Settings, metrics: Metrics, out: Outbound) -> UpstreamProbe | None:
@@ -409,3 +431,6 @@ class Application:
     tenants: LiveMapping[str, Tenant]
     tenancy: Tenancy
     keyring: TenantKeyring
+    agents: AgentParts
+    vendor_tokens: LiveMapping[TokenKey, RefreshingToken]
+    token_keeper: TokenKeeper

@@ -65,22 +65,40 @@ class TenantKeyring:
     """The keys of the tenants that have some, and the clients that fetch them."""
 
     keys: dict[str, TenantKeys] = field(default_factory=dict)
-    clients: list[httpx.AsyncClient] = field(default_factory=list)
+    clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+    written: dict[str, TenantSettings] = field(default_factory=dict)
+
+    def replace(self, other: TenantKeyring) -> list[httpx.AsyncClient]:
+        """Hold what another one holds; return the clients that are used no more."""
+        kept = other.clients.values()
+        unused = [client for client in self.clients.values() if client not in kept]
+        self.keys, self.clients, self.written = other.keys, other.clients, other.written
+        return unused
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in self.clients:
+        for client in self.clients.values():
             await client.aclose()
 
 
-def keyring(settings: Settings, out: Outbound) -> TenantKeyring:
-    """Read every tenant's keys. Raises ConfigurationError."""
+def keyring(
+    settings: Settings, out: Outbound, before: TenantKeyring | None = None
+) -> TenantKeyring:
+    """Read every tenant's keys; those of tenants that are as `before` are used on.
+
+    Raises ConfigurationError.
+    """
+    known = before or TenantKeyring()
     found = TenantKeyring()
     for name, tenant in settings.tenant_settings.items():
-        if tenant.has_keys:
-            client = _client(settings, tenant, out)
-            found.clients += [] if client is None else [client]
-            found.keys[name] = _keys(name, tenant, client)
+        if not tenant.has_keys:
+            continue
+        same = known.written.get(name) == tenant
+        client = known.clients.get(name) if same else _client(settings, tenant, out)
+        if client is not None:
+            found.clients[name] = client
+        found.keys[name] = known.keys[name] if same else _keys(name, tenant, client)
+        found.written[name] = tenant
     return found
 
 

@@ -12,6 +12,7 @@ from app.relay.dependencies import Conversation
 if TYPE_CHECKING:
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
+    from app.relay.dependencies import RelayDependencies
     from app.state.interface import SessionRow
     from app.telemetry.traces import Trace
 
@@ -32,10 +33,14 @@ class GatewayLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A slot reserved for one browser, before its socket is accepted."""
+    """A slot reserved for one browser, before its socket is accepted.
+
+    `dependencies` are its agent's as they were then: agents may change meanwhile.
+    """
 
     conversation: Conversation
     row: SessionRow
+    dependencies: RelayDependencies
 
 
 @dataclass(frozen=True, slots=True)

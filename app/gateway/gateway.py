@@ -23,6 +23,7 @@ from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
+    NO_SUCH_AGENT,
     OVERLOADED,
     TOO_MANY,
     UNAUTHENTICATED,
@@ -161,7 +162,10 @@ class Gateway:
             raise Refusal(OVERLOADED, DRAINING.message, retry_after=reconnect_after())
         if self.is_full:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
-        retry_in = self._dependencies[profile.name].circuit.retry_in
+        dependencies = self._dependencies.get(profile.name)
+        if dependencies is None:
+            raise Refusal(NO_SUCH_AGENT)
+        retry_in = dependencies.circuit.retry_in
         if retry_in > 0:
             raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
         conversation = new_conversation(
@@ -186,7 +190,7 @@ class Gateway:
         except BaseException:
             self._reserved.discard(row.id)
             raise
-        return Reservation(replace(conversation, place=place), row)
+        return Reservation(replace(conversation, place=place), row, dependencies)
 
     async def _take_place(self, row: SessionRow, turn: str | None) -> Place | None:
         """Take an upstream session or a position in the queue, where their number is bounded."""
@@ -241,8 +245,7 @@ class Gateway:
     def start(self, admission: Reservation, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
         assert self._tasks is not None  # noqa: S101 - admit has looked
-        dependencies = self._dependencies[admission.conversation.profile.name]
-        relay = Relay(admission.conversation, dependencies, self._relay_limits)
+        relay = Relay(admission.conversation, admission.dependencies, self._relay_limits)
         self._reserved.discard(admission.row.id)
         self._live[admission.row.id] = relay
         self._rows[admission.row.id] = admission.row

@@ -60,6 +60,15 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
     return settings
 
 
+def reloadable_files(
+    environ: Mapping[str, str] | None = None, dotenv: Path | None = None
+) -> tuple[Path, ...]:
+    """The files that agents and tenants are read from, if any."""
+    given = _dotenv(dotenv, []) | dict(os.environ if environ is None else environ)
+    named = (given.get(f"{PREFIX}{field.upper()}{FROM_FILE}") for field in LINED)
+    return tuple(Path(cleaned(path)) for path in named if path)
+
+
 def _texts(values: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """The source and the text of every variable whose faults are told with their lines."""
     found = {}

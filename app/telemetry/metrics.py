@@ -56,6 +56,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    "relay_config_reloads_total": ("outcome",),
     **TENANT_LABELS,
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
@@ -184,6 +185,12 @@ class Metrics:
             registry=registry,
         )
         self.tenants = TenantMetrics(registry)
+        self.config_reloads_total = Counter(
+            "relay_config_reloads_total",
+            "Reloads of agents and tenants: applied, unchanged or refused.",
+            LABELS["relay_config_reloads_total"],
+            registry=registry,
+        )
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
         Gauge(
