@@ -191,7 +191,8 @@ def _check(arguments: argparse.Namespace) -> int:
         rows.append((f"RELAY_{name.upper()}", origin, redact(_shown(value))))
     print(table(("variable", "from", "value"), rows))
     if settings.tenants:
-        print("\n" + redact(table(HEAD, tenant_rows(settings))))
+        shown = [tuple(map(redact, row)) for row in tenant_rows(settings)]
+        print(table(HEAD, shown))
     if not arguments.connect:
         return FINE
     from app.cli.doctor import connect_once  # noqa: PLC0415
