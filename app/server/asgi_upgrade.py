@@ -99,8 +99,11 @@ class AsgiUpgrade(Upgrade):
         self._answer(UpgradeState.REJECTED)
         try:
             if _DENIAL in self._websocket.scope.get("extensions", {}):
+                given = list(headers)
+                names = {name.lower() for name, _ in given}
                 response = Response(body, status)
-                response.raw_headers = list(headers)
+                usual = (line for line in response.raw_headers if line[0] not in names)
+                response.raw_headers = [*given, *usual]
                 await self._websocket.send_denial_response(response)
             else:
                 await self._websocket.close()

@@ -70,7 +70,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     endpoint: ClassVar[staticmethod[[Upgrade], Coroutine[Any, Any, None]]]
 
     _slot = NEVER
-    _switches: bool | None = None
     # Between a request's head and its end.
     _in_body = False
     # Nothing more is read: what came could not be told apart into requests.
@@ -117,7 +116,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except HttpParserUpgrade:
-            if self._should_upgrade():
+            if wants_websocket(self.headers):
                 return True
             self._ignore_upgrade()
         except HttpParserError:
@@ -148,7 +147,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock of this request, if it is not the connection's first."""
         super().on_message_begin()
-        self._switches = None
         self._in_body = False
         if self._slot == NEVER:
             self._start_clock()
@@ -191,13 +189,6 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self._segments.request_is_over()
         self._stop_clock()
         super().on_message_complete()
-
-    @override
-    def _should_upgrade(self) -> bool:
-        """Tell whether a WebSocket is asked for; uvicorn wants to know three times."""
-        if self._switches is None:
-            self._switches = wants_websocket(self.headers)
-        return self._switches
 
     def _upgrade(self, early: bytes) -> None:
         """Hand over to an `Upgrade`, and let go of what this one holds.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from typing_extensions import override
 from websockets.client import ClientProtocol
 from websockets.http11 import Response
 from websockets.streams import StreamReader
@@ -179,11 +180,13 @@ class _Handshake(asyncio.Protocol):
         self._head = b""
         self._answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # TCP gives one that both reads and writes; uvloop's is not a subclass of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self._destination.request(self._key))
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self._answer.done():
             # Frames right behind the answer, in a read of their own.
@@ -197,7 +200,8 @@ class _Handshake(asyncio.Protocol):
         elif len(self._head) > _MAX_HEAD:
             self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         if not self._answer.done():
             self._answer.set_exception(DialError(DialFailure.BAD_HANDSHAKE))
 

@@ -233,13 +233,14 @@ async def test_uvicorn_logs_neither_query_nor_headers(caplog: pytest.LogCaptureF
     )
 
 
-async def test_a_rejected_upgrade_is_plain_http() -> None:
+@pytest.mark.parametrize("native", [True, False])
+async def test_a_rejected_upgrade_is_plain_http(native: bool) -> None:
     async def endpoint(upgrade: Upgrade) -> None:
-        await upgrade.reject(404, [(b"X-Why", b"gone")], b"no such place")
+        await upgrade.reject(404, [(b"x-why", b"gone")], b"no such place")
         with pytest.raises(RuntimeError):
             await upgrade.accept()
 
-    async with Site(endpoint) as site:
+    async with Site(endpoint, native=native) as site:
         with pytest.raises(InvalidStatus) as refused:
             await connect(site.url)
     response = refused.value.response
