@@ -81,9 +81,11 @@ class TenantAdmission:
         if row.tenant is None:
             return
         self._metrics.minutes_total.labels(row.tenant, row.call_type).inc(row.seconds / 60)
-        last = SessionTime(row.id, row.seconds)
+        last, limits = SessionTime(row.id, row.seconds), self._limits(row.tenant)
         try:
-            await self._ledger.leave(row.tenant, self._limits(row.tenant), last)
+            await self._ledger.leave(row.tenant, limits, last)
+            if limits.has_budget:  # the tenant's last session may be the one that reaches it
+                self._note(row.tenant, await self._ledger.account(row.tenant, limits, ()))
         except StoreUnavailable:
             log.warning("session_time_not_accounted", session=row.id, advice="it is tried again")
 

@@ -35,6 +35,11 @@ class TenantLimits:
     minutes_per_month: float | None = None
     budget_grace: float = 60.0
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether minutes are bounded."""
+        return self.minutes_per_day is not None or self.minutes_per_month is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:

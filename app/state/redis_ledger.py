@@ -75,7 +75,8 @@ local function roll()
   end
   redis.call('PEXPIRE', budget, 40 * DAY)
 end
-local function settle(period)
+-- Whether the budget is used up, and what was reported of it; `report` marks that as told.
+local function settle(period, report)
   local used, limit = tonumber(redis.call('HGET', budget, period .. '_used')), limits[period]
   local before = tonumber(redis.call('HGET', budget, period .. '_reported') or 0)
   local reported = 0
@@ -89,7 +90,7 @@ local function settle(period)
   else
     redis.call('HDEL', budget, period .. '_over')
   end
-  redis.call('HSET', budget, period .. '_reported', reported)
+  if report then redis.call('HSET', budget, period .. '_reported', reported) end
   local over = redis.call('HGET', budget, period .. '_over')
   return used, over and tonumber(over) or -1, before, reported
 end
@@ -152,7 +153,7 @@ for i = 7, #ARGV, 2 do
   end
 end
 redis.call('PEXPIRE', sessions, lease)
-return {now, {settle('day')}, {settle('month')}}
+return {now, {settle('day', true)}, {settle('month', true)}}
 """
 )
 

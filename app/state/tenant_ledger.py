@@ -130,14 +130,19 @@ class _Period:
         if name != self.name:
             self.name, self.used, self.over_at, self.reported = name, 0.0, None, 0
 
-    def settle(self, minutes: float | None, now: float) -> tuple[int, ...]:
-        """See whether the budget is used up; return the percents that are reached only now."""
-        if minutes is None:
-            self.over_at, self.reported = None, 0
-            return ()
-        limit = minutes * MINUTE
-        passed = [percent for percent in WARNINGS if self.used >= limit * percent / 100]
-        self.over_at = (self.over_at or now) if self.used >= limit else None
+    def settle(self, minutes: float | None, now: float) -> None:
+        """See whether the budget is used up."""
+        is_over = minutes is not None and self.used >= minutes * MINUTE
+        self.over_at = (self.over_at or now) if is_over else None
+
+    def report(self, minutes: float | None) -> tuple[int, ...]:
+        """Return the percents that are reached and were not reported before."""
+        limit = None if minutes is None else minutes * MINUTE
+        passed = [
+            percent
+            for percent in WARNINGS
+            if limit is not None and self.used >= limit * percent / 100
+        ]
         new = tuple(percent for percent in passed if percent > self.reported)
         self.reported = max(passed, default=0)
         return new
@@ -212,13 +217,11 @@ class LedgerTable:
             if session.id not in book.left:
                 book.sessions[session.id] = now + self._lease
                 book.add(session, now)
-        reached = tuple(
-            (name, percent)
-            for name, period, minutes in (
-                ("day", book.day, limits.minutes_per_day),
-                ("month", book.month, limits.minutes_per_month),
-            )
-            for percent in period.settle(minutes, now)
+        book.day.settle(limits.minutes_per_day, now)
+        book.month.settle(limits.minutes_per_month, now)
+        reached = (
+            *(("day", percent) for percent in book.day.report(limits.minutes_per_day)),
+            *(("month", percent) for percent in book.month.report(limits.minutes_per_month)),
         )
         over = [at for at in (book.day.over_at, book.month.over_at) if at is not None]
         over_for = now - min(over) if over else None

@@ -197,6 +197,18 @@ async def test_each_warning_is_reported_once(ledger: TenantLedger, calendar: Cal
     assert status.reached == (("day", 80), ("day", 100)), "another day's budget"
 
 
+async def test_an_arrival_and_an_end_take_no_warning_away(ledger: TenantLedger) -> None:
+    limits = TenantLimits(minutes_per_day=1)
+    await ledger.account("acme", limits, [SessionTime("a", 10)])
+    await ledger.leave("acme", limits, SessionTime("a", 50))
+    assert await reason(ledger, limits, "b") is None
+    await ledger.leave("acme", limits, SessionTime("b", 10))
+    assert await reason(ledger, limits, "c") == LedgerReason.DAY.value
+    status = await ledger.account("acme", limits, [])
+    assert status.reached == (("day", 80), ("day", 100))
+    assert (await ledger.account("acme", limits, [])).reached == ()
+
+
 async def test_a_raised_budget_opens_again(ledger: TenantLedger) -> None:
     small, large = TenantLimits(minutes_per_day=1), TenantLimits(minutes_per_day=2)
     await ledger.account("acme", small, [SessionTime("a", 60)])
