@@ -103,6 +103,7 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(given),
             circuit=circuit,
             drift=drift,
+            of_agent=lambda name: by_agent[name],
         )
 
     def of_agents(given: Settings, endpoints: Mapping[str, Endpoint]) -> Dependencies:
@@ -116,9 +117,11 @@ def build(settings: Settings) -> Application:
                 found[name] = dependencies(circuit, endpoints, given)
         dialled.clear()
         dialled.update(endpoints)
+        by_agent.update(found)
         return found
 
     dialled: dict[str, Endpoint] = {}
+    by_agent: dict[str, RelayDependencies] = {}  # also of agents that only live sessions have
     agents = AgentParts(
         LiveMapping({}),
         of_agents,

@@ -8,6 +8,8 @@ from app.bootstrap.tenants import owners
 from app.gateway.admission import GatewayLimits
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
+from app.protocol.route import Route
+from app.protocol.routing import linked
 from app.relay.dependencies import RelayLimits
 from app.telemetry.logs import forms_of
 from app.websocket.limits import WireLimits
@@ -46,8 +48,8 @@ def demo(settings: Settings, profiles: Mapping[str, Profile]) -> dict[str, Any]:
 
 def profiles(settings: Settings) -> dict[str, Profile]:
     """Every agent's profile, by name."""
-    owned = owners(settings)
-    return {
+    owned, agents = owners(settings), settings.agent_settings
+    plain = {
         name: Profile(
             name=name,
             call_types=agent.call_types,
@@ -67,9 +69,11 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
             integration_tools=agent.browser_tools == "integration",
             tenant=owned.get(name),
+            route=tuple(Route(route.agent, route.weight) for route in agent.route),
         )
-        for name, agent in settings.agent_settings.items()
+        for name, agent in agents.items()
     }
+    return linked(plain, {n: a.fallback for n, a in agents.items() if a.fallback is not None})
 
 
 def listed(agent: AgentSettings) -> frozenset[str]:
@@ -155,4 +159,5 @@ def relay_limits(settings: Settings) -> RelayLimits:
         chat_keep=settings.chat_keep,
         chat_pages=settings.chat_pages,
         chat_history=settings.chat_history,
+        takeover_lease=settings.takeover_lease,
     )

@@ -15,6 +15,7 @@ from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     asyncapi,
     calls,
+    control,
     conversations,
     discover,
     drift,
@@ -23,12 +24,15 @@ from app.web import (
     pages,
     revocations,
     sessions,
+    takeover,
     tickets,
     usage,
     web_tokens,
     websocket,
 )
 from app.web.agents import Agents
+from app.web.audit import LoggedAudit
+from app.web.idempotency import Idempotency
 from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
@@ -91,6 +95,14 @@ def add_routes(built: Application, settings: Settings) -> None:
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
     internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
+    steered = control.Control(
+        built.replicas.commands,
+        Idempotency(state.requests),
+        LoggedAudit(),
+        built.replicas.find,
+    )
+    internal.include_router(control.routes(steered), dependencies=guarded)
+    internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(

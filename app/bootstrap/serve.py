@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,8 @@ from app.server.http_protocol import make_protocol
 from app.websocket.compiled import COMPILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+    from socket import socket
 
     from fastapi import FastAPI
 
@@ -30,6 +31,15 @@ GRACE: Final = 10
 
 class Server(uvicorn.Server):
     """A uvicorn server without its own signal handlers, which close every socket at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start, and say when that is done."""
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,6 +86,26 @@ async def serve(
         if reloading is not None:
             reloading.cancel()
         for server in servers:
+            server.should_exit = True
+
+
+@asynccontextmanager
+async def serving(application: Application, listener: socket) -> AsyncIterator[None]:
+    """Serve inside another program for the time of a block: no signals, no draining.
+
+    Raises `RuntimeError` if the application does not start.
+    """
+    server = Server(_config(application, application.app, "127.0.0.1", 0))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(server.serve(sockets=[listener]))
+        ready = tasks.create_task(server.ready.wait())
+        await asyncio.wait([ready, running], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if running.done():
+            raise RuntimeError("the gateway did not start")
+        try:
+            yield
+        finally:
             server.should_exit = True
 
 

@@ -1,4 +1,4 @@
-"""The `blackbox-relay` command: serve, check, doctor, tools, emulator, ticket; run for newcomers.
+"""The `blackbox-relay` command and its subcommands.
 
 Exit status: 0 fine, 2 bad configuration (one line per fault), 1 anything else.
 """
@@ -20,6 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from app import __version__
+from app.cli.conversing_arguments import (
+    add_chat_arguments,
+    add_replay_arguments,
+    add_test_arguments,
+)
+from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
 from app.cli.tenant_rows import HEAD, tenant_rows
 from app.cli.text_table import table
@@ -98,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     call = actions.add_parser("call", help="call one")
     call.add_argument("name")
     call.add_argument("--args", default="{}", help="its arguments as JSON")
+    add_chat_arguments(command("chat", _talk, "talk to an agent from the shell"))
+    add_replay_arguments(
+        command("replay", _replay, "run a recorded chat's browser side again, and compare")
+    )
+    add_test_arguments(
+        command("test", _test, "play scenarios against an agent, and say what is different")
+    )
     command("emulator", lambda _: FINE, "run the fake vendor alone (--port and more: --help)")
     ticket = command("ticket", _ticket, "mint a ticket at a running gateway, for a shell test")
     ticket.add_argument("--url", help="the gateway's address; default: this configuration's")
@@ -152,7 +165,7 @@ def _run(_: argparse.Namespace) -> int:
     upstream = free_port()
     read = partial(load, {**demo_environment(upstream), **given}, DOTENV)
     settings = read()
-    command, environment = _emulator_command()
+    command, environment = emulator_command()
     key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
     emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
         [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
@@ -242,15 +255,26 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _emulator(rest: Sequence[str]) -> int:
-    command, environment = _emulator_command()
+    command, environment = emulator_command()
     os.execve(sys.executable, [*command, *rest], environment)  # noqa: S606
 
 
-def _emulator_command() -> tuple[list[str], dict[str, str]]:
-    """The emulator's command line and environment: this package's, not the working directory's."""
-    home = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    return [sys.executable, "-P", "-m", "app.emulator"], {**os.environ, "PYTHONPATH": path}
+def _talk(arguments: argparse.Namespace) -> int:
+    from app.cli.chat import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from app.cli.replay import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from app.cli.scenarios.command import run  # noqa: PLC0415
+
+    return run(arguments, DOTENV)
 
 
 def _ticket(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`.env.example` and the README's tables, written from the code itself.
+"""`.env.example`, the README's tables and the schema of scenarios, written from the code itself.
 
 `python -m app.cli.generated_docs` writes them anew; a test fails while they differ.
 """
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ByteSize, SecretStr
 
+from app.cli.scenarios.schema import PATH as SCHEMA
+from app.cli.scenarios.schema import schema_text
 from app.protocol.close_codes import CLOSE_REASONS
 from app.settings.model import PREFIX, Settings
 from app.telemetry.metrics import Metrics
@@ -114,7 +116,8 @@ def with_tables(readme: str) -> str:
 
 
 def main() -> None:
-    """Write both files, in the working directory."""
+    """Write all files, in the working directory."""
+    Path(SCHEMA).write_text(schema_text(), encoding="utf-8")
     Path(".env.example").write_text(env_example(), encoding="utf-8")
     readme = Path("README.md")
     readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
+from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,28 +49,52 @@ class PlaceGiven:
     """Sessions of this replica were given places for upstream sessions."""
 
 
-Message = EndSession | Attach | Watch | PlaceGiven
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """Carry out a command on this session, and tell `replica` the answer.
+
+    It may come again: its owner carries a command of the same id out once.
+    """
+
+    session_id: str
+    request_id: str
+    replica: str
+    command: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAnswer:
+    """What a `ControlRequest` came to: `status`, and `body`."""
+
+    request_id: str
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+Message = EndSession | Attach | Watch | PlaceGiven | ControlRequest | ControlAnswer
 
 _KINDS: Final[dict[str, type[Message]]] = {
     "end_session": EndSession,
     "attach": Attach,
     "watch": Watch,
     "place_given": PlaceGiven,
+    "control_request": ControlRequest,
+    "control_answer": ControlAnswer,
 }
+_OBJECTS: Final = frozenset({"hello", "command", "answer"})
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 def encode(message: Message) -> bytes:
     """Write a message."""
     content = {item.name: getattr(message, item.name) for item in fields(message)}
-    return orjson.dumps({"kind": _NAMES[type(message)], **content})
+    return exact_json.dumps({"kind": _NAMES[type(message)], **content})
 
 
 def decode(payload: bytes) -> Message | None:
     """Read a message; None if it is none that this release knows."""
     try:
-        document = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        document = exact_json.loads_all(payload)
+    except ValueError:
         return None
     if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
         return None
@@ -78,7 +102,7 @@ def decode(payload: bytes) -> Message | None:
     if kind is None:
         return None
     content = {item.name: document.get(item.name) for item in fields(kind)}
-    if not all(isinstance(v, dict if name == "hello" else str) for name, v in content.items()):
+    if not all(isinstance(v, dict if name in _OBJECTS else str) for name, v in content.items()):
         return None
     build: Callable[..., Message] = kind
     return build(**content)

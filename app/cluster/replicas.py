@@ -17,7 +17,17 @@ import structlog
 
 from app.backoff import retry_soon
 from app.cluster.bridge import BROKEN
-from app.cluster.commands import Attach, EndSession, PlaceGiven, Watch, decode, encode
+from app.cluster.commands import (
+    Attach,
+    ControlAnswer,
+    ControlRequest,
+    EndSession,
+    PlaceGiven,
+    Watch,
+    decode,
+    encode,
+)
+from app.cluster.control import SessionCommands
 from app.cluster.live_events import Gap
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
@@ -51,6 +61,7 @@ class Replicas:
         watches: LiveEvents | None,
     ) -> None:
         self.gateway = gateway
+        self.commands = SessionCommands(gateway, state)
         self._state = state
         self._bridges = bridges
         self._watches = watches
@@ -198,6 +209,11 @@ class Replicas:
                     self.gateway.end(message.session_id)
                 elif isinstance(message, Attach):
                     self._attach(message)
+                elif isinstance(message, ControlRequest):
+                    answer = self.commands.carry_out(message)
+                    tasks.create_task(self.commands.reply(message, answer))
+                elif isinstance(message, ControlAnswer):
+                    self.commands.answered(message)
                 elif isinstance(message, PlaceGiven):
                     if self.gateway.places is not None:
                         self.gateway.places.wake()
@@ -255,7 +271,7 @@ def _admits(row: SessionRow, request: PageRequest) -> bool:
     """
     return (
         row.subject == request.subject
-        and request.agent in {None, row.agent}
+        and request.agent in {None, row.agent, row.requested_agent}
         and request.tenant in {None, row.tenant}
     )
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Final
 
+from app.backoff import between
+from app.protocol.close_codes import NO_SUCH_AGENT, UPSTREAM_FAILED
+from app.protocol.errors import Refusal
+from app.protocol.initialize import resolve_initialize
+from app.protocol.routing import standing_in
 from app.relay.dependencies import Conversation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import RelayDependencies
@@ -60,6 +68,27 @@ class AdmissionRequest:
     vendor_path: bool
     sends_initialize: bool = False
     turn: str | None = None
+
+
+def reachable(
+    profile: Profile,
+    principal: Principal,
+    options: ClientOptions,
+    dependencies: Mapping[str, RelayDependencies],
+) -> Profile:
+    """The profile, or its fallback while the circuit of its upstream is open. Raises `Refusal`."""
+    if profile.name not in dependencies:
+        raise Refusal(NO_SUCH_AGENT)
+    retry_in = dependencies[profile.name].circuit.retry_in
+    if retry_in <= 0:
+        return profile
+    fallback = standing_in(profile)
+    helper = None if fallback is None else dependencies.get(fallback.name)
+    if fallback is not None and helper is not None and helper.circuit.retry_in <= 0:
+        with suppress(Refusal):  # it may not have this conversation
+            resolve_initialize(fallback, principal, options)
+            return fallback
+    raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
 
 
 def new_conversation(

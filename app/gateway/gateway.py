@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.backoff import between, reconnect_after, retry_later
-from app.gateway.admission import Reservation, new_conversation
+from app.backoff import reconnect_after, retry_later
+from app.gateway.admission import Reservation, new_conversation, reachable
 from app.gateway.draining import Draining
 from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
-    NO_SUCH_AGENT,
     OVERLOADED,
     TOO_MANY,
     UNAUTHENTICATED,
-    UPSTREAM_FAILED,
     CloseReason,
 )
+from app.protocol.control import HandBack, TakeOver
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.principal import CallType
 from app.relay.relay import Relay
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
+    from app.protocol.control import Answer, Command
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
@@ -162,12 +162,8 @@ class Gateway:
             raise Refusal(OVERLOADED, DRAINING.message, retry_after=reconnect_after())
         if self.is_full:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
-        dependencies = self._dependencies.get(profile.name)
-        if dependencies is None:
-            raise Refusal(NO_SUCH_AGENT)
-        retry_in = dependencies.circuit.retry_in
-        if retry_in > 0:
-            raise Refusal(UPSTREAM_FAILED, retry_after=retry_in + between(0, 2))
+        profile = reachable(profile, principal, arrival.client_options, self._dependencies)
+        dependencies = self._dependencies[profile.name]
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
@@ -181,6 +177,7 @@ class Gateway:
             started_at=conversation.started_at,
             credential_id=principal.credential_id,
             tenant=profile.tenant,
+            requested_agent=profile.requested_agent,
         )
         # Taken before the store is asked: others come in meanwhile.
         self._reserved.add(row.id)
@@ -304,9 +301,9 @@ class Gateway:
         relay = self._live.get(session_id)
         if relay is None:
             return None
-        who, agent = relay.conversation.principal, relay.conversation.profile.name
+        who, profile = relay.conversation.principal, relay.conversation.profile
         same = who.subject == request.subject and who.tenant == request.tenant
-        may = same and request.agent in {None, agent}
+        may = same and request.agent in {None, profile.name, profile.requested_agent}
         return not may or relay.pages is None or relay.is_ending
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
@@ -348,6 +345,8 @@ class Gateway:
         session = relay.session
         return replace(
             row,
+            agent=relay.conversation.profile.name,
+            requested_agent=relay.conversation.profile.requested_agent,
             call_type=relay.call_type.value,
             phase="queued" if relay.queue.is_waiting else session.phase.value,
             browser=relay.browser_state,
@@ -357,6 +356,7 @@ class Gateway:
             bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
             seconds=max(0.0, (relay.ended_at or relay.now()) - row.started_at),
+            **({} if relay.control is None else relay.control.row()),
         )
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
@@ -366,6 +366,24 @@ class Gateway:
             return False
         relay.end(reason)
         return True
+
+    def control(self, session_id: str, command: Command) -> Answer | None:
+        """Carry out a command on one of this replica's sessions; None if it has no such session."""
+        relay = self._live.get(session_id)
+        if relay is None:
+            return None
+        answer = relay.controlled().apply(command)
+        if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
+            assert self._tasks is not None  # noqa: S101 - it has live sessions
+            self._tasks.create_task(self._publish(self._row(self._rows[session_id], relay)))
+        return answer
+
+    async def _publish(self, row: SessionRow) -> None:
+        """Publish a row that has changed at once, without waiting for the next refresh."""
+        try:
+            await self._state.refresh([row])
+        except StoreUnavailable:
+            log.info("row_not_published", session=row.id, advice="the next refresh does it")
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""

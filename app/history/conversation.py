@@ -149,17 +149,22 @@ class RecordedConversation:
             "additional_data": as_json(dict(start.additional_data)) if self.content else None,
             "started_at": start.started_at,
             "lost": 0,
+            "requested_agent": None
+            if start.requested_agent is None
+            else clean(start.requested_agent),
             "tenant": start.tenant,
             "replica": self.replica,
         }
 
     def _spoken(self, part: BatchPart, piece: TurnFragment, at: float) -> None:
         turn = self._turn
-        if turn is not None and turn.source == piece.source and len(turn.text) < LONGEST_TURN:
+        if turn is not None and turn.is_continued_by(piece) and len(turn.text) < LONGEST_TURN:
             turn.add(piece, at)
         else:
             number = 0 if turn is None else turn.number + 1
-            turn = self._turn = Turn(number, piece.source, piece.text, 1, at, at)
+            turn = self._turn = Turn(
+                number, piece.source, piece.text, 1, at, at, piece.speaker, piece.is_held
+            )
         if self.transcript is not None:
             self.transcript.hear(turn)
         part.turns[turn.number] = turn

@@ -14,6 +14,7 @@ import orjson
 from app.history.interface import NOTED_FROM_BROWSER, UNNOTED_FROM_UPSTREAM, Direction
 from app.protocol.call_record import url_of
 from app.protocol.codec import with_every_digit
+from app.protocol.control import Speaker
 from app.protocol.frames import HEADER, SDP_ANSWER, SDP_INVITE
 from blackbox_relay import exact_json
 
@@ -41,10 +42,12 @@ MEDIA: Final = frozenset({SDP_INVITE, SDP_ANSWER})
 
 
 class TurnFragment(NamedTuple):
-    """Part of what one side said."""
+    """Part of what one side said. `is_held`: no page was shown it, a person had taken over."""
 
     source: str
     text: str
+    speaker: str = ""
+    is_held: bool = False
 
 
 class RecordedEvent(NamedTuple):
@@ -71,7 +74,9 @@ def read(direction: Direction, payload: bytes) -> TurnFragment | RecordedEvent |
     if kind is None or not _noted(kind, direction):
         return None
     if kind == "text":
-        return _piece(frame)
+        piece = _piece(frame)
+        held = direction is Direction.HELD
+        return piece._replace(is_held=True) if held and piece is not None else piece
     frame = with_every_digit(frame, payload)
     if kind == "conversationResult":
         return _result(frame)
@@ -113,7 +118,20 @@ def _piece(frame: dict[str, Any]) -> TurnFragment | None:
         return None
     spoken = holder.get("source") or holder.get("speaker") or holder.get("role")
     source = short_label(spoken) or "assistant"
-    return TurnFragment(SPEAKERS.get(source.lower(), source), text)
+    source = SPEAKERS.get(source.lower(), source)
+    return TurnFragment(source, text, _speaker(source, holder.get("speaker")))
+
+
+def _speaker(source: str, named: object) -> str:
+    """Who spoke: a person or a backend may speak as the agent."""
+    if source != "assistant":
+        return source
+    return str(named) if named in (Speaker.BACKEND, Speaker.OPERATOR) else Speaker.AGENT.value
+
+
+def speaker_of(source: str) -> str:
+    """Who spoke in a turn that does not say: an older release has stored it."""
+    return _speaker(source, None)
 
 
 def _result(frame: dict[str, Any]) -> Result:

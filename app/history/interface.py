@@ -26,10 +26,14 @@ UNNOTED_FROM_UPSTREAM: Final = frozenset({"websocketToolRequest"})
 
 
 class Direction(StrEnum):
-    """Which way a frame went; also the label of metrics."""
+    """Which way a frame went; the first two are also labels of metrics.
+
+    `HELD`: it was said to pages and held from them, while a person had taken over.
+    """
 
     FROM_BROWSER = "from_browser"
     FROM_UPSTREAM = "from_upstream"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class ConversationStart:
     """Who talks to whom, and what the agent was told at the start. Times are Unix seconds.
 
     `tenant` owns the agent; None: the operator.
+    `requested_agent` is the agent that was asked for, where another one serves.
     """
 
     id: str
@@ -46,6 +51,7 @@ class ConversationStart:
     endpoint: str | None
     additional_data: Mapping[str, Any]
     started_at: float
+    requested_agent: str | None = None
     tenant: str | None = None
 
 

@@ -21,8 +21,9 @@ class StoredConversation:
     """One conversation. Times are Unix seconds.
 
     `ended_at` is None while it lives, and for good when its gateway died. `lost` counts the
-    records that did not make it here. `endpoint` and `additional_data` are content. `tenant` owns
-    the agent; None: the operator.
+    records that did not make it here. `requested_agent` is the agent that was asked for, where
+    another one served. `endpoint` and `additional_data` are content. `tenant` owns the agent;
+    None: the operator.
     """
 
     id: str
@@ -36,12 +37,17 @@ class StoredConversation:
     close_code: int | None
     close_name: str | None
     lost: int
+    requested_agent: str | None = None
     tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """What one side said in one go; `text` is None where content is not kept."""
+    """What one side said in one go; `text` is None where content is not kept.
+
+    `speaker` is "agent", "backend", "operator", "user", or another source as it is. `held`: no
+    page was shown it, because a person had taken over.
+    """
 
     number: int
     source: str
@@ -49,6 +55,8 @@ class StoredTurn:
     pieces: int
     started_at: float
     ended_at: float
+    speaker: str
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sqlalchemy import delete, select, tuple_
 
 from app.history.cursor import decode, encode
+from app.history.frames import speaker_of
 from app.history.model import (
     Filters,
     Page,
@@ -141,6 +142,9 @@ class HistoryReader:
         for row in rows[:limit]:
             values = _values(row)
             del values["conversation_id"]
+            if kind is StoredTurn:
+                values["speaker"] = values["speaker"] or speaker_of(values["source"])
+                values["held"] = bool(values["held"])
             items.append(kind(**values))
         return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
 

@@ -48,6 +48,7 @@ conversations: Final = Table(
     Column("close_code", Integer),
     Column("close_name", Text),
     Column("lost", Integer, nullable=False),
+    Column("requested_agent", Text),
     Column("tenant", Text),
     Column("replica", Text),
     Index("conversations_by_time", "started_at", "id"),
@@ -74,6 +75,8 @@ turns: Final = Table(
     Column("pieces", Integer, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double, nullable=False),
+    Column("speaker", Text),
+    Column("held", Boolean),
 )
 
 events: Final = Table(

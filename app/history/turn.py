@@ -24,6 +24,16 @@ class Turn:
     pieces: int
     started_at: float
     ended_at: float
+    speaker: str = ""
+    is_held: bool = False
+
+    def is_continued_by(self, piece: TurnFragment) -> bool:
+        """Tell whether a piece is part of this turn: of the same speaker, and as visible."""
+        return (self.source, self.speaker, self.is_held) == (
+            piece.source,
+            piece.speaker,
+            piece.is_held,
+        )
 
     def add(self, piece: TurnFragment, at: float) -> None:
         """Append a piece of the same source."""
@@ -41,6 +51,8 @@ class Turn:
             "pieces": self.pieces,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            "speaker": clean(self.speaker),
+            "held": self.is_held,
         }
 
 

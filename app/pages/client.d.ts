@@ -196,8 +196,15 @@ export interface Session {
   resume: { token: string; window: number } | null;
   /** Seconds for which the gateway keeps the chat open with no page there; absent where it does not. */
   keep?: number;
+  /** There while a person speaks instead of the agent. */
+  takeover?: Takeover;
   /** There for one that waits for an agent to be free. */
   queued?: boolean;
+}
+
+/** The person who speaks instead of the agent. */
+export interface Takeover {
+  operator: string;
 }
 
 /** Where a conversation waits; both are null until the gateway has said so. */
@@ -210,6 +217,8 @@ export interface Queue {
 export interface Turn {
   id: number;
   source: 'assistant' | 'user' | (string & {});
+  /** Who spoke: a person (`operator`) or the backend may speak as the agent. */
+  speaker: 'agent' | 'backend' | 'operator' | 'user' | (string & {});
   text: string;
   /** The final texts; a partial one is in `text` alone. */
   pieces: string[];
@@ -274,18 +283,24 @@ export interface RelayEvents {
    * of `additionalData` the agent's profile does not allow.
    */
   warning: { code: 'client_data_ignored' | (string & {}); message: string; keys?: string[] };
+  /** A sentence from the backend, for the page alone. */
+  notice: { content: string };
+  /** A person speaks instead of the agent from now on. */
+  takeover: Takeover;
+  /** The agent speaks again. */
+  handback: Takeover;
   /** The server will be replaced; the conversation may go on until the deadline. */
   draining: { deadline: string | number };
   /** A whole turn. */
   turn: Turn;
   /** A piece of a turn; `turn.text` is what was said so far. */
-  text: { source: string; text: string; turn: Turn; frame: Frame };
+  text: { source: string; speaker: string; text: string; turn: Turn; frame: Frame };
   /**
    * Take this turn off the page: it was shown by partial texts alone, and no final text of it came, or it was not
    * whole when the chat was joined anew, and what was said comes as other turns.
    */
   withdrawn: Turn;
-  /** The vendor's event frames: connection, opened, closed and others. */
+  /** The vendor's event frames (connection, opened, closed and others), and the backend's own, named `relay.*`. */
   event: { name: string; data: any };
   result: unknown;
   tool: ToolActivity;
@@ -320,6 +335,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   /** Why it resumes or has ended. */
   readonly reason: RelayError | null;
   readonly session: Session | null;
+  /** While a person speaks instead of the agent; else null. */
+  readonly takeover: Takeover | null;
   /** While all agents are busy; else null. */
   readonly queue: Queue | null;
   /** The agent's result, once it has come. */

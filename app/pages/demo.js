@@ -183,10 +183,10 @@ function row(way, frame) {
 /** What a frame says, in a few words. */
 function gist(frame) {
   const { content, data } = frame;
-  if (frame.name) return frame.name;
+  if (frame.name) return data?.content ?? data?.operator ? `${frame.name}: ${data.content ?? data.operator}` : frame.name;
   if (typeof content === 'string') return content;
   if (content?.toolName) return `${content.toolName}(${JSON.stringify(content.args ?? {})})`;
-  if (content?.text !== undefined) return `${content.source}${content.type === 'potential' ? ' (partial)' : ''}: ${content.text}`;
+  if (content?.text !== undefined) return `${content.speaker ?? content.source}${content.type === 'potential' ? ' (partial)' : ''}: ${content.text}`;
   if (content?.id) return JSON.stringify(content.result);
   if (data?.message) return data.message;
   if (frame.result) return frame.result.status ?? JSON.stringify(frame.result);

@@ -9,8 +9,8 @@ export type CallType = 'chat' | 'webCall' | 'onPhone';
 /** Names of the widget's texts; a page gives translations of any of them. */
 export type TextName =
   | 'heading' | 'intro' | 'startChat' | 'startCall' | 'again' | 'end' | 'hangUp' | 'send' | 'message'
-  | 'placeholder' | 'log' | 'you' | 'agent' | 'idle' | 'connecting' | 'queued' | 'queuedAt' | 'live' | 'resuming' | 'resumed'
-  | 'ending' | 'closed' | 'ended' | 'draining' | 'typing' | 'newMessages' | 'shorten' | 'failed'
+  | 'placeholder' | 'log' | 'you' | 'agent' | 'person' | 'idle' | 'connecting' | 'queued' | 'queuedAt' | 'live' | 'resuming' | 'resumed'
+  | 'ending' | 'closed' | 'ended' | 'draining' | 'operatorJoined' | 'operatorLeft' | 'typing' | 'newMessages' | 'shorten' | 'failed'
   | 'calling' | 'inCall' | 'interrupted' | 'hear' | 'microphoneLost' | 'chooseMicrophone' | 'mute'
   | 'unmute' | 'muted' | 'keypad' | 'key' | 'devices' | 'microphone' | 'speaker' | 'standard' | 'retryIn';
 

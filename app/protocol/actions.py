@@ -31,6 +31,25 @@ class ToBrowser:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """Send every page a text that the vendor did not say, numbered and held, and record it."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Show no page the vendor's frame, while a person speaks instead of the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantHuman:
+    """The agent asks for a person, who is to talk instead of it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Send one of the gateway's own frames to the browser, unnumbered and not held."""
 
@@ -101,6 +120,9 @@ Action = (
     Forward
     | ToUpstream
     | ToBrowser
+    | Publish
+    | Held
+    | WantHuman
     | Announce
     | RunTool
     | AwaitBrowserTool
@@ -116,3 +138,8 @@ Actions = tuple[Action, ...]
 
 FORWARD: Final[Actions] = (Forward(),)
 NOTHING: Final[Actions] = ()
+HELD: Final[Actions] = (Held(),)
+"""The vendor's frame is recorded as held."""
+
+HELD_ECHO: Final[Actions] = (Held(), Held())
+"""It shows what was recorded before: it is not recorded."""

@@ -112,11 +112,13 @@ def session_opened(
     keep: float = 0.0,
     *,
     queued: bool = False,
+    operator: str | None = None,
 ) -> bytes:
     """`relay.session`: the first frame of every session. `resume` is (token, window seconds).
 
     `keep` is how many seconds the chat stays open with no page there; left out where that is 0.
-    `queued`: it waits for an upstream session, and `relay.queued` follows.
+    `queued`: it waits for an upstream session, and `relay.queued` follows. `operator`: who has
+    taken the conversation over.
     """
     offer = None if resume is None else {"token": resume[0], "window": resume[1]}
     fields: dict[str, Any] = {
@@ -129,6 +131,8 @@ def session_opened(
         fields["keep"] = keep
     if queued:
         fields["queued"] = True
+    if operator is not None:
+        fields["takeover"] = {"operator": operator}
     return _event(now, "relay.session", fields)
 
 

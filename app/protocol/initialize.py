@@ -19,6 +19,8 @@ from app.protocol.principal import CallType, Principal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.protocol.route import Route
+
 MAX_PHONE_NUMBER = 256
 
 
@@ -32,6 +34,9 @@ class Profile:
     `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
     offer under both names that the vendor gives it. `tenant` owns the agent; None: the operator.
+
+    `route` spreads subjects over agents, `fallback` stands in at the dial. Where another agent was
+    asked for, `requested_agent` names it, and `served_because` is "route" or "fallback".
     """
 
     name: str
@@ -50,6 +55,10 @@ class Profile:
     all_client_data: bool = False
     both_sdp_fields: bool = False
     tenant: str | None = None
+    route: tuple[Route, ...] = ()
+    fallback: Profile | None = field(default=None, repr=False)
+    requested_agent: str | None = None
+    served_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ cdef class Session:
     cdef DirectionCounters _from_browser_counters
     cdef DirectionCounters _from_upstream_counters
     cdef bint _texts_shown
+    cdef bint _takes_fast_path
+    cdef object _hidden_echo
+    cdef public object takeover
     cdef object _secrets
     cdef list _early_frames
     cdef Py_ssize_t _early_bytes

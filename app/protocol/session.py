@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from app.protocol import frames
 from app.protocol.actions import (
     FORWARD,
+    HELD,
+    HELD_ECHO,
     NOTHING,
     Acked,
     Actions,
@@ -18,6 +20,7 @@ from app.protocol.actions import (
     AwaitUpstreamClose,
     Count,
     End,
+    Publish,
     SdpExchanged,
     ToBrowser,
     ToUpstream,
@@ -40,6 +43,8 @@ from app.protocol.codec import (
     decode_strictly,
     with_every_digit,
 )
+from app.protocol.control import Speaker
+from app.protocol.control_frames import said
 from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
@@ -62,6 +67,7 @@ from app.protocol.frames import (
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
+from app.protocol.takeover import Takeover, is_echo, is_held
 from app.protocol.tool_ledger import ToolLedger
 from app.protocol.tool_rules import ToolRules, browser_answered, finished, requested_call
 from app.protocol.validation import (
@@ -123,12 +129,12 @@ class Session:
         self.client_initialize: dict[str, Any] | None = None
         self.hung_up = False  # whether the browser itself asked for the end
         self._id = session_id
-        self._profile = profile
-        self._tools = ToolRules(profile, tools)
         self._bucket = bucket
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
-        self._texts_shown = TEXT not in profile.hide
+        self._hidden_echo: str | None = None  # what the vendor will show as said by the user
+        self.takeover: Takeover | None = None
+        self.serve(profile, tools)
         self._secrets = secrets
         self._early_frames: list[bytes] = []
         self._early_bytes = 0
@@ -139,6 +145,12 @@ class Session:
         )
         self._failed_at = 0.0
 
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Let another agent serve, before anything came from upstream."""
+        self._profile = profile
+        self._tools = ToolRules(profile, tools)
+        self._update_fast_path()
+
     # The browser's side
 
     def from_browser(self, payload: bytes, now: float) -> Actions:
@@ -147,7 +159,7 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if FAST_PATH_ENABLED and phase is OPEN and is_simple_message(payload):
+        if self._takes_fast_path and phase is OPEN and is_simple_message(payload):
             self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
             self.received += 1
             return FORWARD if self._bucket.allows(now) else FLOODED
@@ -190,6 +202,9 @@ class Session:
             payload = append_members(payload, added)
         if kind == TOOL_RESPONSE:
             return browser_answered(self.calls, frame, payload)
+        if self.takeover is not None and kind == INCOMING_CHAT_MESSAGE:
+            self.takeover.heard(Speaker.USER, frame["content"])
+            return (Publish(said(now, None, frame["content"], Speaker.USER)),)
         if kind == TERMINATE:
             self.hung_up = True
         if self.phase is CONNECTING:
@@ -287,6 +302,33 @@ class Session:
             return FORWARD if has_known_members(frame) else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
+    def from_backend(self, payload: bytes) -> Actions | None:
+        """Send upstream what a backend says for the user; None: too much waits for upstream."""
+        if self.phase is not CONNECTING:
+            return (ToUpstream(payload),)
+        size = self._early_bytes + len(payload)
+        if len(self._early_frames) >= MAX_EARLY_FRAMES or size > MAX_EARLY_BYTES:
+            return None
+        self._early_frames.append(payload)
+        self._early_bytes = size
+        return NOTHING
+
+    def take_over(self, takeover: Takeover | None) -> None:
+        """Let a person speak instead of the agent; None: the agent speaks again."""
+        self.takeover = takeover
+        self._update_fast_path()
+
+    def hide_echo(self, text: str) -> None:
+        """Show no page the vendor's echo of this text, which is said to the agent alone."""
+        self._hidden_echo = text
+        self._update_fast_path()
+
+    def _update_fast_path(self) -> None:
+        """While a text may have to be held, each is judged."""
+        is_judged = self.takeover is not None or self._hidden_echo is not None
+        self._texts_shown = TEXT not in self._profile.hide and not is_judged
+        self._takes_fast_path = FAST_PATH_ENABLED and self.takeover is None
+
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
         self._malformed += 1
@@ -301,6 +343,12 @@ class Session:
     ) -> Actions:
         if is_own(frame):
             return (Count("spoofed_upstream"),)  # it would upset the browser's count
+        if self.takeover is not None and is_held(kind, frame):
+            return HELD
+        if self._hidden_echo is not None and is_echo(kind, frame, self._hidden_echo):
+            self._hidden_echo = None
+            self._update_fast_path()
+            return HELD_ECHO
         if kind == TOOL_REQUEST:
             return self._tool_request(frame, payload, now)
         counts = unknown_parts(kind, frame)
@@ -356,8 +404,10 @@ class Session:
         call = requested_call(frame)
         if call is None:
             return self.malformed_from_upstream()
-        number = self.outgoing.count + 1
-        return self._tools.requested(self.calls, call, frame.get("channelId"), payload, number, now)
+        number, is_taken = self.outgoing.count + 1, self.takeover is not None
+        return self._tools.requested(
+            self.calls, call, frame.get("channelId"), payload, number, now, is_taken=is_taken
+        )
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""

@@ -14,8 +14,10 @@ from app.protocol.actions import (
     RunTool,
     ToolSettled,
     ToUpstream,
+    WantHuman,
 )
 from app.protocol.close_codes import FORBIDDEN
+from app.protocol.takeover import REQUEST_HUMAN, REQUESTED, reason_of
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 from app.protocol.tool_ledger import Pending, ToolLedger
 from app.protocol.validation import FrameRejected, response_id
@@ -43,6 +45,7 @@ class ToolRules:
     def __init__(self, profile: Profile, tools: frozenset[str]) -> None:
         self._tools = tools if profile.tools is None else tools & profile.tools
         self._browser_tools = profile.browser_tools
+        self._offers_human = REQUEST_HUMAN in (profile.tools or ()) and REQUEST_HUMAN not in tools
 
     def requested(
         self,
@@ -52,12 +55,31 @@ class ToolRules:
         payload: bytes,
         number: int,
         now: float,
+        *,
+        is_taken: bool = False,
     ) -> Actions:
-        """Judge a request; `number` is what it would have among the browser's frames."""
+        """Judge a request; `number` is what it would have among the browser's frames.
+
+        `is_taken`: a person speaks instead of the agent, and runs no tools.
+        """
         if (answer := calls.answer_to(call.id)) is not None:
             return (Count("repeated_tool_id"), ToUpstream(answer))
         if calls.knows(call.id):
             return (Count("repeated_tool_id"),)
+        if is_taken:
+            return _declined(calls, call, Outcome.TAKEN_OVER, channel, now)
+        return self._started(calls, call, channel, payload, number, now)
+
+    def _started(
+        self,
+        calls: ToolLedger,
+        call: ToolCall,
+        channel: Any,
+        payload: bytes,
+        number: int,
+        now: float,
+    ) -> Actions:
+        """Run a new call where its tool is, or answer it here."""
         if calls.is_full:
             return _declined(calls, call, Outcome.BUSY, channel, now)
         if call.name in self._tools:
@@ -66,6 +88,9 @@ class ToolRules:
         if call.name in self._browser_tools:
             calls.shown[call.id] = Pending(call, channel, payload, number)
             return (*FORWARD, AwaitBrowserTool(call))
+        if self._offers_human and call.name == REQUEST_HUMAN:
+            told = _answer(calls, ToolResult(call.id, REQUESTED, Outcome.OK), channel, now)
+            return (*told, ToolSettled(call, Outcome.OK), WantHuman(reason_of(call)))
         return _declined(calls, call, Outcome.UNKNOWN, channel, now)
 
 

@@ -24,6 +24,7 @@ from app.protocol.close_codes import (
     TOO_SLOW,
     CloseReason,
 )
+from app.protocol.kept_events import KeptEvents
 from app.websocket.interface import ABNORMAL
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class BrowserLeg:
         self._patience = scope.limits.patience
         self._socket: Socket | None = None
         self._was_connected = False
+        self._kept: KeptEvents | None = None
         self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
         self._close_reason: CloseReason | None = None
         self._close_acknowledged: asyncio.Future[None] | None = None
@@ -86,6 +88,11 @@ class BrowserLeg:
     def buffered_bytes(self) -> int:
         """Bytes that wait to be written."""
         return self._socket.write_buffer_size if self._socket is not None else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of events that are kept for a resume."""
+        return 0 if self._kept is None else self._kept.size
 
     def attach(self, socket: Socket) -> None:
         """Take a browser's first socket."""
@@ -109,7 +116,8 @@ class BrowserLeg:
         self._socket = socket
         now = self._scope.now()
         socket.send_text(frames.resumed(now, len(missed), self._session.received))
-        for payload in missed:
+        kept = self._kept
+        for payload in missed if kept is None else kept.merged(received, missed):
             socket.send_text(payload)
         for payload in self._session.unanswered(received):
             self.send(payload)
@@ -129,6 +137,15 @@ class BrowserLeg:
         """Write one of the gateway's own frames, which have no number."""
         if self._socket is not None:
             self._socket.send_text(payload)
+
+    def send_event(self, payload: bytes) -> None:
+        """Write one of the gateway's own frames that must not be missed: kept for a resume."""
+        if self._scope.resume_window:
+            if self._kept is None:
+                self._kept = KeptEvents()
+            self._kept.acknowledge(self._outgoing.acked)
+            self._kept.append(self._outgoing.count, payload)
+        self.send_unnumbered(payload)
 
     def check_slow_reader(self) -> None:
         """Look at what waits: a reader that is too far behind loses its socket."""

@@ -14,6 +14,7 @@ from app.history.turn import Turn
 MAX_TURNS: Final = 200
 UNREAD_FRAMES: Final = 32
 UNREAD_BYTES: Final = 32 * 1024
+SPEAKERS_TOLD: Final = frozenset({"backend", "operator"})
 TURN_GAP: Final = 1.0
 """Seconds of silence after which the same side begins another turn, as `client.js` has it."""
 
@@ -46,7 +47,12 @@ class ChatHistory:
         """The turns as `relay.history` carries them, the oldest first; `at` in Unix seconds."""
         self._read()
         return [
-            {"source": turn.source, "text": turn.text, "at": round(turn.started_at, 3)}
+            {
+                "source": turn.source,
+                "text": turn.text,
+                "at": round(turn.started_at, 3),
+                **({"speaker": turn.speaker} if turn.speaker in SPEAKERS_TOLD else {}),
+            }
             for turn in self._turns
         ]
 
@@ -65,11 +71,12 @@ class ChatHistory:
         last = self._turns[-1] if self._turns else None
         grows = (
             last is not None
-            and last.source == piece.source != "user"
+            and piece.source != "user"
+            and last.is_continued_by(piece)
             and at - last.ended_at <= TURN_GAP
         )
         if last is None or not grows:
-            self._turns.append(Turn(0, piece.source, piece.text, 1, at, at))
+            self._turns.append(Turn(0, piece.source, piece.text, 1, at, at, piece.speaker))
             self._size += len(piece.text.encode())
             return
         self._size -= len(last.text.encode())

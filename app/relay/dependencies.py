@@ -78,7 +78,7 @@ class RelayLimits:
 
     `chat_keep` is how long a chat stays open with no page there (0: as long as it can be resumed),
     `chat_pages` how many pages it may have, `chat_history` how many bytes of text are kept for
-    those that join.
+    those that join. `takeover_lease` is how long an operator who has taken over may be silent.
     """
 
     initialize_timeout: float
@@ -97,6 +97,7 @@ class RelayLimits:
     chat_keep: float = 0.0
     chat_pages: int = 5
     chat_history: int = 64 * 1024
+    takeover_lease: float = 30.0
 
 
 class ToolRunner(Protocol):
@@ -117,7 +118,7 @@ class RelayDependencies:
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
-    webhooks; None where none are configured.
+    webhooks; None where none are configured. `of_agent` finds those of the agent that stands in.
     """
 
     dial: Dial
@@ -129,3 +130,4 @@ class RelayDependencies:
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
+    of_agent: Callable[[str], RelayDependencies] | None = None

@@ -20,6 +20,7 @@ cdef class Dispatcher:
     cdef public Backpressure backpressure
     cdef public object tools
     cdef object _observer
+    cdef object _events
     cdef object _deadlines
     cdef object _diagnostics
     cdef object _end

@@ -14,10 +14,13 @@ from app.protocol.actions import (
     Count,
     End,
     Forward,
+    Held,
+    Publish,
     SdpExchanged,
     ToBrowser,
     ToUpstream,
     VendorRefused,
+    WantHuman,
 )
 from app.protocol.close_codes import CRASHED
 from app.relay.backpressure import Backpressure
@@ -61,6 +64,7 @@ class Dispatcher:
         self._epoch = epoch
         self._outgoing = session.outgoing
         self._observer = observer
+        self._events = events
         self._deadlines = deadlines
         self._diagnostics = diagnostics
         self._end = end
@@ -148,7 +152,14 @@ class Dispatcher:
             case End(reason, message):
                 self._end(reason, message)
             case _:
-                self.tools.apply(action)
+                self._apply_other(action)
+
+    def _apply_other(self, action: Action) -> None:
+        """Carry out what concerns a tool, or a person who speaks instead of the agent."""
+        if isinstance(action, Publish | WantHuman):
+            self._events.on_control_action(action)
+        elif not isinstance(action, Held):
+            self.tools.apply(action)
 
     def _tool_finished(self, actions: Actions) -> None:
         """Answer the agent: a tool of ours has finished, or the browser's time is up."""

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.history.interface import Direction
-from app.protocol.actions import FORWARD, NOTHING, Announce
+from app.protocol.actions import FORWARD, HELD, HELD_ECHO, NOTHING, Announce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,10 @@ class UpstreamFrames:
             else:
                 self._target.apply(actions, payload)
             if self.is_observed:
-                self._observer.frame(Direction.FROM_UPSTREAM, self._at, payload)
+                if actions is HELD:
+                    self._observer.frame(Direction.HELD, self._at, payload)
+                elif actions is not HELD_ECHO:
+                    self._observer.frame(Direction.FROM_UPSTREAM, self._at, payload)
                 if self._target.pages is not None:
                     self._target.pages.from_upstream(self._at, payload, actions)
         except Exception:  # noqa: BLE001 - the outermost handler of what a frame causes

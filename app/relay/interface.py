@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from app.protocol.actions import Actions
+    from app.protocol.actions import Actions, Publish, WantHuman
     from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import Profile
     from app.websocket.interface import CloseEvent
 
 PageLoad = tuple[bool, bool, bool]
@@ -63,7 +64,11 @@ class UpstreamLegEvents(Protocol):
 
 
 class LegEvents(BrowserLegEvents, UpstreamLegEvents, Protocol):
-    """What both legs of a conversation report."""
+    """What both legs of a conversation report, and what its session decides beside them."""
+
+    def on_control_action(self, action: Publish | WantHuman) -> None:
+        """Carry out what concerns a person who speaks instead of the agent."""
+        ...
 
 
 class BrowserFrameTarget(Protocol):
@@ -110,6 +115,10 @@ class FurtherPages(Protocol):
     @property
     def is_joined_page_here(self) -> bool:
         """Whether any of them is connected."""
+        ...
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Another agent serves; nothing came from upstream yet."""
         ...
 
     def upstream_opened(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from app.history.interface import ConversationStart, Direction
+from app.protocol.takeover import REQUEST_HUMAN
 from app.protocol.vendor_failures import advice_on_loss
 from app.relay.subscribers import EventSubscribers
 
@@ -48,6 +50,7 @@ class ConversationObserver:
         self._drift = dependencies.drift
         self._unknown_frames = 0
         self.is_started = False
+        self._unrecorded: ConversationStart | None = None  # until it is known who serves
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -60,10 +63,19 @@ class ConversationObserver:
         self.is_started = True
         conversation = self._conversation
         call_type, subject = opening.call_type.value, conversation.principal.subject
-        agent = conversation.profile.name
-        tenant = conversation.profile.tenant
-        owner = {} if tenant is None else {"tenant": tenant}
-        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject, **owner)
+        profile = conversation.profile
+        agent, requested = profile.name, profile.requested_agent
+        asked = {} if requested is None else {"requested_agent": requested}
+        owner = {} if profile.tenant is None else {"tenant": profile.tenant}
+        self.log.info(
+            "session_started",
+            agent=agent,
+            call_type=call_type,
+            subject=subject,
+            **asked,
+            **owner,
+        )
+        self._count_routed()
         conversation.trace.describe(
             **{
                 "relay.session_id": conversation.id,
@@ -72,18 +84,51 @@ class ConversationObserver:
             }
         )
         if self._recorder is not None:
-            self._recorder.started(
-                ConversationStart(
-                    conversation.id,
-                    agent,
-                    call_type,
-                    subject,
-                    opening.endpoint,
-                    opening.additional_data,
-                    conversation.started_at,
-                    tenant,
-                )
+            self._unrecorded = ConversationStart(
+                conversation.id,
+                agent,
+                call_type,
+                subject,
+                opening.endpoint,
+                opening.additional_data,
+                conversation.started_at,
+                requested,
+                profile.tenant,
             )
+            if profile.fallback is None:
+                self.dialled()
+
+    def dialled(self) -> None:
+        """It is known which agent serves, or that none does: history takes note of it, once."""
+        if self._recorder is not None and self._unrecorded is not None:
+            self._recorder.started(self._unrecorded)
+        self._unrecorded = None
+
+    def fell_back(self, conversation: Conversation) -> None:
+        """Another agent serves than the one that could not be dialled."""
+        before, profile = self._conversation.profile.name, conversation.profile
+        self._conversation = conversation
+        self.log.warning(
+            "fallback_served",
+            agent=profile.name,
+            requested_agent=profile.requested_agent,
+            failed=before,
+            advice="see dial_failed, or the open circuit, of the agent that failed",
+        )
+        conversation.trace.describe(**{"relay.agent": profile.name})
+        self._count_routed()
+        if self._unrecorded is not None:
+            self._unrecorded = replace(
+                self._unrecorded, agent=profile.name, requested_agent=profile.requested_agent
+            )
+
+    def _count_routed(self) -> None:
+        """Count a conversation that another agent serves than the one asked for."""
+        profile = self._conversation.profile
+        if profile.requested_agent is not None and profile.served_because is not None:
+            self._metrics.routed_sessions_total.labels(
+                profile.requested_agent, profile.name, profile.served_because
+            ).inc()
 
     def told(self, notices: Notices) -> None:
         """The conversation begins otherwise than its browser asked: once, with what to do."""
@@ -163,7 +208,8 @@ class ConversationObserver:
 
     def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
         """Count a call that the runner never saw; a name that is not configured is no label."""
-        known = name if name in self._conversation.profile.browser_tools else "unknown"
+        is_known = name == REQUEST_HUMAN or name in self._conversation.profile.browser_tools
+        known = name if is_known else "unknown"
         self._metrics.tool_calls_total.labels(known, outcome.value).inc()
         self._metrics.tool_seconds.labels(known).observe(seconds)
 
@@ -185,6 +231,7 @@ class ConversationObserver:
         if tenant is not None:
             counted = self._metrics.tenants.sessions_total
             counted.labels(tenant, call_type.value, str(reason.code)).inc()
+        self.dialled()
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)
         self.subscribers.publish(kind="end", at=now, code=reason.code, reason=reason.name)

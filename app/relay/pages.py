@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from app.protocol.close_codes import CloseReason
+    from app.protocol.initialize import Profile
     from app.relay.interface import PageLoad
     from app.relay.page import PageRequest
     from app.relay.page_host import PageHost
@@ -44,6 +45,11 @@ class Pages:
         self.first_is_gone = False  # for good: it cannot be resumed any more
         self._requests = PageRequests(host)
         self._keep_timer: asyncio.TimerHandle | None = None
+
+    def serve(self, profile: Profile, tools: frozenset[str]) -> None:
+        """Let another agent serve, before anything came from upstream."""
+        for page in self.joined:
+            page.session.serve(profile, tools)
 
     # Who is there
 
@@ -92,6 +98,7 @@ class Pages:
             return
         page = Page(host, self, request)
         page.follow(host.session.phase)
+        page.session.take_over(host.session.takeover)
         self.joined.append(page)
         self._requests.joined(page)
         now = host.scope.now()

@@ -11,11 +11,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.protocol import close_codes, frames
+from app.protocol.actions import Publish, WantHuman
 from app.protocol.errors import Refusal
 from app.protocol.notices import notice_frames, notices_of
 from app.protocol.principal import CallType
 from app.relay.browser_leg import retry_after
 from app.relay.call_diagnostics import CallDiagnostics
+from app.relay.control import SessionControl
 from app.relay.deadlines import SessionDeadlines
 from app.relay.dispatch import Dispatcher
 from app.relay.opening import Opening
@@ -45,8 +47,8 @@ class Relay:
     def __init__(
         self, conversation: Conversation, dependencies: RelayDependencies, limits: RelayLimits
     ) -> None:
-        self.conversation = conversation
         self.pages: Pages | None = None  # of a chat that outlives its page
+        self.control: SessionControl | None = None  # once a backend or the agent has asked for it
         self.call_type = conversation.profile.default_call_type
         self.scope = scope = open_scope(conversation, dependencies, limits)
         self.session = scope.session
@@ -135,6 +137,7 @@ class Relay:
             offer,
             keep,
             queued=self.queue.must_wait,
+            operator=None if self.control is None else self.control.operator,
         )
 
     def end(
@@ -165,6 +168,8 @@ class Relay:
             self.pages.start_closing(reason, told)
         self.dispatcher.apply(self.session.terminate(now), b"")
         self._deadlines.cancel()
+        if self.control is not None:
+            self.control.takeover.ended()
         if self.call_type is CallType.WEB_CALL:
             self._diagnostics.conversation_ended()
         self._diagnostics.cancel()
@@ -200,6 +205,11 @@ class Relay:
         )
 
     # For the gateway
+
+    @property
+    def conversation(self) -> Conversation:
+        """Who talks, and by which profile."""
+        return self.scope.conversation
 
     def now(self) -> float:
         """Unix seconds that never jump."""
@@ -238,6 +248,17 @@ class Relay:
         kept = self.pages is not None and not self.pages.is_anyone_here
         return 0.0 if kept else self.idle_for
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether `relay.session` was sent."""
+        return self.dispatcher.tools.group is not None
+
+    def controlled(self) -> SessionControl:
+        """What carries out the commands of backends and operators."""
+        if self.control is None:
+            self.control = SessionControl(self)
+        return self.control
+
     def update_observed(self) -> None:
         """Recompute whether frames are observed: recorded, or subscribed to."""
         watched = bool(self.observer.subscribers.callbacks)
@@ -261,6 +282,13 @@ class Relay:
         self._presence.resume(socket, received)
 
     # Events of the legs, the pages and the deadlines
+
+    def on_control_action(self, action: Publish | WantHuman) -> None:
+        """Carry out what concerns a person who speaks instead of the agent."""
+        if isinstance(action, Publish):
+            self.controlled().publish(action.payload)
+        else:
+            self.controlled().takeover.want(action.reason)
 
     def on_browser_writable(self, *, writable: bool) -> None:
         """The browser reads slowly, or has caught up."""

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """One conversation. `session` holds the rules of its first page.
 
     `epoch` is the Unix time at which the monotonic clock was zero. `resume_window` is in seconds,
-    and 0 where a browser that is gone cannot come back.
+    and 0 where a browser that is gone cannot come back. `conversation` and `dependencies` change
+    once at most: where the agent cannot be dialled and another one stands in.
     """
 
     conversation: Conversation

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.history.interface import Direction
 from blackbox_relay import exact_json
-
-if TYPE_CHECKING:
-    from app.history.interface import Direction
 
 Subscriber = Callable[[dict[str, Any]], None]
 
@@ -26,6 +24,9 @@ class EventSubscribers:
     def frame(self, direction: Direction, at: float, payload: bytes) -> None:
         """Show a frame as it passes."""
         frame = _read(payload)
+        held = {"held": True} if direction is Direction.HELD else {}
+        if held:
+            direction = Direction.FROM_UPSTREAM
         self.publish(
             kind="frame",
             at=at,
@@ -34,6 +35,7 @@ class EventSubscribers:
             name=str(frame["name"])[:64] if "name" in frame else None,
             bytes=len(payload),
             content=frame,
+            **held,
         )
 
     def publish(self, *, kind: str, at: float, **facts: Any) -> None:

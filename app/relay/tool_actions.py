@@ -33,7 +33,7 @@ class ToolActions:
         self._session = scope.session
         self._observer = scope.observer
         self._now = scope.now
-        self._conversation = conversation
+        self._scope = scope
         self._call_type = conversation.profile.default_call_type
         self._verified: Mapping[str, Any] = {}
         self._browser_timeout = scope.limits.tool_timeout
@@ -79,7 +79,7 @@ class ToolActions:
 
     def _context(self, call_id: str) -> ToolContext:
         """For whom a tool runs: verified, whatever the agent or the browser say."""
-        conversation = self._conversation
+        conversation = self._scope.conversation
         return ToolContext(
             conversation.id,
             conversation.profile.name,

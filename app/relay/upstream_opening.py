@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.protocol import frames
 from app.protocol.errors import UpstreamError
 from app.protocol.phases import Phase
+from app.relay.fallback import dial_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from app.protocol.initialize import ResolvedInitialize
     from app.relay.deadlines import SessionDeadlines
     from app.relay.dispatch import Dispatcher
+    from app.relay.fallback import Dialled
     from app.relay.queueing import QueueWait
     from app.relay.scope import Scope
 
@@ -43,19 +45,26 @@ class UpstreamOpening:
     async def run(self, resolved: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
         scope, dispatcher = self._scope, self._dispatcher
-        profile, trace = scope.conversation.profile, scope.conversation.trace
         if await self._queue.wait():
             dispatcher.last_activity = monotonic()
             self._deadlines.restart_duration()
         try:
-            with trace.part("dial"):
-                socket = await scope.dependencies.dial(profile)
+            dialled = await dial_upstream(
+                scope.conversation,
+                scope.dependencies,
+                resolved,
+                scope.conversation.client_options.merged_with(scope.session.client_initialize),
+            )
         except UpstreamError as failed:
             self._end(failed.reason)
             return
-        self._initializing = trace.begin("initialize")
+        if dialled.conversation is not scope.conversation:
+            self._serve_by(dialled)
+        scope.observer.dialled()
+        profile, resolved = dialled.conversation.profile, dialled.opening
+        self._initializing = dialled.conversation.trace.begin("initialize")
         dispatcher.on_initialized = self.initialized
-        dispatcher.upstream.attach(socket)
+        dispatcher.upstream.attach(dialled.socket)
         first = frames.initialize(scope.now(), profile.request_field, dict(resolved.request))
         dispatcher.apply(scope.session.open(first), b"")
         if dispatcher.pages is not None:
@@ -64,6 +73,17 @@ class UpstreamOpening:
         # The vendor may have spoken already: by the rules that is after our initialize.
         dispatcher.upstream.start_receiving()
         dispatcher.backpressure.check_slow_reader()
+
+    def _serve_by(self, dialled: Dialled) -> None:
+        """Let the agent serve that stands in for the one that could not be dialled."""
+        scope, dispatcher = self._scope, self._dispatcher
+        scope.conversation, scope.dependencies = dialled.conversation, dialled.dependencies
+        profile, tools = dialled.conversation.profile, dialled.dependencies.tools()
+        scope.session.serve(profile, tools)
+        dispatcher.tools.resolved(dialled.opening)
+        if dispatcher.pages is not None:
+            dispatcher.pages.serve(profile, tools)
+        scope.observer.fell_back(dialled.conversation)
 
     def initialized(self) -> None:
         """The vendor's first frame came, or its close: it accepted `initialize`, or refused it."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from app.protocol.discover import malformed
 from app.settings.model import AgentSettings, Settings, said
+from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
 from app.state.address import parse
 
@@ -59,6 +60,7 @@ def _agents(settings: Settings) -> list[str]:
     faults: list[str] = []
     if not settings.agents:
         return ["RELAY_AGENTS must name at least one agent"]
+    sound: dict[str, AgentSettings] = {}
     for name, profile in settings.agents.items():
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(name)):
             faults.append("RELAY_AGENTS: a name must be 1 to 64 of A-Z a-z 0-9 _ . -")
@@ -73,7 +75,8 @@ def _agents(settings: Settings) -> list[str]:
             ]
             continue
         faults += _agent(settings, name, agent)
-    return faults
+        sound[name] = agent
+    return faults + (routing_faults(sound) if len(sound) == len(settings.agents) else [])
 
 
 def _tenants(settings: Settings) -> list[str]:

@@ -74,6 +74,15 @@ def _bound(value: object) -> object:
 Bound = Annotated[int | Literal["auto"] | None, BeforeValidator(_bound)]
 
 
+class RouteSettings(BaseModel):
+    """One agent that another one's subjects are spread over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    agent: str
+    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
+
+
 class AgentSettings(BaseModel):
     """One agent's profile, as an operator writes it. Absent overrides fall back to `RELAY_*`."""
 
@@ -94,6 +103,8 @@ class AgentSettings(BaseModel):
     upstream: Upstream | None = None
     web_integration_token: SecretStr | None = None
     web_integration_id: str | None = None
+    route: tuple[RouteSettings, ...] = ()
+    fallback: str | None = None
 
 
 def _about(text: str, default: Any = None, **more: Any) -> Any:
@@ -216,6 +227,10 @@ class Settings(BaseSettings):
     chat_keep: Seconds = _about(
         "How long a chat stays open with no page there, and may be joined by `?session=`; 0: off",
         0.0,
+    )
+    takeover_lease: Positive = _about(
+        "How long an operator who has taken a chat over may be silent, before it is handed back",
+        30.0,
     )
     chat_pages: Count = _about("How many pages a chat may have at once", 5)
     chat_history: Size = _about(

@@ -128,6 +128,21 @@ def tenant_contradictions(
                 "https://*.example.com or *"
             )
         faults += _keys(where, tenant, auth)
+    return faults + _routes(owners, agents)
+
+
+def _routes(owners: Mapping[str, str], agents: Mapping[str, Any]) -> list[str]:
+    """Agents that stand in for others must be of the same tenant."""
+    faults = []
+    for name, profile in agents.items():
+        written = profile if isinstance(profile, dict) else {}
+        route = written.get("route")
+        others = [("fallback", written.get("fallback"))]
+        routes = route if isinstance(route, list) else ()
+        others += [("route", each.get("agent")) for each in routes if isinstance(each, dict)]
+        for member, other in others:
+            if isinstance(other, str) and owners.get(other) != owners.get(str(name)):
+                faults.append(f"RELAY_AGENTS: {name}.{member} names an agent of another tenant")
     return faults
 
 

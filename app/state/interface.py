@@ -14,6 +14,7 @@ from app.protocol.tenant import revocation_names, scoped
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.tenant_ledger import TenantLedger
@@ -24,7 +25,9 @@ class SessionRow:
     """One live session, as every replica may see it. No content, no credential.
 
     `started_at` is in Unix seconds; `browser` is "here", "away" or "none" (a call without one).
-    Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    `requested_agent` is the agent that was asked for, where another one serves.
+    `operator` has taken it over, since `taken_at`; `wants_human` says that its agent asks for a
+    person. Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
     `tenant` owns the session's agent, None is the operator. `seconds` is how long the conversation
     has lasted, until its end.
     """
@@ -44,6 +47,12 @@ class SessionRow:
     bytes_in: int = 0
     bytes_out: int = 0
     tools: int = 0
+    requested_agent: str | None = None
+    operator: str | None = None
+    taken_at: float | None = None
+    wants_human: bool = False
+    wants_human_reason: str | None = None
+    wants_human_since: float | None = None
     tenant: str | None = None
     seconds: float = 0.0
 
@@ -98,11 +107,13 @@ class Journal(Protocol):
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
-    `records` are reusable tokens, and calls by their id; `ledger` counts what tenants use;
-    `journal` notes which sessions begin, None where nothing outlives the process.
+    `records` are reusable tokens, and calls by their id; `requests` what was answered by
+    idempotency keys; `ledger` counts what tenants use; `journal` notes which sessions begin, None
+    where nothing outlives the process.
     """
 
     records: Records
+    requests: Requests
     ledger: TenantLedger
     journal: Journal | None
 

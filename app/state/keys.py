@@ -48,6 +48,10 @@ class Keys:
         """Name what is known of a call."""
         return f"{self._tag}call:{_hashed(call_id)}"
 
+    def request(self, key: str) -> str:
+        """Name what was answered to a request, by its idempotency key."""
+        return f"{self._tag}request:{_hashed(key)}"
+
     def row(self, session_id: str) -> str:
         """Name a session's row: its expiry is the session's lease."""
         return f"{self._tag}session:{session_id}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from app.protocol.errors import StoreUnavailable
 from app.state.expiring import ExpiringDict
 from app.state.interface import Caps, Journal, Page, SessionRow, State
+from app.state.memory_idempotency import MemoryRequests
 from app.state.memory_ledger import MemoryLedger
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
@@ -18,6 +19,7 @@ from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.tenant_ledger import TenantLedger
@@ -55,6 +57,7 @@ class MemoryState(State):
         self._messages: deque[bytes] = deque(maxlen=MAX_MESSAGES)
         self._told = asyncio.Event()
         self.records: Records = MemoryRecords(clock)
+        self.requests: Requests = MemoryRequests(clock)
         self.ledger: TenantLedger = MemoryLedger(lease)
         self.journal: Journal | None = None
         self._places = places or PlaceTable(PLACE_LEASE, PLACE_GUARD)

@@ -16,6 +16,7 @@ from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
+from app.state.redis_idempotency import RedisRequests
 from app.state.redis_journal import RedisJournal
 from app.state.redis_ledger import RedisLedger
 from app.state.redis_places import RedisPlaces
@@ -27,6 +28,7 @@ from app.state.scripts import ENTER, GIVE_BACK, PAGE, PAGE_OF_LEASES, REFRESH, T
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.redis_client import Command
@@ -102,6 +104,7 @@ class RedisState(State):
         )
         self._retries = RetryQueue(self._store, clock)
         self.records: Records = RedisRecords(self._store, self._keys, self._retries)
+        self.requests: Requests = RedisRequests(self._store, self._keys)
         self.ledger: TenantLedger = RedisLedger(
             self._store, self._keys, self._retries, lease=self._timings.lease
         )

@@ -50,6 +50,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_tool_calls_total": ("tool", "outcome"),
     "relay_tool_seconds": ("tool",),
     "relay_refusals_total": ("reason",),
+    "relay_routed_sessions_total": ("requested_agent", "agent", "reason"),
     "relay_resumes_total": ("outcome",),
     "relay_upstream_unknown_types_total": ("kind",),
     "relay_upstream_oddities_total": ("kind",),
@@ -58,6 +59,7 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_results_total": ("outcome",),
     "relay_config_reloads_total": ("outcome",),
     **TENANT_LABELS,
+    "relay_control_total": ("action", "outcome"),
     "python_gc_collections_total": ("generation",),
     "python_gc_objects_collected_total": ("generation",),
     "python_gc_objects_uncollectable_total": ("generation",),
@@ -117,6 +119,12 @@ class Metrics:
             LABELS["relay_refusals_total"],
             registry=registry,
         )
+        self.routed_sessions_total = Counter(
+            "relay_routed_sessions_total",
+            "Sessions that another agent serves than the one asked for, by `route` or `fallback`.",
+            LABELS["relay_routed_sessions_total"],
+            registry=registry,
+        )
         self.resumes_total = Counter(
             "relay_resumes_total",
             "Attempts to resume.",
@@ -136,6 +144,12 @@ class Metrics:
             "relay_upstream_oddities_total",
             "Frames from the vendor that were not relayed as they came.",
             LABELS["relay_upstream_oddities_total"],
+            registry=registry,
+        )
+        self.control_total = Counter(
+            "relay_control_total",
+            "Commands of backends and operators on live sessions.",
+            LABELS["relay_control_total"],
             registry=registry,
         )
         self.state_errors_total = Counter(

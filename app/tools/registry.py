@@ -73,6 +73,10 @@ class Registry(Mapping[str, "Tool"]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def override(self, tool: Tool) -> None:
+        """Let a tool take the place of what has its name; before the first session."""
+        self._own[tool.name] = tool
+
     def describe(self) -> list[ToolRow]:
         """Return a row for each tool, by name."""
         return [

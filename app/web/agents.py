@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.auth.connect_request import ConnectRequest
@@ -11,6 +11,7 @@ from app.protocol.close_codes import NO_SUCH_AGENT
 from app.protocol.errors import Refusal
 from app.protocol.initialize import Profile
 from app.protocol.principal import Principal
+from app.protocol.routing import served
 from app.protocol.tenant import may_use_agent
 
 DEFAULT_AGENT: Final = "default"
@@ -26,7 +27,8 @@ class Agents:
     def chosen(self, request: ConnectRequest, principal: Principal) -> Profile:
         """The credential's agent, else the path's, the query's or the default one.
 
-        Raises Refusal: for a tenant's credential, there are no agents but that tenant's.
+        It is the one that serves this subject, where that agent has routes. Raises Refusal: for a
+        tenant's credential, there are no agents but that tenant's.
         """
         name = principal.agent or request.agent or request.query.get("agent")
         if name is None:
@@ -35,7 +37,14 @@ class Agents:
             profile = self.profiles.get(name)
         if profile is None or not may_use_agent(principal, profile.tenant):
             raise Refusal(NO_SUCH_AGENT)
-        return profile
+        return served(self.profiles, profile, principal.subject)
+
+    async def completed(self, profile: Profile) -> Profile:
+        """A profile with what is known only at an arrival, its fallback's included."""
+        found = await self.resolve(profile)
+        if found.fallback is None or not found.fallback.integration_tools:
+            return found
+        return replace(found, fallback=await self.resolve(found.fallback))
 
     def named(self, request: ConnectRequest) -> Profile | None:
         """The agent that the request itself names; None where that is left to the credential."""

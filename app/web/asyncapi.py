@@ -12,13 +12,14 @@ from typing import Any, Final
 from fastapi import APIRouter
 
 from app import __version__
-from app.protocol import frames
+from app.protocol import control_frames, frames
 from app.protocol.close_codes import CLOSE_REASONS, TOO_MANY
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.protocol.principal import CallType
 
 EXAMPLE_TIME: Final = 1_767_225_600.0
 STAMP: Final = frames.timestamp(EXAMPLE_TIME)
+MESSAGE: Final = "fedcba9876543210fedcba9876543210"
 SESSION: Final = "0123456789abcdef0123456789abcdef"
 TEXT: Final[dict[str, Any]] = {"type": "string"}
 ANY: Final[dict[str, Any]] = {}
@@ -73,6 +74,11 @@ CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
                 ("source", "text"),
                 source={"type": "string", "enum": ["assistant", "user"]},
                 text=TEXT,
+                speaker={
+                    "type": "string",
+                    "enum": ["backend", "operator"],
+                    "description": "Who speaks as the agent, where it is not the agent.",
+                },
                 type={
                     "type": "string",
                     "description": "`potential`: a partial text, which the next one replaces.",
@@ -160,6 +166,15 @@ OWN: Final[dict[str, bytes]] = {
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
     "relay.warning": frames.warning(
         EXAMPLE_TIME, "client_data_ignored", "These keys were ignored.", keys=["plan"]
+    ),
+    "relay.notice": control_frames.event(
+        EXAMPLE_TIME, MESSAGE, 1, "notice", {"content": "Your parcel has left our house."}
+    ),
+    "relay.takeover": control_frames.event(
+        EXAMPLE_TIME, MESSAGE, 2, "takeover", {"operator": "Ann"}
+    ),
+    "relay.handback": control_frames.event(
+        EXAMPLE_TIME, MESSAGE, 3, "handback", {"operator": "Ann"}
     ),
     "relay.error": frames.error(EXAMPLE_TIME, TOO_MANY, SESSION, None, 5.0),
 }

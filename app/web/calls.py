@@ -21,6 +21,7 @@ from app.protocol.close_codes import FORBIDDEN, NO_SUCH_AGENT
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.protocol.initialize import ClientOptions, Profile, may_dial, resolve_initialize
 from app.protocol.principal import CallType, Principal
+from app.protocol.routing import served
 from app.telemetry.traces import Traces
 from app.upstream.calls import VendorCalls
 from app.web.actor import actor_of
@@ -165,6 +166,7 @@ class Calls:
             profile = known.get(body.agent or DEFAULT_AGENT)
         if profile is None:
             raise Refusal(NO_SUCH_AGENT)
+        asked, profile = profile.name, served(self.profiles, profile, body.subject)
         if not may_dial(profile, body.endpoint):
             raise Refusal(FORBIDDEN, "This number may not be dialled.")
         own = body.vendor_fields()
@@ -174,7 +176,7 @@ class Calls:
         principal = Principal(
             body.subject,
             BACKEND,
-            agent=profile.name,
+            agent=asked,
             call_type=CallType.ON_PHONE,
             endpoint=body.endpoint,
             additional_data=body.additional_data,
@@ -191,8 +193,9 @@ class Calls:
         gateway = self.replicas.gateway
         admission = await gateway.admit(profile, principal, arrival)
         session = admission.conversation
+        served_by = session.profile
         record = CallRecord(
-            session.id, profile.name, body.endpoint, session.started_at, tenant=profile.tenant
+            session.id, served_by.name, body.endpoint, session.started_at, tenant=served_by.tenant
         )
         try:
             await self.book.created(record)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
@@ -21,6 +21,7 @@ from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
+PAGES_SEARCHED = 20
 
 
 def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
@@ -32,29 +33,32 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
         request: Request,
         cursor: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        wants_human: bool | None = None,
     ) -> dict[str, Any]:
-        """List live sessions of every replica, a page at a time."""
-        tenant = actor_of(request).tenant
-        page = await state.sessions(cursor, limit, tenant)
+        """List live sessions of every replica, a page at a time.
+
+        With `wants_human` a page may hold fewer than `limit` although another follows.
+        """
+        actor = actor_of(request)
+        rows: list[SessionRow] = []
+        for _ in range(1 if wants_human is None else PAGES_SEARCHED):
+            page = await state.sessions(cursor, limit, actor.tenant)
+            found = (gateway.current_row(row) for row in page.rows)
+            rows += (row for row in found if wants_human in {None, row.wants_human})
+            cursor = page.next
+            if cursor is None or len(rows) >= limit:
+                break
         return {
-            "sessions": [_shown(gateway.current_row(row)) for row in page.rows],
-            "next": page.next,
-            "queue": _queue(gateway) if tenant is None else None,
+            "sessions": [_shown(row, content=actor.content) for row in rows],
+            "next": cursor,
+            "queue": _queue(gateway) if actor.tenant is None else None,
         }
 
     @router.get("/v1/sessions/{session_id}")
     async def show_session(session_id: str, request: Request) -> dict[str, Any]:
         """Show one live session."""
-        return _shown(await _found(session_id, request))
-
-    @router.delete("/v1/sessions/{session_id}", status_code=204)
-    async def end_session(session_id: str, request: Request) -> Response:
-        """End a session, whichever replica has it."""
-        if actor_of(request).tenant is not None:
-            await _found(session_id, request)
-        if not await replicas.end(session_id):
-            raise HTTPException(404, ABSENT)
-        return Response(status_code=204)
+        row = await _found(session_id, request)
+        return _shown(row, content=actor_of(request).content)
 
     @router.get("/v1/sessions/{session_id}/watch")
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
@@ -83,10 +87,14 @@ def _queue(gateway: Gateway) -> dict[str, Any] | None:
     return {"waiting": report.waiting, "held": report.held, "limit": report.limit}
 
 
-def _shown(row: SessionRow) -> dict[str, Any]:
-    """A row as backends see it: without the credential's id."""
+def _shown(row: SessionRow, *, content: bool) -> dict[str, Any]:
+    """A row as backends see it: without the credential's id; an agent's reason is content."""
     shown = asdict(row)
     del shown["credential_id"]
+    operator, taken_at = shown.pop("operator"), shown.pop("taken_at")
+    shown["takeover"] = None if operator is None else {"operator": operator, "since": taken_at}
+    if not content:
+        shown["wants_human_reason"] = None
     return shown
 
 

@@ -126,7 +126,7 @@ class ConnectEndpoint:
     ) -> Reservation:
         profile = self._agents.chosen(request, principal)
         self._tenancy.require_origin(request, profile.tenant)
-        profile = await self._agents.resolve(profile)
+        profile = await self._agents.completed(profile)
         arrival = AdmissionRequest(
             address=rate_limit_key(request.address),
             client_options=ClientOptions(

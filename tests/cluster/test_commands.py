@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from app.cluster.commands import Attach, EndSession, Message, Watch, decode, encode
+from app.cluster.commands import (
+    Attach,
+    ControlAnswer,
+    ControlRequest,
+    EndSession,
+    Message,
+    Watch,
+    decode,
+    encode,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +21,8 @@ from app.cluster.commands import Attach, EndSession, Message, Watch, decode, enc
         Attach("s1", "x9", "b", {"received": 7, "token": "t", "nested": {"a": [1, None]}}),
         Attach("s1", "x9", "b"),
         Watch("s1", "w"),
+        ControlRequest("s1", "r1", "a", {"do": "event", "data": {"total": 10**30}}),
+        ControlAnswer("r1", {"status": 202, "body": {"message_id": "m1"}}),
     ],
 )
 def test_message_survives_the_way(message: Message) -> None:

@@ -20,13 +20,13 @@ def frame(**values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "piece"),
     [
-        ({"source": "assistant", "text": "a"}, TurnFragment("assistant", "a")),
-        ({"source": "Agent", "text": "a", "new": 1}, TurnFragment("assistant", "a")),
-        ({"speaker": "human", "text": "a"}, TurnFragment("user", "a")),
-        ({"role": "user", "text": "a"}, TurnFragment("user", "a")),
-        ({"source": "supervisor", "text": "a"}, TurnFragment("supervisor", "a")),
-        ({"text": "a"}, TurnFragment("assistant", "a")),
-        ("a", TurnFragment("assistant", "a")),
+        ({"source": "assistant", "text": "a"}, TurnFragment("assistant", "a", "agent")),
+        ({"source": "Agent", "text": "a", "new": 1}, TurnFragment("assistant", "a", "agent")),
+        ({"speaker": "human", "text": "a"}, TurnFragment("user", "a", "user")),
+        ({"role": "user", "text": "a"}, TurnFragment("user", "a", "user")),
+        ({"source": "supervisor", "text": "a"}, TurnFragment("supervisor", "a", "supervisor")),
+        ({"text": "a"}, TurnFragment("assistant", "a", "agent")),
+        ("a", TurnFragment("assistant", "a", "agent")),
     ],
 )
 def test_a_piece_of_a_turn_is_known_in_many_shapes(content: Any, piece: TurnFragment) -> None:

@@ -23,7 +23,7 @@ class Cutter:
         self.cuts = 0
         self.cutting = True
         self.port = 0
-        self._target = target
+        self.target = target
         self._random = random.Random(seed)  # noqa: S311 - a test's dice
         self._most = most
         self._writers: set[asyncio.StreamWriter] = set()
@@ -48,7 +48,7 @@ class Cutter:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(
-                "127.0.0.1", self._target
+                "127.0.0.1", self.target
             )
         except OSError:
             writer.transport.abort()

@@ -63,6 +63,8 @@ def test_session_event_offers_to_resume_or_not() -> None:
         "callType": "webCall",
         "resume": {"token": "token", "window": 30.0},
     }
+    taken = frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None, operator="Ann")
+    assert json.loads(taken)["data"]["takeover"] == {"operator": "Ann"}
     plain = json.loads(frames.session_opened(NOW, "s-1", "support", CallType.CHAT, None))
     assert plain["data"]["resume"] is None
 

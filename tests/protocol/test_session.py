@@ -9,6 +9,8 @@ import pytest
 
 from app.protocol.actions import (
     FORWARD,
+    HELD,
+    HELD_ECHO,
     NOTHING,
     Acked,
     Announce,
@@ -17,12 +19,14 @@ from app.protocol.actions import (
     Count,
     End,
     Forward,
+    Publish,
     RunTool,
     SdpExchanged,
     ToBrowser,
     ToolSettled,
     ToUpstream,
     VendorRefused,
+    WantHuman,
 )
 from app.protocol.close_codes import (
     BAD_FRAMES,
@@ -40,6 +44,7 @@ from app.protocol.phases import Phase
 from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
+from app.protocol.takeover import Takeover
 from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING
 from app.protocol.tool_rules import MAX_CALL_ID
@@ -58,6 +63,20 @@ from tests.protocol.rules import (
 )
 
 # Before upstream is ready
+
+
+def test_what_a_backend_says_waits_for_upstream_with_the_rest_and_is_bounded() -> None:
+    rules = session()
+    rules.from_browser(chat("one"), NOW)
+    assert rules.from_backend(chat("two")) == NOTHING
+    assert rules.from_backend(b"x" * MAX_EARLY_BYTES) is None
+    for _ in range(MAX_EARLY_FRAMES - 2):
+        assert rules.from_backend(chat("more")) == NOTHING
+    assert rules.from_backend(chat("one too many")) is None
+    started = rules.open(INITIALIZE)
+    assert started[1:3] == (ToUpstream(chat("one")), ToUpstream(chat("two")))
+    assert len(started) == MAX_EARLY_FRAMES + 1
+    assert rules.from_backend(chat("three")) == (ToUpstream(chat("three")),)
 
 
 def test_initialize_goes_first_and_early_frames_follow_in_order() -> None:
@@ -641,3 +660,98 @@ def test_terminate_of_another_page_after_the_end_changes_no_phase() -> None:
     rules.close()
     rules.terminated_by_page()
     assert rules.phase is Phase.CLOSED
+
+
+# While a person has taken over
+
+
+def taken_over(**given: Any) -> tuple[Session, Takeover]:
+    rules, takeover = live(**given), Takeover("Ann", NOW)
+    rules.take_over(takeover)
+    return rules, takeover
+
+
+def text(source: str, said: str, **more: Any) -> bytes:
+    return frame("text", content={"source": source, "text": said}, **more)
+
+
+def test_each_side_is_held_from_the_other_and_the_rest_passes() -> None:
+    rules, takeover = taken_over()
+    assert rules.from_upstream(text("assistant", "hello"), NOW) is HELD
+    assert rules.from_upstream(text("assistant", "hello", new=1), NOW) is HELD
+    assert rules.from_upstream(text("user", "sent before"), NOW) is FORWARD
+    assert rules.from_upstream(frame("event", name="opened"), NOW) is FORWARD
+    [shown] = rules.from_browser(chat("is this a person?"), NOW)
+    assert isinstance(shown, Publish)
+    assert json.loads(shown.payload)["content"] == {"source": "user", "text": "is this a person?"}
+    assert takeover.summary().endswith("User: is this a person?")
+    assert only(rules.from_browser(frame("terminate"), NOW), ToUpstream)
+
+
+def test_agent_speaks_again_afterwards_and_its_echo_of_the_summary_is_shown_to_no_page() -> None:
+    rules, _ = taken_over()
+    rules.take_over(None)
+    rules.hide_echo("what was said")
+    assert rules.from_upstream(text("user", "something else"), NOW) is FORWARD
+    assert rules.from_upstream(text("user", "what was said"), NOW) is HELD_ECHO
+    assert rules.from_upstream(text("user", "what was said"), NOW) is FORWARD
+    assert rules.from_upstream(text("assistant", "I see"), NOW) is FORWARD
+    assert rules.from_browser(chat("hello"), NOW) is FORWARD
+
+
+def test_tools_are_answered_with_taken_over_and_earlier_ones_go_on() -> None:
+    rules = live()
+    rules.from_upstream(asks("1", "look_up"), NOW)
+    rules.from_upstream(asks("2", "show"), NOW)
+    rules.take_over(Takeover("Ann", NOW))
+    for number, name in enumerate(("look_up", "show", "other"), 3):
+        actions = rules.from_upstream(asks(str(number), name), NOW)
+        told = json.loads(only(actions, ToUpstream).payload)["content"]
+        assert (told["id"], told["result"]["error"]["code"]) == (str(number), "taken_over")
+        assert only(actions, ToolSettled).outcome is Outcome.TAKEN_OVER
+    assert rules.tool_finished(ToolResult("1", 1, Outcome.OK), NOW)
+    assert only(rules.from_browser(answers("2"), NOW), ToUpstream)
+
+
+@pytest.mark.parametrize(
+    ("tools", "registered", "runs"),
+    [
+        (frozenset({"request_human"}), frozenset(), "here"),
+        (frozenset({"request_human"}), frozenset({"request_human"}), "there"),
+        (frozenset(), frozenset(), None),
+        (None, frozenset(), None),
+    ],
+)
+def test_agent_asks_for_a_person_where_its_profile_lists_the_tool(
+    tools: frozenset[str] | None, registered: frozenset[str], runs: str | None
+) -> None:
+    rules = opened_with(tools, registered)
+    payload = frame(
+        "websocketToolRequest",
+        content={"id": "1", "toolName": "request_human", "args": {"reason": "angry"}},
+    )
+    actions = rules.from_upstream(payload, NOW)
+    if runs == "there":
+        assert only(actions, RunTool).call.name == "request_human"
+        return
+    result = json.loads(only(actions, ToUpstream).payload)["content"]["result"]
+    if runs == "here":
+        assert result["requested"] is True
+        assert only(actions, WantHuman).reason == "angry"
+        assert rules.from_upstream(payload, NOW)[0] == Count("repeated_tool_id")
+    else:
+        assert result["error"]["code"] == "unknown"
+
+
+def opened_with(tools: frozenset[str] | None, registered: frozenset[str]) -> Session:
+    rules = Session(
+        "s-1",
+        Profile("support", tools=tools),
+        registered,
+        TokenBucket(20, 100),
+        ReplayBuffer(None),
+        FrameCounters(),
+    )
+    rules.open(INITIALIZE)
+    rules.from_upstream(frame("event", name="connection"), NOW)
+    return rules

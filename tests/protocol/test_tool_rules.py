@@ -16,6 +16,7 @@ from app.protocol.actions import (
     RunTool,
     ToolSettled,
     ToUpstream,
+    WantHuman,
 )
 from app.protocol.initialize import Profile
 from app.protocol.tool import Outcome, ToolCall, ToolResult
@@ -106,3 +107,37 @@ def test_what_is_not_run_is_answered_at_once() -> None:
     busy = requests(calls, "more", "sum")
     assert only(busy, ToolSettled).outcome is Outcome.BUSY
     assert result_of(only(busy, ToUpstream))["content"]["id"] == "more"
+
+
+@pytest.mark.parametrize("name", ["look_up", "show", "other"])
+def test_while_a_person_has_taken_over_no_tool_runs(name: str) -> None:
+    calls = ToolLedger()
+    call = ToolCall("1", name, {})
+    for _ in range(2):
+        actions = RULES.requested(calls, call, "c-1", PAYLOAD, 7, NOW, is_taken=True)
+        error = result_of(only(actions, ToUpstream))["content"]["result"]["error"]
+        assert error["code"] == "taken_over"
+    assert (calls.running, calls.shown) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("tools", "registered", "wanted"),
+    [
+        (frozenset({"request_human"}), frozenset(), True),
+        (frozenset({"request_human"}), frozenset({"request_human"}), False),
+        (frozenset(), frozenset(), False),
+        (None, frozenset(), False),
+    ],
+)
+def test_a_person_can_be_asked_for_where_the_profile_lists_the_tool(
+    tools: frozenset[str] | None, registered: frozenset[str], wanted: bool
+) -> None:
+    rules = ToolRules(Profile("support", tools=tools), registered)
+    calls = ToolLedger()
+    actions = requests(calls, "1", "request_human", rules)
+    assert any(isinstance(action, WantHuman) for action in actions) is wanted
+    if wanted:
+        result = result_of(only(actions, ToUpstream))["content"]["result"]
+        assert result["requested"] is True
+        assert only(actions, ToolSettled).outcome is Outcome.OK
+        assert requests(calls, "1", "request_human", rules)[0] == Count("repeated_tool_id")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from app.history.interface import Recorder
     from app.protocol.errors import UpstreamError
     from app.protocol.principal import CallType
+    from app.relay.lifecycle import LifecycleEvents
     from app.tools.interface import Fallback, ToolContext
 
 LIMITS: dict[str, Any] = {
@@ -84,6 +85,7 @@ class Stage:
         call_type: CallType | None = None,
         profile: dict[str, Any] | None = None,
         recorder: Recorder | None = None,
+        lifecycle: LifecycleEvents | None = None,
         **limits: Any,
     ) -> None:
         self.browser = browser or MemorySocket()
@@ -113,6 +115,7 @@ class Stage:
             recorder,
             self.metrics,
             frozenset({b"canary-key"}),
+            lifecycle=lifecycle,
         )
         self.relay = Relay(conversation, dependencies, RelayLimits(**{**LIMITS, **limits}))
         self._task: asyncio.Task[None] | None = None

@@ -130,6 +130,7 @@ def rules(victim: Victim) -> dict[str, Rule]:
     none, public = Rule((404, 403)), Rule(bare=True)
     subject = {"subject": "alice"}
     call = {"agent": "acme-phone", "endpoint": NUMBER}
+    said = {"content": "from another tenant", "as": "notice"}
     return {
         "GET /healthz": public,
         "GET /readyz": public,
@@ -143,6 +144,11 @@ def rules(victim: Victim) -> dict[str, Rule]:
         "GET /v1/sessions/{session_id}": none,
         "DELETE /v1/sessions/{session_id}": none,
         "GET /v1/sessions/{session_id}/watch": none,
+        "POST /v1/sessions/{session_id}/messages": Rule((404,), json=said),
+        "POST /v1/sessions/{session_id}/events": Rule((404,), json={"name": "x"}),
+        "POST /v1/sessions/{session_id}/takeover": Rule((404,), json={"operator": "x"}),
+        "PUT /v1/sessions/{session_id}/takeover": Rule((404,), json={"operator": "x"}),
+        "DELETE /v1/sessions/{session_id}/takeover": none,
         "POST /v1/revocations": Rule(json={"credential_id": victim.ticket_id}),
         "GET /v1/drift": Rule((403,)),
         "POST /v1/calls": Rule((404,), json=call),

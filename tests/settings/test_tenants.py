@@ -78,6 +78,19 @@ def test_an_agent_and_a_token_belong_to_one_tenant() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("profile", "member"),
+    [({"fallback": "b"}, "fallback"), ({"route": [{"agent": "b", "weight": 1}]}, "route")],
+)
+def test_no_agent_of_another_tenant_stands_in(profile: dict[str, Any], member: str) -> None:
+    agents = {"RELAY_AGENTS": json.dumps({"a": profile, "b": {}})}
+    told = faults({"shop": {"agents": ["a"]}}, **agents)
+    assert told == [
+        f"RELAY_AGENTS: a.{member} names an agent of another tenant (line 1 of RELAY_AGENTS)"
+    ]
+    assert given({"shop": {"agents": ["a", "b"]}}, **agents).tenants
+
+
 def test_jwt_alone_is_enough_where_a_tenant_has_keys() -> None:
     key = {"jwt_secret": "canary-jwt-secret-of-thirty-two-bytes", "agents": ["a"]}
     assert given({"shop": key}, RELAY_AUTH="jwt").tenant_settings["shop"].has_keys

@@ -40,7 +40,7 @@ SCRIPT = [
     *("fault", "faultAfter", "faultBytes", "faultCount", "faultSeconds", "marker", "pace"),
     *("closeCode", "closeReason", "greeting", "echoUser", "pieces", "plain", "stay", "tool"),
     *("toolEvery", "toolTimeout", "count", "rate", "size", "expect", "seconds"),
-    *("every", "interval", "tools", "reason", "partials", "sdpField"),
+    *("every", "interval", "tools", "toolOn", "reason", "partials", "sdpField"),
 ]
 AGENTS: dict[str, dict[str, Any]] = {
     name: {

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from app.history.text import as_json
+from app.protocol.control import Speaker
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.history.conversation import RecordedConversation
+    from app.history.turn import Turn
     from app.protocol.close_codes import CloseReason
 
 FAILED: Final = frozenset({"failed", "failure", "error"})
@@ -63,13 +65,22 @@ def _transcription(conversation: RecordedConversation) -> list[dict[str, str]]:
     transcript = conversation.transcript
     if transcript is None:
         return []
-    spoken = [_entry(t.source, t.text, t.started_at, t.ended_at) for t in transcript]
+    spoken = [
+        _entry(_speaker(turn), turn.text, turn.started_at, turn.ended_at)
+        for turn in transcript
+        if not turn.is_held
+    ]
     missing = transcript.omitted
     if missing or conversation.lost:
         since = conversation.start.started_at
         text = f"[{missing} earlier turns left out, {conversation.lost} messages lost]"
         spoken.insert(0, _entry("system", text, since, since))
     return spoken
+
+
+def _speaker(turn: Turn) -> str:
+    """The vendor's word for who spoke, or ours for a person or a backend."""
+    return turn.speaker if turn.speaker in (Speaker.BACKEND, Speaker.OPERATOR) else turn.source
 
 
 def _entry(speaker: str, text: str, start: float, end: float) -> dict[str, str]:

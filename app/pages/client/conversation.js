@@ -24,6 +24,7 @@ export class Conversation {
   state = 'connecting'; // → queued → live ⇄ resuming → ending → ended
   reason = null;
   session = null;
+  takeover = null; // {operator} while a person speaks instead of the agent
   queue = null; // {position, of} while the conversation waits for the agent to be free
   #turn = null; // keeps that position on another server
   ended = new AbortController();
@@ -38,6 +39,7 @@ export class Conversation {
   #generation = 0; // of dials: an answer to an older one is ignored
   #writable = false;
   #resume = null; // {token, window}
+  #event = 0; // number of the newest event: a resume may bring some again
   #join = null; // the id of a chat that is to be joined
   #shared = null;
   #everLive = false;
@@ -289,6 +291,12 @@ export class Conversation {
       return void this.#heartbeat.answered();
     }
     if (!own(frame) && this.#connection.established && this.#resume) this.#inbox.count(text);
+    if (frame.number && own(frame)) {
+      if (frame.number <= this.#event) return undefined;
+      this.#event = frame.number;
+    }
+    if (kind === 'relay.takeover') this.takeover = data;
+    if (kind === 'relay.handback') this.takeover = null;
     this.#clear('told');
     this.#lastError = null;
     if (data.code === 4403 && this.#heartbeat.refused()) return undefined; // an older gateway knows no ping
@@ -316,6 +324,8 @@ export class Conversation {
   #began(session) {
     if (this.#resume) return this.#gone(new RelayError(4410)); // another conversation than the one that was asked for
     this.session = session;
+    this.takeover = session.takeover ?? null;
+    this.#event = 0;
     this.#resume = session.resume ?? null;
     this.#join = this.#restored = null;
     this.queue = session.queued ? { position: null, of: null } : null;
@@ -382,7 +392,7 @@ export class Conversation {
   #save() {
     if (!this.#saved || !(this.#resume || this.session?.keep) || this.leaving) return false;
     const snapshot = {
-      session: this.session, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot(), queue: this.queue, turn: this.#turn,
+      session: this.session, takeover: this.takeover, event: this.#event, resume: this.#resume, received: this.#inbox.received, outbox: this.#outbox.snapshot(), queue: this.queue, turn: this.#turn,
     };
     if (this.#saved.store(snapshot, this.#on.turns)) return true;
     this.#saved = null;
@@ -393,6 +403,8 @@ export class Conversation {
     if (!found) return;
     this.#restored = found;
     this.session = found.session;
+    this.takeover = found.takeover ?? null;
+    this.#event = found.event ?? 0;
     this.queue = found.queue ?? null;
     this.#turn = found.turn ?? null;
     this.#lostAt = found.at;

@@ -102,6 +102,9 @@ export class RelayClient extends EventTarget {
   get turns() {
     return this.#turns.list;
   }
+  get takeover() {
+    return this.#conversation.takeover;
+  }
 
   open() {
     return (this.#opening ??= new Promise((resolve, reject) => {
@@ -273,7 +276,10 @@ export class RelayClient extends EventTarget {
     switch (kind) {
       case 'relay.warning': return this.#emit('warning', data);
       case 'relay.history': return this.#history(data.turns ?? []);
-      case 'relay.draining': return this.#emit('draining', data);
+      case 'relay.notice':
+      case 'relay.takeover':
+      case 'relay.handback':
+      case 'relay.draining': return this.#emit(kind.slice(6), data);
       case 'text': return this.#turns.said(frame);
       case 'sdpInvite': return this.#invited(frame);
       case 'websocketToolRequest': return this.#toolRequested(frame);
@@ -283,7 +289,8 @@ export class RelayClient extends EventTarget {
         this.result = frame.result ?? null;
         return this.#emit('result', this.result);
     }
-    return undefined;
+    // A backend's own events are numbered.
+    return frame.number && kind.startsWith('relay.') ? this.#emit('event', { name: frame.name, data }) : undefined;
   }
 
   #invited(frame) {

@@ -26,6 +26,11 @@ function knownOf(told, list) {
   return known;
 }
 
+const speakerOf = (source, named) => {
+  if (source !== 'assistant') return source;
+  return named === 'operator' || named === 'backend' ? named : 'agent';
+};
+
 const same = (one, other) => one.source === other.source && one.text === other.text;
 
 export class Turns {
@@ -35,7 +40,7 @@ export class Turns {
   #turn = null; // it has final texts, and may get more
   #joiner = null;
   #timer;
-  #partial = new Map(); // source → {turn, timer}: turns without a final text yet
+  #partial = new Map(); // speaker → {turn, timer}: turns without a final text yet
   #gap;
   #emit;
 
@@ -57,9 +62,9 @@ export class Turns {
     const last = this.list.at(-1);
     const known = knownOf(told, this.list);
     const missed = !known && last ? told.filter(({ at }) => Date.parse(at) > last.startedAt) : told.slice(known);
-    const turns = missed.map(({ source, text, at }) => {
+    const turns = missed.map(({ source, speaker, text, at }) => {
       const time = Date.parse(at);
-      return { ...this.#begun(source, true), text, pieces: [text], startedAt: time, endedAt: time };
+      return { ...this.#begun(source, speakerOf(source, speaker), true), text, pieces: [text], startedAt: time, endedAt: time };
     });
     this.count += turns.length;
     this.list = [...this.list, ...turns].slice(-KEPT);
@@ -77,45 +82,46 @@ export class Turns {
     const content = typeof frame.content === 'string' ? { text: frame.content } : frame.content ?? {};
     const { source = 'assistant', type } = content;
     const text = typeof content.text === 'string' ? content.text : '';
-    const turn = type === 'potential' ? this.#grown(source, text) : this.#added(source, text);
-    this.#emit('text', { source, text, turn, frame });
+    const speaker = speakerOf(source, content.speaker);
+    const turn = type === 'potential' ? this.#grown(source, speaker, text) : this.#added(source, speaker, text);
+    this.#emit('text', { source, speaker, text, turn, frame });
     if (source === 'user' && turn === this.#turn && turn.final) this.#close();
   }
 
   /** The conversation is over, or its text: what is not final by now never will be. */
   finish() {
     this.#close();
-    for (const source of [...this.#partial.keys()]) this.#withdraw(source);
+    for (const speaker of [...this.#partial.keys()]) this.#withdraw(speaker);
   }
 
   /** A partial text: shown behind what is final, and replaced by what comes next. */
-  #grown(source, text) {
-    if (this.#turn?.source === source) {
+  #grown(source, speaker, text) {
+    if (this.#turn?.speaker === speaker) {
       this.#turn.text = this.#joiner.peek(text);
       this.#turn.final = false;
       this.#wait(PARTIAL_WAIT);
       return this.#turn;
     }
-    let open = this.#partial.get(source);
+    let open = this.#partial.get(speaker);
     if (!open) {
       if (this.#partial.size >= PARTIAL_SOURCES) this.#withdraw(this.#partial.keys().next().value);
-      open = { turn: this.#begun(source, false) };
-      this.#partial.set(source, open);
+      open = { turn: this.#begun(source, speaker, false) };
+      this.#partial.set(speaker, open);
     }
     open.turn.text = text;
     clearTimeout(open.timer);
-    open.timer = setTimeout(() => this.#withdraw(source), this.#gap * 1000 * PARTIAL_WAIT);
+    open.timer = setTimeout(() => this.#withdraw(speaker), this.#gap * 1000 * PARTIAL_WAIT);
     return open.turn;
   }
 
-  /** A final text: it ends the turn of another source, and takes the place of its own partial text. */
-  #added(source, text) {
-    if (this.#turn && this.#turn.source !== source) this.#close();
+  /** A final text: it ends the turn of another speaker, and takes the place of its own partial text. */
+  #added(source, speaker, text) {
+    if (this.#turn && this.#turn.speaker !== speaker) this.#close();
     if (!this.#turn) {
-      const open = this.#partial.get(source);
+      const open = this.#partial.get(speaker);
       clearTimeout(open?.timer);
-      this.#partial.delete(source);
-      this.#turn = open?.turn ?? this.#begun(source, true);
+      this.#partial.delete(speaker);
+      this.#turn = open?.turn ?? this.#begun(source, speaker, true);
       this.#joiner = new Joiner();
       // The turn has changed: what was begun before it, and not finished, was broken off.
       for (const [other, { turn }] of [...this.#partial]) if (turn.id < this.#turn.id) this.#withdraw(other);
@@ -128,9 +134,9 @@ export class Turns {
     return turn;
   }
 
-  #begun(source, final) {
+  #begun(source, speaker, final) {
     this.#last += 1;
-    return { id: this.#last, source, text: '', pieces: [], final, startedAt: Date.now(), endedAt: null };
+    return { id: this.#last, source, speaker, text: '', pieces: [], final, startedAt: Date.now(), endedAt: null };
   }
 
   #wait(gaps) {
@@ -160,13 +166,13 @@ export class Turns {
       turn.endedAt = Date.now();
       this.#emit('withdrawn', turn);
     }
-    for (const source of [...this.#partial.keys()]) this.#withdraw(source);
+    for (const speaker of [...this.#partial.keys()]) this.#withdraw(speaker);
   }
 
-  #withdraw(source) {
-    const { turn, timer } = this.#partial.get(source);
+  #withdraw(speaker) {
+    const { turn, timer } = this.#partial.get(speaker);
     clearTimeout(timer);
-    this.#partial.delete(source);
+    this.#partial.delete(speaker);
     turn.endedAt = Date.now();
     this.#emit('withdrawn', turn);
   }

@@ -192,6 +192,12 @@ export class BlackboxRelayChat extends ElementWithProperties {
       if (this.#interrupted) this.#messages.note(this.#texts.resumed);
       this.#interrupted = false;
     });
+    on('notice', ({ content }) => this.#messages.note(content));
+    on('takeover', ({ operator }) => {
+      this.#messages.stopTyping();
+      this.#messages.note(this.#texts.operatorJoined.replace('{operator}', () => operator));
+    });
+    on('handback', ({ operator }) => this.#messages.note(this.#texts.operatorLeft.replace('{operator}', () => operator)));
     on('draining', () => this.#messages.note(this.#texts.draining));
     on('error', (error) => error.code === 0 && this.#messages.note(error.message));
     on('call', ({ state, problem }) => this.#called(client, state, problem));
@@ -248,7 +254,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
 
   #expectAnswer() {
     const { client } = this;
-    this.#messages.expectAnswer(() => this.client === client && client?.state === 'live' && this.#mayWrite);
+    this.#messages.expectAnswer(() => this.client === client && client?.state === 'live' && !client.takeover && this.#mayWrite);
   }
 
   // ---- the panel ----

@@ -61,7 +61,7 @@ export class Messages {
 
   /** What the person typed. It scrolls: they want to see it. */
   typed(text) {
-    const bubble = this.#bubble('user', text).turn;
+    const bubble = this.#bubble({ source: 'user', text }).turn;
     bubble.classList.add('waiting');
     this.#waiting.push({ text: folded(text), bubble });
     this.scroll();
@@ -73,7 +73,7 @@ export class Messages {
     this.#latest = Math.max(this.#latest, turn.id);
     if (source === 'user' && this.#typed(turn)) return;
     if (source !== 'user') for (const { bubble } of this.#waiting) bubble.classList.remove('waiting');
-    const shown = this.#open.get(turn.id) ?? this.#bubble(source === 'user' ? 'user' : 'assistant', turn.text);
+    const shown = this.#open.get(turn.id) ?? this.#bubble(turn);
     if (this.#open.has(turn.id)) this.#changing(() => shown.text.update(turn.text));
     shown.turn.classList.toggle('partial', !turn.final);
     if (source === 'user' && turn.final) this.#open.delete(turn.id);
@@ -105,28 +105,34 @@ export class Messages {
     if (shown) this.#changing(() => shown.text.update(turn.text), false);
     shown?.turn.classList.remove('partial');
     if (turn.source === 'user') return;
-    this.speak(`${this.#texts().agent}: ${turn.text}`);
+    this.speak(`${this.#speaker(turn.speaker)}: ${turn.text}`);
   }
 
   /** Turns of a conversation that goes on after a reload, or that was joined; what was typed here has its bubble already. */
   restore(turns) {
     for (const turn of turns) {
-      if (turn.source !== 'user') this.#bubble('assistant', turn.text);
-      else if (!this.#typed(turn)) this.#bubble('user', turn.text);
+      if (turn.source !== 'user' || !this.#typed(turn)) this.#bubble(turn);
     }
     this.#latest = turns.at(-1)?.id ?? this.#latest;
     this.scroll();
   }
 
-  #bubble(source, text) {
-    const turn = make('div', `turn ${source}`);
-    if (this.#last()?.classList.contains(source)) turn.classList.add('same');
-    turn.append(make('span', 'spoken', `${this.#texts()[source === 'user' ? 'you' : 'agent']}: `));
+  #bubble({ source, speaker, text }) {
+    const turn = make('div', `turn ${source === 'user' ? 'user' : 'assistant'}`);
+    turn.dataset.speaker = speaker ?? (source === 'user' ? 'user' : 'agent');
+    if (this.#last()?.dataset.speaker === turn.dataset.speaker) turn.classList.add('same');
+    turn.append(make('span', 'spoken', `${this.#speaker(turn.dataset.speaker)}: `));
     const bubble = element('p', { class: 'bubble', part: 'bubble', dir: 'auto' });
     turn.append(bubble);
     const growing = new GrowingText(bubble, text);
     this.add(turn);
     return { turn, text: growing };
+  }
+
+  /** Who spoke, in words. */
+  #speaker(speaker) {
+    const { you, agent, person } = this.#texts();
+    return { user: you, operator: person }[speaker] ?? agent;
   }
 
   note(text) {

@@ -1,0 +1,1 @@
+"""A client of a gateway for the shell: one conversation, its tools and events."""

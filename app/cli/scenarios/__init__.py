@@ -1,0 +1,1 @@
+"""Scenarios: conversations with an agent, written in YAML, and what is expected of them."""
