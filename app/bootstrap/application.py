@@ -17,6 +17,7 @@ from app import __version__
 from app.auth.origin import AllowedOrigins
 from app.bootstrap import config, parts, tenants
 from app.bootstrap.agent_parts import AgentParts, Dependencies
+from app.bootstrap.event_webhooks import lifecycle_events
 from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
@@ -26,6 +27,7 @@ from app.bootstrap.token_keeper import TokenKeeper
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
 from app.gateway.accounting import SessionAccounting
+from app.gateway.approvals import ApprovalBoard
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.gateway.journal import SessionJournal
@@ -66,6 +68,7 @@ def build(settings: Settings) -> Application:
     egress = parts.egress(settings, out)
     vendor = parts.vendor(settings, out)
     box = parts.tool_set(settings, egress.tools, out)
+    config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
     def state_failed(operation: str) -> None:
@@ -74,6 +77,7 @@ def build(settings: Settings) -> Application:
     url = settings.state_url.get_secret_value()
     state = open_state(url, replica, on_error=state_failed)
     history = parts.history(settings, egress.results, replica, metrics, state.journal)
+    events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def tool_finished(name: str, outcome: Any, seconds: float) -> None:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
@@ -81,6 +85,8 @@ def build(settings: Settings) -> Application:
 
     drift = DriftLog(log_new_shape)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+
+    approvals = ApprovalBoard(state.records)
 
     def dependencies(
         circuit: AgentCircuitBreaker, endpoints: Mapping[str, Endpoint], given: Settings
@@ -104,6 +110,8 @@ def build(settings: Settings) -> Application:
             circuit=circuit,
             drift=drift,
             of_agent=lambda name: by_agent[name],
+            lifecycle=events,
+            approvals=approvals,
         )
 
     def of_agents(given: Settings, endpoints: Mapping[str, Endpoint]) -> Dependencies:
@@ -131,7 +139,7 @@ def build(settings: Settings) -> Application:
     )
     agents.dependencies.replace(of_agents(settings, vendor.endpoints))
     known = LiveMapping(tenants.tenants(settings))
-    admission = TenantAdmission(state.ledger, known, metrics.tenants)
+    admission = TenantAdmission(state.ledger, known, metrics.tenants, events)
     gateway = Gateway(
         replica,
         state,
@@ -160,6 +168,8 @@ def build(settings: Settings) -> Application:
         traces=open_traces(os.environ, __version__),
         tool_set=box,
         history=history,
+        events=events,
+        approvals=approvals,
         vendor=vendor,
         integrations=parts.integrations(settings, agents.by_token, out),
         call_book=CallBook(state.records),
@@ -217,9 +227,12 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.token_keeper.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
+                tasks.create_task(built.approvals.run()),
             ]
             if built.history is not None:
                 running.append(tasks.create_task(built.history.run()))
+            if built.events is not None:
+                running.append(tasks.create_task(built.events.run()))
             if built.probe is not None:
                 running.append(tasks.create_task(built.probe.run()))
             await started.wait()
@@ -234,13 +247,20 @@ def _lifespan(built: Application) -> Any:
         async with asyncio.TaskGroup() as closing:
             closing.create_task(_sign_off(built))
             closing.create_task(built.traces.close())
-            if built.history is not None:
-                closing.create_task(built.history.close(FLUSH_TIMEOUT))
+            closing.create_task(_close_history(built))
         await built.egress.close()
         await built.keyring.close()
         await built.vendor_calls.close()
 
     return lifespan
+
+
+async def _close_history(built: Application) -> None:
+    """Keep and deliver what is left; events wait in the same database, so they are first."""
+    if built.events is not None:
+        await built.events.close(FLUSH_TIMEOUT)
+    if built.history is not None:
+        await built.history.close(FLUSH_TIMEOUT)
 
 
 async def _sign_off(built: Application) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.bootstrap.tenants import owners
 from app.gateway.admission import GatewayLimits
+from app.protocol.errors import ConfigurationError
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
 from app.protocol.route import Route
@@ -67,6 +68,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             hide=agent.hide,
             discover=agent.discover,
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
+            approve=dict(agent.approve),
             integration_tools=agent.browser_tools == "integration",
             tenant=owned.get(name),
             route=tuple(Route(route.agent, route.weight) for route in agent.route),
@@ -74,6 +76,22 @@ def profiles(settings: Settings) -> dict[str, Profile]:
         for name, agent in agents.items()
     }
     return linked(plain, {n: a.fallback for n, a in agents.items() if a.fallback is not None})
+
+
+def require_approved_tools(settings: Settings, tools: frozenset[str]) -> None:
+    """Raise ConfigurationError for an approval of a tool that does not exist: it would run unasked.
+
+    What MCP servers bring is not known at start: with those, every name may be right.
+    """
+    if settings.mcp_servers:
+        return
+    faults = [
+        f"RELAY_AGENTS: {name}.approve.{tool}: no tool has this name"
+        for name, agent in settings.agent_settings.items()
+        for tool in sorted(agent.approve.keys() - tools)
+    ]
+    if faults:
+        raise ConfigurationError(faults)
 
 
 def listed(agent: AgentSettings) -> frozenset[str]:

@@ -25,6 +25,7 @@ from app.bootstrap.outbound import outbound
 from app.egress.addresses import AllowedHosts
 from app.egress.ssrf_guard import guarded_client
 from app.protocol.errors import ConfigurationError
+from app.settings.event_webhooks import MAX_RECEIVERS
 from app.telemetry.traces import inject
 from app.tools import Registry
 from app.tools.http import http_tools
@@ -51,9 +52,11 @@ if TYPE_CHECKING:
     from app.bootstrap.tenants import TenantKeyring
     from app.bootstrap.token_keeper import TokenKeeper
     from app.cluster.replicas import Replicas
+    from app.gateway.approvals import ApprovalBoard
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
+    from app.history.lifecycle.webhooks import EventWebhooks
     from app.protocol.initialize import Profile
     from app.protocol.tenant import Tenant
     from app.settings import Settings
@@ -200,10 +203,11 @@ class Egress:
     tools: httpx.AsyncClient
     auth: httpx.AsyncClient
     results: httpx.AsyncClient
+    events: httpx.AsyncClient
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in (self.tools, self.auth, self.results):
+        for client in (self.tools, self.auth, self.results, self.events):
             await client.aclose()
 
 
@@ -230,6 +234,14 @@ def egress(settings: Settings, out: Outbound) -> Egress:
         ),
         results=guarded_client(
             allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
+        ),
+        # As many as all receivers may have under way, so that none waits for another's.
+        events=guarded_client(
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=MAX_RECEIVERS * 8,
+            verify=out.tls,
+            proxies=out.proxies,
         ),
     )
 
@@ -418,6 +430,8 @@ class Application:
     traces: Traces
     tool_set: ToolSet
     history: History | None
+    events: EventWebhooks | None
+    approvals: ApprovalBoard
     vendor: Vendor
     integrations: Integrations
     call_book: CallBook

@@ -102,6 +102,7 @@ class Reloader:
             return "unchanged"
         self._redactor.learn(after.secrets)
         built, agents = self._built, self._built.agents
+        config.require_approved_tools(after, frozenset(built.tool_set.registry))
         profiles = config.profiles(after)
         vendor = parts.vendor(after, agents.out, built.vendor_tokens.current)
         dependencies = agents.make(after, vendor.endpoints)

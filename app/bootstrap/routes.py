@@ -11,15 +11,19 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
 from app.bootstrap import config, parts
+from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
+    approvals,
     asyncapi,
     calls,
     control,
     conversations,
+    deliveries,
     discover,
     drift,
     edges,
+    event_documents,
     health,
     pages,
     revocations,
@@ -103,6 +107,7 @@ def add_routes(built: Application, settings: Settings) -> None:
     )
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
+    internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
     internal.include_router(revocations.routes(state), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
@@ -114,6 +119,9 @@ def add_routes(built: Application, settings: Settings) -> None:
     sums = None if built.history is None else built.history.usage
     prices = {kind.value: price for kind, price in settings.usage_prices.items()}
     internal.include_router(usage.routes(sums, prices, built.tenants), dependencies=guarded)
+    kept = stored_deliveries(built.history, built.events)
+    internal.include_router(deliveries.routes(kept, LoggedAudit()), dependencies=guarded)
+    event_documents.describe(internal)
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:
         _add_endpoint(internal, websocket.no_such_path, built.browser_limits)

@@ -223,6 +223,8 @@ def _shown(value: Any) -> str:
         return ",".join(str(item) for item in value) or "-"
     if isinstance(value, dict):
         return ", ".join(value) or "-"
+    if isinstance(value, list):
+        return f"{len(value)} entries" if value else "-"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

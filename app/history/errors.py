@@ -22,3 +22,7 @@ class Unstorable(RelayError):  # noqa: N818
 
 class InvalidCursor(RelayError):  # noqa: N818
     """A page was asked for by a cursor that this gateway never gave out."""
+
+
+class CannotRedeliver(RelayError):  # noqa: N818
+    """A delivery cannot be sent again; the text says why, and may be shown."""

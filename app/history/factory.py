@@ -65,14 +65,17 @@ class Clocks:
 
 @dataclass(slots=True)
 class History:
-    """What the application holds: `recorder` for the relay, `reader` for the web layer if any."""
+    """What the application holds: `recorder` for the relay, `reader` for the web layer if any.
+
+    `database`, where there is one, is closed by `close`.
+    """
 
     recorder: QueueRecorder
     reader: HistoryReader | None
     _delivery: DeliveryWorker | None = field(repr=False)
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
-    _database: Database | None = field(repr=False)
+    database: Database | None = field(repr=False)
     _presence: Presence | None = field(repr=False, default=None)
     recovery: Recovery | None = field(repr=False, default=None)
     usage: UsageReader | None = field(repr=False, default=None)
@@ -101,8 +104,8 @@ class History:
             await self._delivery.flush(seconds)
         if self._memory is not None:
             self._memory.discard()
-        if self._database is not None:
-            await self._database.close()
+        if self.database is not None:
+            await self.database.close()
 
 
 def stored_history(  # noqa: PLR0913 - each is a part of its own

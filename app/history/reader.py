@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import and_, delete, select, tuple_
 
 from app.history.cursor import decode, encode
 from app.history.frames import speaker_of
@@ -20,7 +20,15 @@ from app.history.model import (
     StoredToolCall,
     StoredTurn,
 )
-from app.history.schema import conversations, events, outbox, results, tool_calls, turns
+from app.history.schema import (
+    conversations,
+    deliveries,
+    events,
+    outbox,
+    results,
+    tool_calls,
+    turns,
+)
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
@@ -114,12 +122,15 @@ class HistoryReader:
         `tenant` None: of any tenant's.
         """
         waiting = await self._forget(subject, tenant)
-        statement = delete(conversations).where(conversations.c.subject == subject)
+        whose = conversations.c.subject == subject
         if tenant is not None:
-            statement = statement.where(conversations.c.tenant == tenant)
-        statement = statement.returning(conversations.c.id)  # type: ignore[assignment]
+            whose = and_(whose, conversations.c.tenant == tenant)
+        theirs = select(conversations.c.id).where(whose)
+        told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
+        statement = delete(conversations).where(whose).returning(conversations.c.id)
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
+            await connection.execute(delete(deliveries).where(told))
             return frozenset((await connection.execute(statement)).scalars())
 
         erased = await self._database.run(work, write=True, deadline=60.0)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from sqlalchemy import delete, func, select, text
 
 from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
-from app.history.schema import conversations, replicas
+from app.history.schema import conversations, deliveries, replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
@@ -27,7 +28,7 @@ LOCK: Final = 0x_B1ACB0C6
 
 
 class Retention:
-    """Deletes conversations that ended more than `days` ago.
+    """Deletes conversations that ended, and events that were told of, more than `days` ago.
 
     `clock` is in Unix seconds. `every` is the time between two rounds, `bite` how many
     conversations one transaction deletes, `rest` the pause between two bites, in seconds.
@@ -68,10 +69,18 @@ class Retention:
         A replica that finds another one at it leaves the work to that one.
         """
         before = self._clock() - self._days * DAY
-        deleted = 0
-        while (bitten := await self._take_a_bite(before)) > 0:
-            deleted += bitten
-            await asyncio.sleep(self._rest)
+        time = deliveries.c.created_at
+        told = select(deliveries.c.id).where(time < before).order_by(time).limit(self._bite)
+        await self._delete_all(deliveries, told)
+        last = func.coalesce(conversations.c.ended_at, conversations.c.started_at)
+        # An end comes after its start, so the index by start finds all that can be meant.
+        old = (
+            select(conversations.c.id)
+            .where(conversations.c.started_at < before, last < before)
+            .order_by(conversations.c.started_at)
+            .limit(self._bite)
+        )
+        deleted = await self._delete_all(conversations, old)
         await self._forget_replicas(before)
         return deleted
 
@@ -83,22 +92,22 @@ class Retention:
 
         await self._database.run(work, write=True)
 
-    async def _take_a_bite(self, before: float) -> int:
-        last = func.coalesce(conversations.c.ended_at, conversations.c.started_at)
-        # An end comes after its start, so the index by start finds all that can be meant.
-        old = (
-            select(conversations.c.id)
-            .where(conversations.c.started_at < before, last < before)
-            .order_by(conversations.c.started_at)
-            .limit(self._bite)
-        )
+    async def _delete_all(self, table: Table, old: Select[Any]) -> int:
+        """Delete the rows whose ids `old` finds, until it finds none; return how many."""
+        deleted = 0
+        while (bitten := await self._take_a_bite(table, old)) > 0:
+            deleted += bitten
+            await asyncio.sleep(self._rest)
+        return deleted
+
+    async def _take_a_bite(self, table: Table, old: Select[Any]) -> int:
 
         async def work(connection: AsyncConnection) -> int:
             if self._database.is_postgresql:
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if not (await connection.execute(lock, {"lock": LOCK})).scalar():
                     return 0
-            statement = delete(conversations).where(conversations.c.id.in_(old))
+            statement = delete(table).where(table.c.id.in_(old))
             return (await connection.execute(statement)).rowcount
 
         return await self._database.run(work, write=True)

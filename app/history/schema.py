@@ -1,7 +1,8 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations` and `replicas` falls with its conversation, so that retention and
-erasure are one statement each. Times are Unix seconds.
+Every table but `conversations`, `replicas` and `deliveries` falls with its conversation, so that
+retention and erasure are one statement each. An event may be stored before its conversation is, or
+belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -131,4 +133,29 @@ outbox: Final = Table(
     Column("claimed_by", Text),
     Index("outbox_by_conversation", "conversation_id"),
     Index("outbox_waiting", "state", "next_at"),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("receiver", Text, nullable=False),
+    Column("session_id", Text),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("tenant", Text),
+    Column("state", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("sealed", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("deadline", Double, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", Text),
+    Column("trouble", Text),
+    Column("settled_at", Double),
+    Index("deliveries_waiting", "state", "receiver", "next_at"),
+    Index("deliveries_by_session", "session_id", "receiver", "sequence"),
+    Index("deliveries_by_time", "created_at", "id"),
 )

@@ -207,6 +207,16 @@ export interface Takeover {
   operator: string;
 }
 
+/** A tool call that waits for the user. */
+export interface Approval {
+  id: string;
+  tool: string;
+  /** Exactly what the tool will get. */
+  args: any;
+  /** When no answer becomes a no, ISO 8601. */
+  deadline: string;
+}
+
 /** Where a conversation waits; both are null until the gateway has said so. */
 export interface Queue {
   /** From 1. */
@@ -289,6 +299,10 @@ export interface RelayEvents {
   takeover: Takeover;
   /** The agent speaks again. */
   handback: Takeover;
+  /** A tool runs only if the user lets it: show `tool` and `args`, and call `approve(id, true)` or `approve(id, false)`. */
+  approval: Approval;
+  /** It is decided, on this page or another, or was not in time: then `approved` is false. */
+  'approval-settled': { id: string; approved: boolean };
   /** The server will be replaced; the conversation may go on until the deadline. */
   draining: { deadline: string | number };
   /** A whole turn. */
@@ -337,6 +351,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   readonly session: Session | null;
   /** While a person speaks instead of the agent; else null. */
   readonly takeover: Takeover | null;
+  /** Tool calls that the user has not answered yet. */
+  readonly approvals: readonly Approval[];
   /** While all agents are busy; else null. */
   readonly queue: Queue | null;
   /** The agent's result, once it has come. */
@@ -373,6 +389,8 @@ export class RelayClient extends EventTarget implements AsyncIterable<Turn> {
   /** Serve a browser tool; call what it returns to take it away. */
   tool<Args = any>(name: string, run: Tool<Args>): () => void;
   tool<Args = any>(name: string, schema: ToolSchema | null, run: Tool<Args>): () => void;
+  /** Let a tool of the event `approval` run, or not (`approve` false). Returns false where that is decided already. */
+  approve(id: string, approve?: boolean): boolean;
 
   /**
    * Take the agent's call; resolves when audio is connected, rejects with a CallProblem. A call that fails, or is

@@ -12,7 +12,7 @@ export type TextName =
   | 'placeholder' | 'log' | 'you' | 'agent' | 'person' | 'idle' | 'connecting' | 'queued' | 'queuedAt' | 'live' | 'resuming' | 'resumed'
   | 'ending' | 'closed' | 'ended' | 'draining' | 'operatorJoined' | 'operatorLeft' | 'typing' | 'newMessages' | 'shorten' | 'failed'
   | 'calling' | 'inCall' | 'interrupted' | 'hear' | 'microphoneLost' | 'chooseMicrophone' | 'mute'
-  | 'unmute' | 'muted' | 'keypad' | 'key' | 'devices' | 'microphone' | 'speaker' | 'standard' | 'retryIn';
+  | 'approvalAsked' | 'approve' | 'decline' | 'approved' | 'declined' | 'unmute' | 'muted' | 'keypad' | 'key' | 'devices' | 'microphone' | 'speaker' | 'standard' | 'retryIn';
 
 export const TEXTS: Readonly<Record<TextName, string>>;
 

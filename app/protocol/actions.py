@@ -71,6 +71,14 @@ class AwaitBrowserTool:
 
 
 @dataclass(frozen=True, slots=True)
+class DecideApproval:
+    """The page says whether a tool may run."""
+
+    call_id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSettled:
     """A call was answered without the backend's help: count it under its outcome."""
 
@@ -126,6 +134,7 @@ Action = (
     | Announce
     | RunTool
     | AwaitBrowserTool
+    | DecideApproval
     | ToolSettled
     | AwaitUpstreamClose
     | SdpExchanged

@@ -35,7 +35,8 @@ EVENT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 RESERVED_EVENTS: Final = frozenset(
     (
         *("session", "history", "resumed", "received", "ping", "pong", "queued", "draining"),
-        *("warning", "error", "notice", "takeover", "handback", "approval", "approval_request"),
+        *("warning", "error", "notice", "takeover", "handback"),
+        *("approval", "approval_request", "approval_settled"),
     )
 )
 """Names behind `relay.` that are the gateway's own."""
@@ -122,7 +123,17 @@ class Finish:
         return END_REASONS.get(self.code, ENDED)
 
 
-Command = Say | Emit | TakeOver | HandBack | Finish
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Let the tool call `call_id` run, or not, as the operator `by` says."""
+
+    id: str
+    call_id: str
+    approve: bool
+    by: str
+
+
+Command = Say | Emit | TakeOver | HandBack | Finish | Decide
 
 _KINDS: Final[dict[str, type[Command]]] = {
     "message": Say,
@@ -130,9 +141,10 @@ _KINDS: Final[dict[str, type[Command]]] = {
     "takeover": TakeOver,
     "handback": HandBack,
     "end": Finish,
+    "approval": Decide,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
-_TYPES: Final = {"data": dict, "code": int}
+_TYPES: Final = {"data": dict, "code": int, "approve": bool}
 
 
 def name_of(command: Command) -> str:

@@ -14,6 +14,7 @@ import orjson
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
+    from app.protocol.approval import ApprovalRequest
     from app.protocol.close_codes import CloseReason
     from app.protocol.principal import CallType
     from app.protocol.tool import ToolResult
@@ -25,6 +26,7 @@ TOOL_RESPONSE: Final = "websocketToolResponse"
 TERMINATE: Final = "terminate"
 RECEIVED: Final = "relay.received"
 PING: Final = "relay.ping"
+APPROVAL: Final = "relay.approval"
 
 TEXT: Final = "text"
 EVENT: Final = "event"
@@ -37,7 +39,7 @@ ERROR: Final = "error"
 
 FORWARDED: Final = frozenset({INCOMING_CHAT_MESSAGE, SDP_ANSWER, TOOL_RESPONSE, TERMINATE})
 """What a browser may send upstream."""
-BROWSER_TYPES: Final = FORWARDED | {INITIALIZE, RECEIVED, PING}
+BROWSER_TYPES: Final = FORWARDED | {INITIALIZE, RECEIVED, PING, APPROVAL}
 UPSTREAM_TYPES: Final = frozenset(
     {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
 )
@@ -167,6 +169,28 @@ def queued(now: float, position: int, of: int, turn: str) -> bytes:
     `draining` error.
     """
     return _event(now, "relay.queued", {"position": position, "of": of, "turn": turn})
+
+
+def approval_request(now: float, request: ApprovalRequest) -> bytes:
+    """`relay.approval_request`: the user is asked whether a tool may run with these arguments.
+
+    Answered by `relay.approval` until `deadline`; a page that comes later is asked again.
+    """
+    fields = {
+        "id": request.id,
+        "tool": request.tool,
+        "args": request.args,
+        "deadline": timestamp(request.deadline),
+    }
+    name = "relay.approval_request"
+    return exact_json.dumps(
+        {"type": EVENT, "name": name, "timestamp": timestamp(now), "data": fields}
+    )
+
+
+def approval_settled(now: float, call_id: str, *, approved: bool) -> bytes:
+    """`relay.approval_settled`: what was asked is decided, or was not decided in time."""
+    return _event(now, "relay.approval_settled", {"id": call_id, "approved": approved})
 
 
 def draining(now: float, deadline: float) -> bytes:

@@ -33,7 +33,8 @@ class Profile:
     browser is not shown. `discover` overrides what widgets are told of the agent. With
     `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
-    offer under both names that the vendor gives it. `tenant` owns the agent; None: the operator.
+    offer under both names that the vendor gives it. `approve` names the tools that run only once
+    the "user" or an "operator" has approved. `tenant` owns the agent; None: the operator.
 
     `route` spreads subjects over agents, `fallback` stands in at the dial. Where another agent was
     asked for, `requested_agent` names it, and `served_because` is "route" or "fallback".
@@ -59,6 +60,7 @@ class Profile:
     fallback: Profile | None = field(default=None, repr=False)
     requested_agent: str | None = None
     served_because: str | None = None
+    approve: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

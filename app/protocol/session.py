@@ -19,6 +19,7 @@ from app.protocol.actions import (
     Announce,
     AwaitUpstreamClose,
     Count,
+    DecideApproval,
     End,
     Publish,
     SdpExchanged,
@@ -48,6 +49,7 @@ from app.protocol.control_frames import said
 from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
+    APPROVAL,
     CONVERSATION_RESULT,
     ERROR,
     EVENT,
@@ -72,6 +74,7 @@ from app.protocol.tool_ledger import ToolLedger
 from app.protocol.tool_rules import ToolRules, browser_answered, finished, requested_call
 from app.protocol.validation import (
     FrameRejected,
+    approval_in,
     missing_members,
     validate,
 )
@@ -197,6 +200,8 @@ class Session:
     ) -> Actions:
         if kind == INITIALIZE:
             return self._take_client_initialize(frame)
+        if kind == APPROVAL:
+            return (DecideApproval(*approval_in(frame)),)
         validate(frame)
         if added := missing_members(frame, now):
             payload = append_members(payload, added)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.close_codes import BAD_FRAMES, FORBIDDEN, CloseReason
 from app.protocol.frames import (
+    APPROVAL,
     FORWARDED,
     INCOMING_CHAT_MESSAGE,
     SDP_ANSWER,
@@ -50,6 +51,14 @@ def validate(frame: dict[str, Any]) -> None:
             raise _misshapen("An SDP answer must hold data.sdpAnswer as a text.")
     elif kind == TOOL_RESPONSE and response_id(frame) is None:
         raise _misshapen("A tool response must hold content.id and content.result.")
+
+
+def approval_in(frame: dict[str, Any]) -> tuple[str, bool]:
+    """The call that a `relay.approval` decides on, and whether it may run; or `FrameRejected`."""
+    call_id, approve = frame.get("id"), frame.get("approve")
+    if type(call_id) is not str or type(approve) is not bool:
+        raise _misshapen(f"A {APPROVAL} must hold id as a text, and approve as true or false.")
+    return call_id, approve
 
 
 def _misshapen(message: str) -> FrameRejected:

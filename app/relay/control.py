@@ -21,6 +21,7 @@ from app.protocol.control import (
     Answer,
     As,
     Command,
+    Decide,
     Emit,
     Finish,
     Say,
@@ -124,6 +125,8 @@ class SessionControl:
             return self._event(command.id, command.name, dict(command.data))
         if isinstance(command, TakeOver):
             return self.takeover.take(command)
+        if isinstance(command, Decide):
+            return host.dispatcher.tools.approvals.answer(command)
         return self.takeover.hand_back(command)
 
     def _say(self, command: Say) -> Answer:

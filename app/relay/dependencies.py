@@ -11,12 +11,14 @@ from app.upstream.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from app.history.interface import Recorder
+    from app.protocol.approval import ApprovalRequest
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
     from app.protocol.tool import ToolCall, ToolResult
     from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
+    from app.tools.executor import CheckedArguments
     from app.tools.interface import ToolContext
     from app.websocket.interface import Socket
 
@@ -107,6 +109,26 @@ class ToolRunner(Protocol):
         """Run a registered tool within its time-out. Raises nothing but cancellation."""
         ...
 
+    def check(self, call: ToolCall) -> CheckedArguments | ToolResult:
+        """Return the arguments that the tool will get, or why it cannot run."""
+        ...
+
+    def not_approved(self, call: ToolCall, message: str, seconds: float) -> ToolResult:
+        """Return the result of a call that is not to run, and count it."""
+        ...
+
+
+class ApprovalBoard(Protocol):
+    """Where calls are listed that wait for an operator's approval; returns at once."""
+
+    def asked(self, request: ApprovalRequest) -> None:
+        """List a call."""
+        ...
+
+    def settled(self, request: ApprovalRequest) -> None:
+        """List it no more."""
+        ...
+
 
 Dial = Callable[["Profile"], Awaitable["Socket"]]
 
@@ -118,7 +140,8 @@ class RelayDependencies:
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
-    webhooks; None where none are configured. `of_agent` finds those of the agent that stands in.
+    webhooks; None where none are configured. `approvals` lists what waits for an operator.
+    `of_agent` finds those of the agent that stands in.
     """
 
     dial: Dial
@@ -131,3 +154,4 @@ class RelayDependencies:
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
     of_agent: Callable[[str], RelayDependencies] | None = None
+    approvals: ApprovalBoard | None = None

@@ -76,7 +76,7 @@ class Dispatcher:
         self.upstream = UpstreamLeg(self.from_upstream, events)
         self.from_browser.upstream = self.upstream
         self.backpressure = Backpressure(session.outgoing, self.browser, self.upstream)
-        self.tools = ToolActions(scope, self._tool_finished)
+        self.tools = ToolActions(scope, self._tool_finished, self.announce)
 
     def add_pages(self, pages: FurtherPages) -> None:
         """Let further pages have what the vendor says."""
@@ -115,6 +115,12 @@ class Dispatcher:
         """A bug of ours showed while a frame was judged: this session ends, and no other."""
         self._observer.log.error("crashed")
         self._end(CRASHED, None)
+
+    def announce(self, payload: bytes) -> None:
+        """Send every page one of the gateway's own frames, which has no number."""
+        self.browser.send_unnumbered(payload)
+        if self.pages is not None:
+            self.pages.announce(payload)
 
     # Applying actions
 

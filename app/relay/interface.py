@@ -145,6 +145,10 @@ class FurtherPages(Protocol):
         """A frame of the first page's was judged."""
         ...
 
+    def announce(self, payload: bytes) -> None:
+        """Send them one of the gateway's own frames, which has no number."""
+        ...
+
     def set_reading(self, *, reading: bool) -> None:
         """Read them, or let TCP slow them down."""
         ...

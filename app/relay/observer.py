@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from time import time
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from app.history.interface import ConversationStart, Direction
 from app.protocol.takeover import REQUEST_HUMAN
 from app.protocol.vendor_failures import advice_on_loss
+from app.relay.session_events import SessionEvents
 from app.relay.subscribers import EventSubscribers
 
 if TYPE_CHECKING:
+    from app.protocol.approval import ApprovalRequest
     from app.protocol.close_codes import CloseReason
     from app.protocol.initialize import ResolvedInitialize
     from app.protocol.notices import Notices
@@ -29,6 +32,7 @@ log = structlog.get_logger(__name__)
 UNKNOWN = frozenset(("unknown_type", "unknown_field", "unknown_event"))
 # Of one conversation: a shape costs far more than a frame's way through.
 UNKNOWN_FRAMES_LOOKED_AT = 64
+RESUMED = "resumed"
 UPSTREAM_ANOMALIES = frozenset(
     (
         "malformed_upstream",
@@ -48,6 +52,7 @@ class ConversationObserver:
         self._metrics = dependencies.metrics
         self._recorder = dependencies.recorder
         self._drift = dependencies.drift
+        self._events = SessionEvents(conversation, dependencies.lifecycle)
         self._unknown_frames = 0
         self.is_started = False
         self._unrecorded: ConversationStart | None = None  # until it is known who serves
@@ -76,6 +81,7 @@ class ConversationObserver:
             **owner,
         )
         self._count_routed()
+        self._events.started(conversation.started_at, call_type)
         conversation.trace.describe(
             **{
                 "relay.session_id": conversation.id,
@@ -107,7 +113,7 @@ class ConversationObserver:
     def fell_back(self, conversation: Conversation) -> None:
         """Another agent serves than the one that could not be dialled."""
         before, profile = self._conversation.profile.name, conversation.profile
-        self._conversation = conversation
+        self._conversation = self._events.conversation = conversation
         self.log.warning(
             "fallback_served",
             agent=profile.name,
@@ -203,8 +209,17 @@ class ConversationObserver:
 
     def tool(self, name: str, at: float, state: str) -> None:
         """A tool began, or ended with an outcome."""
+        self._events.tool(name, at, state)
         if self.subscribers.callbacks:
             self.subscribers.publish(kind="tool", at=at, tool=name, state=state)
+
+    def approval(self, request: ApprovalRequest, at: float, state: str, **more: Any) -> None:
+        """A tool waits for an approval, or that is decided; `more` may hold the arguments."""
+        by = more.get("by")
+        self.log.info("tool_approval", tool=request.tool, state=state, call=request.id, by=by)
+        if self.subscribers.callbacks:
+            facts = {"id": request.id, "tool": request.tool, "decider": request.decider}
+            self.subscribers.publish(kind="approval", at=at, state=state, **facts, **more)
 
     def tool_settled(self, name: str, outcome: Outcome, seconds: float) -> None:
         """Count a call that the runner never saw; a name that is not configured is no label."""
@@ -217,6 +232,8 @@ class ConversationObserver:
         """A browser tried to resume."""
         self._metrics.resumes_total.labels(outcome).inc()
         self._conversation.trace.note(outcome)
+        if outcome == RESUMED:
+            self._events.resumed(time())
 
     def ended(
         self, call_type: CallType, reason: CloseReason, now: float, frames: tuple[int, int]
@@ -234,6 +251,7 @@ class ConversationObserver:
         self.dialled()
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)
+        self._events.ended(now, call_type.value, reason, frames)
         self.subscribers.publish(kind="end", at=now, code=reason.code, reason=reason.name)
         conversation.trace.end(reason.code, reason.name)
         self.log.info(

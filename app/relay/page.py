@@ -149,6 +149,7 @@ class Page:
         self._cancel_resume_timer()
         self.observer.resumed("resumed")
         self.observer.browser("here", self._scope.now())
+        self._host.dispatcher.tools.approvals.show(self.browser)
         self._events.arrived(self)
 
     def follow(self, phase: Phase) -> None:

@@ -104,6 +104,7 @@ class Pages:
         now = host.scope.now()
         opened = host.session_event(page.token)
         page.attach(socket, (opened, frames.history(now, self.history.turns())))
+        host.dispatcher.tools.approvals.show(page.browser)
         host.observer.log.info("page_joined", pages=len(self.joined) + 1)
         host.observer.browser("here", now)
         self.arrived(page)

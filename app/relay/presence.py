@@ -84,6 +84,7 @@ class Presence:
             return
         scope.observer.resumed("resumed")
         scope.observer.browser("here", scope.now())
+        self._dispatcher.tools.approvals.show(browser)
         self._queue.browser_returned()
         self._deadlines.cancel_resume_window()
         if pages is not None:

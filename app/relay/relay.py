@@ -273,9 +273,7 @@ class Relay:
 
     def announce(self, payload: bytes) -> None:
         """Send every page one of the gateway's own frames, which has no number."""
-        self.browser.send_unnumbered(payload)
-        if self.pages is not None:
-            self.pages.announce(payload)
+        self.dispatcher.announce(payload)
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the browser's next socket: replay what it missed, or tell it that this is lost."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.protocol.actions import Action, AwaitBrowserTool, RunTool, ToolSettled
+from app.protocol.actions import (
+    Action,
+    AwaitBrowserTool,
+    DecideApproval,
+    RunTool,
+    ToolSettled,
+)
+from app.relay.approvals import Approvals
 from app.relay.tool_calls import ToolCalls
 from app.tools.interface import ToolContext
 
@@ -23,10 +30,16 @@ class ToolActions:
     """The tools of one conversation.
 
     `answer` is given what the session decides about each result. `group` owns the tools' tasks;
-    before there is one, and once `is_ending`, none is started.
+    before there is one, and once `is_ending`, none is started. `announce` sends every page one of
+    the gateway's own frames.
     """
 
-    def __init__(self, scope: Scope, answer: Callable[[Actions], None]) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        answer: Callable[[Actions], None],
+        announce: Callable[[bytes], None],
+    ) -> None:
         conversation, dependencies = scope.conversation, scope.dependencies
         self.group: asyncio.TaskGroup | None = None
         self.is_ending = False
@@ -38,6 +51,7 @@ class ToolActions:
         self._verified: Mapping[str, Any] = {}
         self._browser_timeout = scope.limits.tool_timeout
         self._answer = answer
+        self.approvals = Approvals(scope, announce)
         self._calls = ToolCalls(
             dependencies.executor,
             conversation.id,
@@ -46,6 +60,7 @@ class ToolActions:
             self._context,
             conversation.trace,
             self._finished,
+            self.approvals,
         )
 
     @property
@@ -69,6 +84,8 @@ class ToolActions:
             case AwaitBrowserTool(call):
                 self._observer.tool(call.name, self._now(), "asked")
                 self._calls.await_browser(call, self._browser_timeout)
+            case DecideApproval(call_id, approve):
+                self.approvals.decide_by_page(call_id, approve=approve)
             case ToolSettled(call, outcome):
                 self._observer.tool_settled(call.name, outcome, self._calls.settled(call, outcome))
                 self._observer.tool(call.name, self._now(), outcome.value)

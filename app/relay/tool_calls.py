@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.history.interface import Recorder
+    from app.relay.approvals import Approvals
     from app.relay.dependencies import ToolRunner
     from app.telemetry.traces import Trace
     from app.tools.interface import ToolContext
@@ -32,7 +33,9 @@ class ToolCalls:
         context: Callable[[str], ToolContext],
         trace: Trace,
         finished: Callable[[ToolResult], None],
+        approvals: Approvals,
     ) -> None:
+        self._approvals = approvals
         self._runner = runner
         self._session_id = session_id
         self._context = context
@@ -50,7 +53,28 @@ class ToolCalls:
         return len(self._tasks) + len(self._queue) + len(self._timers)
 
     def start(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
-        """Run a call, now or when another has finished."""
+        """Run a call, now or when another has finished; what needs an approval, after that."""
+        if self._approvals.needed(call.name):
+            self._tasks[call.id] = group.create_task(self._approve(group, call))
+        else:
+            self._begin(group, call)
+
+    async def _approve(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
+        """Ask whether a call may run. While it waits, it takes no other tool's place."""
+        begun = monotonic()
+        checked = self._runner.check(call)
+        if not isinstance(checked, ToolResult):
+            decision = await self._approvals.decision(call, checked.args)
+            if decision.approve:
+                del self._tasks[call.id]
+                self._begin(group, call)
+                return
+            checked = self._runner.not_approved(call, decision.sentence, monotonic() - begun)
+        self._record(call, checked, monotonic() - begun)
+        del self._tasks[call.id]
+        self._finished(checked)
+
+    def _begin(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         if self._free == 0:
             self._queue.append(call)
             return
@@ -65,7 +89,7 @@ class ToolCalls:
         del self._tasks[call.id]
         self._free += 1
         if self._queue:
-            self.start(group, self._queue.pop(0))
+            self._begin(group, self._queue.pop(0))
         self._finished(result)
 
     def await_browser(self, call: ToolCall, seconds: float) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.protocol.discover import malformed
+from app.settings.event_webhooks import event_webhook_faults
 from app.settings.model import AgentSettings, Settings, said
 from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
@@ -25,6 +26,7 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("RELAY_OUTBOX must hold at least one frame of RELAY_MAX_UPSTREAM_FRAME")
     if bool(settings.result_webhook_secret) != bool(settings.result_webhook_url):
         faults.append("RELAY_RESULT_WEBHOOK_URL and RELAY_RESULT_WEBHOOK_SECRET go together")
+    faults += event_webhook_faults(settings.event_webhooks)
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
@@ -99,6 +101,7 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
     wrong = malformed(agent.discover)
     if wrong is not None:
         faults.append(f"RELAY_AGENTS: {name}.discover.{wrong} is not what the vendor answers there")
+    faults += _approvals(name, agent)
     upstream = agent.upstream or settings.upstream
     if agent.browser_tools == "integration" and upstream != "webcall":
         faults.append(
@@ -118,6 +121,21 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
                 "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
                 "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
             )
+    return faults
+
+
+def _approvals(name: str, agent: AgentSettings) -> list[str]:
+    """Tools of the page are its own: what they do is asked there."""
+    shown = agent.browser_tools if isinstance(agent.browser_tools, frozenset) else frozenset()
+    faults = [
+        f"RELAY_AGENTS: {name}.approve.{tool}: a tool of the page cannot be approved"
+        for tool in sorted(shown & agent.approve.keys())
+    ]
+    if agent.tools is not None:
+        faults += [
+            f"RELAY_AGENTS: {name}.approve.{tool}: is not among its tools"
+            for tool in sorted(agent.approve.keys() - agent.tools - shown)
+        ]
     return faults
 
 

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from app.protocol.principal import CallType
+from app.settings.lists import Listed, secrets_of
 from app.settings.tenants import TenantSettings, read_tenants
 
 PREFIX: Final = "RELAY_"
@@ -97,6 +98,7 @@ class AgentSettings(BaseModel):
     browser_tools: frozenset[str] | Literal["integration"] = frozenset()
     hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
     discover: dict[str, Any] = {}
+    approve: dict[str, Literal["operator", "user"]] = {}
     sdp_fields: Literal["as_sent", "both"] = "as_sent"
     blackbox_api_key: SecretStr | None = None
     blackbox_url: str | None = None
@@ -222,6 +224,13 @@ class Settings(BaseSettings):
     history_content: bool = _about("Whether what was said is stored", True)
     result_webhook_url: str | None = _about("POST of each conversation's result")
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    event_webhooks: Listed = _about(
+        "JSON: list of `{url, secret, events?, tenant?, name?}` to post lifecycle events to; "
+        'several secrets sign at once; `events` is a list of types or `"*"`',
+        [],
+        validate_default=False,
+        repr=False,
+    )
     resume_window: Seconds = _about("How long a browser may be gone; 0 turns resume off", 30.0)
     resume_buffer: Size = _about("How much is kept for it unconfirmed", ByteSize(1 << 20))
     chat_keep: Seconds = _about(
@@ -298,6 +307,7 @@ class Settings(BaseSettings):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
         for tenant in self.tenant_settings.values():
             found += tenant.secrets
+        found += secrets_of(self.event_webhooks)
         plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
 

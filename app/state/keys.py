@@ -48,6 +48,15 @@ class Keys:
         """Name what is known of a call."""
         return f"{self._tag}call:{_hashed(call_id)}"
 
+    def approval(self, key: str) -> str:
+        """Name a tool call that waits for an approval."""
+        return f"{self._tag}approval:{key}"
+
+    @property
+    def approvals(self) -> str:
+        """Name the sorted set of all such calls, by their expiry."""
+        return f"{self._tag}approvals"
+
     def request(self, key: str) -> str:
         """Name what was answered to a request, by its idempotency key."""
         return f"{self._tag}request:{_hashed(key)}"

@@ -1,4 +1,4 @@
-"""Reusable tokens and calls in the memory of one process."""
+"""Reusable tokens, calls and approvals in the memory of one process."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class MemoryRecords(Records):
         self._tokens: ExpiringDict[str, bytes] = ExpiringDict(clock)
         self._names: ExpiringDict[tuple[str, str], str] = ExpiringDict(clock)
         self._calls: ExpiringDict[str, bytes] = ExpiringDict(clock)
+        self._approvals: ExpiringDict[str, bytes] = ExpiringDict(clock)
 
     async def add_token(self, token: TokenRecord) -> TokenConflict | None:
         """Store a token."""
@@ -59,3 +60,18 @@ class MemoryRecords(Records):
     async def find_call(self, call_id: str) -> bytes | None:
         """Return what is known of a call."""
         return self._calls.get(call_id)
+
+    async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep an approval that is waited for."""
+        self._approvals.prune()
+        self._approvals.put(key, payload, ttl)
+
+    async def delete_approval(self, key: str) -> None:
+        """Forget it."""
+        self._approvals.pop(key)
+
+    async def approvals(self, most: int) -> list[bytes]:
+        """Return those that are kept."""
+        self._approvals.prune()
+        found = [self._approvals.get(key) for key in self._approvals]
+        return [payload for payload in found if payload is not None][:most]

@@ -1,4 +1,4 @@
-"""The port to what replicas share besides sessions: reusable tokens, and calls by their id."""
+"""The port to what replicas share besides sessions: reusable tokens, calls, approvals."""
 
 from __future__ import annotations
 
@@ -35,4 +35,16 @@ class Records(Protocol):
 
     async def find_call(self, call_id: str) -> bytes | None:
         """Return what is known of a call; None once that has expired."""
+        ...
+
+    async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a tool call that waits for an approval, for `ttl` seconds."""
+        ...
+
+    async def delete_approval(self, key: str) -> None:
+        """Forget it. Idempotent."""
+        ...
+
+    async def approvals(self, most: int) -> list[bytes]:
+        """Return up to `most` of those that are kept."""
         ...

@@ -1,4 +1,4 @@
-"""Reusable tokens and calls in Redis."""
+"""Reusable tokens, calls and approvals in Redis."""
 
 from __future__ import annotations
 
@@ -37,6 +37,35 @@ DELETE_TOKEN: Final = Script(
     """
 if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 redis.call('ZREM', KEYS[3], ARGV[1])
+return redis.call('DEL', KEYS[1])
+"""
+)
+
+
+# KEYS: approval, index of all approvals. ARGV: key, payload, ttl in ms.
+PUT_APPROVAL: Final = Script(
+    """
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1])
+"""
+)
+
+# KEYS: index of all approvals. ARGV: how many. What has expired leaves the index.
+LIST_APPROVALS: Final = Script(
+    """
+local t = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
+return redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
+"""
+)
+
+# KEYS: approval, index of all approvals. ARGV: key.
+DELETE_APPROVAL: Final = Script(
+    """
+redis.call('ZREM', KEYS[2], ARGV[1])
 return redis.call('DEL', KEYS[1])
 """
 )
@@ -85,6 +114,27 @@ class RedisRecords(Records):
         """Return what is known of a call."""
         payload: bytes | None = await self._store.call("find_call", "GET", self._keys.call(call_id))
         return payload
+
+    async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep an approval that is waited for; what has expired leaves the index."""
+        names = (self._keys.approval(key), self._keys.approvals)
+        args = (key, payload, milliseconds(ttl))
+        await self._store.script("put_approval", PUT_APPROVAL, names, args)
+
+    async def delete_approval(self, key: str) -> None:
+        """Forget it."""
+        names = (self._keys.approval(key), self._keys.approvals)
+        await self._store.script("delete_approval", DELETE_APPROVAL, names, (key,))
+
+    async def approvals(self, most: int) -> list[bytes]:
+        """Return those that have not expired."""
+        index = (self._keys.approvals,)
+        keys: list[bytes] = await self._store.script("approvals", LIST_APPROVALS, index, (most,))
+        if not keys:
+            return []
+        names = [self._keys.approval(key.decode()) for key in keys]
+        found: list[bytes | None] = await self._store.call("approvals", "MGET", *names)
+        return [payload for payload in found if payload is not None]
 
     def _names(self, key: str, integration: str, name: str) -> tuple[str, str, str]:
         keys = self._keys

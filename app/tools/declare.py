@@ -31,9 +31,13 @@ class FunctionTool:
         self.timeout = declared.timeout
         self.origin = origin_of(declared.function)
 
+    def checked(self, args: Any) -> Any:
+        """Return the arguments that the function gets; raises BadArgs."""
+        return self._signature.arguments(args)
+
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check the arguments and run the function; raises BadArgs and what the function raises."""
-        given = self._signature.arguments(args)
+        given = self.checked(args)
         if self._signature.context is not None:
             given[self._signature.context] = ctx
         if inspect.iscoroutinefunction(self._function):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,13 @@ GRACE: Final = 0.5
 
 def _no_metrics(name: str, outcome: Outcome, seconds: float) -> None:
     """Hear of a finished call and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedArguments:
+    """Arguments that fit their tool, as JSON."""
+
+    args: Any
 
 
 class ToolExecutor:
@@ -71,6 +79,30 @@ class ToolExecutor:
             self._on_finished(tool.name, Outcome.CANCELLED, self._clock() - started)
             raise
         return self._report(tool.name, result, started)
+
+    def check(self, call: ToolCall) -> CheckedArguments | ToolResult:
+        """Return the arguments that a call's tool will get, as JSON; or why it cannot run."""
+        started = self._clock()
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return self._report(UNREGISTERED, failure(call, Outcome.UNKNOWN), started)
+        try:
+            return CheckedArguments(self._jsonable(tool.checked(call.args)))
+        except BadArgs as error:
+            message = f"The arguments do not fit this tool: {error.fault}"
+            result = self._failed(tool, failure(call, Outcome.BAD_ARGS, message), Cause.BAD_ARGS)
+        except ToolFailed as error:
+            result = self._failed(tool, failure(call, Outcome.CRASHED), error.cause)
+        except Exception as error:  # noqa: BLE001 - an author's validator is foreign code
+            result = self._raised(tool, call, error)
+        return self._report(tool.name, result, started)
+
+    def not_approved(self, call: ToolCall, message: str, seconds: float) -> ToolResult:
+        """Return the result of a call that is not to run; `seconds` passed until that was known."""
+        tool = self._tools.get(call.name)
+        name = UNREGISTERED if tool is None else tool.name
+        self._on_finished(name, Outcome.NOT_APPROVED, seconds)
+        return failure(call, Outcome.NOT_APPROVED, message)
 
     def _report(self, name: str, result: ToolResult, started: float) -> ToolResult:
         self._on_finished(name, result.outcome, self._clock() - started)

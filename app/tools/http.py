@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import httpx
 import structlog
@@ -38,6 +39,7 @@ MAX_ANSWER: Final = 256 * 1024
 BACKOFF: Final = Backoff(first=0.2, longest=2.0)
 # These are about the gateway's own credentials: their text is for an operator, not for an agent.
 UNAUTHENTICATED: Final = frozenset({401, 407})
+KEPT_IN_KEY: Final = "!#$&'()*+,/:;=?@[]^_`{|}~.-"
 SENTENCES: Final = ("message", "detail", "error", "title")
 
 # Writes trace headers into a carrier, as OpenTelemetry's `inject` does.
@@ -84,10 +86,14 @@ class HttpTool:
         self._propagate = propagate
         self._pause = pause
 
+    def checked(self, args: Any) -> Any:
+        """Return the arguments that the handler gets; raises BadArgs."""
+        return self._arguments.checked(args)
+
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """POST the call and return the JSON answer; raises BadArgs, ToolFailed or ToolError."""
-        body = exact_json.dumps(self._payload(self._arguments.checked(args), ctx))
-        webhook_id = _webhook_id(ctx)
+        body = exact_json.dumps(self._payload(self.checked(args), ctx))
+        names = {"webhook-id": _webhook_id(ctx), "idempotency-key": _idempotency_key(ctx)}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeout
         cause = Cause.TIMEOUT
@@ -96,7 +102,7 @@ class HttpTool:
             until = deadline if left == 0 else now + (deadline - now) / 2
             try:
                 async with asyncio.timeout_at(until):
-                    return await self._attempt(webhook_id, body)
+                    return await self._attempt(names, body)
             except TimeoutError:
                 cause = Cause.TIMEOUT
             except _Retriable as failed:
@@ -110,13 +116,13 @@ class HttpTool:
             await asyncio.sleep(pause)
         raise ToolFailed(cause)
 
-    async def _attempt(self, webhook_id: str, body: bytes) -> Any:
+    async def _attempt(self, names: Mapping[str, str], body: bytes) -> Any:
         try:
             async with self._client.stream(
                 "POST",
                 self._spec.url.get_secret_value(),
                 content=body,
-                headers=self._headers(webhook_id, body),
+                headers=self._headers(names, body),
                 # The deadline around all attempts is what counts, not the client's own.
                 timeout=self.timeout,
             ) as response:
@@ -138,15 +144,16 @@ class HttpTool:
                 raise
             raise ToolFailed(cause_of(error)) from None
 
-    def _headers(self, webhook_id: str, body: bytes) -> dict[str, str]:
+    def _headers(self, names: Mapping[str, str], body: bytes) -> dict[str, str]:
         now = datetime.now(UTC)
         headers = {name: value.get_secret_value() for name, value in self._spec.headers.items()} | {
             "content-type": "application/json",
-            "webhook-id": webhook_id,
+            **names,
             "webhook-timestamp": str(int(now.timestamp())),
         }
         if self._spec.secret is not None:
             webhook = Webhook(self._spec.secret.get_secret_value())
+            webhook_id = names["webhook-id"]
             headers["webhook-signature"] = webhook.sign(webhook_id, now, body.decode())
         self._propagate(headers)
         return headers
@@ -200,6 +207,14 @@ def _webhook_id(ctx: ToolContext) -> str:
     """Name the call itself, so that a repetition by another replica has the same id."""
     seed = f"{ctx.session_id}\0{ctx.call_id}".encode()
     return "msg_" + hashlib.sha256(seed).hexdigest()[:32]
+
+
+def _idempotency_key(ctx: ToolContext) -> str:
+    """Name the call for a handler's own storage: the session and the agent's request id.
+
+    What no header may hold is percent-encoded (RFC 9110 section 5.5); ids as they are have none.
+    """
+    return f"{ctx.session_id}/{quote(ctx.call_id, safe=KEPT_IN_KEY)}"
 
 
 def http_tools(

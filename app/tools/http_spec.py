@@ -27,6 +27,7 @@ OURS: Final = frozenset(
         "content-length",
         "content-type",
         "host",
+        "idempotency-key",
         "transfer-encoding",
         "webhook-id",
         "webhook-signature",

@@ -67,6 +67,10 @@ class Tool(Protocol):
         """Where the tool comes from."""
         ...
 
+    def checked(self, args: Any) -> Any:
+        """Return `args` as the tool takes them. Raises BadArgs, and what its own code raises."""
+        ...
+
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check `args` and run. Raises BadArgs, ToolFailed, ToolError, and what its code raises."""
         ...

@@ -306,9 +306,13 @@ class _McpTool:
         self._server = server
         self._tool = tool
 
+    def checked(self, args: Any) -> Any:
+        """Return the arguments that the server gets; raises BadArgs."""
+        return self._tool.arguments(args)
+
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Check the arguments and call the server; raises BadArgs, ToolFailed and ToolError."""
-        answer = await self._server.call(self._tool, self._tool.arguments(args), ctx)
+        answer = await self._server.call(self._tool, self.checked(args), ctx)
         return self._tool.result(answer)
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.protocol import control_frames, frames
+from app.protocol.approval import ApprovalRequest
 from app.protocol.close_codes import CLOSE_REASONS, TOO_MANY
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.protocol.principal import CallType
@@ -66,6 +67,11 @@ CARRIED: Final[dict[str, tuple[tuple[str, ...], dict[str, Any], str]]] = {
         (),
         {},
         "Is this connection alive? Answered by `relay.pong`. Never forwarded, and no activity.",
+    ),
+    "relay.approval": (
+        ("id", "approve"),
+        {"id": TEXT, "approve": {"type": "boolean"}},
+        "Whether a tool may run: the answer to `relay.approval_request`. Never forwarded.",
     ),
     "text": (
         ("content",),
@@ -136,6 +142,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "terminate": {},
     "relay.received": {"count": 16},
     "relay.ping": {},
+    "relay.approval": {"id": "call-1", "approve": True},
     "text": {"content": {"source": "assistant", "text": "Good morning."}},
     "event": {"name": "connection", "data": {"recordId": "42"}},
     "sdpInvite": {"channelId": None, "data": {"sdpOffer": "v=0\r\n"}},
@@ -163,6 +170,20 @@ OWN: Final[dict[str, bytes]] = {
     "relay.resumed": frames.resumed(EXAMPLE_TIME, 3, 7),
     "relay.pong": frames.pong(EXAMPLE_TIME, 7),
     "relay.queued": frames.queued(EXAMPLE_TIME, 3, 12, "secret"),
+    "relay.approval_request": frames.approval_request(
+        EXAMPLE_TIME,
+        ApprovalRequest(
+            SESSION,
+            "call-1",
+            "support",
+            "refund_order",
+            {"order_number": "1001", "amount": 25},
+            "user",
+            EXAMPLE_TIME,
+            EXAMPLE_TIME + 20,
+        ),
+    ),
+    "relay.approval_settled": frames.approval_settled(EXAMPLE_TIME, "call-1", approved=True),
     "relay.draining": frames.draining(EXAMPLE_TIME, EXAMPLE_TIME + 300),
     "relay.warning": frames.warning(
         EXAMPLE_TIME, "client_data_ignored", "These keys were ignored.", keys=["plan"]

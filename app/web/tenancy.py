@@ -48,6 +48,10 @@ TENANT_ROUTES: Final = frozenset(
         "GET /v1/conversations/{conversation_id}/transcript",
         "GET /v1/conversations/{conversation_id}/events",
         "GET /v1/usage",
+        "GET /v1/deliveries",
+        "POST /v1/deliveries/{delivery_id}/redeliver",
+        "GET /v1/approvals",
+        "POST /v1/approvals/{session_id}/{call_id:path}",
         "POST /api/v1/web-integrations/{integration}/tokens",
         "DELETE /api/v1/web-integrations/{integration}/tokens/{token_id}",
     }

@@ -84,6 +84,7 @@ async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> N
             tenants=tenants,
             result_webhook_url=results.url,
             result_webhook_secret=SECRET,
+            event_webhooks=json.dumps([{"url": results.url, "secret": SECRET}]),
             webhook_allowed_hosts="127.0.0.1/32",
             upstream_probe_interval=1,
         ) as gw,

@@ -12,6 +12,7 @@ SECRETS = {
     "JWT secret": "canary3+/=%41\"'<secret of more than sixty-four bytes, for every hash there is>",
     "web integration token": "canary4+/=%41&\"\\'<token>",
     "result secret": WEBHOOK_SECRET,
+    "event secret": "whsec_Y2FuYXJ5LWV2ZW50LXNlY3JldA==",
     "tool's header": "canary5+/=%41\"'<header>",
     "cookie": COOKIE,
 }

@@ -103,6 +103,9 @@ async def heard(outside: Outside) -> AsyncIterator[Heard]:
         webhook_allowed_hosts="127.0.0.1/32",
         result_webhook_url=f"{outside.base}/hook",
         result_webhook_secret=WEBHOOK_SECRET,
+        event_webhooks=json.dumps(
+            [{"url": f"{outside.base}/events", "secret": SECRETS["event secret"]}]
+        ),
         connect_timeout=1,
         initialize_timeout=1,
         tool_timeout=1,

@@ -38,6 +38,9 @@ def environment(**more: str) -> dict[str, str]:
         "RELAY_HTTP_TOOLS": json.dumps({"hook": tool}),
         "RELAY_RESULT_WEBHOOK_URL": "https://x.example",
         "RELAY_RESULT_WEBHOOK_SECRET": SECRETS["result secret"],
+        "RELAY_EVENT_WEBHOOKS": json.dumps(
+            [{"url": "https://x.example", "secret": SECRETS["event secret"]}]
+        ),
         **more,
     }
 

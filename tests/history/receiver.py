@@ -1,4 +1,4 @@
-"""A result webhook's receiver on a real socket: it verifies, counts, and misbehaves as told."""
+"""A webhook's receiver on a real socket: it verifies, counts, and misbehaves as told."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass
 class Receiver:
-    """`taken` are the bodies answered 2xx, by webhook id; `tries` every request by id."""
+    """`taken` are the bodies answered 2xx, by webhook id, and `order` all of them as they came;
+    `tries` every request by id.
+    """
 
     answer: Callable[[str], str] = lambda _: "ok"
     verify: bool = True
+    secret: str = SECRET
+    order: list[Any] = field(default_factory=list)
     taken: dict[str, list[Any]] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     bodies: dict[str, set[bytes]] = field(default_factory=dict)
@@ -34,10 +38,11 @@ class Receiver:
         name = request.headers["webhook-id"]
         self.tries[name] = self.tries.get(name, 0) + 1
         self.bodies.setdefault(name, set()).add(body)
-        parsed = Webhook(SECRET).verify(body, dict(request.headers)) if self.verify else body
+        parsed = Webhook(self.secret).verify(body, dict(request.headers)) if self.verify else body
         match self.answer(name):
             case "ok":
                 self.taken.setdefault(name, []).append(parsed)
+                self.order.append(parsed)
                 return web.Response(status=random.choice([200, 202, 204]))  # noqa: S311
             case "hang":
                 await asyncio.sleep(600)
@@ -61,13 +66,13 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(receiver: Receiver) -> AsyncIterator[Receiver]:
+async def receiving(receiver: Receiver, port: int = 0) -> AsyncIterator[Receiver]:
     application = web.Application()
     application.router.add_post("/results", receiver.handle)
     application.router.add_post("/elsewhere", receiver.astray)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     port = runner.addresses[0][1]
     receiver.url = f"http://127.0.0.1:{port}/results"

@@ -255,6 +255,8 @@ class StubGateway:
             if frame["type"] == "relay.received":
                 talk.confirmations.append(frame["count"])
                 talk.kept = [one for one in talk.kept if one[0] > frame["count"]]
+            elif frame["type"] == "relay.approval":
+                talk.approvals.append(frame)
             elif frame["type"] == "relay.ping":
                 await self._answer_ping(ws, talk)
             else:

@@ -32,6 +32,7 @@ class Conversation:
     query: dict[str, str]
     credential: str | None
     arrived: list[dict[str, Any]] = field(default_factory=list)
+    approvals: list[dict[str, Any]] = field(default_factory=list)
     confirmations: list[int] = field(default_factory=list)
     sent: int = 0
     kept: list[tuple[int, str]] = field(default_factory=list)

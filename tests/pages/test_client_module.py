@@ -20,9 +20,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FETCHED = re.compile(r"""(?:src|href|from|import|url)\s*[=(]?\s*["']?(?:https?:)?//[^\s"')]+""")
 
 
-async def test_the_client_and_all_its_modules_are_at_most_32_kib_gzipped() -> None:
+async def test_the_client_and_all_its_modules_are_at_most_34_kib_gzipped() -> None:
     modules = [PAGES / "client.js", *(PAGES / "client").glob("*.js")]
-    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in modules) <= 32 * 1024
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in modules) <= 34 * 1024
 
 
 async def test_each_module_of_the_client_is_reached_from_its_entry() -> None:

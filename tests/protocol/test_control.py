@@ -10,6 +10,7 @@ from app.protocol.control import (
     RESERVED_EVENTS,
     Answer,
     Command,
+    Decide,
     Emit,
     Finish,
     HandBack,
@@ -28,6 +29,7 @@ COMMANDS = [
     TakeOver("m4", "Ann"),
     HandBack("m5", "all is well", "Ann"),
     Finish("m6", 4403, "Not allowed."),
+    Decide("m7", "call/1", approve=False, by="eve"),
 ]
 
 
@@ -59,7 +61,7 @@ def test_member_of_a_newer_release_is_skipped() -> None:
 
 def test_actions_have_names_for_metrics() -> None:
     names = [name_of(command) for command in COMMANDS]
-    assert names == ["message", "message", "event", "takeover", "handback", "end"]
+    assert names == ["message", "message", "event", "takeover", "handback", "end", "approval"]
 
 
 def test_end_is_normal_unless_it_has_another_known_code() -> None:

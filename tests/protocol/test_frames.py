@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.protocol import frames
+from app.protocol.approval import ApprovalRequest
 from app.protocol.close_codes import OVERLOADED, UPSTREAM_FAILED
 from app.protocol.principal import CallType
 from app.protocol.tool import Outcome, ToolResult
@@ -142,3 +143,18 @@ def test_heads_are_how_the_common_writers_begin() -> None:
     compact, spaced = json.dumps(frame, separators=(",", ":")), json.dumps(frame)
     assert compact.encode().startswith(frames.compact_head(frames.TEXT))
     assert spaced.encode().startswith(frames.spaced_head(frames.TEXT))
+
+
+def test_an_approval_is_asked_for_with_every_digit_until_its_deadline() -> None:
+    request = ApprovalRequest("s", "1", "support", "refund", {"n": 2**70}, "user", NOW, NOW + 20)
+    asked = json.loads(frames.approval_request(NOW, request))
+    assert (asked["type"], asked["name"]) == ("event", "relay.approval_request")
+    assert asked["data"] == {
+        "id": "1",
+        "tool": "refund",
+        "args": {"n": 2**70},
+        "deadline": "2027-01-15T08:00:20.125Z",
+    }
+    settled = json.loads(frames.approval_settled(NOW, "1", approved=False))
+    assert settled["name"] == "relay.approval_settled"
+    assert settled["data"] == {"id": "1", "approved": False}

@@ -17,6 +17,7 @@ from app.protocol.actions import (
     AwaitBrowserTool,
     AwaitUpstreamClose,
     Count,
+    DecideApproval,
     End,
     Forward,
     Publish,
@@ -755,3 +756,13 @@ def opened_with(tools: frozenset[str] | None, registered: frozenset[str]) -> Ses
     rules.open(INITIALIZE)
     rules.from_upstream(frame("event", name="connection"), NOW)
     return rules
+
+
+def test_the_users_approval_is_not_forwarded_and_not_counted() -> None:
+    rules = live()
+    said = b'{"type":"relay.approval","id":"1","approve":true}'
+    assert rules.from_browser(said, NOW) == (DecideApproval("1", approve=True),)
+    assert rules.received == 0
+    misshapen = rules.from_browser(b'{"type":"relay.approval","id":"1"}', NOW)
+    assert only(misshapen, Count).name == "bad_shape"
+    assert rules.received == 0

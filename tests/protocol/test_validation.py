@@ -8,7 +8,13 @@ import pytest
 
 from app.protocol.close_codes import BAD_FRAMES, FORBIDDEN
 from app.protocol.frames import UPSTREAM_TYPES
-from app.protocol.validation import FrameRejected, missing_members, response_id, validate
+from app.protocol.validation import (
+    FrameRejected,
+    approval_in,
+    missing_members,
+    response_id,
+    validate,
+)
 
 GOOD: list[dict[str, Any]] = [
     {"type": "incomingChatMessage", "content": "hello"},
@@ -74,3 +80,11 @@ def test_what_the_vendor_demands_is_filled_in(frame: dict[str, Any], added: set[
     assert set(found) == added
     assert found.get("timestamp", "2027-01-15T08:00:00.000Z") == "2027-01-15T08:00:00.000Z"
     assert found.get("channelId") is None
+
+
+def test_an_approval_names_a_call_and_says_yes_or_no() -> None:
+    assert approval_in({"id": "1", "approve": False}) == ("1", False)
+    for wrong in ({}, {"id": 1, "approve": True}, {"id": "1"}, {"id": "1", "approve": "yes"}):
+        with pytest.raises(FrameRejected) as refused:
+            approval_in({"type": "relay.approval", **wrong})
+        assert refused.value.reason is BAD_FRAMES

@@ -14,6 +14,7 @@ from app.relay.relay import Relay
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools.executor import ToolExecutor
+from app.tools.interface import BadArgs
 from tests.support.memory import MemorySocket
 from tests.support.waiting import until
 
@@ -57,6 +58,12 @@ class Gate:
         self.asked: list[tuple[Any, ToolContext]] = []
         self.cancelled = 0
         self.open = asyncio.Event()
+
+    def checked(self, args: Any) -> Any:
+        """Return the arguments; `refused` is no argument of this tool's."""
+        if isinstance(args, dict) and "refused" in args:
+            raise BadArgs("refused: unknown")
+        return args
 
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Wait for the gate, and say what was asked."""

@@ -160,6 +160,10 @@ def rules(victim: Victim) -> dict[str, Rule]:
         "GET /v1/conversations/{conversation_id}": none,
         "GET /v1/conversations/{conversation_id}/transcript": none,
         "GET /v1/conversations/{conversation_id}/events": none,
+        "GET /v1/deliveries": Rule(),
+        "POST /v1/deliveries/{delivery_id}/redeliver": none,
+        "GET /v1/approvals": Rule(),
+        "POST /v1/approvals/{session_id}/{call_id}": Rule((404,), json={"approve": True}),
         "GET /v1/usage": Rule(params={"tenant": "acme", "group": "subject"}),
     }
 
@@ -237,7 +241,12 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
         known = rules(victim)
         assert routes == known.keys(), "every route has a rule here, and no rule is left over"
         before = await state_of(acme, victim)
-        named = {"integration": "acme-chat", "token_id": victim.web_token_id}
+        named = {
+            "integration": "acme-chat",
+            "token_id": victim.web_token_id,
+            "call_id": "call-1",
+            "delivery_id": f"msg_{victim.over}",
+        }
         async with api(pair, GLOBEX, 0) as here, api(pair, GLOBEX, 1) as there:
             wrong = [
                 fault

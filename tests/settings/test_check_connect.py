@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 JWK = {"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256"} | {
     "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
@@ -113,12 +114,16 @@ async def test_everything_that_answers_is_fine(
             auth="ticket,jwt",
             jwt_jwks_url=f"{keys}/jwks.json",
             http_tools=json.dumps({"refund": {"url": f"{shop}/refund"}}),
+            event_webhooks=json.dumps([{"name": "crm", "url": shop, "secret": SIGNING}]),
             webhook_allowed_hosts="127.0.0.1",
             otel=f"http://127.0.0.1:{receiving.port}",
         )
     assert status == 0, said
     assert "RELAY_STATE_URL" in said  # the configuration is shown, too
-    for subject in ("state", "history", "key set", "tool refund", "traces", "default: vendor's s"):
+    for subject in (
+        *("state", "history", "key set", "tool refund", "events to crm", "traces"),
+        "default: vendor's s",
+    ):
         assert finding(said, subject).startswith("✓"), said
     assert "0 fault(s)" in said
 
@@ -134,6 +139,7 @@ async def test_each_that_fails_is_named_with_what_to_do(postgres: Postgres) -> N
         auth="ticket,jwt",
         jwt_jwks_url=f"http://127.0.0.1:{nobody}/keys.json",
         http_tools=json.dumps({"refund": {"url": "http://127.0.0.1/canary"}}),
+        event_webhooks=json.dumps([{"name": "crm", "url": "http://10.0.0.1/", "secret": SIGNING}]),
         mcp_servers=json.dumps({"shop": {"url": f"http://127.0.0.1:{nobody}/mcp"}}),
         otel=f"http://127.0.0.1:{nobody}",
     )
@@ -143,6 +149,7 @@ async def test_each_that_fails_is_named_with_what_to_do(postgres: Postgres) -> N
         "history": "does not exist",
         "key set": "check the URL",
         "tool refund": "RELAY_WEBHOOK_ALLOWED_HOSTS",
+        "events to crm": "RELAY_WEBHOOK_ALLOWED_HOSTS",
         "MCP server shop": "mcp_server_lost",
         "traces": "OTLP over HTTP",
         "default: vendor's socket": "RELAY_BLACKBOX_URL",

@@ -126,3 +126,21 @@ async def test_tokens_and_calls_are_unavailable_without_redis(mortal_redis: Redi
         for asking in asked:
             with pytest.raises(StoreUnavailable):
                 await asking
+
+
+async def test_approvals_are_listed_until_they_are_deleted_or_expire(state: State) -> None:
+    records = state.records
+    assert await records.approvals(10) == []
+    await records.put_approval("a", b"\x00one", 60)
+    await records.put_approval("b", b"two", 60)
+    await records.put_approval("c", b"three", 0.05)
+    await records.put_approval("b", b"changed", 60)
+
+    async def expired() -> bool:
+        return set(await records.approvals(10)) == {b"\x00one", b"changed"}
+
+    await until(expired)
+    assert len(await records.approvals(1)) == 1
+    await records.delete_approval("a")
+    await records.delete_approval("a")
+    assert await records.approvals(10) == [b"changed"]

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +86,16 @@ async def test_without_a_secret_nothing_is_signed(
         assert server.seen[0].json["arguments"] == {}
         assert "webhook-signature" not in server.seen[0].headers
         assert server.seen[0].headers["webhook-id"].startswith("msg_")
+        assert server.seen[0].headers["idempotency-key"] == "s-1/call-1"
+
+
+async def test_a_request_id_that_no_header_may_hold_is_encoded_in_the_idempotency_key(
+    client: httpx.AsyncClient, ctx: ToolContext
+) -> None:
+    odd = replace(ctx, call_id='é\r\nx: "%1 ')
+    async with serving(answer(204, b"")) as server:
+        await call({"url": server.url}, client, odd)
+        assert server.seen[0].headers["idempotency-key"] == "s-1/%C3%A9%0D%0Ax:%20%22%251%20"
 
 
 async def test_5xx_is_retried_under_the_same_id(
@@ -94,6 +105,7 @@ async def test_5xx_is_retried_under_the_same_id(
         result = await call({"url": server.url, "secret": SECRET}, client, ctx)
         assert result.result == "third"
         assert len({seen.headers["webhook-id"] for seen in server.seen}) == 1
+        assert {seen.headers["idempotency-key"] for seen in server.seen} == {"s-1/call-1"}
         for seen in server.seen:
             Webhook(SECRET).verify(seen.body, seen.headers)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HERE = Path(__file__).parent
 ASKED_OF_THE_BROWSER = "websocketToolRequest"
-NOT_FORWARDED = {"initialize", "relay.received", "relay.ping"}
+NOT_FORWARDED = {"initialize", "relay.received", "relay.ping", "relay.approval"}
 HIDDEN = {"toolCall", "toolCallResult"}
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from app.bootstrap import parts
 from app.cli.doctor.finding import Finding, fault, fine, note
 from app.egress import EgressRefused, ResponseTooLarge, read_bounded
+from app.settings.event_webhooks import event_webhooks
 from app.telemetry.background import in_thread
 from app.telemetry.otel import exports
 from app.telemetry.traces import span_exporter
@@ -46,6 +47,9 @@ async def look_at_peers(settings: Settings, egress: Egress) -> list[Finding]:
     if settings.result_webhook_url:
         subject = "results (RELAY_RESULT_WEBHOOK_URL)"
         found.append(await _reached(subject, settings.result_webhook_url, egress.results))
+    for receiver in event_webhooks(settings.event_webhooks):
+        subject = f"events to {receiver.receiver} (RELAY_EVENT_WEBHOOKS)"
+        found.append(await _reached(subject, receiver.url.get_secret_value(), egress.events))
     return [*found, *await _mcp(settings), *await _collector()]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.state.redis_client import RedisClient
 
 STATE: Final = "state (RELAY_STATE_URL)"
+EVENTS: Final = "events (RELAY_EVENT_WEBHOOKS)"
 HISTORY: Final = "history (RELAY_HISTORY_URL)"
 PATIENCE: Final = 3.0
 """Seconds that a store may take to answer; in service it has less."""
@@ -95,22 +96,30 @@ async def _facts(store: RedisClient) -> list[Finding]:
 
 async def _history(settings: Settings) -> list[Finding]:
     if settings.history_url is None:
-        return []
+        return _events_in_memory(settings)
     absent = _absent_file(settings.history_url.get_secret_value())
     if absent is not None:
         return [absent]
-    from app.history.database import Database  # noqa: PLC0415 - only where it is configured
+    from app.cli.doctor.check_events import look_at_events  # noqa: PLC0415 - only with history
+    from app.history.database import Database  # noqa: PLC0415
     from app.history.errors import HistoryUnavailable, Unstorable  # noqa: PLC0415
 
     database = Database(settings.history_url, deadline=PATIENCE, connections=1)
     try:
-        return [await _database(database)]
+        return [await _database(database), *await look_at_events(settings, database)]
     except HistoryUnavailable as lost:
         return [fault(HISTORY, str(lost), lost.advice or "see the database's own log")]
     except Unstorable as refused:
         return [fault(HISTORY, str(refused), "see the database's own log")]
     finally:
         await database.close()
+
+
+def _events_in_memory(settings: Settings) -> list[Finding]:
+    if not settings.event_webhooks:
+        return []
+    advice = "set RELAY_HISTORY_URL if none may be lost when a replica crashes"
+    return [note(EVENTS, "wait in memory", advice)]
 
 
 async def _database(database: Database) -> Finding:

@@ -43,6 +43,10 @@ class MockedTool:
         """Any arguments: what they must be, the scenario says."""
         return {"type": "object"}
 
+    def checked(self, args: Any) -> Any:
+        """Any arguments will do."""
+        return args
+
     async def call(self, args: Any, ctx: ToolContext) -> Any:
         """Answer as the scenario says, else run the real tool."""
         mocks = self._mocks.get(ctx.principal.subject, {}).get(self.name)

@@ -1,4 +1,4 @@
-"""Delivery of results from an outbox: a few at a time, back into it when refused."""
+"""Delivery of messages from an outbox: a few at a time, back into it when refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A result that is due. `attempts` counts this one too."""
+    """A message that is due. `attempts` counts this one too."""
 
     id: str
     body: bytes = field(repr=False)
@@ -55,8 +55,13 @@ class Outbox(Protocol):
         """Mark a message delivered."""
         ...
 
-    async def failed(self, queued: OutboxMessage) -> bool:
-        """Keep a message for another try. Returns False when there is none left."""
+    async def failed(
+        self, queued: OutboxMessage, trouble: str = "", *, final: bool = False
+    ) -> bool:
+        """Keep a message for another try. Returns False when there is none left.
+
+        `trouble` is a word for what went wrong; if that is `final`, there is no other try.
+        """
         ...
 
 
@@ -64,7 +69,8 @@ class DeliveryWorker:
     """Delivers messages while `run` runs; `wake` tells it that there are new ones.
 
     `slots` is how many are under way at once, `poll` how long it sleeps when none is due.
-    `on_delivery` is called for each try.
+    `on_delivery` is called for each try. `kind` is what log events are named by, `final` are the
+    answers after which a message is not tried again.
     """
 
     def __init__(
@@ -75,7 +81,13 @@ class DeliveryWorker:
         slots: int = 8,
         poll: float = 2.0,
         on_delivery: Callable[[Delivery], None] | None = None,
+        kind: str = "result",
+        receiver: str | None = None,
+        final: frozenset[str] = frozenset(),
     ) -> None:
+        self._kind = kind
+        self._log = log if receiver is None else log.bind(receiver=receiver)
+        self._final = final
         self._outbox = outbox
         self._sender = sender
         self._slots = slots
@@ -116,7 +128,7 @@ class DeliveryWorker:
             batch = await self._outbox.claim(free)
         except (HistoryUnavailable, Unstorable) as error:
             if self._reachable:
-                log.warning("results_unreachable", error=str(error))
+                self._log.warning(f"{self._kind}s_unreachable", error=str(error))
             self._reachable = False
             return False
         self._reachable = True
@@ -144,11 +156,13 @@ class DeliveryWorker:
                     await self._outbox.delivered(queued)
                     self._tell(Delivery.DELIVERED)
                 else:
-                    again = await self._outbox.failed(queued)
-                    log.info("result_refused", attempt=queued.attempts, trouble=trouble)
+                    again = await self._outbox.failed(queued, trouble, final=trouble in self._final)
+                    self._log.info(
+                        f"{self._kind}_refused", attempt=queued.attempts, trouble=trouble
+                    )
                     self._tell(Delivery.FAILED if again else Delivery.GIVEN_UP)
             except (HistoryUnavailable, Unstorable) as error:
-                log.warning("result_unmarked", error=str(error))
+                self._log.warning(f"{self._kind}_unmarked", error=str(error))
                 await asyncio.sleep(Backoff(0.2, 5.0).after(attempt))
             else:
                 return

@@ -1,4 +1,4 @@
-"""One POST of one result, signed by Standard Webhooks; 2xx alone is success."""
+"""One POST of one message, signed by Standard Webhooks; 2xx alone is success."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from app.protocol.errors import ConfigurationError, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic import SecretStr
 
@@ -24,24 +24,27 @@ SHORTEST_SECRET: Final = 16
 
 
 class Sender:
-    """Posts results to one URL.
+    """Posts messages to one URL.
 
     `http` follows no redirect here, whatever it does elsewhere, and refuses by itself the
     addresses that it may not reach. `clock` is in Unix seconds. A secret is base64, with or
-    without `whsec_` before it; raises `ConfigurationError` for any other.
+    without `whsec_` before it; raises `ConfigurationError` for any other. With several secrets
+    each signs, so that a receiver may change from one to the next at any time (Standard Webhooks,
+    "Multiple signatures"): the signatures are separated by spaces in one header.
     """
 
     def __init__(
         self,
         url: SecretStr,
-        secret: SecretStr,
+        secrets: SecretStr | Sequence[SecretStr],
         http: httpx.AsyncClient,
         clock: Callable[[], float],
         *,
         timeout: float = 15.0,
     ) -> None:
         self._url = url
-        self._webhook = Webhook(_key(secret))
+        given = secrets if isinstance(secrets, tuple | list) else (secrets,)
+        self._signers = tuple(Webhook(_key(secret)) for secret in given)
         self._http = http
         self._clock = clock
         self.timeout = timeout
@@ -64,7 +67,9 @@ class Sender:
             "user-agent": "blackbox-relay",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now)),
-            "webhook-signature": self._webhook.sign(message_id, moment, body.decode()),
+            "webhook-signature": " ".join(
+                signer.sign(message_id, moment, body.decode()) for signer in self._signers
+            ),
         }
         try:
             async with asyncio.timeout(left):
@@ -88,13 +93,19 @@ class Sender:
             return None if answer.is_success else f"status_{answer.status_code}"
 
 
-def _key(secret: SecretStr) -> bytes:
+def signing_key(secret: SecretStr) -> bytes | None:
+    """Decode a secret of Standard Webhooks; None if it is no base64, or too short."""
     plain = secret.get_secret_value().removeprefix(PREFIX)
     try:
         key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        key = b""
-    if len(key) < SHORTEST_SECRET:
+        return None
+    return key if len(key) >= SHORTEST_SECRET else None
+
+
+def _key(secret: SecretStr) -> bytes:
+    key = signing_key(secret)
+    if key is None:
         raise ConfigurationError(
             ["RELAY_RESULT_WEBHOOK_SECRET must be base64 of 16 bytes or more (`whsec_…`)"]
         )

@@ -1,5 +1,6 @@
 /** What pages use: a conversation with an agent, its turns, its tools and its call. */
 
+import { Approvals } from './approvals.js';
 import { Call } from './call.js';
 import { Conversation } from './conversation.js';
 import { CallProblem, cancelled, RelayError } from './errors.js';
@@ -57,6 +58,7 @@ export class RelayClient extends EventTarget {
   #conversation;
   #turns;
   #tools;
+  #approvals;
   #muted = false;
   #call = null;
   #invite = null; // not answered yet
@@ -81,6 +83,7 @@ export class RelayClient extends EventTarget {
       error: (error) => emit('error', error),
     });
     this.#tools = new BrowserTools(this, this.#options.toolTimeout, this.#conversation.ended.signal, emit);
+    this.#approvals = new Approvals((frame) => this.state !== 'ended' && this.#conversation.send(frame, true), emit);
     for (const [name, tool] of Object.entries(options.tools ?? {})) {
       if (typeof tool === 'function') this.tool(name, tool);
       else this.tool(name, tool.schema, tool.run);
@@ -101,6 +104,10 @@ export class RelayClient extends EventTarget {
   }
   get turns() {
     return this.#turns.list;
+  }
+  /** Tool calls that wait for the user's approval. */
+  get approvals() {
+    return this.#approvals.open;
   }
   get takeover() {
     return this.#conversation.takeover;
@@ -164,6 +171,11 @@ export class RelayClient extends EventTarget {
   /** Serve a browser tool: `chat.tool('show_order', schema?, async (args, context) => result)`. */
   tool(name, schema, run) {
     return this.#tools.serve(name, schema, run);
+  }
+
+  /** Let a tool run that the event `approval` named, or not; tells whether that was still to be decided. */
+  approve(id, approve = true) {
+    return this.#approvals.answer(id, approve);
   }
 
   /** Resolves when audio is connected, rejects with a CallProblem: then the conversation is ended, too. */
@@ -240,6 +252,7 @@ export class RelayClient extends EventTarget {
     if (state === 'ended') {
       this.#turns.finish();
       this.#call?.stop();
+      this.#approvals.end();
     }
     this.#emit('state', change);
     if (state === 'live') this.#opened.resolve(this);
@@ -267,6 +280,7 @@ export class RelayClient extends EventTarget {
     this.#invite = null;
     this.#turns.finish();
     this.#tools.forget();
+    this.#approvals.end();
     this.#call?.stop();
     this.#call = null;
   }
@@ -275,6 +289,8 @@ export class RelayClient extends EventTarget {
     this.#emit('frame', frame);
     switch (kind) {
       case 'relay.warning': return this.#emit('warning', data);
+      case 'relay.approval_request': return this.#approvals.asked(data);
+      case 'relay.approval_settled': return this.#approvals.settled(data);
       case 'relay.history': return this.#history(data.turns ?? []);
       case 'relay.notice':
       case 'relay.takeover':

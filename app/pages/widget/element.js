@@ -1,6 +1,7 @@
 /** The element <blackbox-relay-chat>: its attributes and properties, and the conversation that it shows. */
 
 import { RelayClient } from '../client.js';
+import { ApprovalCards } from './approvals.js';
 import { CallControls } from './call.js';
 import { focusIsWithin, keepKeys } from './host.js';
 import { keptName, leftByEarlierPage, Parked, serveTools } from './keeping.js';
@@ -22,6 +23,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
   #texts = TEXTS;
   #nodes;
   #messages;
+  #approvals;
   #call;
   #cards = 0;
   #shown = null; // the client whose conversation the log holds
@@ -46,6 +48,9 @@ export class BlackboxRelayChat extends ElementWithProperties {
     this.#nodes = buildPanel(root);
     const texts = () => this.#texts;
     this.#messages = new Messages(this.#nodes, texts);
+    this.#approvals = new ApprovalCards(this.#messages, texts, (choices) => {
+      if (choices.contains(this.shadowRoot.activeElement)) this.#nodes.message.focus({ preventScroll: true });
+    });
     this.#call = new CallControls(this.#nodes, {
       texts,
       client: () => this.client,
@@ -131,6 +136,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     const client = new RelayClient({ ...this.clientOptions(), keep, shared: Boolean(keep), ...this.options, callType });
     this.client = client;
     this.#messages.begin();
+    this.#approvals.forget();
     this.#follow(client);
     this.#arrange('connecting');
     return client;
@@ -172,6 +178,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
       this.#clearEarlier();
       this.#messages.restore(client.turns);
       this.#follow(client);
+      for (const asked of client.approvals) this.#approvals.ask(asked, (approve) => client.approve(asked.id, approve));
     }
     this.#arrange(client.state);
     if (client.queue) this.#sayPosition(client.queue);
@@ -198,6 +205,11 @@ export class BlackboxRelayChat extends ElementWithProperties {
       this.#messages.note(this.#texts.operatorJoined.replace('{operator}', () => operator));
     });
     on('handback', ({ operator }) => this.#messages.note(this.#texts.operatorLeft.replace('{operator}', () => operator)));
+    on('approval', (asked) => {
+      this.#messages.stopTyping();
+      this.#approvals.ask(asked, (approve) => client.approve(asked.id, approve));
+    });
+    on('approval-settled', (settled) => this.#approvals.settled(settled));
     on('draining', () => this.#messages.note(this.#texts.draining));
     on('error', (error) => error.code === 0 && this.#messages.note(error.message));
     on('call', ({ state, problem }) => this.#called(client, state, problem));

@@ -92,6 +92,18 @@ svg { width: 20px; height: 20px; fill: none; stroke: currentColor; stroke-width:
 .problem p { margin: 0; }
 .problem p:first-child { font-weight: 600; }
 .problem p + p { color: var(--_muted); font-size: 0.9333em; }
+.approval {
+  margin: 12px 0 0; padding: 14px 16px; border-radius: 8px; border: 1px solid var(--_border);
+  border-inline-start: 3px solid var(--_accent); background: var(--_background); display: grid; gap: 10px; max-width: 544px;
+}
+.approval p { margin: 0; overflow-wrap: anywhere; }
+.approval .asked { font-weight: 600; }
+.approval .decided { color: var(--_muted); }
+.approval .choices { justify-content: flex-start; }
+.approval dl { margin: 0; display: grid; grid-template-columns: auto 1fr; gap: 4px 12px; }
+.approval dt { color: var(--_muted); overflow-wrap: anywhere; }
+.approval dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.approval pre { margin: 0; font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
 .newer {
   position: absolute; inset-block-end: 10px; inset-inline: 0; margin-inline: auto; width: fit-content; min-height: 44px; padding: 0 18px 0 14px;
   display: inline-flex; align-items: center; gap: 8px; border: 1px solid var(--_border); border-radius: 22px;

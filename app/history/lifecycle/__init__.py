@@ -1,0 +1,1 @@
+"""Webhooks of lifecycle events: receivers, storing until delivered, delivering, redelivering."""
