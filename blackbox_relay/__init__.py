@@ -1,4 +1,4 @@
-"""For authors of tools: what a module or file named in RELAY_TOOLS imports.
+"""For authors of tools and guardrails: what a module in RELAY_TOOLS or RELAY_GUARDRAILS imports.
 
     from blackbox_relay import tool, ToolContext
 
@@ -9,6 +9,7 @@ backend that has a package of that name itself.
 from blackbox_relay.context import ToolContext
 from blackbox_relay.declare import DeclaredTool, tool
 from blackbox_relay.errors import BadArgs, ConfigurationError, ToolError, ToolFailed
+from blackbox_relay.guardrail import GuardrailRequest, Verdict
 from blackbox_relay.principal import CallType, Principal
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "CallType",
     "ConfigurationError",
     "DeclaredTool",
+    "GuardrailRequest",
     "Principal",
     "ToolContext",
     "ToolError",
     "ToolFailed",
+    "Verdict",
     "tool",
 ]

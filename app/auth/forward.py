@@ -18,6 +18,7 @@ import structlog
 
 from app.auth.claims import InvalidClaims, principal_from, user_named
 from app.auth.connect_request import CredentialLocation
+from app.auth.sign_in import without_own_cookies
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.protocol.close_codes import FORBIDDEN, OVERLOADED, UNAUTHENTICATED
 from app.protocol.errors import Refusal
@@ -128,7 +129,10 @@ def _headers(
     request: ConnectRequest, query: dict[str, str], credential: Credential | None
 ) -> list[tuple[bytes, bytes]]:
     uri = quote(request.path, safe="/%:@!$&'()*+,;=~") + (f"?{urlencode(query)}" if query else "")
-    headers = [(name, request.headers[name]) for name in PASSED_ON if name in request.headers]
+    passed_on = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    if "cookie" in passed_on:
+        passed_on["cookie"] = without_own_cookies(passed_on["cookie"])
+    headers = list(passed_on.items())
     headers += [
         ("accept", "application/json"),
         ("x-original-method", "GET"),

@@ -34,11 +34,14 @@ from app.gateway.journal import SessionJournal
 from app.gateway.tenants import TenantAdmission
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
+from app.relay.guardrails import guardrails
+from app.relay.redacted_events import redacted
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
 from app.tools import ToolExecutor
+from app.tools.threads import DaemonThreads
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
 from app.web import problems
@@ -70,26 +73,34 @@ def build(settings: Settings) -> Application:
     box = parts.tool_set(settings, egress.tools, out)
     config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    redaction = config.redaction(settings)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
 
     url = settings.state_url.get_secret_value()
     state = open_state(url, replica, on_error=state_failed)
-    history = parts.history(settings, egress.results, replica, metrics, state.journal)
+    history = parts.history(settings, egress.results, replica, metrics, state.journal, redaction)
     events = lifecycle_events(settings, egress.events, replica, history, metrics)
+    lifecycle = redacted(events, redaction)
 
     def tool_finished(name: str, outcome: Any, seconds: float) -> None:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
         metrics.tool_seconds.labels(name).observe(seconds)
 
-    drift = DriftLog(log_new_shape)
+    guards = guardrails(
+        settings.guardrails, settings.agents, egress.guardrails, DaemonThreads(), metrics
+    )
+    drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
     runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
 
     approvals = ApprovalBoard(state.records)
 
     def dependencies(
-        circuit: AgentCircuitBreaker, endpoints: Mapping[str, Endpoint], given: Settings
+        agent: str,
+        circuit: AgentCircuitBreaker,
+        endpoints: Mapping[str, Endpoint],
+        given: Settings,
     ) -> RelayDependencies:
         return RelayDependencies(
             dial=Dialer(
@@ -109,8 +120,10 @@ def build(settings: Settings) -> Application:
             secrets=config.secret_forms(given),
             circuit=circuit,
             drift=drift,
+            redaction=redaction,
+            guardrails=guards.of(agent),
             of_agent=lambda name: by_agent[name],
-            lifecycle=events,
+            lifecycle=lifecycle,
             approvals=approvals,
         )
 
@@ -122,7 +135,7 @@ def build(settings: Settings) -> Application:
             if before is not None and dialled.get(name) == endpoints[name]:
                 found[name] = replace(before, secrets=forms)
             else:
-                found[name] = dependencies(circuit, endpoints, given)
+                found[name] = dependencies(name, circuit, endpoints, given)
         dialled.clear()
         dialled.update(endpoints)
         by_agent.update(found)
@@ -139,7 +152,7 @@ def build(settings: Settings) -> Application:
     )
     agents.dependencies.replace(of_agents(settings, vendor.endpoints))
     known = LiveMapping(tenants.tenants(settings))
-    admission = TenantAdmission(state.ledger, known, metrics.tenants, events)
+    admission = TenantAdmission(state.ledger, known, metrics.tenants, lifecycle)
     gateway = Gateway(
         replica,
         state,

@@ -9,6 +9,7 @@ from app.gateway.admission import GatewayLimits
 from app.protocol.errors import ConfigurationError
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
+from app.protocol.redaction import Redaction
 from app.protocol.route import Route
 from app.protocol.routing import linked
 from app.relay.dependencies import RelayLimits
@@ -124,6 +125,11 @@ def secret_forms(settings: Settings) -> frozenset[bytes]:
         if secret is not None
         for form in forms_of(secret.get_secret_value())
     )
+
+
+def redaction(settings: Settings) -> Redaction | None:
+    """What masks personal data in all that is kept and shown; None where nothing does."""
+    return Redaction(settings.redact) if settings.redact else None
 
 
 def browser_limits(settings: Settings) -> WireLimits:

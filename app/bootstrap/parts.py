@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import reduce
 from time import monotonic, time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from app.history.factory import History
     from app.history.lifecycle.webhooks import EventWebhooks
     from app.protocol.initialize import Profile
+    from app.protocol.redaction import Redaction
     from app.protocol.tenant import Tenant
     from app.settings import Settings
     from app.state.interface import Journal, State
@@ -203,11 +205,12 @@ class Egress:
     tools: httpx.AsyncClient
     auth: httpx.AsyncClient
     results: httpx.AsyncClient
+    guardrails: httpx.AsyncClient
     events: httpx.AsyncClient
 
     async def close(self) -> None:
         """Let go of connections."""
-        for client in (self.tools, self.auth, self.results, self.events):
+        for client in (self.tools, self.auth, self.results, self.guardrails, self.events):
             await client.aclose()
 
 
@@ -217,7 +220,9 @@ def egress(settings: Settings, out: Outbound) -> Egress:
         allowed = AllowedHosts.parse(settings.webhook_allowed_hosts)
     except ValueError as fault:
         raise ConfigurationError([f"RELAY_WEBHOOK_ALLOWED_HOSTS: {fault}"]) from None
-    keys = urlsplit(settings.jwt_jwks_url or "").hostname
+    asked = (settings.jwt_jwks_url, settings.console_oidc_issuer)
+    named = [host for url in asked if (host := urlsplit(url or "").hostname)]
+    trusted = reduce(AllowedHosts.allowing, named, allowed)
     return Egress(
         tools=guarded_client(
             allowed,
@@ -227,13 +232,20 @@ def egress(settings: Settings, out: Outbound) -> Egress:
             proxies=out.proxies,
         ),
         auth=guarded_client(
-            allowed.allowing(keys) if keys else allowed,
+            trusted,
             timeout=settings.handshake_timeout,
             verify=out.tls,
             proxies=out.proxies,
         ),
         results=guarded_client(
             allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
+        ),
+        guardrails=guarded_client(
+            allowed,
+            timeout=settings.tool_timeout,
+            max_connections=1000,
+            verify=out.tls,
+            proxies=out.proxies,
         ),
         # As many as all receivers may have under way, so that none waits for another's.
         events=guarded_client(
@@ -252,6 +264,7 @@ def history(
     replica: str,
     metrics: Metrics,
     journal: Journal | None,
+    redaction: Redaction | None,
 ) -> History | None:
     """History and results, as far as they are configured. Raises ConfigurationError."""
     if settings.history_url is None and settings.result_webhook_url is None:
@@ -281,14 +294,20 @@ def history(
                 clocks,
                 replica=replica,
                 days=settings.history_days,
+                audit_days=settings.audit_days,
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,
                 journal=journal,
+                redaction=redaction,
             )
         except ValueError as fault:
             raise ConfigurationError([f"RELAY_HISTORY_URL {fault}"]) from None
-    return None if webhook is None else results_alone(webhook, clocks, meters=meters)
+    return (
+        None
+        if webhook is None
+        else results_alone(webhook, clocks, meters=meters, redaction=redaction)
+    )
 
 
 TokenKey = tuple[str, str, str]

@@ -10,6 +10,7 @@ import structlog
 
 from app.bootstrap import config, parts, tenants
 from app.protocol.errors import ConfigurationError
+from app.relay.guardrail_spec import guardrail_specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +104,7 @@ class Reloader:
         self._redactor.learn(after.secrets)
         built, agents = self._built, self._built.agents
         config.require_approved_tools(after, frozenset(built.tool_set.registry))
+        guardrail_specs(after.guardrails, after.agents)  # one may name an agent that is gone
         profiles = config.profiles(after)
         vendor = parts.vendor(after, agents.out, built.vendor_tokens.current)
         dependencies = agents.make(after, vendor.endpoints)

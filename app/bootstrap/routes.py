@@ -10,12 +10,13 @@ from app.auth.authenticator import Authenticator
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
-from app.bootstrap import config, parts
+from app.bootstrap import config, console, parts
 from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
     approvals,
     asyncapi,
+    audit_log,
     calls,
     control,
     conversations,
@@ -35,12 +36,11 @@ from app.web import (
     websocket,
 )
 from app.web.agents import Agents
-from app.web.audit import LoggedAudit
+from app.web.console import routes as console_routes
 from app.web.idempotency import Idempotency
-from app.web.service_auth import ServiceTokens
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
     from app.bootstrap.parts import Application
     from app.server.interface import Endpoint
@@ -78,8 +78,8 @@ def add_routes(built: Application, settings: Settings) -> None:
         metrics,
         discover.FailureLimit(),
     )
-    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens, tenancy)
-    guarded = [Depends(tokens)]
+    access = console.access(built, settings, proxies)
+    audit, guarded = access.audit, [Depends(access.guard)]
     slashed = ["/console/", "/demo/"]
     public.add_middleware(
         edges.Edges, metrics=metrics, websockets=websocket.PATTERNS, pages=slashed
@@ -88,6 +88,7 @@ def add_routes(built: Application, settings: Settings) -> None:
     public.include_router(discover.routes(described))
     public.include_router(pages.client_routes())
     public.include_router(asyncapi.routes())
+    internal.include_router(console_routes.routes(access.sign_in, access.guard.tokens))
     public.include_router(pages.page_routes("console"))
     if settings.demo:
         public.include_router(pages.page_routes("demo", config.demo(settings, profiles)))
@@ -97,34 +98,39 @@ def add_routes(built: Application, settings: Settings) -> None:
         internal.include_router(pages.page_routes("console"))
     internal.include_router(health.metrics_routes(metrics))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
-    internal.include_router(web_tokens.routes(reusable, profiles), dependencies=guarded)
-    internal.include_router(sessions.routes(gateway, state, built.replicas), dependencies=guarded)
+    internal.include_router(web_tokens.routes(reusable, profiles, audit), dependencies=guarded)
+    internal.include_router(
+        sessions.routes(gateway, state, built.replicas, audit, access.guard.is_still_valid),
+        dependencies=guarded,
+    )
     steered = control.Control(
-        built.replicas.commands,
-        Idempotency(state.requests),
-        LoggedAudit(),
-        built.replicas.find,
+        built.replicas.commands, Idempotency(state.requests), audit, built.replicas.find
     )
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
-    internal.include_router(revocations.routes(state), dependencies=guarded)
+    internal.include_router(revocations.routes(state, audit), dependencies=guarded)
     internal.include_router(drift.routes(built.drift), dependencies=guarded)
     backend_calls = calls.Calls(
         built.replicas, profiles, built.traces, built.call_book, built.vendor_calls
     )
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
-    internal.include_router(conversations.routes(reader), dependencies=guarded)
-    sums = None if built.history is None else built.history.usage
-    prices = {kind.value: price for kind, price in settings.usage_prices.items()}
-    internal.include_router(usage.routes(sums, prices, built.tenants), dependencies=guarded)
+    internal.include_router(conversations.routes(reader, audit), dependencies=guarded)
+    internal.include_router(_usage(built, settings), dependencies=guarded)
+    internal.include_router(audit_log.routes(access.stored), dependencies=guarded)
     kept = stored_deliveries(built.history, built.events)
-    internal.include_router(deliveries.routes(kept, LoggedAudit()), dependencies=guarded)
+    internal.include_router(deliveries.routes(kept, audit), dependencies=guarded)
     event_documents.describe(internal)
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:
         _add_endpoint(internal, websocket.no_such_path, built.browser_limits)
+
+
+def _usage(built: Application, settings: Settings) -> APIRouter:
+    sums = None if built.history is None else built.history.usage
+    prices = {kind.value: price for kind, price in settings.usage_prices.items()}
+    return usage.routes(sums, prices, built.tenants)
 
 
 def _add_endpoint(app: FastAPI, endpoint: Endpoint, limits: WireLimits) -> None:

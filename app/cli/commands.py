@@ -130,12 +130,14 @@ def serve(read: Callable[[], Settings]) -> int:
     """Serve until a signal, drain, and return the exit status; `read` reads the configuration."""
     settings = read()
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
-    from app.bootstrap.application import build  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap.application import build  # noqa: PLC0415
     from app.bootstrap.reload import Reloader, Source  # noqa: PLC0415
     from app.bootstrap.serve import serve as run  # noqa: PLC0415
     from app.network.loop import Loop  # noqa: PLC0415
 
-    redactor = Redactor(settings.secrets)
+    redaction = config.redaction(settings)
+    redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
     configure(settings.log_level, settings.log_format, redactor)
     if settings.allowed_origins and "*" in settings.allowed_origins:
         print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
@@ -220,7 +222,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, tuple):
-        return ",".join(str(item) for item in value) or "-"
+        return ",".join(str(_name_of(item)) for item in value) or "-"
     if isinstance(value, dict):
         return ", ".join(value) or "-"
     if isinstance(value, list):
@@ -228,6 +230,10 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name_of(item: Any) -> Any:
+    return item.get("name", "") if isinstance(item, dict) else item
 
 
 def _tools(arguments: argparse.Namespace) -> int:

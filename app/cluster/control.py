@@ -34,6 +34,7 @@ UNANSWERED: Final = refused(
     "Idempotency-Key: it is carried out once.",
 )
 BUSY: Final = refused(503, "busy", "Too many requests to other replicas wait. Try again.")
+CRASHED: Final = refused(500, "internal_error", "Something went wrong on our side.")
 UNKNOWN: Final = refused(501, "unknown_command", "The session's replica does not know this yet.")
 
 
@@ -96,7 +97,11 @@ class SessionCommands:
         command = from_json(request.command)
         if command is None:
             return UNKNOWN
-        return self._gateway.control(request.session_id, command) or ABSENT
+        try:
+            return self._gateway.control(request.session_id, command) or ABSENT
+        except Exception:  # outermost handler: one command must not end what serves all
+            log.exception("control_crashed", session=request.session_id)
+            return CRASHED
 
     async def reply(self, request: ControlRequest, answer: Answer) -> None:
         """Tell the asking replica; a lost answer is asked for again."""

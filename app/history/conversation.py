@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from app.history.frames import RecordedEvent, Result, TurnFragment, links, read
 from app.history.interface import Direction
-from app.history.text import as_json, bounded, clean
+from app.history.shown import Shown
+from app.history.text import clean
 from app.history.turn import Row, Turn
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class RecordedConversation:
 
     `stored` says that its row was committed, `erased` that nothing more of it may be.
     `lost` counts records that were dropped, `links` are the vendor's `recordingUrl` and
-    `inspectorUrl` as far as its frames told them.
+    `inspectorUrl` as far as its frames told them. `shown` masks what is written.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class RecordedConversation:
         "lost",
         "replica",
         "result",
+        "shown",
         "start",
         "stored",
         "transcript",
@@ -86,9 +88,11 @@ class RecordedConversation:
         content: bool,
         transcript: Transcript | None,
         replica: str | None = None,
+        shown: Shown | None = None,
     ) -> None:
         self.start = start
         self.replica = replica
+        self.shown = shown or Shown()
         self.stored = False
         self.erased = False
         self.lost = 0
@@ -139,14 +143,14 @@ class RecordedConversation:
 
     def row(self) -> Row:
         """Build the conversation's own row."""
-        start = self.start
+        start, shown = self.start, self.shown
         return {
             "id": start.id,
             "agent": clean(start.agent),
             "call_type": clean(start.call_type),
             "subject": clean(start.subject),
-            "endpoint": clean(start.endpoint) if self.content and start.endpoint else None,
-            "additional_data": as_json(dict(start.additional_data)) if self.content else None,
+            "endpoint": shown.text(start.endpoint) if self.content and start.endpoint else None,
+            "additional_data": shown.value(dict(start.additional_data)) if self.content else None,
             "started_at": start.started_at,
             "lost": 0,
             "requested_agent": None
@@ -165,6 +169,7 @@ class RecordedConversation:
             turn = self._turn = Turn(
                 number, piece.source, piece.text, 1, at, at, piece.speaker, piece.is_held
             )
+            turn.redaction = self.shown.growing()
         if self.transcript is not None:
             self.transcript.hear(turn)
         part.turns[turn.number] = turn
@@ -179,9 +184,9 @@ class RecordedConversation:
                 "number": self._events,
                 "at": at,
                 "direction": direction.value,
-                "type": clean(seen.type),
-                "name": None if seen.name is None else clean(seen.name),
-                "data": None if data is None else bounded(data),
+                "type": self.shown.word(seen.type),
+                "name": self.shown.optional_word(seen.name),
+                "data": None if data is None else self.shown.document(data),
             }
         )
         self._events += 1
@@ -189,12 +194,12 @@ class RecordedConversation:
     def _concluded(self, part: BatchPart, result: Result, at: float) -> None:
         self.result = result
         self.links |= links(result.body)
-        keep = self.content
+        keep, shown = self.content, self.shown
         part.result = {
             "conversation_id": self.start.id,
             "at": at,
-            "status": None if result.status is None else clean(result.status),
-            "finish_reason": clean(result.finish_reason) if keep and result.finish_reason else None,
-            "error_message": clean(result.error_message) if keep and result.error_message else None,
-            "body": result.body.decode() if keep else None,
+            "status": shown.optional_word(result.status),
+            "finish_reason": shown.optional_word(result.finish_reason) if keep else None,
+            "error_message": shown.optional(result.error_message) if keep else None,
+            "body": shown.document(result.body, largest=None) if keep else None,
         }

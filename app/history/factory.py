@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.history.audit import AuditLog
 from app.history.database import Database
 from app.history.presence import Presence
 from app.history.queue import Bounds
@@ -19,6 +20,7 @@ from app.history.results.encryption import PayloadCipher
 from app.history.results.memory_outbox import MemoryOutbox
 from app.history.results.sender import Sender
 from app.history.retention import Retention
+from app.history.shown import Shown
 from app.history.store import Store
 from app.history.usage import UsageReader
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from app.history.results.delivery import Delivery
+    from app.protocol.redaction import Redaction
 
 
 def _nothing(*_: object) -> None:
@@ -79,6 +82,7 @@ class History:
     _presence: Presence | None = field(repr=False, default=None)
     recovery: Recovery | None = field(repr=False, default=None)
     usage: UsageReader | None = field(repr=False, default=None)
+    audit: AuditLog | None = None
 
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
@@ -88,6 +92,8 @@ class History:
                 group.create_task(self._delivery.run())
             if self._retention is not None:
                 group.create_task(self._retention.run())
+            if self.audit is not None:
+                group.create_task(self.audit.run())
             if self._presence is not None:
                 group.create_task(self._presence.run())
             if self.recovery is not None:
@@ -104,6 +110,8 @@ class History:
             await self._delivery.flush(seconds)
         if self._memory is not None:
             self._memory.discard()
+        if self.audit is not None:
+            await self.audit.flush()
         if self.database is not None:
             await self.database.close()
 
@@ -114,13 +122,15 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
     *,
     replica: str,
     days: float = 30.0,
+    audit_days: float = 365.0,
     content: bool = True,
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
     journal: NotedSessions | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """History in a database; with a webhook, results by way of its outbox.
+    """History in a database; with a webhook, results by way of its outbox. Masked, if at all.
 
     `journal` tells of conversations that dead replicas did not write.
     """
@@ -145,18 +155,19 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         composer=composer,
         on_dropped=meters.on_dropped,
         on_stored=None if recovery is None else recovery.stored,
+        shown=Shown(redaction),
     )
-    retention = Retention(database, days, clocks.wall)
     return History(
         recorder,
         HistoryReader(database, recorder.forget),
         delivery,
         None,
-        retention,
+        Retention(database, days, clocks.wall),
         database,
         Presence(database, replica, clocks.wall, lambda: recorder.is_recording),
         recovery,
         UsageReader(database, clocks.wall),
+        AuditLog(database, audit_days, clocks.wall),
     )
 
 
@@ -166,8 +177,9 @@ def results_alone(
     *,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    redaction: Redaction | None = None,
 ) -> History:
-    """No history: results from memory, tried a few times."""
+    """No history: results from memory, tried a few times. Masked, if at all."""
     meters = meters or Meters()
     outbox = MemoryOutbox(clocks.wall, on_dropped=meters.on_results_lost)
     delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
@@ -179,6 +191,7 @@ def results_alone(
         content=False,
         composer=Composer(webhook.org_id),
         on_dropped=meters.on_dropped,
+        shown=Shown(redaction),
     )
     return History(recorder, None, delivery, outbox, None, None)
 

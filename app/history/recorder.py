@@ -8,7 +8,7 @@ from app.history.conversation import RecordedConversation
 from app.history.frames import read
 from app.history.interface import Direction
 from app.history.queue import OVERHEAD, Bounds, RecordKind, RecordQueue
-from app.history.text import as_json, clean
+from app.history.shown import Shown
 from app.history.transcript import Budget, Transcript
 from app.history.writer import Writer
 from app.protocol.frames import INCOMING_CHAT_MESSAGE, compact_head, spaced_head
@@ -39,6 +39,7 @@ class QueueRecorder:
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
     with the number of records lost since the last call. `replica` is this process's name.
     `on_stored` is called with the ids of conversations that are stored now, or never will be.
+    `shown` masks all that is written and sent.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part of its own
@@ -53,7 +54,9 @@ class QueueRecorder:
         budget: Budget | None = None,
         on_dropped: Callable[[int], None] | None = None,
         on_stored: Callable[[Collection[str]], None] | None = None,
+        shown: Shown | None = None,
     ) -> None:
+        self._shown = shown or Shown()
         self._content = content
         self._replica = replica
         self._composer = composer
@@ -68,7 +71,11 @@ class QueueRecorder:
             return
         transcript = Transcript(self._budget) if self._composer is not None else None
         conversation = RecordedConversation(
-            start, content=self._content, transcript=transcript, replica=self._replica
+            start,
+            content=self._content,
+            transcript=transcript,
+            replica=self._replica,
+            shown=self._shown,
         )
         self._live[start.id] = conversation
         self._queue.put((RecordKind.STARTED, conversation, OVERHEAD))
@@ -89,11 +96,12 @@ class QueueRecorder:
         conversation = self._live.get(session_id)
         if conversation is None:
             return
-        arguments = as_json(call.args) if self._content else None
-        answer = as_json(result.result) if self._content else None
+        shown = self._shown
+        arguments = shown.value(call.args) if self._content else None
+        answer = shown.value(result.result) if self._content else None
         row = {
-            "call_id": clean(str(call.id)),
-            "name": clean(call.name),
+            "call_id": shown.text(str(call.id)),
+            "name": shown.text(call.name),
             "outcome": result.outcome.value,
             "at": at,
             "seconds": seconds,

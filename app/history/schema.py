@@ -1,8 +1,8 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations`, `replicas` and `deliveries` falls with its conversation, so that
-retention and erasure are one statement each. An event may be stored before its conversation is, or
-belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
+Every table but `conversations`, `replicas`, `deliveries` and `audit` falls with its conversation,
+so that retention and erasure are one statement each. An event may be stored before its conversation
+is, or belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -133,6 +133,23 @@ outbox: Final = Table(
     Column("claimed_by", Text),
     Index("outbox_by_conversation", "conversation_id"),
     Index("outbox_waiting", "state", "next_at"),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("subject", Text),
+    Column("role", Text, nullable=False),
+    Column("tenant", Text),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_by_time", "at", "id"),
+    Index("audit_by_actor", "actor", "at"),
+    Index("audit_by_target", "target", "at"),
 )
 
 deliveries: Final = Table(

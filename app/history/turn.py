@@ -9,6 +9,7 @@ from app.history.text import clean
 
 if TYPE_CHECKING:
     from app.history.frames import TurnFragment
+    from app.protocol.redaction_stream import GrowingRedaction
 
 Row: TypeAlias = dict[str, Any]
 """Column names and values, as the database takes them."""
@@ -16,7 +17,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said until the other did."""
+    """What one side said until the other did; `redaction` masks what is shown of it."""
 
     number: int
     source: str
@@ -26,6 +27,7 @@ class Turn:
     ended_at: float
     speaker: str = ""
     is_held: bool = False
+    redaction: GrowingRedaction | None = None
 
     def is_continued_by(self, piece: TurnFragment) -> bool:
         """Tell whether a piece is part of this turn: of the same speaker, and as visible."""
@@ -41,17 +43,24 @@ class Turn:
         self.pieces += 1
         self.ended_at = at
 
+    def shown(self) -> str:
+        """What was said, as it may be kept and shown."""
+        return self.text if self.redaction is None else self.redaction.mask(self.text)
+
+    def _word(self, word: str) -> str:
+        return clean(word if self.redaction is None else self.redaction.word(word))
+
     def row(self, conversation_id: str, *, content: bool) -> Row:
         """Build its row as it is now."""
         return {
             "conversation_id": conversation_id,
             "number": self.number,
-            "source": clean(self.source),
-            "text": clean(self.text) if content else None,
+            "source": self._word(self.source),
+            "text": clean(self.shown()) if content else None,
             "pieces": self.pieces,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
-            "speaker": clean(self.speaker),
+            "speaker": self._word(self.speaker),
             "held": self.is_held,
         }
 

@@ -198,6 +198,19 @@ def draining(now: float, deadline: float) -> bytes:
     return _event(now, "relay.draining", {"deadline": timestamp(deadline)})
 
 
+def withheld(now: float, message: str) -> bytes:
+    """Tell a page that a guardrail withheld something: an `error` as the vendor's own (D L).
+
+    It has no code, as nothing ends: every client shows it, and none takes it for a close's cause.
+    """
+    return orjson.dumps({"type": ERROR, "timestamp": timestamp(now), "data": {"message": message}})
+
+
+def guardrail(now: float, verdict: dict[str, Any]) -> bytes:
+    """`relay.guardrail`: a guardrail's verdict, for history and watchers; no page is sent it."""
+    return _event(now, "relay.guardrail", verdict)
+
+
 def error(
     now: float,
     reason: CloseReason,

@@ -71,7 +71,7 @@ from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
 from app.protocol.takeover import Takeover, is_echo, is_held
 from app.protocol.tool_ledger import ToolLedger
-from app.protocol.tool_rules import ToolRules, browser_answered, finished, requested_call
+from app.protocol.tool_rules import ToolRules, blocked, browser_answered, finished, requested_call
 from app.protocol.validation import (
     FrameRejected,
     approval_in,
@@ -194,6 +194,16 @@ class Session:
         return self._refuse(
             FrameRejected(BAD_FRAMES, "Binary messages are not known.", "binary"), now
         )
+
+    def withhold(self, size: int, message: str, now: float) -> Actions:
+        """Take a frame of the browser's, `size` bytes, that a guardrail keeps from the agent."""
+        if self.phase is CLOSED:
+            return NOTHING
+        self.received += 1
+        self.size_received += size
+        if not self._bucket.allows(now):
+            return FLOODED
+        return (ToBrowser(frames.withheld(now, message)),)
 
     def _from_browser(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float
@@ -413,6 +423,13 @@ class Session:
         return self._tools.requested(
             self.calls, call, frame.get("channelId"), payload, number, now, is_taken=is_taken
         )
+
+    def block_request(self, frame: dict[str, Any], message: str | None, now: float) -> Actions:
+        """Answer a tool request that a guardrail blocks; one that runs already is left alone."""
+        call = requested_call(frame)
+        if call is None or self.phase is CLOSED:
+            return NOTHING
+        return blocked(self.calls, call, frame.get("channelId"), message, now)
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""

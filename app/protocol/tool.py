@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     FALLBACK = "fallback"
     CANCELLED = "cancelled"
     BUSY = "busy"
+    BLOCKED = "blocked"
     NOT_APPROVED = "not_approved"
     TAKEN_OVER = "taken_over"
 
@@ -54,6 +55,7 @@ DEFAULT_MESSAGES: Final = {
     Outcome.TOOL_ERROR: "The tool failed.",
     Outcome.BAD_ARGS: "The arguments do not fit this tool.",
     Outcome.UNKNOWN: "There is no such tool.",
+    Outcome.BLOCKED: "This is not allowed.",
     Outcome.BUSY: "Too many tools are running at once.",
     Outcome.NOT_APPROVED: "The call was not approved.",
     Outcome.TAKEN_OVER: "A person has taken over the conversation. Wait until it is handed back.",

@@ -114,11 +114,27 @@ def finished(calls: ToolLedger, result: ToolResult, now: float) -> Actions:
     return NOTHING if pending is None else _answer(calls, result, pending.channel, now)
 
 
+def blocked(
+    calls: ToolLedger, call: ToolCall, channel: Any, message: str | None, now: float
+) -> Actions:
+    """Answer a call that a guardrail blocks, unless it runs or has an answer already."""
+    if calls.knows(call.id):
+        return NOTHING
+    if (answer := calls.answer_to(call.id)) is not None:
+        return (Count("repeated_tool_id"), ToUpstream(answer))
+    return _declined(calls, call, Outcome.BLOCKED, channel, now, message)
+
+
 def _declined(
-    calls: ToolLedger, call: ToolCall, outcome: Outcome, channel: Any, now: float
+    calls: ToolLedger,
+    call: ToolCall,
+    outcome: Outcome,
+    channel: Any,
+    now: float,
+    message: str | None = None,
 ) -> Actions:
     """Answer what is not run at all: the agent never waits in vain."""
-    answer = _answer(calls, failure(call, outcome), channel, now)
+    answer = _answer(calls, failure(call, outcome, message), channel, now)
     return (*answer, ToolSettled(call, outcome))
 
 

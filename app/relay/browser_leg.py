@@ -29,7 +29,7 @@ from app.websocket.interface import ABNORMAL
 
 if TYPE_CHECKING:
     from app.protocol.session import Session
-    from app.relay.interface import BrowserLegEvents, FrameHandler
+    from app.relay.interface import BrowserFrameHandler, BrowserLegEvents
     from app.relay.scope import Scope
     from app.websocket.interface import CloseEvent, Socket
 
@@ -51,7 +51,11 @@ class BrowserLeg:
     """
 
     def __init__(
-        self, scope: Scope, session: Session, received: FrameHandler, events: BrowserLegEvents
+        self,
+        scope: Scope,
+        session: Session,
+        received: BrowserFrameHandler,
+        events: BrowserLegEvents,
     ) -> None:
         self.text_received = received.text_received
         self.binary_received = received.binary_received
@@ -67,6 +71,7 @@ class BrowserLeg:
         self._patience = scope.limits.patience
         self._socket: Socket | None = None
         self._was_connected = False
+        self._is_held = False  # what was read waits for a guardrail
         self._kept: KeptEvents | None = None
         self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
         self._close_reason: CloseReason | None = None
@@ -112,6 +117,7 @@ class BrowserLeg:
         if self._socket is not None:
             older = self._detach_socket(self._socket)
             refuse(older, self._scope.now(), RESUMED_ELSEWHERE, self._session_id)
+        self._received.restart()
         self._outgoing.ack(received)
         self._socket = socket
         now = self._scope.now()
@@ -164,8 +170,14 @@ class BrowserLeg:
 
     def resume_reading(self) -> None:
         """Upstream caught up."""
-        if self._socket is not None:
+        if self._socket is not None and not self._is_held:
             self._socket.resume_reading()
+
+    def hold_reading(self, *, held: bool) -> None:
+        """Read no further while too much waits for a guardrail; letting go resumes nothing yet."""
+        self._is_held = held
+        if held:
+            self.pause_reading()
 
     # Events of the socket, beside what it receives
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from app.protocol.approval import ApprovalRequest
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
+    from app.protocol.redaction import Redaction
     from app.protocol.tool import ToolCall, ToolResult
+    from app.relay.guardrails import Guardrail
     from app.relay.lifecycle import LifecycleEvents
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Trace
     from app.tools.executor import CheckedArguments
     from app.tools.interface import ToolContext
     from app.websocket.interface import Socket
+    from blackbox_relay.guardrail import On
 
 
 class UpstreamPlace(Protocol):
@@ -140,7 +143,9 @@ class RelayDependencies:
     `dial` opens the vendor's socket and raises `UpstreamError`. `tools` names what `runner` can
     run. `secrets` are the forms of the API key that no browser may be shown. `circuit` hears how
     the vendor took the beginning of each conversation. `lifecycle` takes the events of
-    webhooks; None where none are configured. `approvals` lists what waits for an operator.
+    webhooks; None where none are configured. `redaction` masks what subscribers are shown.
+    `guardrails` are those of this agent, by what they judge; empty where there are none.
+    `approvals` lists what waits for an operator.
     `of_agent` finds those of the agent that stands in.
     """
 
@@ -153,5 +158,7 @@ class RelayDependencies:
     circuit: CircuitBreaker = field(default_factory=CircuitBreaker)
     drift: DriftLog = field(default_factory=DriftLog)
     lifecycle: LifecycleEvents | None = None
+    redaction: Redaction | None = None
+    guardrails: Mapping[On, tuple[Guardrail, ...]] = field(default_factory=dict)
     of_agent: Callable[[str], RelayDependencies] | None = None
     approvals: ApprovalBoard | None = None

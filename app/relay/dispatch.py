@@ -26,6 +26,8 @@ from app.protocol.close_codes import CRASHED
 from app.relay.backpressure import Backpressure
 from app.relay.browser_leg import BrowserLeg
 from app.relay.frame_handlers import BrowserFrames, UpstreamFrames
+from app.relay.guarded_page import guarded_page
+from app.relay.guarded_upstream import GuardedEvents, guarded_upstream
 from app.relay.observer import UNKNOWN
 from app.relay.tool_actions import ToolActions
 from app.relay.upstream_leg import UpstreamLeg
@@ -71,11 +73,21 @@ class Dispatcher:
         self._browser_latency = metrics.from_browser
         self._upstream_latency = metrics.from_upstream
         self.from_browser = BrowserFrames(session, observer, self, epoch)
-        self.browser = BrowserLeg(scope, session, self.from_browser, events)
+        page = guarded_page(scope.guard, session, self.from_browser, self)
+        self.browser = BrowserLeg(scope, session, page or self.from_browser, events)
         self.from_upstream = UpstreamFrames(session, observer, self, epoch, browser=self.browser)
-        self.upstream = UpstreamLeg(self.from_upstream, events)
+        gate = guarded_upstream(scope.guard, session, self.from_upstream, self)
+        self.upstream = (
+            UpstreamLeg(self.from_upstream, events)
+            if gate is None
+            else UpstreamLeg(gate, GuardedEvents(events, gate))
+        )
         self.from_browser.upstream = self.upstream
         self.backpressure = Backpressure(session.outgoing, self.browser, self.upstream)
+        if page is not None:
+            page.attach(self.browser, self.upstream)
+        if gate is not None:
+            gate.attach(self.upstream, self.backpressure.update)
         self.tools = ToolActions(scope, self._tool_finished, self.announce)
 
     def add_pages(self, pages: FurtherPages) -> None:

@@ -107,6 +107,9 @@ class BrowserFrames:
         """Count no more on the read that is under way: its socket is gone."""
         self._count = 0
 
+    def restart(self) -> None:
+        """Forget nothing: what was taken is judged."""
+
 
 class UpstreamFrames:
     """What the vendor's socket receives, on its way to the browser."""

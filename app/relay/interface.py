@@ -39,6 +39,14 @@ class FrameHandler(Protocol):
         ...
 
 
+class BrowserFrameHandler(FrameHandler, Protocol):
+    """Takes what a page's sockets receive, one socket after the other."""
+
+    def restart(self) -> None:
+        """Forget what was taken and is not judged: the page resumes, and sends it again."""
+        ...
+
+
 class BrowserLegEvents(Protocol):
     """What a browser's leg reports."""
 

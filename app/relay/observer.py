@@ -47,7 +47,7 @@ class ConversationObserver:
     """Records one conversation in metrics, log, history and traces. Decides nothing."""
 
     def __init__(self, conversation: Conversation, dependencies: RelayDependencies) -> None:
-        self.subscribers = EventSubscribers(set())
+        self.subscribers = EventSubscribers(set(), dependencies.redaction)
         self._conversation = conversation
         self._metrics = dependencies.metrics
         self._recorder = dependencies.recorder

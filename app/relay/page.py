@@ -19,6 +19,7 @@ from app.protocol.close_codes import ENDED, UNAUTHENTICATED
 from app.protocol.page_calls import PageCalls
 from app.relay.browser_leg import BrowserLeg, retry_after
 from app.relay.frame_handlers import BrowserFrames
+from app.relay.guarded_page import guarded_page
 from app.relay.scope import new_session
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ class Page:
         )
         self.received.is_ending = host.is_ending
         self.received.is_observed = True
-        self.browser = BrowserLeg(scope, self.session, self.received, self)
+        self._gate = guarded_page(scope.guard, self.session, self.received, self)
+        self.browser = BrowserLeg(scope, self.session, self._gate or self.received, self)
+        if self._gate is not None:
+            self._gate.attach(self.browser, host.upstream)
 
     # What its frames lead to
 
@@ -170,6 +174,8 @@ class Page:
             self._expiry_timer.cancel()
             self._expiry_timer = None
         self.browser.detach()
+        if self._gate is not None:
+            self._gate.release()
 
     def _cancel_resume_timer(self) -> None:
         if self._resume_timer is not None:

@@ -72,6 +72,8 @@ class Relay:
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
         self._message: str | None = None
         self._retry_after: float | None = None
+        if scope.guard is not None:
+            scope.guard.end = self.end
         self.update_observed()
 
     # Life cycle
@@ -175,6 +177,8 @@ class Relay:
         self._diagnostics.cancel()
         try:
             await self.upstream.close(self.scope.limits.end_grace)
+            if self.scope.guard is not None:
+                await self.scope.guard.settled(self.scope.limits.end_grace)
             self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
             ended_at = self.ended_at = self.now()
@@ -186,6 +190,8 @@ class Relay:
                 )
         finally:
             self.session.close()
+            if self.scope.guard is not None:
+                self.scope.guard.close()
             if self.pages is not None:
                 self.pages.release()
             self.browser.detach()

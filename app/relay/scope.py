@@ -10,9 +10,11 @@ from app.protocol.rate_limit import TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
 from app.relay.observer import ConversationObserver
+from app.relay.session_guard import session_guard
 
 if TYPE_CHECKING:
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
+    from app.relay.session_guard import SessionGuard
 
 
 @dataclass(slots=True)
@@ -21,7 +23,8 @@ class Scope:
 
     `epoch` is the Unix time at which the monotonic clock was zero. `resume_window` is in seconds,
     and 0 where a browser that is gone cannot come back. `conversation` and `dependencies` change
-    once at most: where the agent cannot be dialled and another one stands in.
+    once at most: where the agent cannot be dialled and another one stands in. `guard` judges
+    texts; None where no guardrail is for the agent, nor for the one that may stand in.
     """
 
     conversation: Conversation
@@ -31,6 +34,7 @@ class Scope:
     session: Session
     epoch: float
     resume_window: float
+    guard: SessionGuard | None = None
 
     def now(self) -> float:
         """Unix seconds that never jump."""
@@ -42,14 +46,16 @@ def open_scope(
 ) -> Scope:
     """Begin a conversation. It can be resumed where it has a token, and the bounds a window."""
     resumable = conversation.resume_token is not None and limits.resume_window > 0
+    observer, epoch = ConversationObserver(conversation, dependencies), time() - monotonic()
     return Scope(
         conversation,
         dependencies,
         limits,
-        ConversationObserver(conversation, dependencies),
+        observer,
         new_session(conversation, dependencies, limits, resumable=resumable),
-        time() - monotonic(),
+        epoch,
         limits.resume_window if resumable else 0.0,
+        session_guard(conversation, dependencies, observer, epoch),
     )
 
 

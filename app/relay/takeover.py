@@ -77,6 +77,9 @@ class TakeoverLease:
     def want(self, reason: str) -> None:
         """The agent asks for a person."""
         now = self._host.scope.now()
+        redaction = self._host.scope.dependencies.redaction
+        if redaction is not None:
+            reason = redaction.mask(reason)
         self.wanted = HumanWanted(reason, now)
         self._host.observer.subscribers.publish(
             kind="wants_human", at=now, content={"reason": reason}

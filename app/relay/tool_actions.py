@@ -51,9 +51,10 @@ class ToolActions:
         self._verified: Mapping[str, Any] = {}
         self._browser_timeout = scope.limits.tool_timeout
         self._answer = answer
+        executor, guard = dependencies.executor, scope.guard
         self.approvals = Approvals(scope, announce)
         self._calls = ToolCalls(
-            dependencies.executor,
+            executor if guard is None else guard.runner(executor),
             conversation.id,
             scope.limits.tool_concurrency,
             dependencies.recorder,

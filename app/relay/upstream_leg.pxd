@@ -4,6 +4,7 @@ cdef class UpstreamLeg:
     cdef public object text_received
     cdef public object binary_received
     cdef public object read_complete
+    cdef public bint is_held
     cdef public bint write_paused
     cdef object _events
     cdef object _socket

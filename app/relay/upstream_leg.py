@@ -22,6 +22,7 @@ class UpstreamLeg:
         "_paused",
         "_socket",
         "binary_received",
+        "is_held",
         "read_complete",
         "text_received",
         "write_paused",
@@ -31,6 +32,7 @@ class UpstreamLeg:
         self.text_received = received.text_received
         self.binary_received = received.binary_received
         self.read_complete = received.read_complete
+        self.is_held = False  # what was read waits for a guardrail
         self.write_paused = False
         self._events = events
         self._socket: Socket | None = None
@@ -52,7 +54,8 @@ class UpstreamLeg:
             self._socket.send_text(payload)
 
     def set_reading(self, reading: bool) -> None:
-        """Read the vendor, or let TCP slow it down."""
+        """Read the vendor, or let TCP slow it down; not while what was read waits."""
+        reading = reading and not self.is_held
         if self._socket is None or self._paused is not reading:
             return
         self._paused = not reading

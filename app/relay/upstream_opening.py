@@ -60,6 +60,8 @@ class UpstreamOpening:
             return
         if dialled.conversation is not scope.conversation:
             self._serve_by(dialled)
+        if scope.guard is not None:
+            scope.guard.serve(scope.conversation, scope.dependencies)
         scope.observer.dialled()
         profile, resolved = dialled.conversation.profile, dialled.opening
         self._initializing = dialled.conversation.trace.begin("initialize")

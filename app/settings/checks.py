@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.protocol.discover import malformed
+from app.protocol.redaction import faults_of
+from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
 from app.settings.model import AgentSettings, Settings, said
 from app.settings.routing import routing_faults
@@ -30,6 +32,8 @@ def contradictions(settings: Settings) -> list[str]:
     known = {token.get_secret_value() for token in settings.service_tokens}
     if any(token.get_secret_value() not in known for token in settings.content_tokens):
         faults.append("RELAY_CONTENT_TOKENS must be among RELAY_SERVICE_TOKENS")
+    faults += [f"RELAY_REDACT {fault}" for fault in faults_of(settings.redact)]
+    faults += console_faults(settings, is_loopback)
     if settings.queue and settings.upstream_concurrency is None:
         faults.append("RELAY_QUEUE needs RELAY_UPSTREAM_CONCURRENCY")
     if settings.upstream_concurrency == "auto" and settings.blackbox_api_key is None:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from app.protocol.principal import CallType
+from app.protocol.redaction import split_rules
 from app.settings.lists import Listed, secrets_of
 from app.settings.tenants import TenantSettings, read_tenants
 
@@ -46,6 +47,14 @@ def _mapping(value: object) -> object:
         if not isinstance(value, dict):
             raise ValueError("must be a JSON object of name to definition")  # noqa: TRY004
     return value
+
+
+def _rules(value: object) -> object:
+    """A comma list of rules, in which a pattern may hold commas."""
+    return split_rules(value) if isinstance(value, str) else value
+
+
+Rules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_rules)]
 
 
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
@@ -224,6 +233,45 @@ class Settings(BaseSettings):
     history_content: bool = _about("Whether what was said is stored", True)
     result_webhook_url: str | None = _about("POST of each conversation's result")
     result_webhook_secret: SecretStr | None = _about("Signs it, by Standard Webhooks")
+    guardrails: Listed = _about(
+        "JSON or YAML list of `{name, on, url or python, …}`: what judges texts, and tools' data",
+        [],
+        validate_default=False,
+        repr=False,
+    )
+    redact: Rules = _about(
+        "Comma list of `card`, `iban`, `email`, `phone`, `secret`, `/pattern/`: masked in what is "
+        "kept and shown, never in what is relayed",
+        (),
+    )
+    audit_days: Annotated[float, Field(gt=0, le=36_500)] = _about(
+        "How long the audit log stays in the history database", 365.0
+    )
+    console_oidc_issuer: str | None = _about(
+        "OpenID Connect provider by whom operators sign in at `/console`; default: a service token"
+    )
+    console_oidc_client_id: str | None = _about("This gateway's client id there")
+    console_oidc_client_secret: SecretStr | None = _about(
+        "Its secret; without one it is a public client"
+    )
+    console_oidc_scopes: Items = _about(
+        "Comma list of scopes to ask for", ("openid", "profile", "email")
+    )
+    console_oidc_roles_claim: str = _about(
+        "The claim with roles or groups; a path with dots, as `realm_access.roles`, is followed",
+        "roles",
+    )
+    console_oidc_roles: Mapped = _about(
+        "JSON: the claim's value to `viewer`, `operator` or `admin`; default: these names", {}
+    )
+    console_content: Literal["viewer", "operator", "admin"] = _about(
+        "The least role that may see what was said", "operator"
+    )
+    console_session: Positive = _about("How long a sign-in at the console lasts", 28_800.0)
+    console_url: str | None = _about(
+        "Where browsers find the console, as `https://relay.example.com/console`; default: as the "
+        "request says"
+    )
     event_webhooks: Listed = _about(
         "JSON: list of `{url, secret, events?, tenant?, name?}` to post lifecycle events to; "
         'several secrets sign at once; `events` is a list of types or `"*"`',
@@ -300,7 +348,7 @@ class Settings(BaseSettings):
             for secret in (agent.blackbox_api_key, agent.web_integration_token):
                 if secret is not None:
                     found.append(secret.get_secret_value())
-        for tool in (*self.http_tools.values(), *self.mcp_servers.values()):
+        for tool in (*self.http_tools.values(), *self.mcp_servers.values(), *self.guardrails):
             if isinstance(tool, dict):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):

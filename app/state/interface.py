@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.row_filter import RowFilter
     from app.state.tenant_ledger import TenantLedger
 
 
@@ -79,10 +80,14 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of rows; `next` is the cursor of the following one, or None at the end."""
+    """One page of rows; `next` is the cursor of the following one, or None at the end.
+
+    `total` is about how many there are in all, whatever the filter: some may just have ended.
+    """
 
     rows: tuple[SessionRow, ...]
     next: str | None = None
+    total: int = 0
 
 
 class Journal(Protocol):
@@ -161,9 +166,16 @@ class State(Protocol):
         ...
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
-        """List live sessions of every replica: a tenant's, or with None all."""
+        """List live sessions of every replica: a tenant's alone, or with None all.
+
+        A page may be short although another follows. Its total is of what `tenant` may see.
+        """
         ...
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:

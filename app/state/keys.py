@@ -48,6 +48,10 @@ class Keys:
         """Name what is known of a call."""
         return f"{self._tag}call:{_hashed(call_id)}"
 
+    def sign_in(self, key: str) -> str:
+        """Name a sign-in at the console, begun or in force, by the hash of its secret."""
+        return f"{self._tag}sign-in:{key}"
+
     def approval(self, key: str) -> str:
         """Name a tool call that waits for an approval."""
         return f"{self._tag}approval:{key}"

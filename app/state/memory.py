@@ -15,6 +15,7 @@ from app.state.memory_idempotency import MemoryRequests
 from app.state.memory_ledger import MemoryLedger
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
+from app.state.row_filter import MAX_SCANNED, SCAN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
+    from app.state.row_filter import RowFilter
     from app.state.tenant_ledger import TenantLedger
 
 MAX_TICKETS: Final = 100_000
@@ -123,13 +125,25 @@ class MemoryState(State):
         return self._sessions.get(session_id)
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
         """List live sessions, ordered by id."""
-        ids = sorted(key for key in self._ids(tenant) if cursor is None or key > cursor)
-        chosen = ids[: max(1, limit)]
-        rows = tuple(row for key in chosen if (row := self._sessions.get(key)) is not None)
-        return Page(rows, chosen[-1] if len(ids) > len(chosen) else None)
+        known = list(self._ids(tenant))
+        ids = sorted(key for key in known if cursor is None or key > cursor)
+        rows: list[SessionRow] = []
+        for at, key in enumerate(ids, 1):
+            row = self._sessions.get(key)
+            if row is not None and (only is None or only.fits(row)):
+                rows.append(row)
+            if at < len(ids) and (len(rows) >= max(1, limit) or at >= MAX_SCANNED):
+                return Page(tuple(rows), key, len(known))
+            if at % SCAN == 0:
+                await asyncio.sleep(0)
+        return Page(tuple(rows), None, len(known))
 
     def _ids(self, tenant: str | None) -> Iterator[str]:
         """The ids of a tenant's live sessions, or of all."""

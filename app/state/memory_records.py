@@ -1,4 +1,4 @@
-"""Reusable tokens, calls and approvals in the memory of one process."""
+"""Reusable tokens, calls, approvals and sign-ins in the memory of one process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from app.protocol.errors import StoreUnavailable
 from app.protocol.web_token import TokenConflict
 from app.state.expiring import ExpiringDict
-from app.state.records import MAX_TOKENS, Records
+from app.state.records import MAX_SIGN_INS, MAX_TOKENS, Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ class MemoryRecords(Records):
         self._tokens: ExpiringDict[str, bytes] = ExpiringDict(clock)
         self._names: ExpiringDict[tuple[str, str], str] = ExpiringDict(clock)
         self._calls: ExpiringDict[str, bytes] = ExpiringDict(clock)
+        self._sign_ins: ExpiringDict[str, bytes] = ExpiringDict(clock)
         self._approvals: ExpiringDict[str, bytes] = ExpiringDict(clock)
 
     async def add_token(self, token: TokenRecord) -> TokenConflict | None:
@@ -60,6 +61,22 @@ class MemoryRecords(Records):
     async def find_call(self, call_id: str) -> bytes | None:
         """Return what is known of a call."""
         return self._calls.get(call_id)
+
+    async def put_sign_in(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a sign-in; raise `StoreUnavailable` beyond `MAX_SIGN_INS`."""
+        if len(self._sign_ins) >= MAX_SIGN_INS:
+            self._sign_ins.prune()
+            if len(self._sign_ins) >= MAX_SIGN_INS:
+                raise StoreUnavailable("too many sign-ins are remembered")
+        self._sign_ins.put(key, payload, ttl)
+
+    async def find_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload."""
+        return self._sign_ins.get(key)
+
+    async def take_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload and forget it."""
+        return self._sign_ins.pop(key)
 
     async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep an approval that is waited for."""

@@ -1,4 +1,4 @@
-"""The port to what replicas share besides sessions: reusable tokens, calls, approvals."""
+"""The port to what replicas share besides sessions: tokens, calls, approvals, sign-ins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 MAX_TOKENS: Final = 100_000
 """Tokens that may be valid at once, over all agents."""
+
+MAX_SIGN_INS: Final = 20_000
+"""Sign-ins, begun or in force, that the memory of one process holds."""
 
 
 class Records(Protocol):
@@ -35,6 +38,18 @@ class Records(Protocol):
 
     async def find_call(self, call_id: str) -> bytes | None:
         """Return what is known of a call; None once that has expired."""
+        ...
+
+    async def put_sign_in(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a sign-in at the console under `key` (a secret's hash) for `ttl` seconds."""
+        ...
+
+    async def find_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload; None once it has expired or was taken."""
+        ...
+
+    async def take_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload and forget it; of many callers one alone gets it."""
         ...
 
     async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:

@@ -23,6 +23,7 @@ from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
 from app.state.row_codec import decode_row, encode_row
+from app.state.row_filter import MAX_SCANNED, SCAN
 from app.state.scripts import ENTER, GIVE_BACK, PAGE, PAGE_OF_LEASES, REFRESH, TAKE, TELL
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.redis_client import Command
+    from app.state.row_filter import RowFilter
     from app.state.tenant_ledger import TenantLedger
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
@@ -214,21 +216,59 @@ class RedisState(State):
         return None if payload is None else decode_row(payload)
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, tenant: str | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
         """List live sessions of every replica, ordered by id, at most `MAX_PAGE` at a time.
 
-        A page may hold fewer rows than `limit` although another follows.
+        A page may hold fewer rows than `limit` although another follows. Redis looks through
+        `SCAN` rows in one step.
         """
-        index = self._keys.index if tenant is None else self._keys.tenant(tenant, "sessions")
-        following, payloads = await self._store.script(
-            "sessions",
-            PAGE if tenant is None else PAGE_OF_LEASES,
-            (index,),
-            (cursor or "", min(max(1, limit), MAX_PAGE), self._keys.row("")),
-        )
-        rows = (decode_row(payload) for payload in payloads)
-        return Page(tuple(row for row in rows if row is not None), following.decode() or None)
+        limit = min(max(1, limit), MAX_PAGE)
+        if tenant is not None:
+            return await self._sessions_of(tenant, cursor, limit, only)
+        scan, filtering = (SCAN, (only.searched(), *only.needles())) if only else (limit, (b"",))
+        rows: list[SessionRow] = []
+        for _ in range(MAX_SCANNED // scan if only else 1):
+            following, payloads, total = await self._store.script(
+                "sessions",
+                PAGE,
+                (self._keys.index,),
+                (cursor or "", limit - len(rows), self._keys.row(""), scan, *filtering),
+            )
+            found = (decode_row(payload) for payload in payloads)
+            rows += (row for row in found if row is not None and (not only or only.fits(row)))
+            cursor = following.decode() or None
+            if cursor is None or len(rows) >= limit:
+                break
+        return Page(tuple(rows), cursor, total)
+
+    async def _sessions_of(
+        self, tenant: str, cursor: str | None, limit: int, only: RowFilter | None
+    ) -> Page:
+        """List a tenant's live sessions by its own index; a filter looks at `MAX_SCANNED` rows."""
+        scan = MAX_PAGE if only else limit
+        rows: list[SessionRow] = []
+        for _ in range(MAX_SCANNED // scan if only else 1):
+            following, payloads, total = await self._store.script(
+                "sessions",
+                PAGE_OF_LEASES,
+                (self._keys.tenant(tenant, "sessions"),),
+                (cursor or "", scan, self._keys.row("")),
+            )
+            found = [row for payload in payloads if (row := decode_row(payload)) is not None]
+            cursor = following.decode() or None
+            for at, row in enumerate(found, 1):
+                if row.tenant == tenant and (not only or only.fits(row)):
+                    rows.append(row)
+                if len(rows) >= limit:
+                    return Page(tuple(rows), row.id if at < len(found) else cursor, total)
+            if cursor is None:
+                break
+        return Page(tuple(rows), cursor, total)
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
         """Renew, free and ask for places; replicas whose entries were given some are told."""

@@ -1,4 +1,4 @@
-"""Reusable tokens, calls and approvals in Redis."""
+"""Reusable tokens, calls, approvals and sign-ins in Redis."""
 
 from __future__ import annotations
 
@@ -113,6 +113,23 @@ class RedisRecords(Records):
     async def find_call(self, call_id: str) -> bytes | None:
         """Return what is known of a call."""
         payload: bytes | None = await self._store.call("find_call", "GET", self._keys.call(call_id))
+        return payload
+
+    async def put_sign_in(self, key: str, payload: bytes, ttl: float) -> None:
+        """Keep a sign-in."""
+        name = self._keys.sign_in(key)
+        await self._store.call("put_sign_in", "SET", name, payload, "PX", milliseconds(ttl))
+
+    async def find_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload."""
+        name = self._keys.sign_in(key)
+        payload: bytes | None = await self._store.call("find_sign_in", "GET", name)
+        return payload
+
+    async def take_sign_in(self, key: str) -> bytes | None:
+        """Return a sign-in's payload and forget it, in one command (Redis 6.2)."""
+        name = self._keys.sign_in(key)
+        payload: bytes | None = await self._store.call("take_sign_in", "GETDEL", name)
         return payload
 
     async def put_approval(self, key: str, payload: bytes, ttl: float) -> None:

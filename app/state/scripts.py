@@ -96,20 +96,37 @@ return true
 """
 )
 
-# KEYS: index. ARGV: cursor or '', limit, the prefix of rows. Forgets ids whose lease has run out.
+# KEYS: index. ARGV: cursor or '', limit, the prefix of rows, how many rows are looked at, what a
+# row's JSON in lower case holds, and what it holds as it is. Forgets ids whose lease has run out.
 PAGE: Final = Script(
     """
 local from = '-'
 if ARGV[1] ~= '' then from = '(' .. ARGV[1] end
-local ids = redis.call('ZRANGEBYLEX', KEYS[1], from, '+', 'LIMIT', 0, ARGV[2] + 1)
-local more = #ids > tonumber(ARGV[2])
+local limit, scan = tonumber(ARGV[2]), tonumber(ARGV[4])
+local ids = redis.call('ZRANGEBYLEX', KEYS[1], from, '+', 'LIMIT', 0, scan + 1)
+local more = #ids > scan
 if more then table.remove(ids) end
-local rows = {}
-for _, id in ipairs(ids) do
-  local row = redis.call('GET', ARGV[3] .. id)
-  if row then rows[#rows + 1] = row else redis.call('ZREM', KEYS[1], id) end
+local function fits(row)
+  for i = 6, #ARGV do
+    if not string.find(row, ARGV[i], 1, true) then return false end
+  end
+  return ARGV[5] == '' or string.find(string.lower(row), ARGV[5], 1, true)
 end
-return {more and ids[#ids] or '', rows}
+local rows, last = {}, ''
+for at, id in ipairs(ids) do
+  local row = redis.call('GET', ARGV[3] .. id)
+  last = id
+  if not row then
+    redis.call('ZREM', KEYS[1], id)
+  elseif fits(row) then
+    rows[#rows + 1] = row
+    if #rows == limit and at < #ids then
+      more = true
+      break
+    end
+  end
+end
+return {more and last or '', rows, redis.call('ZCARD', KEYS[1])}
 """
 )
 
@@ -130,7 +147,7 @@ for _, id in ipairs(ids) do
     end
   end
 end
-return {more and last or '', rows}
+return {more and last or '', rows, #ids}
 """
 )
 

@@ -42,12 +42,17 @@ def log_new_shape(seen: SeenShape) -> None:
 class DriftLog:
     """Keeps shapes; those beyond `limit` are counted in `omitted` alone.
 
-    `on_new` is called with each shape once.
+    `on_new` is called with each shape once. `mask` takes out of a shape, which is JSON, what is not
+    to be kept: members may have any name.
     """
 
     def __init__(
-        self, on_new: Callable[[SeenShape], None] = lambda _: None, limit: int = MAX_SHAPES
+        self,
+        on_new: Callable[[SeenShape], None] = lambda _: None,
+        limit: int = MAX_SHAPES,
+        mask: Callable[[bytes], bytes] | None = None,
     ) -> None:
+        self._mask = mask
         self.omitted = 0
         self._on_new = on_new
         self._limit = limit
@@ -61,6 +66,8 @@ class DriftLog:
             self.omitted += 1  # it holds a number that no double can hold
             return
         shape = shape_of(frame)
+        if self._mask is not None:
+            shape = self._mask(shape.encode()).decode()
         known = self._seen.get(shape)
         if known is not None:
             known.count += 1

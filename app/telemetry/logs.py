@@ -19,7 +19,7 @@ import structlog
 from structlog.processors import NAME_TO_LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Callable, Iterable, MutableMapping
     from typing import TextIO
 
 MASK: Final = "[redacted]"
@@ -42,6 +42,8 @@ SECRET_NAMES: Final = frozenset(
 )
 # What the pipeline itself puts on our own lines, whatever a caller gave under these names.
 OURS: Final = frozenset(("timestamp", "level", "logger"))
+# The gateway's own random ids, by which an operator finds the lines of one session.
+IDS: Final = frozenset(("session",))
 HEX: Final = re.compile(r"%[0-9A-F]{2}")
 # Nothing of the above can stand in such a text: no "=", "%", "/", "+", no blank, no dot.
 PLAIN: Final = re.compile(r"[A-Za-z0-9_:\-]{0,256}")
@@ -49,9 +51,13 @@ UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 class Redactor:
-    """Takes known secrets out of a text in every form that a library may print them in."""
+    """Takes known secrets out of a text in every form that a library may print them in.
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    `mask` takes out what else is not to be shown, as personal data.
+    """
+
+    def __init__(self, secrets: Iterable[str], mask: Callable[[str], str] | None = None) -> None:
+        self._mask = mask
         self._forms: frozenset[str] = frozenset()
         self._known: re.Pattern[str] | None = None
         self.learn(secrets)
@@ -69,6 +75,10 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return `text` without credentials and control characters, bounded in length."""
+        return self.without_secrets(text if self._mask is None else self._mask(text))
+
+    def without_secrets(self, text: str) -> str:
+        """Return `text` as a call does, but unmasked."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
         if PLAIN.fullmatch(text):
@@ -158,7 +168,9 @@ def _redacting(
     ) -> MutableMapping[str, Any]:
         for key, value in event.items():
             if isinstance(value, str):
-                if key not in sound:
+                if key in IDS:
+                    event[key] = redactor.without_secrets(value)
+                elif key not in sound:
                     event[key] = redactor(value)
             elif not isinstance(value, (int, float, type(None))):
                 event[key] = redactor(str(value))

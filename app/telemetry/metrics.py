@@ -59,6 +59,9 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_results_total": ("outcome",),
     "relay_config_reloads_total": ("outcome",),
     **TENANT_LABELS,
+    "relay_guardrail_total": ("guardrail", "action"),
+    "relay_guardrail_errors_total": ("guardrail", "cause"),
+    "relay_guardrail_seconds": ("guardrail",),
     "relay_event_deliveries_total": ("outcome",),
     "relay_event_backlog": ("receiver",),
     "relay_control_total": ("action", "outcome"),
@@ -170,6 +173,25 @@ class Metrics:
             "relay_results_total",
             "Result webhooks.",
             LABELS["relay_results_total"],
+            registry=registry,
+        )
+        self.guardrail_total = Counter(
+            "relay_guardrail_total",
+            "Verdicts of guardrails, those that `on_error` gave included.",
+            LABELS["relay_guardrail_total"],
+            registry=registry,
+        )
+        self.guardrail_errors_total = Counter(
+            "relay_guardrail_errors_total",
+            "Texts that a guardrail gave no verdict on: `on_error` decided.",
+            LABELS["relay_guardrail_errors_total"],
+            registry=registry,
+        )
+        self.guardrail_seconds = Histogram(
+            "relay_guardrail_seconds",
+            "How long guardrails took for a verdict.",
+            LABELS["relay_guardrail_seconds"],
+            buckets=NETWORK,
             registry=registry,
         )
         self.event_deliveries_total = Counter(

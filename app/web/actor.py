@@ -23,13 +23,22 @@ class Actor:
     """The authenticated caller of a route.
 
     `name` is what the audit log shows: never a credential. `tenant` is None for the operator of the
-    gateway, who sees every tenant's objects. `content`: may see what was said.
+    gateway, who sees every tenant's objects. `content`: may see what was said in live sessions, and
+    `history` in stored ones. `subject` is a person's identifier at the OpenID Connect provider,
+    which stays when a name changes; None for a backend.
     """
 
     name: str
     role: Role = Role.ADMIN
     tenant: str | None = None
     content: bool = True
+    history: bool = True
+    subject: str | None = None
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a person who has signed in at the console."""
+        return self.subject is not None
 
 
 def actor_of(request: Request) -> Actor:

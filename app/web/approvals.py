@@ -56,7 +56,7 @@ def routes(board: ApprovalBoard, control: Control) -> APIRouter:
     ) -> Response:
         """Let a call run, or have the agent told that it may not; the first decision stands."""
         actor = actor_of(request)
-        by = body.by or actor.name
+        by = actor.name if actor.is_person else body.by or actor.name
         if len(by.encode()) > MAX_OPERATOR:
             return too_large("by", MAX_OPERATOR)
         attempt = control.begin(request, body)

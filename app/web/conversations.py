@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from app.history.errors import HistoryUnavailable, InvalidCursor
 from app.history.model import Filters, StoredConversation
 from app.web.actor import actor_of
+from app.web.audit import Audit, subject_digest
 from app.web.tenancy import chosen_tenant, visible
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
@@ -21,6 +22,8 @@ Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Tenant = Annotated[str | None, Query(max_length=64)]
+CONTENT = frozenset({"text", "data", "arguments", "result", "body", "additional_data"})
+"""Members that hold what was said or told, wherever they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +53,21 @@ class Conversations:
         return self.there
 
 
-def routes(reader: HistoryReader | None) -> APIRouter:
+def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
     """`/v1/conversations` and what is below it."""
     router = APIRouter(tags=["conversations"])
     kept = Conversations(reader)
 
     @router.get("/v1/conversations")
     async def list_conversations(
+        request: Request,
         filters: Annotated[Filters, Depends(_filters)],
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> dict[str, Any]:
         """List conversations, the latest first. `since` and `until` are Unix seconds."""
         page = await _asked(kept.there.conversations(filters, cursor, limit))
-        return {"conversations": [asdict(row) for row in page.items], "next": page.next}
+        return {"conversations": [_shown(request, row) for row in page.items], "next": page.next}
 
     @router.delete("/v1/conversations")
     async def erase(
@@ -73,35 +77,47 @@ def routes(reader: HistoryReader | None) -> APIRouter:
     ) -> dict[str, Any]:
         """Erase everything that was kept of one subject."""
         owner = chosen_tenant(request, tenant)
-        return {"erased": await _asked(kept.there.erase(subject, owner))}
+        erased = await _asked(kept.there.erase(subject, owner))
+        await audit.record(
+            actor_of(request), "history.erase", subject_digest(subject), conversations=str(erased)
+        )
+        return {"erased": erased}
 
     @router.get("/v1/conversations/{conversation_id}")
-    async def show(conversation_id: str, request: Request) -> dict[str, Any]:
+    async def show(request: Request, conversation_id: str) -> dict[str, Any]:
         """Show one conversation, with its result."""
         found = await kept.required(conversation_id, request)
         result = await _asked(kept.there.result(conversation_id))
-        return asdict(found) | {"result": None if result is None else asdict(result)}
+        await _note_look(audit, request, conversation_id, "result")
+        return _shown(request, found) | {
+            "result": None if result is None else _shown(request, result)
+        }
 
     @router.get("/v1/conversations/{conversation_id}/transcript")
     async def transcript(
-        conversation_id: str, request: Request, cursor: Cursor = None, limit: Limit = 1000
+        request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show who said what, turn by turn."""
         known = await kept.permit(conversation_id, request)
         page = await _asked(known.transcript(conversation_id, cursor, limit))
-        return {"turns": [asdict(turn) for turn in page.items], "next": page.next}
+        await _note_look(audit, request, conversation_id, "transcript")
+        return {"turns": [_shown(request, turn) for turn in page.items], "next": page.next}
 
     @router.get("/v1/conversations/{conversation_id}/events")
     async def events(
-        conversation_id: str, request: Request, cursor: Cursor = None, limit: Limit = 1000
+        request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show what else happened; `tools` come with the first page."""
         known = await kept.permit(conversation_id, request)
         page = await _asked(known.events(conversation_id, cursor, limit))
-        answer: dict[str, Any] = {"events": [asdict(row) for row in page.items], "next": page.next}
+        await _note_look(audit, request, conversation_id, "events")
+        answer: dict[str, Any] = {
+            "events": [_shown(request, row) for row in page.items],
+            "next": page.next,
+        }
         if cursor is None:
             tools = await _asked(known.tool_calls(conversation_id))
-            answer["tools"] = [asdict(call) for call in tools.items]
+            answer["tools"] = [_shown(request, call) for call in tools.items]
         return answer
 
     return router
@@ -118,6 +134,20 @@ def _filters(
 ) -> Filters:
     """Which conversations are asked for; `tenant` is the operator's to choose."""
     return Filters(agent, subject, call_type, since, until, chosen_tenant(request, tenant))
+
+
+async def _note_look(audit: Audit, request: Request, conversation_id: str, what: str) -> None:
+    """Note a look at content, by an actor who may see it."""
+    if actor_of(request).history:
+        await audit.record(actor_of(request), "content.read", conversation_id, what=what)
+
+
+def _shown(request: Request, row: Any) -> dict[str, Any]:
+    """A row as its reader may see it: without what was said for those who may not."""
+    shown: dict[str, Any] = asdict(row)
+    if actor_of(request).history:
+        return shown
+    return {name: None if name in CONTENT else value for name, value in shown.items()}
 
 
 async def _asked(answer: Awaitable[Answer]) -> Answer:

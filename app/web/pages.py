@@ -59,12 +59,15 @@ def page_routes(page: str, config: Mapping[str, Any] | None = None) -> APIRouter
         async def configuration() -> dict[str, Any]:
             return dict(config)
 
+    # A page's files lie in its folder, or beside it by names that begin as its own.
+    parts = {path.name: path for path in HERE.glob(f"{page}.*")}
+    parts |= {path.name: path for path in (HERE / page).glob("*.*")}
+
     @router.get(f"/{page}/{{name}}", include_in_schema=False)
     async def part(name: str) -> FileResponse:
-        path = HERE / name
-        if not name.startswith(page) or path.parent != HERE or not path.is_file():
+        if name not in parts:
             raise HTTPException(404, "There is no such file.")
-        return _file(path, {})
+        return _file(parts[name], {})
 
     return router
 

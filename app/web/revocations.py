@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.protocol.tenant import scoped
 from app.state.interface import State
 from app.web.actor import actor_of
+from app.web.audit import Audit, subject_digest
 
 DAY: Final = 24 * 3600.0
 MAX_TTL: Final = 400 * DAY
@@ -20,7 +21,8 @@ class RevocationBody(BaseModel):
 
     `credential_id` is a ticket's `id` (see `POST /v1/tickets`); a JWT's `jti`, or the SHA-256 of
     the whole token in lower-case hexadecimal where it has none; or the `credential_id` that
-    forward authentication answered.
+    forward authentication answered; or `console:` and the `sub` of a person who signed in at the
+    console.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,7 +31,7 @@ class RevocationBody(BaseModel):
     ttl: Annotated[float, Field(gt=0, le=MAX_TTL)] = DAY
 
 
-def routes(state: State) -> APIRouter:
+def routes(state: State, audit: Audit) -> APIRouter:
     """`POST /v1/revocations`."""
     router = APIRouter(tags=["revocations"])
 
@@ -39,8 +41,9 @@ def routes(state: State) -> APIRouter:
 
         A tenant's revocation holds for that tenant's sessions alone.
         """
-        name = scoped(body.credential_id, actor_of(request).tenant)
-        await state.revoke(name, body.ttl)
+        actor = actor_of(request)
+        await state.revoke(scoped(body.credential_id, actor.tenant), body.ttl)
+        await audit.record(actor, "credential.revoke", subject_digest(body.credential_id))
         return Response(status_code=204)
 
     return router

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,16 +16,24 @@ from starlette.exceptions import HTTPException
 from app.cluster.replicas import Replicas
 from app.gateway.gateway import Gateway
 from app.state.interface import SessionRow, State
+from app.state.row_filter import RowFilter
 from app.web.actor import actor_of
+from app.web.audit import Audit
 from app.web.tenancy import visible
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
-PAGES_SEARCHED = 20
+Text = Annotated[str | None, Query(max_length=256)]
 
 
-def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
+def routes(
+    gateway: Gateway,
+    state: State,
+    replicas: Replicas,
+    audit: Audit,
+    is_still_valid: Callable[[Request], Awaitable[bool]],
+) -> APIRouter:
     """`/v1/sessions` and what is below it."""
     router = APIRouter(tags=["sessions"])
 
@@ -33,24 +42,25 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
         request: Request,
         cursor: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        agent: Text = None,
+        subject: Text = None,
+        call_type: Text = None,
         wants_human: bool | None = None,
+        search: Text = None,
     ) -> dict[str, Any]:
-        """List live sessions of every replica, a page at a time.
+        """List live sessions of every replica, a page at a time; `search` looks into their texts.
 
-        With `wants_human` a page may hold fewer than `limit` although another follows.
+        A page may hold fewer than `limit` although another follows. `total` is about how many
+        there are in all, of those that who asks may know of.
         """
         actor = actor_of(request)
-        rows: list[SessionRow] = []
-        for _ in range(1 if wants_human is None else PAGES_SEARCHED):
-            page = await state.sessions(cursor, limit, actor.tenant)
-            found = (gateway.current_row(row) for row in page.rows)
-            rows += (row for row in found if wants_human in {None, row.wants_human})
-            cursor = page.next
-            if cursor is None or len(rows) >= limit:
-                break
+        only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())
+        page = await state.sessions(cursor, limit, only, actor.tenant)
+        rows = (gateway.current_row(row) for row in page.rows)
         return {
-            "sessions": [_shown(row, content=actor.content) for row in rows],
-            "next": cursor,
+            "sessions": [_shown(row, content=actor.content) for row in rows if only.fits(row)],
+            "next": page.next,
+            "total": page.total,
             "queue": _queue(gateway) if actor.tenant is None else None,
         }
 
@@ -64,8 +74,15 @@ def routes(gateway: Gateway, state: State, replicas: Replicas) -> APIRouter:
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
         """Follow one session as it happens, as server-sent events."""
         await _found(session_id, request)
+        actor = actor_of(request)
+        if actor.content:
+            await audit.record(actor, "content.read", session_id, what="watch")
+
+        async def may_go_on() -> bool:
+            return await is_still_valid(request)
+
         return StreamingResponse(
-            _events(replicas, session_id, content=actor_of(request).content),
+            _events(replicas, session_id, may_go_on, content=actor.content),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -98,14 +115,28 @@ def _shown(row: SessionRow, *, content: bool) -> dict[str, Any]:
     return shown
 
 
-async def _events(replicas: Replicas, session_id: str, *, content: bool) -> AsyncIterator[bytes]:
-    """Server-sent events of one session, with a sign of life when nothing happens."""
+async def _events(
+    replicas: Replicas,
+    session_id: str,
+    may_go_on: Callable[[], Awaitable[bool]],
+    *,
+    content: bool,
+) -> AsyncIterator[bytes]:
+    """Server-sent events of one session, with a sign of life when nothing happens.
+
+    Every `SILENCE` seconds it is asked whether the reader is still signed in.
+    """
     yield b": watching\n\n"
     async with aclosing(replicas.watch(session_id)) as events, asyncio.TaskGroup() as tasks:
         following = aiter(events)
         upcoming: asyncio.Task[dict[str, Any]] | None = None
+        asked_at = monotonic()
         try:
             while True:
+                if monotonic() - asked_at >= SILENCE:
+                    if not await may_go_on():
+                        return
+                    asked_at = monotonic()
                 upcoming = upcoming or tasks.create_task(_next(following))
                 done, _ = await asyncio.wait((upcoming,), timeout=SILENCE)
                 if not done:

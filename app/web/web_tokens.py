@@ -18,7 +18,9 @@ from pydantic.alias_generators import to_camel
 from app.auth.web_token import WebTokens
 from app.protocol.initialize import Profile
 from app.protocol.web_token import TokenConflict
+from app.web.actor import actor_of
 from app.web.agents import named
+from app.web.audit import Audit, subject_digest
 from app.web.problems import Problem
 from app.web.tenancy import visible, visible_profiles
 from app.web.times import with_zone
@@ -57,7 +59,7 @@ class TokenAnswer(BaseModel):
     expires_at: datetime
 
 
-def routes(tokens: WebTokens, profiles: Mapping[str, Profile]) -> APIRouter:
+def routes(tokens: WebTokens, profiles: Mapping[str, Profile], audit: Audit) -> APIRouter:
     """`POST` and `DELETE` of tokens; `{integration}` names an agent or its integration."""
     router = APIRouter(tags=["vendor"])
 
@@ -92,6 +94,7 @@ def routes(tokens: WebTokens, profiles: Mapping[str, Profile]) -> APIRouter:
         """Revoke a token; its live sessions end with 4401 within 5 seconds."""
         if not await tokens.revoke(integration, token_id, partial(visible, request)):
             return Problem(404, "no_such_token", UNKNOWN)
+        await audit.record(actor_of(request), "credential.revoke", subject_digest(token_id))
         return Response(status_code=204)
 
     return router

@@ -48,7 +48,7 @@ async def test_the_application_hears_who_asks_and_for_what(client: httpx.AsyncCl
         "lang=de&resume=canary&received=5&q=a%26b",
         path="/ws/support",
         agent="support",
-        cookie="session=abc; theme=caf\xe9",
+        cookie="session=abc; __Host-relay-console=canary; relay-console=canary; theme=caf\xe9",
         origin="https://app.example.com",
         authorization="Bearer opaque",
         user_agent="Browser",

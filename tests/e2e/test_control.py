@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
+DEEP = '{"name": "cart", "data": ' + '{"a":' * 900 + "1" + "}" * 900 + "}"
+
 
 def path(session: str, what: str = "") -> str:
     return f"/v1/sessions/{session}{what}"
@@ -180,6 +182,8 @@ async def test_key_makes_a_request_one_request(calm: Gateway) -> None:
         ("/messages", {"content": "x" * 70_000, "as": "user"}, 413, "65536"),
         ("/messages", '{"content": "\\ud800", "as": "user"}', 422, "content"),
         ("/messages", '{"content": ', 422, "JSON"),
+        ("/events", DEEP, 422, "data"),
+        ("/events", '{"name": "cart", "data": {"x": 1e999}}', 404, "session"),
         ("/events", {"name": "Cart", "data": {}}, 422, "name"),
         ("/events", {"name": "notice", "data": {}}, 422, "name"),
         ("/events", {"name": "cart", "data": []}, 422, "data"),

@@ -29,6 +29,13 @@ async def assert_accessible(page: Page) -> None:
     assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
 
 
+async def assert_accessible_in_both(page: Page) -> None:
+    """As above, in the light and in the dark colours."""
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        await assert_accessible(page)
+
+
 async def assert_fits(page: Page, width: int) -> None:
     """Nothing makes the page scroll sideways."""
     assert await page.evaluate("() => document.documentElement.scrollWidth") <= width

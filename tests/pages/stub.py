@@ -36,8 +36,8 @@ ROUTES = {
     "/demo/demo.js": "demo.js",
     "/demo/demo.css": "demo.css",
     "/console": "console.html",
-    "/console/console.js": "console.js",
-    "/console/console.css": "console.css",
+    "/console/console.css": "console/console.css",
+    "/console/people.css": "console/people.css",
     **{
         f"/{path.relative_to(PAGES)}": str(path.relative_to(PAGES)) for path in PAGES.glob("*/*.js")
     },

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.pages.stub import StubGateway
 
 TOKEN = "service-token-for-tests"
@@ -78,12 +80,23 @@ class StubOperator:
             session["frames_out"] += (at * 7 + len(self.asked)) % 11
             session["bytes_in"] += at % 5 * 120
             session["bytes_out"] += (at * 7 + len(self.asked)) % 11 * 300
-        every = list(self.sessions.values())
-        start = int(request.query.get("cursor", "0"))
-        page = every[start : start + 100]
-        after = start + 100 if start + 100 < len(every) else None
-        listed = {"sessions": page, "next": None if after is None else str(after)}
+        cursor, limit = request.query.get("cursor", ""), int(request.query["limit"])
+        following = sorted(id_ for id_ in self.sessions if id_ > cursor)
+        fitting = [id_ for id_ in following if self._fits(self.sessions[id_], request.query)]
+        page = fitting[:limit]
+        listed = {
+            "sessions": [self.sessions[id_] for id_ in page],
+            "next": page[-1] if len(fitting) > limit else None,
+            "total": len(self.sessions),
+        }
         return web.json_response(listed if self.queue is None else {**listed, "queue": self.queue})
+
+    @staticmethod
+    def _fits(session: dict[str, Any], query: Mapping[str, str]) -> bool:
+        if query.get("wants_human") == "true" and not session.get("wants_human"):
+            return False
+        texts = (session[name] for name in ("id", "agent", "subject", "call_type", "phase"))
+        return any(query.get("search", "").lower() in text.lower() for text in texts)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         token = self._check(request)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import pytest
 import pytest_asyncio
@@ -14,7 +16,7 @@ from tests.pages.stub_console import READER, TOKEN, StubOperator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,8 +44,17 @@ class Console:
         await self.page.get_by_label("Service token").fill(token)
         await self.page.get_by_role("button", name="Open").click()
 
+    @property
+    def rows(self) -> Locator:
+        """The rows that are in the document: those that can be seen, and a few around them."""
+        return self.page.locator("#rows tr[data-id]")
+
+    async def has(self, count: int) -> None:
+        """Wait until the table is of so many sessions."""
+        await expect(self.page.locator("#table")).to_have_attribute("aria-rowcount", str(count + 1))
+
     async def watch(self, row: int = 0) -> None:
-        await self.page.locator("#rows tr").nth(row).get_by_role("button").click()
+        await self.rows.nth(row).get_by_role("button").click()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -68,7 +79,7 @@ async def test_a_wrong_token_is_refused_readably_and_kept_nowhere(console: Conso
         "This token does not open the console."
     )
     await console.open()
-    await expect(console.page.locator("#rows tr")).to_have_count(200)
+    await console.has(200)
     kept = await console.page.evaluate(
         """() => JSON.stringify([
             { ...localStorage }, { ...sessionStorage }, document.cookie, location.href,
@@ -82,7 +93,7 @@ async def test_a_wrong_token_is_refused_readably_and_kept_nowhere(console: Conso
 async def test_two_hundred_sessions_update_without_the_page_stuttering(console: Console) -> None:
     idle = await console.page.evaluate(FRAMES_PER_SECOND, 2)
     await console.open()
-    await expect(console.page.locator("#rows tr")).to_have_count(200)
+    await console.has(200)
     await console.watch()
     asked = len(console.operator.asked)
     busy = await console.page.evaluate(FRAMES_PER_SECOND, 5)
@@ -93,7 +104,7 @@ async def test_two_hundred_sessions_update_without_the_page_stuttering(console: 
 
 async def test_rates_and_sparks_come_from_what_was_counted(console: Console) -> None:
     await console.open()
-    rates = console.page.locator("#rows tr td:nth-child(6)")
+    rates = console.rows.locator("td:nth-child(6)")
     await expect(rates.nth(1)).not_to_have_text("0.0")
     drawn = await console.page.wait_for_function("""() => {
         const canvas = document.querySelector('#rows canvas');
@@ -105,10 +116,10 @@ async def test_rates_and_sparks_come_from_what_was_counted(console: Console) -> 
 
 async def test_sessions_are_filtered_and_sorted(console: Console) -> None:
     await console.open()
-    rows = console.page.locator("#rows tr")
-    await expect(rows).to_have_count(200)
+    rows = console.rows
+    await console.has(200)
     await console.page.get_by_role("searchbox").fill("sales")
-    await expect(rows).to_have_count(67)
+    await console.has(67)
     await expect(console.page.get_by_text("67 of 200")).to_be_visible()
     await console.page.get_by_role("button", name="Subject").click()
     subjects = await rows.locator("td:nth-child(4)").all_text_contents()
@@ -152,7 +163,7 @@ async def test_ending_a_session_asks_first(console: Console) -> None:
     await console.page.get_by_role("button", name="End session").click()
     await console.page.locator("dialog").get_by_role("button", name="End session").click()
     await expect(console.page.locator("#watching")).to_have_text("This session has ended.")
-    await expect(console.page.locator("#rows tr")).to_have_count(199)
+    await console.has(199)
     assert name is not None
     assert console.operator.deleted == [name.split(" · ")[1]]
 
@@ -166,7 +177,7 @@ async def test_health_says_why_the_gateway_is_not_ready(console: Console) -> Non
 
 async def test_a_click_anywhere_in_a_row_opens_its_session(console: Console) -> None:
     await console.open()
-    row = console.page.locator("#rows tr").nth(5)
+    row = console.rows.nth(5)
     name = await row.get_attribute("data-id")
     await row.locator("td").nth(3).click()
     await expect(console.page.locator("#detail-id")).to_have_text(name or "none")
@@ -232,7 +243,7 @@ async def test_a_phone_shows_that_a_browser_is_away_and_one_session_instead_of_t
     left = field["x"] - card["x"]
     right = card["x"] + card["width"] - field["x"] - field["width"]
     assert abs(left - right) < 2
-    await console.page.locator("#rows tr").nth(2).click()
+    await console.rows.nth(2).click()
     await expect(console.page.locator("#detail")).to_be_visible()
     await expect(console.page.locator("#rows")).to_be_hidden()
     await console.page.get_by_role("button", name="Close").click()
@@ -241,10 +252,10 @@ async def test_a_phone_shows_that_a_browser_is_away_and_one_session_instead_of_t
 
 async def test_no_field_of_the_console_makes_a_phone_zoom_in(console: Console) -> None:
     sizes = await console.page.evaluate(
-        "() => [...document.querySelectorAll('input')].map((one) => "
+        "() => [...document.querySelectorAll('input, textarea')].map((one) => "
         "parseFloat(getComputedStyle(one).fontSize))"
     )
-    assert len(sizes) == 2
+    assert len(sizes) == 9
     assert min(sizes) >= 16
 
 
@@ -274,3 +285,58 @@ async def test_shapes_of_unknown_frames_are_shown(console: Console) -> None:
     await expect(box).to_contain_text("1 shape of frames that this gateway does not know")
     await box.locator("summary").click()
     await expect(box.locator("pre")).to_contain_text('type x3 {"type":"agentState"')
+
+
+async def test_ten_thousand_sessions_are_listed_searched_and_scrolled_quickly(
+    browser: Browser,
+) -> None:
+    gateway = StubGateway()
+    operator = StubOperator(gateway, 10_000)
+    async with gateway.serving():
+        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        console = Console(page, operator)
+        await page.goto(f"{gateway.url}/console")
+        began = time.perf_counter()
+        await console.open()
+        await expect(page.locator("#shown")).to_have_text("1000 of 10000 loaded")
+        print(f"10,000 sessions: listed in {time.perf_counter() - began:.2f} s")
+        assert await console.rows.count() < 60, "only what can be seen is in the document"
+        assert max(int(parse_qs(asked)["limit"][0]) for asked in operator.asked) <= 200
+        await expect(page.locator("th button").first).to_be_disabled()
+
+        asked = len(operator.asked)
+        busy = await page.evaluate(FRAMES_PER_SECOND, 3)
+        assert len(operator.asked) - asked < 10, "those that can be seen are brought up to date"
+        print(f"10,000 sessions: {busy:.0f} frames/s")
+
+        to_the_end = "() => document.querySelector('#sessions-pane').scrollBy(0, 1e7)"
+        await page.evaluate(to_the_end)
+        await expect(page.locator("#shown")).to_have_text("1200 of 10000 loaded")
+        await page.evaluate(to_the_end)
+        await expect(page.locator('#rows tr[data-id="s1199"]')).to_be_visible()
+        assert await console.rows.count() < 60
+
+        began = time.perf_counter()
+        await page.get_by_role("searchbox").fill("s9999")
+        await expect(console.rows).to_have_count(1)
+        took = time.perf_counter() - began
+        await expect(page.locator("#shown")).to_have_text("1 of 10000")
+        await expect(page.locator("th button").first).to_be_enabled()
+        print(f"10,000 sessions: one found in {took:.2f} s")
+        assert took < 5
+        await page.close()
+
+
+async def test_a_row_is_reached_by_arrow_keys_and_sessions_that_end_leave(
+    console: Console,
+) -> None:
+    await console.open()
+    await console.has(200)
+    await console.rows.first.get_by_role("button").focus()
+    for _ in range(30):
+        await console.page.keyboard.press("ArrowDown")
+    focused = "() => document.activeElement.closest('tr')?.getAttribute('aria-rowindex')"
+    assert await console.page.evaluate(focused) == "32"
+    for name in list(console.operator.sessions)[:150]:
+        del console.operator.sessions[name]
+    await console.has(50)

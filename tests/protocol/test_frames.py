@@ -101,6 +101,18 @@ def test_pong_says_how_many_of_the_browsers_frames_have_arrived() -> None:
     assert frames.is_own(made)
 
 
+def test_what_is_withheld_is_told_as_the_vendor_tells_an_error() -> None:
+    made = json.loads(frames.withheld(NOW, "Not that."))
+    assert made == {"type": "error", "timestamp": STAMP, "data": {"message": "Not that."}}
+    assert not frames.is_own(made)
+
+
+def test_a_verdict_is_the_gateway_s_own() -> None:
+    made = json.loads(frames.guardrail(NOW, {"guardrail": "g", "action": "pass"}))
+    assert (made["name"], made["data"]["guardrail"]) == ("relay.guardrail", "g")
+    assert frames.is_own(made)
+
+
 def test_draining_event_says_until_when() -> None:
     made = json.loads(frames.draining(NOW - 60, NOW))
     assert (made["name"], made["data"]) == ("relay.draining", {"deadline": STAMP})

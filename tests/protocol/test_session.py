@@ -524,6 +524,38 @@ def test_second_result_for_one_id_goes_nowhere() -> None:
     assert rules.tool_finished(ToolResult("never asked", 2, Outcome.OK), NOW) == NOTHING
 
 
+def test_a_request_that_a_guardrail_blocks_is_answered_once() -> None:
+    rules = live()
+    told = rules.block_request(json.loads(asks("1")), "Not that.", NOW)
+    first = only(told, ToUpstream)
+    made = json.loads(first.payload)
+    assert made["content"]["result"] == {"error": {"code": "blocked", "message": "Not that."}}
+    assert made["channelId"] == "c-1"
+    assert only(told, ToolSettled).outcome is Outcome.BLOCKED
+    again = rules.block_request(json.loads(asks("1")), None, NOW)
+    assert again == (Count("repeated_tool_id"), first)
+
+
+def test_a_request_that_runs_already_is_not_answered_by_a_guardrail() -> None:
+    rules = live()
+    rules.from_upstream(asks("1"), NOW)
+    assert rules.block_request(json.loads(asks("1")), None, NOW) == NOTHING
+    rules.close()
+    assert rules.block_request(json.loads(asks("2")), None, NOW) == NOTHING
+
+
+def test_a_frame_that_a_guardrail_withholds_is_received_and_told() -> None:
+    rules = live(burst=2)
+    for count in (1, 2):
+        (told,) = rules.withhold(100, "Not that.", NOW)
+        assert type(told) is ToBrowser
+        assert json.loads(told.payload)["data"] == {"message": "Not that."}
+        assert (rules.received, rules.size_received) == (count, 100 * count)
+    assert only(rules.withhold(100, "Not that.", NOW), End).reason is TOO_MANY
+    rules.close()
+    assert rules.withhold(100, "Not that.", NOW) == NOTHING
+
+
 @pytest.mark.parametrize("name", ["nobody", "", None, 5, ["look_up"]])
 def test_unknown_tool_is_answered_at_once(name: Any) -> None:
     told = live().from_upstream(asks("1", name), NOW)

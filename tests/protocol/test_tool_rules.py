@@ -24,6 +24,7 @@ from app.protocol.tool_ledger import MAX_RUNNING, ToolLedger
 from app.protocol.tool_rules import (
     MAX_CALL_ID,
     ToolRules,
+    blocked,
     browser_answered,
     finished,
     requested_call,
@@ -141,3 +142,20 @@ def test_a_person_can_be_asked_for_where_the_profile_lists_the_tool(
         assert result["requested"] is True
         assert only(actions, ToolSettled).outcome is Outcome.OK
         assert requests(calls, "1", "request_human", rules)[0] == Count("repeated_tool_id")
+
+
+def test_a_call_that_is_blocked_is_declined_with_the_sentence_and_not_run_later() -> None:
+    calls, call = ToolLedger(), ToolCall("1", "sum", {})
+    answer, settled = blocked(calls, call, "c-1", "Not with these numbers.", NOW)
+    assert isinstance(answer, ToUpstream)
+    error = result_of(answer)["content"]["result"]["error"]
+    assert error == {"code": "blocked", "message": "Not with these numbers."}
+    assert settled == ToolSettled(call, Outcome.BLOCKED)
+    assert requests(calls, "1", "sum") == (Count("repeated_tool_id"), answer)
+    assert blocked(calls, call, "c-1", None, NOW) == (Count("repeated_tool_id"), answer)
+
+
+def test_a_call_that_runs_is_blocked_no_more() -> None:
+    calls = ToolLedger()
+    requests(calls, "1", "sum")
+    assert blocked(calls, ToolCall("1", "sum", {}), "c-1", None, NOW) == NOTHING

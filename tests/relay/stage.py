@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from app.protocol.initialize import ClientOptions, Profile
 from app.protocol.principal import Principal
 from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
+from app.relay.guardrail_spec import GuardrailSpec
+from app.relay.guardrails import Guardrail, Guardrails
 from app.relay.relay import Relay
 from app.telemetry.metrics import Metrics
 from app.telemetry.traces import open_traces
@@ -19,12 +21,14 @@ from tests.support.memory import MemorySocket
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
     from app.history.interface import Recorder
     from app.protocol.errors import UpstreamError
     from app.protocol.principal import CallType
+    from app.relay.guardrails import Hook
     from app.relay.lifecycle import LifecycleEvents
     from app.tools.interface import Fallback, ToolContext
 
@@ -92,6 +96,7 @@ class Stage:
         call_type: CallType | None = None,
         profile: dict[str, Any] | None = None,
         recorder: Recorder | None = None,
+        guardrails: Iterable[tuple[dict[str, Any], Hook]] = (),
         lifecycle: LifecycleEvents | None = None,
         **limits: Any,
     ) -> None:
@@ -123,6 +128,10 @@ class Stage:
             self.metrics,
             frozenset({b"canary-key"}),
             lifecycle=lifecycle,
+            guardrails=Guardrails(
+                Guardrail(GuardrailSpec(python="x:y", **spec), hook, self.metrics)
+                for spec, hook in guardrails
+            ).of("support"),
         )
         self.relay = Relay(conversation, dependencies, RelayLimits(**{**LIMITS, **limits}))
         self._task: asyncio.Task[None] | None = None

@@ -151,6 +151,7 @@ def rules(victim: Victim) -> dict[str, Rule]:
         "DELETE /v1/sessions/{session_id}/takeover": none,
         "POST /v1/revocations": Rule(json={"credential_id": victim.ticket_id}),
         "GET /v1/drift": Rule((403,)),
+        "GET /v1/audit": Rule((403,)),
         "POST /v1/calls": Rule((404,), json=call),
         "POST /v1/calls/bulk": Rule(json={"calls": [call]}),
         "GET /v1/calls/{session_id}": none,
@@ -256,9 +257,11 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
             ]
             bulk = await there.post("/v1/calls/bulk", json=known["POST /v1/calls/bulk"].json)
             erased = await there.delete("/v1/conversations", params={"subject": "alice"})
+            console = await there.get("/console/session")  # no route of the schema
         assert wrong == []
         assert [each["status"] for each in bulk.json()["results"]] == [404]
         assert erased.json() == {"erased": 0}
+        assert console.status_code == 403
         assert await state_of(acme, victim) == before
         # A revocation would end the session within five seconds.
         with pytest.raises(TimeoutError):
@@ -300,7 +303,7 @@ async def test_the_operator_sees_all_and_a_tenant_its_own(pair: ReplicaPair) -> 
                 answer = (await backend.get("/v1/sessions", params={"limit": 1})).json()
             assert [row["id"] for row in answer["sessions"]] == [ids[name] for name in expected]
             assert [row["tenant"] for row in answer["sessions"]] == expected
-            assert (answer["next"], answer["queue"]) == (None, None)
+            assert (answer["next"], answer["total"], answer["queue"]) == (None, 1, None)
         rows = {row["id"]: row["tenant"] for row in await pair.rows(1)}
         assert {rows[session]: session for session in ids.values()} == ids
         metric = await pair.replicas[0].metric('relay_tenant_sessions{tenant="acme"}')

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import oidc
 from tests.support.collector import collector
 from tests.support.gateway import KEY, ROOT, clean_environment
 from tests.support.ports import free_port
@@ -105,7 +106,12 @@ def finding(said: str, subject: str) -> str:
 async def test_everything_that_answers_is_fine(
     emulator: Emulator, redis: RedisServer, postgres: Postgres
 ) -> None:
-    async with backend({"keys": [JWK]}) as keys, backend({}) as shop, collector() as receiving:
+    async with (
+        backend({"keys": [JWK]}) as keys,
+        backend({}) as shop,
+        collector() as receiving,
+        oidc.provider() as signing_in,
+    ):
         status, said = await command(
             *("check", "--connect"),
             blackbox_url=emulator.url,
@@ -116,12 +122,14 @@ async def test_everything_that_answers_is_fine(
             http_tools=json.dumps({"refund": {"url": f"{shop}/refund"}}),
             event_webhooks=json.dumps([{"name": "crm", "url": shop, "secret": SIGNING}]),
             webhook_allowed_hosts="127.0.0.1",
+            console_oidc_issuer=signing_in.issuer,
+            console_oidc_client_id="relay-console",
             otel=f"http://127.0.0.1:{receiving.port}",
         )
     assert status == 0, said
     assert "RELAY_STATE_URL" in said  # the configuration is shown, too
     for subject in (
-        *("state", "history", "key set", "tool refund", "events to crm", "traces"),
+        *("state", "history", "key set", "tool refund", "events to crm", "traces", "sign-in"),
         "default: vendor's s",
     ):
         assert finding(said, subject).startswith("✓"), said
@@ -141,6 +149,8 @@ async def test_each_that_fails_is_named_with_what_to_do(postgres: Postgres) -> N
         http_tools=json.dumps({"refund": {"url": "http://127.0.0.1/canary"}}),
         event_webhooks=json.dumps([{"name": "crm", "url": "http://10.0.0.1/", "secret": SIGNING}]),
         mcp_servers=json.dumps({"shop": {"url": f"http://127.0.0.1:{nobody}/mcp"}}),
+        console_oidc_issuer=f"http://127.0.0.1:{nobody}/realm",
+        console_oidc_client_id="relay-console",
         otel=f"http://127.0.0.1:{nobody}",
     )
     assert status == 1, said
@@ -151,6 +161,7 @@ async def test_each_that_fails_is_named_with_what_to_do(postgres: Postgres) -> N
         "tool refund": "RELAY_WEBHOOK_ALLOWED_HOSTS",
         "events to crm": "RELAY_WEBHOOK_ALLOWED_HOSTS",
         "MCP server shop": "mcp_server_lost",
+        "sign-in": "check the URL",
         "traces": "OTLP over HTTP",
         "default: vendor's socket": "RELAY_BLACKBOX_URL",
     }

@@ -432,3 +432,16 @@ def test_secrets_are_found_wherever_they_were_written() -> None:
 
 def test_every_variable_has_a_line_of_meaning() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_rules_of_redaction_may_hold_commas() -> None:
+    settings = load(GOOD | {"RELAY_REDACT": r"card, /\d{2,4}/ ,email"})
+    assert settings.redact == ("card", r"/\d{2,4}/", "email")
+
+
+def test_a_rule_of_redaction_that_is_none_is_told_by_its_position() -> None:
+    told = faults(GOOD | {"RELAY_REDACT": r"card,cards,/(?=x)/"})
+    assert [fault.partition(" is ")[0] for fault in told] == [
+        "RELAY_REDACT item 2",
+        "RELAY_REDACT item 3",
+    ]

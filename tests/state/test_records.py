@@ -128,6 +128,21 @@ async def test_tokens_and_calls_are_unavailable_without_redis(mortal_redis: Redi
                 await asking
 
 
+async def test_a_sign_in_is_found_until_it_is_taken_or_expires(state: State) -> None:
+    records = state.records
+    await records.put_sign_in("k", b"payload", 60)
+    assert [await records.find_sign_in("k") for _ in range(2)] == 2 * [b"payload"]
+    taken = await asyncio.gather(*(records.take_sign_in("k") for _ in range(10)))
+    assert [one for one in taken if one] == [b"payload"]
+    assert await records.find_sign_in("k") is None
+    await records.put_sign_in("short", b"payload", 0.05)
+    assert await until(lambda: _is_gone(state, "short"), within=5)
+
+
+async def _is_gone(state: State, key: str) -> bool:
+    return await state.records.find_sign_in(key) is None
+
+
 async def test_approvals_are_listed_until_they_are_deleted_or_expire(state: State) -> None:
     records = state.records
     assert await records.approvals(10) == []

@@ -10,6 +10,7 @@ from app.bootstrap.outbound import outbound
 from app.cli.doctor.check_gateway import check_gateway
 from app.cli.doctor.check_integration import check_integration
 from app.cli.doctor.check_peers import look_at_peers
+from app.cli.doctor.check_provider import look_at_provider
 from app.cli.doctor.check_stores import look_at_stores
 from app.cli.doctor.check_upstream import check_upstream
 from app.cli.doctor.finding import Finding, Severity
@@ -40,6 +41,7 @@ async def connect_once(settings: Settings) -> int:
     egress = parts.egress(settings, outbound(settings))
     try:
         findings += _told(await look_at_peers(settings, egress))
+        findings += _told(await look_at_provider(settings, egress.auth))
     finally:
         await egress.close()
     findings += await _vendor(settings)

@@ -26,7 +26,7 @@ def payload(
     conversation: RecordedConversation, reason: CloseReason, at: float, org_id: str = ""
 ) -> bytes:
     """Build the body of the webhook. It failed if the vendor says so, or never said otherwise."""
-    start, result = conversation.start, conversation.result
+    start, result, shown = conversation.start, conversation.result, conversation.shown
     said: dict[str, Any] = exact_json.loads_all(result.body) if result is not None else {}
     error = _error(conversation, reason)
     status = "Completed" if error is None else "Failed"
@@ -37,17 +37,18 @@ def payload(
         "agentId": start.agent,
         "orgId": org_id,
         "callType": start.call_type,
-        "endpoint": start.endpoint,
+        "endpoint": shown.json(start.endpoint),
         "createdTime": _iso(start.started_at),
         "completedTime": _iso(at),
         "durationSeconds": round(max(0.0, at - start.started_at), 3),
         "transcription": _transcription(conversation),
-        "result": {"finishReason": reason.name, "status": status, "postCallAnalysis": None} | said,
-        "callAdditionalData": dict(start.additional_data),
+        "result": {"finishReason": reason.name, "status": status, "postCallAnalysis": None}
+        | shown.json(said),
+        "callAdditionalData": shown.json(dict(start.additional_data)),
     }
-    body |= conversation.links
+    body |= shown.json(conversation.links)
     if error is not None:
-        body["errorMessage"] = error
+        body["errorMessage"] = shown.json(error)
     return as_json(body, largest=None).encode()
 
 
@@ -66,7 +67,7 @@ def _transcription(conversation: RecordedConversation) -> list[dict[str, str]]:
     if transcript is None:
         return []
     spoken = [
-        _entry(_speaker(turn), turn.text, turn.started_at, turn.ended_at)
+        _entry(_speaker(turn), turn.shown(), turn.started_at, turn.ended_at)
         for turn in transcript
         if not turn.is_held
     ]

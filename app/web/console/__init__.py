@@ -1,0 +1,1 @@
+"""People at the console: sign-in by OpenID Connect, their sessions and roles."""

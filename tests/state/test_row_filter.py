@@ -1,0 +1,81 @@
+"""Filtered lists of live sessions, of every implementation; ten thousand rows stay quick."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.state.interface import Caps
+from app.state.row_filter import SCAN, RowFilter
+from tests.state.conftest import row
+
+if TYPE_CHECKING:
+    from app.state.interface import State
+
+ROOMY = Caps(per_subject=20_000, per_address=20_000)
+TRICKY = 'x","agent":"support","y'
+
+
+async def listed(state: State, only: RowFilter, limit: int = 100) -> list[str]:
+    """The ids of every page, in order."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await state.sessions(cursor, limit, only)
+        assert len(page.rows) <= limit
+        found += [each.id for each in page.rows]
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (RowFilter(), ["s1", "s2", "s3", "s4"]),
+        (RowFilter(agent="support"), ["s1", "s3"]),
+        (RowFilter(agent="support", call_type="webCall"), ["s3"]),
+        (RowFilter(subject=TRICKY), ["s2"]),
+        (RowFilter(wants_human=True), ["s3"]),
+        (RowFilter(wants_human=False), ["s1", "s2", "s4"]),
+        (RowFilter(search="bär"), ["s1"]),
+        (RowFilter(search="SUPP"), ["s1", "s2", "s3"]),
+        (RowFilter(search="wants_human"), []),
+        (RowFilter(search='"'), ["s2"]),
+        (RowFilter(search="otto"), ["s4"]),
+        (RowFilter(agent="sales", search="s4"), ["s4"]),
+    ],
+)
+async def test_rows_are_chosen_by_members_and_by_text(
+    state: State, only: RowFilter, expected: list[str]
+) -> None:
+    rows = [
+        row("s1", agent="support", subject="Karl bär"),
+        row("s2", agent="sales", subject=TRICKY),
+        row("s3", agent="support", call_type="webCall", wants_human=True),
+        row("s4", agent="sales", operator="Otto"),
+    ]
+    for each in rows:
+        assert await state.enter(each, ROOMY) is None
+    assert await listed(state, only, 1) == expected
+    assert await listed(state, only) == expected
+    assert (await state.sessions(None, 1, only)).total == 4
+
+
+async def test_one_of_ten_thousand_is_found_by_looking_at_few_at_a_time(state: State) -> None:
+    count = 10_000
+    rows = [row(f"s{number:05}", subject=f"user-{number}") for number in range(count)]
+    await state.refresh(rows)
+    began = time.perf_counter()
+    page = await state.sessions(None, 100, RowFilter(search=f"user-{count - 1}"))
+    took = time.perf_counter() - began
+    assert [each.subject for each in page.rows] == [f"user-{count - 1}"]
+    assert (page.next, page.total) == (None, count)
+    assert took < 2.0, f"{took:.2f} s"
+    print(f"{type(state).__name__}: one of {count} in {took * 1000:.0f} ms, {SCAN} at a time")
+    began = time.perf_counter()
+    page = await state.sessions(None, 100)
+    print(f"{type(state).__name__}: the first 100 in {(time.perf_counter() - began) * 1000:.1f} ms")
+    assert len(page.rows) == 100
