@@ -26,6 +26,7 @@ class Principal:
     `origin` are set where the credential pins them. `additional_data` wins over everything
     else that goes into `initialize`. `expires_at` is in Unix seconds, and is enforced during
     the session. `credential_id` identifies the credential for revocation without being it.
+    `tenant` is the one that issued the credential, None for the gateway's operator.
     """
 
     subject: str
@@ -37,3 +38,4 @@ class Principal:
     origin: str | None = None
     expires_at: float | None = None
     credential_id: str | None = None
+    tenant: str | None = None

@@ -23,9 +23,16 @@ class InvalidClaims(RelayError):  # noqa: N818
 
 
 def principal_from(
-    claims: Mapping[str, Any], method: str, *, credential_id: str | None
+    claims: Mapping[str, Any],
+    method: str,
+    *,
+    credential_id: str | None,
+    tenant: str | None = None,
 ) -> Principal:
-    """Read verified claims; raises Unreadable. `exp` or `expires_at` is in Unix seconds."""
+    """Read verified claims; raises Unreadable. `exp` or `expires_at` is in Unix seconds.
+
+    `tenant` is known from how they were verified, never from the claims.
+    """
     subject = _text(claims, "sub", "subject")
     if subject is None:
         raise InvalidClaims("sub")
@@ -42,6 +49,7 @@ def principal_from(
         origin=origin,
         expires_at=_seconds(claims, "exp", "expires_at", "expiresAt"),
         credential_id=_text(claims, "jti", "credential_id") or credential_id,
+        tenant=tenant,
     )
 
 

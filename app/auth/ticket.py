@@ -57,7 +57,10 @@ class TicketStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TicketRequest:
-    """What a backend asks for. `ttl` is in seconds. Raises ValueError, fit to be shown."""
+    """What a backend asks for. `ttl` is in seconds, `tenant` whose users it lets in.
+
+    Raises ValueError, fit to be shown.
+    """
 
     subject: str
     agent: str | None = None
@@ -66,6 +69,7 @@ class TicketRequest:
     additional_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     origin: str | None = None
     ttl: float = DEFAULT_TTL
+    tenant: str | None = None
 
     def __post_init__(self) -> None:
         """Check what a type cannot say."""
@@ -93,6 +97,7 @@ class TicketRequest:
             "endpoint": self.endpoint,
             "additional_data": dict(self.additional_data),
             "origin": self.origin,
+            **({} if self.tenant is None else {"tenant": self.tenant}),
         }
 
 
@@ -158,7 +163,7 @@ class Tickets:
         claims = orjson.loads(payload)
         if self._clock() >= claims["until"]:
             raise Refusal(UNAUTHENTICATED)
-        return principal_from(claims, METHOD, credential_id=key)
+        return principal_from(claims, METHOD, credential_id=key, tenant=claims.get("tenant"))
 
     def release(self, principal: Principal, claimant: str) -> None:
         """Let a ticket be redeemed again: its handshake was refused through no fault of its own."""

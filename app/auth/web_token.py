@@ -21,6 +21,7 @@ from app.auth.proxies import rate_limit_key
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import Refusal
 from app.protocol.principal import Principal
+from app.protocol.tenant import scoped
 from app.protocol.web_token import TokenConflict, TokenRecord
 
 if TYPE_CHECKING:
@@ -87,9 +88,17 @@ class WebTokens:
         self._random = random
 
     async def mint(
-        self, integration: str, agent: str, name: str, expires_at: float | None
+        self,
+        integration: str,
+        agent: str,
+        name: str,
+        expires_at: float | None,
+        tenant: str | None = None,
     ) -> WebToken | TokenConflict:
-        """Mint a token for an agent. Raises ValueError, fit to be shown, for a bad `expires_at`."""
+        """Mint a token for an agent, which is `tenant`'s.
+
+        Raises ValueError, fit to be shown, for a bad `expires_at`.
+        """
         now = self._clock()
         life = DEFAULT_LIFE if expires_at is None else expires_at - now
         if not 0 < life <= MAX_LIFE:
@@ -102,9 +111,10 @@ class WebTokens:
                 "integration": integration,
                 "name": name,
                 "expires_at": token.expires_at,
+                **({} if tenant is None else {"tenant": tenant}),
             }
         )
-        record = TokenRecord(token.id, integration, name, payload, life)
+        record = TokenRecord(token.id, scoped(integration, tenant), name, payload, life)
         conflict = await self._records.add_token(record)
         return token if conflict is None else conflict
 
@@ -123,18 +133,28 @@ class WebTokens:
             METHOD,
             agent=stored["agent"],
             credential_id=_key(text),
+            tenant=stored.get("tenant"),
         )
 
-    async def revoke(self, integration: str, token_id: str) -> bool:
-        """Revoke a token, and end its live sessions on every replica; False if there is none."""
+    async def revoke(
+        self, integration: str, token_id: str, visible: Callable[[str | None], bool]
+    ) -> bool:
+        """Revoke a token, and end its live sessions on every replica; False if there is none.
+
+        `visible` tells whether who asks may know of a tenant's tokens.
+        """
         if not TOKEN_ID.fullmatch(token_id):
             return False
         stored = await self._find(token_id)
         if stored is None or stored["integration"] != integration:
             return False
+        tenant = stored.get("tenant")
+        if not visible(tenant):
+            return False
         # Marked first: if the second step fails, the token stays revoked and can be deleted again.
         await self._mark_revoked(token_id, max(1.0, stored["expires_at"] - self._clock()))
-        return await self._records.delete_token(token_id, integration, stored["name"])
+        scope = scoped(integration, tenant)
+        return await self._records.delete_token(token_id, scope, stored["name"])
 
     async def _find(self, key: str) -> dict[str, Any] | None:
         payload = await self._records.find_token(key)

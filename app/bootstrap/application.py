@@ -8,22 +8,30 @@ import os
 import secrets
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from app import __version__
-from app.bootstrap import config, parts
+from app.auth.origin import AllowedOrigins
+from app.bootstrap import config, parts, tenants
+from app.bootstrap.agent_parts import AgentParts, Dependencies
 from app.bootstrap.event_webhooks import lifecycle_events
+from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
+from app.bootstrap.token_keeper import TokenKeeper
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
+from app.gateway.accounting import SessionAccounting
 from app.gateway.approvals import ApprovalBoard
 from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
+from app.gateway.journal import SessionJournal
+from app.gateway.tenants import TenantAdmission
 from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.relay.guardrails import guardrails
@@ -37,12 +45,16 @@ from app.tools.threads import DaemonThreads
 from app.upstream.circuit_breaker import AgentCircuitBreaker, agent_circuits
 from app.upstream.dialler import Dialer
 from app.web import problems
+from app.web.tenancy import Tenancy
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from app.history.factory import History
     from app.settings import Settings
+    from app.state.interface import State
+    from app.upstream.endpoint import Endpoint
 
 
 FLUSH_TIMEOUT = 5.0
@@ -62,14 +74,15 @@ def build(settings: Settings) -> Application:
     config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     redaction = config.redaction(settings)
-    history = parts.history(settings, egress.results, replica, metrics, redaction)
-    events = lifecycle_events(settings, egress.events, replica, history, metrics)
 
     def state_failed(operation: str) -> None:
         metrics.state_errors_total.labels(operation).inc()
 
     url = settings.state_url.get_secret_value()
     state = open_state(url, replica, on_error=state_failed)
+    history = parts.history(settings, egress.results, replica, metrics, state.journal, redaction)
+    events = lifecycle_events(settings, egress.events, replica, history, metrics)
+    lifecycle = redacted(events, redaction)
 
     def tool_finished(name: str, outcome: Any, seconds: float) -> None:
         metrics.tool_calls_total.labels(name, outcome.value).inc()
@@ -83,10 +96,15 @@ def build(settings: Settings) -> Application:
 
     approvals = ApprovalBoard(state.records)
 
-    def dependencies(agent: str, circuit: AgentCircuitBreaker) -> RelayDependencies:
+    def dependencies(
+        agent: str,
+        circuit: AgentCircuitBreaker,
+        endpoints: Mapping[str, Endpoint],
+        given: Settings,
+    ) -> RelayDependencies:
         return RelayDependencies(
             dial=Dialer(
-                vendor.endpoints,
+                endpoints,
                 config.upstream_limits(settings),
                 settings.connect_timeout,
                 batcher,
@@ -99,27 +117,53 @@ def build(settings: Settings) -> Application:
             tools=lambda: frozenset(box.registry),
             recorder=None if history is None else history.recorder,
             metrics=metrics,
-            secrets=config.secret_forms(settings),
+            secrets=config.secret_forms(given),
             circuit=circuit,
             drift=drift,
             redaction=redaction,
             guardrails=guards.of(agent),
             of_agent=lambda name: by_agent[name],
-            lifecycle=redacted(events, redaction),
+            lifecycle=lifecycle,
             approvals=approvals,
         )
 
-    circuits = agent_circuits(vendor.endpoints)
-    by_agent = {name: dependencies(name, circuit) for name, circuit in circuits.items()}
+    def of_agents(given: Settings, endpoints: Mapping[str, Endpoint]) -> Dependencies:
+        """An agent that is dialled as before keeps its circuit and its dialler."""
+        forms, found = config.secret_forms(given), {}
+        for name, circuit in agent_circuits(endpoints).items():
+            before = agents.dependencies.get(name)
+            if before is not None and dialled.get(name) == endpoints[name]:
+                found[name] = replace(before, secrets=forms)
+            else:
+                found[name] = dependencies(name, circuit, endpoints, given)
+        dialled.clear()
+        dialled.update(endpoints)
+        by_agent.update(found)
+        return found
+
+    dialled: dict[str, Endpoint] = {}
+    by_agent: dict[str, RelayDependencies] = {}  # also of agents that only live sessions have
+    agents = AgentParts(
+        LiveMapping({}),
+        of_agents,
+        LiveMapping(parts.by_token(vendor)),
+        LiveMapping(parts.accounts(settings)),
+        out,
+    )
+    agents.dependencies.replace(of_agents(settings, vendor.endpoints))
+    known = LiveMapping(tenants.tenants(settings))
+    admission = TenantAdmission(state.ledger, known, metrics.tenants, lifecycle)
     gateway = Gateway(
         replica,
         state,
-        by_agent,
+        agents.dependencies,
         metrics,
         config.gateway_limits(settings),
         config.relay_limits(settings),
         upstream_places(settings, state, metrics, out),
+        SessionAccounting(admission, _journal(state, history)),
     )
+    metrics.tenants.live = gateway.tenants
     metrics.bind(gateway.labels, gateway.buffered_bytes)
     replicas = Replicas(
         gateway,
@@ -140,18 +184,33 @@ def build(settings: Settings) -> Application:
         events=events,
         approvals=approvals,
         vendor=vendor,
-        integrations=parts.integrations(settings, vendor, out),
+        integrations=parts.integrations(settings, agents.by_token, out),
         call_book=CallBook(state.records),
-        vendor_calls=parts.vendor_calls(settings, out),
+        vendor_calls=parts.vendor_calls(settings, agents.accounts, out),
         drift=drift,
         probe=parts.probe(settings, metrics, out),
         egress=egress,
         batcher=batcher,
         browser_limits=config.browser_limits(settings),
+        profiles=LiveMapping(config.profiles(settings)),
+        tenants=known,
+        tenancy=Tenancy(AllowedOrigins.parse(settings.allowed_origins), tenants.access(settings)),
+        keyring=tenants.keyring(settings, out),
+        agents=agents,
+        vendor_tokens=LiveMapping(vendor.tokens),
+        token_keeper=TokenKeeper(vendor.tokens.values(), vendor.client),
     )
     built.app.router.lifespan_context = _lifespan(built)
-    add_routes(built, settings, config.profiles(settings))
+    add_routes(built, settings)
     return built
+
+
+def _journal(state: State, history: History | None) -> SessionJournal | None:
+    """Notes of what begins, where history can make up for a replica that dies."""
+    recovery = None if history is None else history.recovery
+    if state.journal is None or recovery is None:
+        return None
+    return SessionJournal(state.journal, recovery.stored)
 
 
 def _fastapi() -> FastAPI:
@@ -178,7 +237,7 @@ def _lifespan(built: Application) -> Any:
                 tasks.create_task(built.gateway.run(started)),
                 tasks.create_task(built.replicas.run()),
                 tasks.create_task(built.tool_set.run()),
-                tasks.create_task(built.vendor.run()),
+                tasks.create_task(built.token_keeper.run()),
                 tasks.create_task(built.integrations.run()),
                 tasks.create_task(built.call_book.run()),
                 tasks.create_task(built.approvals.run()),
@@ -203,6 +262,7 @@ def _lifespan(built: Application) -> Any:
             closing.create_task(built.traces.close())
             closing.create_task(_close_history(built))
         await built.egress.close()
+        await built.keyring.close()
         await built.vendor_calls.close()
 
     return lifespan

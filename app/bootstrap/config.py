@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from app.bootstrap.tenants import owners
 from app.gateway.admission import GatewayLimits
 from app.protocol.errors import ConfigurationError
 from app.protocol.initialize import Profile
@@ -49,7 +50,7 @@ def demo(settings: Settings, profiles: Mapping[str, Profile]) -> dict[str, Any]:
 
 def profiles(settings: Settings) -> dict[str, Profile]:
     """Every agent's profile, by name."""
-    agents = settings.agent_settings
+    owned, agents = owners(settings), settings.agent_settings
     plain = {
         name: Profile(
             name=name,
@@ -70,6 +71,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             web_integration_id=agent.web_integration_id or settings.web_integration_id,
             approve=dict(agent.approve),
             integration_tools=agent.browser_tools == "integration",
+            tenant=owned.get(name),
             route=tuple(Route(route.agent, route.weight) for route in agent.route),
         )
         for name, agent in agents.items()

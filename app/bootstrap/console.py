@@ -41,7 +41,7 @@ def access(built: Application, settings: Settings, proxies: TrustedProxies) -> A
     audit = LoggedAudit() if stored is None else StoredAudit(stored)
     site = ConsoleSite(proxies, settings.console_url)
     offered = sign_in(settings, built.state, site, built.egress.auth, audit)
-    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens)
+    tokens = ServiceTokens(settings.service_tokens, settings.content_tokens, built.tenancy)
     guard = Guard(tokens, site, None if offered is None else offered.sessions)
     return Access(guard, audit, stored, offered)
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from app.auth.forward import Forward
 from app.auth.open import Open
+from app.auth.tenant_jwt import TenantJwt
 from app.auth.ticket import OfferedTicket, TicketAuth, Tickets
 from app.auth.web_token import WebTokenAuth, WebTokens
 from app.bootstrap.config import DIAL_PATHS
@@ -38,34 +39,46 @@ from app.upstream.probe import UpstreamProbe
 from app.upstream.token_refresh import RefreshingToken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     import httpx
     from fastapi import FastAPI
 
     from app.auth.authenticator import AuthMethod
     from app.auth.jwt import Jwt
+    from app.auth.tenant_jwt import TenantKeys
+    from app.bootstrap.agent_parts import AgentParts
+    from app.bootstrap.live import LiveMapping
     from app.bootstrap.outbound import Outbound
+    from app.bootstrap.tenants import TenantKeyring
+    from app.bootstrap.token_keeper import TokenKeeper
     from app.cluster.replicas import Replicas
     from app.gateway.approvals import ApprovalBoard
     from app.gateway.calls import CallBook
     from app.gateway.gateway import Gateway
     from app.history.factory import History
     from app.history.lifecycle.webhooks import EventWebhooks
+    from app.protocol.initialize import Profile
     from app.protocol.redaction import Redaction
+    from app.protocol.tenant import Tenant
     from app.settings import Settings
-    from app.state.interface import State
+    from app.state.interface import Journal, State
     from app.telemetry.drift import DriftLog
     from app.telemetry.metrics import Metrics
     from app.telemetry.traces import Traces
     from app.tools.interface import Tool
     from app.tools.mcp import McpTools
+    from app.web.tenancy import Tenancy
     from app.websocket.io_batcher import IoBatcher
     from app.websocket.limits import WireLimits
 
 
 def methods(
-    settings: Settings, tickets: Tickets, tokens: WebTokens, client: httpx.AsyncClient
+    settings: Settings,
+    tickets: Tickets,
+    tokens: WebTokens,
+    client: httpx.AsyncClient,
+    tenants: TenantJwtSource,
 ) -> list[AuthMethod]:
     """The configured ways to authenticate, in their order.
 
@@ -77,7 +90,7 @@ def methods(
         if name == "ticket":
             found.append(TicketAuth(tickets))
         elif name == "jwt":
-            found.append(jwt(settings, client))
+            found.append(tenants.method(jwt(settings, client)))
         elif name == "forward" and settings.forward_auth_url:
             headers = settings.forward_auth_header
             found.append(Forward(settings.forward_auth_url, client, user_headers=headers))
@@ -86,8 +99,10 @@ def methods(
     return found
 
 
-def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
-    """The `jwt` method with its keys."""
+def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt | None:
+    """The `jwt` method with the operator's keys; None where only tenants have some."""
+    if not (settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url):
+        return None
     from app.auth.jwks import Jwks  # noqa: PLC0415 - see above
     from app.auth.jwt import Jwt, JwtKeys  # noqa: PLC0415
 
@@ -101,6 +116,22 @@ def jwt(settings: Settings, client: httpx.AsyncClient) -> Jwt:
     )
     url = settings.jwt_jwks_url
     return Jwt(keys, Jwks(url, client, keys.allowed()) if url else None)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantJwtSource:
+    """Where the `jwt` method finds an agent's tenant, and the tenants' keys."""
+
+    profiles: Mapping[str, Profile]
+    keys: Callable[[], Mapping[str, TenantKeys]]
+
+    def method(self, operator: Jwt | None) -> AuthMethod:
+        """The method that verifies each JWT by the keys of its tenant."""
+        return TenantJwt(operator, self._owner, self.keys)
+
+    def _owner(self, agent: str) -> str | None:
+        profile = self.profiles.get(agent)
+        return None if profile is None else profile.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +263,7 @@ def history(
     client: httpx.AsyncClient,
     replica: str,
     metrics: Metrics,
+    journal: Journal | None,
     redaction: Redaction | None,
 ) -> History | None:
     """History and results, as far as they are configured. Raises ConfigurationError."""
@@ -266,6 +298,7 @@ def history(
                 content=settings.history_content,
                 webhook=webhook,
                 meters=meters,
+                journal=journal,
                 redaction=redaction,
             )
         except ValueError as fault:
@@ -277,18 +310,22 @@ def history(
     )
 
 
+TokenKey = tuple[str, str, str]
+"""What a minted token is for: the vendor's address, the integration, the API key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vendor:
     """Where each agent is dialled, and the credentials that renew themselves while `run` runs."""
 
     endpoints: Mapping[str, Endpoint]
-    refreshing_tokens: tuple[RefreshingToken, ...]
+    tokens: Mapping[TokenKey, RefreshingToken]
     client: httpx.AsyncClient
 
     async def run(self) -> None:
         """Keep minted tokens valid until cancelled."""
         async with self.client, asyncio.TaskGroup() as tasks:
-            for credential in self.refreshing_tokens:
+            for credential in self.tokens.values():
                 tasks.create_task(credential.run())
 
     @asynccontextmanager
@@ -300,10 +337,13 @@ class Vendor:
             task.cancel()
 
 
-def vendor(settings: Settings, out: Outbound) -> Vendor:
-    """Where each agent is dialled, and with what."""
+def vendor(
+    settings: Settings, out: Outbound, tokens: Mapping[TokenKey, RefreshingToken] | None = None
+) -> Vendor:
+    """Where each agent is dialled, and with what; `tokens` that fit are used on."""
     found: dict[str, Endpoint] = {}
-    refreshing: dict[tuple[str, str, str], RefreshingToken] = {}
+    refreshing: dict[TokenKey, RefreshingToken] = {}
+    there = tokens or {}
     client = vendor_client(settings, out)
     for name, agent in settings.agent_settings.items():
         path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
@@ -320,34 +360,47 @@ def vendor(settings: Settings, out: Outbound) -> Vendor:
             rest = base.replace("ws", "http", 1).rstrip("/")
             known = (base, integration, key.get_secret_value())
             if known not in refreshing:
-                refreshing[known] = RefreshingToken(
+                refreshing[known] = there.get(known) or RefreshingToken(
                     rest, integration, key, client, wait=settings.connect_timeout
                 )
             credential = refreshing[known]
         else:
             raise ConfigurationError([f"RELAY_AGENTS: {name} has no credential"])
         found[name] = Endpoint(base, path, parameter, credential)
-    return Vendor(found, tuple(refreshing.values()), client)
+    return Vendor(found, refreshing, client)
 
 
-def integrations(settings: Settings, vendor: Vendor, out: Outbound) -> Integrations:
-    """What the vendor's web integrations offer, for the agents that are dialled by a token."""
-    by_token = {
+def by_token(vendor: Vendor) -> dict[str, Endpoint]:
+    """The endpoints of the agents that are dialled by a token."""
+    return {
         name: endpoint
         for name, endpoint in vendor.endpoints.items()
         if endpoint.parameter == "token"
     }
-    return Integrations(by_token, vendor_client(settings, out))
 
 
-def vendor_calls(settings: Settings, out: Outbound) -> VendorCalls:
-    """What asks the vendor about calls, for the agents that have an API key."""
-    accounts = {}
+def integrations(
+    settings: Settings, endpoints: Mapping[str, Endpoint], out: Outbound
+) -> Integrations:
+    """What the vendor's web integrations offer, for the agents that are dialled by a token."""
+    return Integrations(endpoints, vendor_client(settings, out))
+
+
+def accounts(settings: Settings) -> dict[str, tuple[str, SecretStr]]:
+    """The vendor's base URL and the API key of each agent that has one."""
+    found = {}
     for name, agent in settings.agent_settings.items():
         key = agent.blackbox_api_key or settings.blackbox_api_key
         if key is not None:
-            accounts[name] = (agent.blackbox_url or settings.blackbox_url, key)
-    return VendorCalls(accounts, vendor_client(settings, out))
+            found[name] = (agent.blackbox_url or settings.blackbox_url, key)
+    return found
+
+
+def vendor_calls(
+    settings: Settings, known: Mapping[str, tuple[str, SecretStr]], out: Outbound
+) -> VendorCalls:
+    """What asks the vendor about calls, for the agents that have an API key."""
+    return VendorCalls(known, vendor_client(settings, out))
 
 
 def probe(settings: Settings, metrics: Metrics, out: Outbound) -> UpstreamProbe | None:
@@ -407,3 +460,10 @@ class Application:
     egress: Egress
     batcher: IoBatcher
     browser_limits: WireLimits
+    profiles: LiveMapping[str, Profile]
+    tenants: LiveMapping[str, Tenant]
+    tenancy: Tenancy
+    keyring: TenantKeyring
+    agents: AgentParts
+    vendor_tokens: LiveMapping[TokenKey, RefreshingToken]
+    token_keeper: TokenKeeper

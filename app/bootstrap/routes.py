@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from fastapi import Depends
 
 from app.auth.authenticator import Authenticator
-from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
@@ -32,6 +31,7 @@ from app.web import (
     sessions,
     takeover,
     tickets,
+    usage,
     web_tokens,
     websocket,
 )
@@ -40,31 +40,29 @@ from app.web.console import routes as console_routes
 from app.web.idempotency import Idempotency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
     from app.bootstrap.parts import Application
-    from app.protocol.initialize import Profile
     from app.server.interface import Endpoint
     from app.settings import Settings
     from app.websocket.limits import WireLimits
 
 
-def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Profile]) -> None:
+def add_routes(built: Application, settings: Settings) -> None:
     """Give each route its parts, and a place on the public or the internal port."""
     gateway, state, metrics = built.gateway, built.state, built.metrics
+    profiles, tenancy = built.profiles, built.tenancy
     public, internal = built.app, built.internal or built.app
     proxies = TrustedProxies.parse(settings.trusted_proxies)
-    origins = AllowedOrigins.parse(settings.allowed_origins)
     minted, reusable = Tickets(state), WebTokens(state.records, state.revoke)
-    methods = parts.methods(settings, minted, reusable, built.egress.auth)
+    tenant_jwts = parts.TenantJwtSource(profiles, lambda: built.keyring.keys)
+    methods = parts.methods(settings, minted, reusable, built.egress.auth, tenant_jwts)
     authenticator = Authenticator(methods, minted.release)
     agents = Agents(profiles, built.integrations.resolve)
     endpoint = websocket.ConnectEndpoint(
         built.replicas,
         authenticator,
-        origins,
+        tenancy,
         proxies,
         agents,
         metrics,
@@ -72,7 +70,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     )
     described = discover.Discover(
         authenticator,
-        origins,
+        tenancy,
         proxies,
         agents,
         built.integrations,
@@ -105,7 +103,9 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
         sessions.routes(gateway, state, built.replicas, audit, access.guard.is_still_valid),
         dependencies=guarded,
     )
-    steered = control.Control(built.replicas.commands, Idempotency(state.requests), audit)
+    steered = control.Control(
+        built.replicas.commands, Idempotency(state.requests), audit, built.replicas.find
+    )
     internal.include_router(control.routes(steered), dependencies=guarded)
     internal.include_router(takeover.routes(steered), dependencies=guarded)
     internal.include_router(approvals.routes(built.approvals, steered), dependencies=guarded)
@@ -117,6 +117,7 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     internal.include_router(calls.routes(backend_calls), dependencies=guarded)
     reader = None if built.history is None else built.history.reader
     internal.include_router(conversations.routes(reader, audit), dependencies=guarded)
+    internal.include_router(_usage(built, settings), dependencies=guarded)
     internal.include_router(audit_log.routes(access.stored), dependencies=guarded)
     kept = stored_deliveries(built.history, built.events)
     internal.include_router(deliveries.routes(kept, audit), dependencies=guarded)
@@ -124,6 +125,12 @@ def add_routes(built: Application, settings: Settings, profiles: Mapping[str, Pr
     _add_endpoint(public, endpoint.serve, built.browser_limits)
     if built.internal is not None:
         _add_endpoint(internal, websocket.no_such_path, built.browser_limits)
+
+
+def _usage(built: Application, settings: Settings) -> APIRouter:
+    sums = None if built.history is None else built.history.usage
+    prices = {kind.value: price for kind, price in settings.usage_prices.items()}
+    return usage.routes(sums, prices, built.tenants)
 
 
 def _add_endpoint(app: FastAPI, endpoint: Endpoint, limits: WireLimits) -> None:

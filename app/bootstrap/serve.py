@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from app.bootstrap.parts import Application
+    from app.bootstrap.reload import Reloader
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +47,17 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(application: Application, host: str, port: int, internal_port: int | None) -> None:
-    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens both."""
+async def serve(
+    application: Application,
+    host: str,
+    port: int,
+    internal_port: int | None,
+    reloader: Reloader | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens both.
+
+    SIGHUP, and a changed file, have `reloader` take agents and tenants over.
+    """
     servers = [Server(_config(application, application.app, host, port))]
     if application.internal is not None and internal_port is not None:
         servers.append(Server(_config(application, application.internal, host, internal_port)))
@@ -62,14 +72,19 @@ async def serve(application: Application, host: str, port: int, internal_port: i
     loop = asyncio.get_running_loop()
     for signal in (SIGTERM, SIGINT):
         loop.add_signal_handler(signal, on_signal)
+    if reloader is not None:
+        loop.add_signal_handler(SIGHUP, reloader.ask)
     log.info("serving", version=__version__, compiled=COMPILED, port=port)
     async with asyncio.TaskGroup() as tasks:
         serving = [tasks.create_task(server.serve()) for server in servers]
         waiting = tasks.create_task(stopping.wait())
+        reloading = None if reloader is None else tasks.create_task(reloader.run())
         await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         if stopping.is_set():
             await application.gateway.drain(application.replicas.release)
         waiting.cancel()
+        if reloading is not None:
+            reloading.cancel()
         for server in servers:
             server.should_exit = True
 

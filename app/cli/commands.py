@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,9 +27,10 @@ from app.cli.conversing_arguments import (
 )
 from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
+from app.cli.tenant_rows import HEAD, tenant_rows
 from app.cli.text_table import table
 from app.protocol.errors import ConfigurationError
-from app.settings import Settings, adopt, load
+from app.settings import Settings, adopt, load, reloadable_files
 from app.telemetry.logs import Redactor, configure
 from blackbox_relay import exact_json
 
@@ -121,14 +123,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(_: argparse.Namespace) -> int:
     adopt("OTEL_", DOTENV)
-    return serve(load(dotenv=DOTENV))
+    return serve(partial(load, dotenv=DOTENV))
 
 
-def serve(settings: Settings) -> int:
-    """Serve until a signal, drain, and return the exit status."""
+def serve(read: Callable[[], Settings]) -> int:
+    """Serve until a signal, drain, and return the exit status; `read` reads the configuration."""
+    settings = read()
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
     from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
     from app.bootstrap.application import build  # noqa: PLC0415
+    from app.bootstrap.reload import Reloader, Source  # noqa: PLC0415
     from app.bootstrap.serve import serve as run  # noqa: PLC0415
     from app.network.loop import Loop  # noqa: PLC0415
 
@@ -139,7 +143,10 @@ def serve(settings: Settings) -> int:
         print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
 
     async def served() -> None:
-        await run(build(settings), settings.host, settings.port, settings.internal_port)
+        built = build(settings)
+        source = Source(read, reloadable_files(dotenv=DOTENV))
+        reloader = Reloader(built, settings, source, redactor)
+        await run(built, settings.host, settings.port, settings.internal_port, reloader)
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(served())
@@ -154,11 +161,12 @@ def _run(_: argparse.Namespace) -> int:
     given.setdefault("RELAY_HOST", host)
     given.setdefault("RELAY_PORT", str(port))
     if _has_key(given):
-        settings = load(given, DOTENV)
-        welcome(settings, emulated=False)
-        return serve(settings)
+        read = partial(load, given, DOTENV)
+        welcome(read(), emulated=False)
+        return serve(read)
     upstream = free_port()
-    settings = load({**demo_environment(upstream), **given}, DOTENV)
+    read = partial(load, {**demo_environment(upstream), **given}, DOTENV)
+    settings = read()
     command, environment = emulator_command()
     key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
     emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
@@ -169,7 +177,7 @@ def _run(_: argparse.Namespace) -> int:
     )
     try:
         welcome(settings, emulated=True)
-        return serve(settings)
+        return serve(read)
     finally:
         emulator.send_signal(signal.SIGTERM)
         emulator.wait(10)
@@ -197,6 +205,9 @@ def _check(arguments: argparse.Namespace) -> int:
         origin = "default" if value == field.get_default(call_default_factory=True) else "set"
         rows.append((f"RELAY_{name.upper()}", origin, redact(_shown(value))))
     print(table(("variable", "from", "value"), rows))
+    if settings.tenants:
+        shown = [tuple(map(redact, row)) for row in tenant_rows(settings)]
+        print(table(HEAD, shown))
     if not arguments.connect:
         return FINE
     from app.cli.doctor import connect_once  # noqa: PLC0415

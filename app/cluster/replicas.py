@@ -269,11 +269,11 @@ def _admits(row: SessionRow, request: PageRequest) -> bool:
 
     Its owner looks again, and knows whether it is a chat: what is published may be seconds old.
     """
-    return row.subject == request.subject and request.agent in {
-        None,
-        row.agent,
-        row.requested_agent,
-    }
+    return (
+        row.subject == request.subject
+        and request.agent in {None, row.agent, row.requested_agent}
+        and request.tenant in {None, row.tenant}
+    )
 
 
 def _page_request(hello: object) -> PageRequest | None:
@@ -281,8 +281,8 @@ def _page_request(hello: object) -> PageRequest | None:
     if not isinstance(hello, dict) or not isinstance(hello.get("subject"), str):
         return None
     agent, credential = hello.get("agent"), hello.get("credential_id")
-    expires = hello.get("expires_at")
-    words = all(value is None or isinstance(value, str) for value in (agent, credential))
+    expires, tenant = hello.get("expires_at"), hello.get("tenant")
+    words = all(value is None or isinstance(value, str) for value in (agent, credential, tenant))
     if not words or not (expires is None or isinstance(expires, int | float)):
         return None
-    return PageRequest(hello["subject"], agent, credential, expires)
+    return PageRequest(hello["subject"], agent, credential, expires, tenant)

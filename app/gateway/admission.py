@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from app.backoff import between
-from app.protocol.close_codes import UPSTREAM_FAILED
+from app.protocol.close_codes import NO_SUCH_AGENT, UPSTREAM_FAILED
 from app.protocol.errors import Refusal
 from app.protocol.initialize import resolve_initialize
 from app.protocol.routing import standing_in
@@ -41,10 +41,14 @@ class GatewayLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A slot reserved for one browser, before its socket is accepted."""
+    """A slot reserved for one browser, before its socket is accepted.
+
+    `dependencies` are its agent's as they were then: agents may change meanwhile.
+    """
 
     conversation: Conversation
     row: SessionRow
+    dependencies: RelayDependencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,14 @@ def reachable(
     dependencies: Mapping[str, RelayDependencies],
 ) -> Profile:
     """The profile, or its fallback while the circuit of its upstream is open. Raises `Refusal`."""
+    if profile.name not in dependencies:
+        raise Refusal(NO_SUCH_AGENT)
     retry_in = dependencies[profile.name].circuit.retry_in
     if retry_in <= 0:
         return profile
     fallback = standing_in(profile)
-    if fallback is not None and dependencies[fallback.name].circuit.retry_in <= 0:
+    helper = None if fallback is None else dependencies.get(fallback.name)
+    if fallback is not None and helper is not None and helper.circuit.retry_in <= 0:
         with suppress(Refusal):  # it may not have this conversation
             resolve_initialize(fallback, principal, options)
             return fallback

@@ -30,12 +30,14 @@ from app.protocol.close_codes import (
 )
 from app.protocol.control import HandBack, TakeOver
 from app.protocol.errors import Refusal, StoreUnavailable
+from app.protocol.principal import CallType
 from app.relay.relay import Relay
 from app.state.interface import Caps, SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+    from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
     from app.gateway.places import Place, UpstreamPlaces
     from app.protocol.control import Answer, Command
@@ -54,7 +56,8 @@ log = structlog.get_logger(__name__)
 class Gateway:
     """The live conversations of this replica. `dependencies` are those of each agent's.
 
-    `places` bounds upstream sessions over all replicas; None: nothing does.
+    `places` bounds upstream sessions over all replicas; None: nothing does. `accounting` notes
+    what tenants use.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Gateway:
         limits: GatewayLimits,
         relay_limits: RelayLimits,
         places: UpstreamPlaces | None = None,
+        accounting: SessionAccounting | None = None,
     ) -> None:
         self.replica = replica
         self._state = state
@@ -74,12 +78,13 @@ class Gateway:
         self._limits = limits
         self._relay_limits = relay_limits
         self.places = places
+        self._accounting = accounting
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
-        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics)
+        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics, self._account)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
@@ -126,6 +131,10 @@ class Gateway:
         for relay in self._live.values():
             yield relay.conversation.profile.name, relay.call_type.value
 
+    def tenants(self) -> Iterator[str]:
+        """The tenant of every live session that is one's, for metrics."""
+        return (row.tenant for row in self._rows.values() if row.tenant is not None)
+
     def buffered_bytes(self) -> int:
         """Bytes that wait for browsers."""
         return sum(relay.buffered_bytes for relay in self._live.values())
@@ -154,6 +163,7 @@ class Gateway:
         if self.is_full:
             raise Refusal(OVERLOADED, retry_after=reconnect_after())
         profile = reachable(profile, principal, arrival.client_options, self._dependencies)
+        dependencies = self._dependencies[profile.name]
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
@@ -161,22 +171,23 @@ class Gateway:
             id=conversation.id,
             replica=self.replica,
             agent=profile.name,
-            call_type=(principal.call_type or profile.default_call_type).value,
+            call_type=_call_type(profile, principal, arrival).value,
             subject=principal.subject,
             address=arrival.address,
             started_at=conversation.started_at,
             credential_id=principal.credential_id,
+            tenant=profile.tenant,
             requested_agent=profile.requested_agent,
         )
         # Taken before the store is asked: others come in meanwhile.
         self._reserved.add(row.id)
         try:
-            await self._register(row)
+            await self._enter(row)
             place = await self._take_place(row, arrival.turn)
         except BaseException:
             self._reserved.discard(row.id)
             raise
-        return Reservation(replace(conversation, place=place), row)
+        return Reservation(replace(conversation, place=place), row, dependencies)
 
     async def _take_place(self, row: SessionRow, turn: str | None) -> Place | None:
         """Take an upstream session or a position in the queue, where their number is bounded."""
@@ -189,10 +200,27 @@ class Gateway:
             raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
         finally:
             if place is None:
-                await self._deregister(row)
+                await self._withdraw(row)
         if place is None:
             raise Refusal(OVERLOADED, retry_after=retry_later())
         return place
+
+    async def _enter(self, row: SessionRow) -> None:
+        if self._accounting is None:
+            await self._register(row)
+            return
+        await self._accounting.tenants.enter(row)
+        try:
+            await self._register(row)
+        except BaseException:
+            await self._accounting.tenants.withdraw(row)
+            raise
+
+    async def _withdraw(self, row: SessionRow) -> None:
+        """Forget a session that never began."""
+        await self._deregister(row)
+        if self._accounting is not None:
+            await self._accounting.tenants.withdraw(row)
 
     async def _register(self, row: SessionRow) -> None:
         caps = Caps(self._limits.per_subject, self._limits.per_address)
@@ -209,13 +237,12 @@ class Gateway:
         """Release a reservation whose browser never connected."""
         self._reserved.discard(admission.row.id)
         _release_place(admission.conversation)
-        await self._deregister(admission.row)
+        await self._withdraw(admission.row)
 
     def start(self, admission: Reservation, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
         assert self._tasks is not None  # noqa: S101 - admit has looked
-        dependencies = self._dependencies[admission.conversation.profile.name]
-        relay = Relay(admission.conversation, dependencies, self._relay_limits)
+        relay = Relay(admission.conversation, admission.dependencies, self._relay_limits)
         self._reserved.discard(admission.row.id)
         self._live[admission.row.id] = relay
         self._rows[admission.row.id] = admission.row
@@ -228,15 +255,20 @@ class Gateway:
     async def _run(self, relay: Relay, row: SessionRow) -> None:
         """Run one relay; what goes wrong in it is its own trouble alone."""
         try:
+            if self._accounting is not None:
+                await self._accounting.begin(row)
             await relay.run()
         except Exception:
             log.exception("relay_crashed", session=row.id)
         finally:
+            last = self._row(row, relay)
             del self._live[row.id]
             del self._rows[row.id]
             _release_place(relay.conversation)
             self._draining.session_ended()
             await self._deregister(row)
+            if self._accounting is not None:
+                await self._accounting.finish(last, has_begun=relay.observer.is_started)
 
     async def _deregister(self, row: SessionRow) -> None:
         try:
@@ -270,8 +302,8 @@ class Gateway:
         if relay is None:
             return None
         who, profile = relay.conversation.principal, relay.conversation.profile
-        agents = {None, profile.name, profile.requested_agent}
-        may = who.subject == request.subject and request.agent in agents
+        same = who.subject == request.subject and who.tenant == request.tenant
+        may = same and request.agent in {None, profile.name, profile.requested_agent}
         return not may or relay.pages is None or relay.is_ending
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
@@ -323,6 +355,7 @@ class Gateway:
             bytes_in=session.size_received,
             bytes_out=session.outgoing.sent,
             tools=relay.tools_running,
+            seconds=max(0.0, (relay.ended_at or relay.now()) - row.started_at),
             **({} if relay.control is None else relay.control.row()),
         )
 
@@ -372,6 +405,30 @@ class Gateway:
         finally:
             relay.observer.subscribers.callbacks.discard(watcher)
             relay.update_observed()
+
+    # Accounting
+
+    async def _account(self) -> None:
+        """Report the time of tenants' sessions, and end those whose budget is used up."""
+        if self._accounting is not None:
+            owned = [
+                self._row(row, self._live[session_id])
+                for session_id, row in self._rows.items()
+                if row.tenant is not None
+            ]
+            await self._accounting.tenants.account(owned, self._end_over_budget)
+
+    def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:
+        relay = self._live.get(session_id)
+        if relay is not None:
+            relay.end(TOO_MANY, message, retry_after)
+
+
+def _call_type(profile: Profile, principal: Principal, arrival: AdmissionRequest) -> CallType:
+    """The call type as far as it is known before the browser's `initialize`."""
+    asked = arrival.client_options.call_type
+    known = CallType(asked) if asked in set(CallType) else profile.default_call_type
+    return principal.call_type or known
 
 
 def _release_place(conversation: Conversation) -> None:

@@ -10,9 +10,10 @@ import structlog
 
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import StoreUnavailable
+from app.protocol.tenant import revocation_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from app.relay.relay import Relay
     from app.state.interface import SessionRow, State
@@ -28,7 +29,7 @@ LAG_TICK: Final = 0.25
 class Upkeep:
     """Looks after the sessions of one replica. `live` and `registered` are the gateway's own.
 
-    `rows` is what the replica publishes of its sessions.
+    `rows` is what the replica publishes of its sessions; `account` reports what tenants use.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Upkeep:
         registered: Mapping[str, SessionRow],
         rows: Callable[[], list[SessionRow]],
         metrics: Metrics,
+        account: Callable[[], Awaitable[None]],
     ) -> None:
         self._state = state
         self._live = live
         self._registered = registered
         self._rows = rows
         self._metrics = metrics
+        self._account = account
 
     async def keep_leases(self) -> None:
         """Renew leases, and end sessions whose credential was revoked on any replica."""
@@ -52,21 +55,27 @@ class Upkeep:
                 if beat % BEATS_PER_REFRESH == 0:
                     await self._state.refresh(self._rows())
                 await self._end_revoked()
+                await self._account()
             except StoreUnavailable:
                 log.warning("state_lost", advice="live sessions go on; check RELAY_STATE_URL")
             await asyncio.sleep(HEARTBEAT)
 
     async def _end_revoked(self) -> None:
-        rows = self._registered.values()
-        held = {row.credential_id for row in rows if row.credential_id is not None}
-        joined = [relay.pages for relay in self._live.values() if relay.pages is not None]
-        held.update(*(pages.credentials() for pages in joined))
+        held = {name for row in self._registered.values() for name in row.revocation_names}
+        joined = [
+            (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
+            for relay in self._live.values()
+            if (pages := relay.pages) is not None
+            for credential in pages.credentials()
+        ]
+        held.update(*(names for _, _, names in joined))
         revoked = await self._state.revoked(held) if held else frozenset()
         if revoked:
-            for pages in joined:
-                pages.cut_revoked(revoked)
+            for pages, credential, names in joined:
+                if not revoked.isdisjoint(names):
+                    pages.cut_revoked({credential})
             for session_id, row in tuple(self._registered.items()):
-                if row.credential_id in revoked:
+                if not revoked.isdisjoint(row.revocation_names):
                     self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
 
     async def watch_lag(self) -> None:

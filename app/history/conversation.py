@@ -73,6 +73,7 @@ class RecordedConversation:
         "erased",
         "links",
         "lost",
+        "replica",
         "result",
         "shown",
         "start",
@@ -86,9 +87,11 @@ class RecordedConversation:
         *,
         content: bool,
         transcript: Transcript | None,
+        replica: str | None = None,
         shown: Shown | None = None,
     ) -> None:
         self.start = start
+        self.replica = replica
         self.shown = shown or Shown()
         self.stored = False
         self.erased = False
@@ -153,6 +156,8 @@ class RecordedConversation:
             "requested_agent": None
             if start.requested_agent is None
             else clean(start.requested_agent),
+            "tenant": start.tenant,
+            "replica": self.replica,
         }
 
     def _spoken(self, part: BatchPart, piece: TurnFragment, at: float) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from app.history.audit import AuditLog
 from app.history.database import Database
+from app.history.presence import Presence
 from app.history.queue import Bounds
 from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
+from app.history.recovery import NotedSessions, Recovery
 from app.history.results.composer import Composer
 from app.history.results.database_outbox import DatabaseOutbox
 from app.history.results.delivery import DeliveryWorker
@@ -20,6 +22,7 @@ from app.history.results.sender import Sender
 from app.history.retention import Retention
 from app.history.shown import Shown
 from app.history.store import Store
+from app.history.usage import UsageReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +79,9 @@ class History:
     _memory: MemoryOutbox | None = field(repr=False)
     _retention: Retention | None = field(repr=False)
     database: Database | None = field(repr=False)
+    _presence: Presence | None = field(repr=False, default=None)
+    recovery: Recovery | None = field(repr=False, default=None)
+    usage: UsageReader | None = field(repr=False, default=None)
     audit: AuditLog | None = None
 
     async def run(self) -> None:
@@ -88,10 +94,16 @@ class History:
                 group.create_task(self._retention.run())
             if self.audit is not None:
                 group.create_task(self.audit.run())
+            if self._presence is not None:
+                group.create_task(self._presence.run())
+            if self.recovery is not None:
+                group.create_task(self.recovery.run())
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""
         await self.recorder.flush(seconds)
+        if self.recovery is not None:
+            await self.recovery.settle()
         if self._memory is not None:
             self._memory.requeue()
         if self._delivery is not None:
@@ -104,7 +116,7 @@ class History:
             await self.database.close()
 
 
-def stored_history(  # noqa: PLR0913 - each is a setting of its own
+def stored_history(  # noqa: PLR0913 - each is a part of its own
     url: SecretStr,
     clocks: Clocks,
     *,
@@ -115,9 +127,13 @@ def stored_history(  # noqa: PLR0913 - each is a setting of its own
     webhook: Webhook | None = None,
     bounds: Bounds | None = None,
     meters: Meters | None = None,
+    journal: NotedSessions | None = None,
     redaction: Redaction | None = None,
 ) -> History:
-    """History in a database; with a webhook, results by way of its outbox. Masked, if at all."""
+    """History in a database; with a webhook, results by way of its outbox. Masked, if at all.
+
+    `journal` tells of conversations that dead replicas did not write.
+    """
     meters = meters or Meters()
     database = Database(url)
     delivery = composer = None
@@ -129,19 +145,30 @@ def stored_history(  # noqa: PLR0913 - each is a setting of its own
         )
         delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
     store = Store(database, delivery.wake if delivery is not None else None)
+    recovery = None if journal is None else Recovery(database, journal)
     recorder = QueueRecorder(
         bounds or Bounds(),
         clocks.monotonic,
         store,
         content=content,
+        replica=replica,
         composer=composer,
         on_dropped=meters.on_dropped,
+        on_stored=None if recovery is None else recovery.stored,
         shown=Shown(redaction),
     )
-    retention = Retention(database, days, clocks.wall)
-    reader = HistoryReader(database, recorder.forget)
-    audit = AuditLog(database, audit_days, clocks.wall)
-    return History(recorder, reader, delivery, None, retention, database, audit)
+    return History(
+        recorder,
+        HistoryReader(database, recorder.forget),
+        delivery,
+        None,
+        Retention(database, days, clocks.wall),
+        database,
+        Presence(database, replica, clocks.wall, lambda: recorder.is_recording),
+        recovery,
+        UsageReader(database, clocks.wall),
+        AuditLog(database, audit_days, clocks.wall),
+    )
 
 
 def results_alone(

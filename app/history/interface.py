@@ -40,6 +40,7 @@ class Direction(StrEnum):
 class ConversationStart:
     """Who talks to whom, and what the agent was told at the start. Times are Unix seconds.
 
+    `tenant` owns the agent; None: the operator.
     `requested_agent` is the agent that was asked for, where another one serves.
     """
 
@@ -51,6 +52,7 @@ class ConversationStart:
     additional_data: Mapping[str, Any]
     started_at: float
     requested_agent: str | None = None
+    tenant: str | None = None
 
 
 class Recorder(Protocol):

@@ -22,7 +22,8 @@ class StoredConversation:
 
     `ended_at` is None while it lives, and for good when its gateway died. `lost` counts the
     records that did not make it here. `requested_agent` is the agent that was asked for, where
-    another one served. `endpoint` and `additional_data` are content.
+    another one served. `endpoint` and `additional_data` are content. `tenant` owns the agent;
+    None: the operator.
     """
 
     id: str
@@ -37,6 +38,7 @@ class StoredConversation:
     close_name: str | None
     lost: int
     requested_agent: str | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +110,4 @@ class Filters:
     call_type: str | None = None
     since: float | None = None
     until: float | None = None
+    tenant: str | None = None

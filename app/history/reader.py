@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import and_, delete, select, tuple_
 
 from app.history.cursor import decode, encode
 from app.history.frames import speaker_of
@@ -55,7 +55,9 @@ class HistoryReader:
     """
 
     def __init__(
-        self, database: Database, forget: Callable[[str], Awaitable[frozenset[str]]]
+        self,
+        database: Database,
+        forget: Callable[[str, str | None], Awaitable[frozenset[str]]],
     ) -> None:
         self._database = database
         self._forget = forget
@@ -70,7 +72,7 @@ class HistoryReader:
         if cursor is not None:
             query = query.where(tuple_(*order) < tuple_(*decode(cursor, float, str)))
         rows = await self._all(query.limit(limit + 1))
-        items = tuple(StoredConversation(**_values(row)) for row in rows[:limit])
+        items = tuple(_conversation(row) for row in rows[:limit])
         more = len(rows) > limit
         return Page(items, encode(float(items[-1].started_at), items[-1].id) if more else None)
 
@@ -78,7 +80,7 @@ class HistoryReader:
         """Return one conversation, or None."""
         query = select(conversations).where(conversations.c.id == conversation_id)
         rows = await self._all(query)
-        return StoredConversation(**_values(rows[0])) if rows else None
+        return _conversation(rows[0]) if rows else None
 
     async def transcript(
         self, conversation_id: str, cursor: str | None = None, limit: int = MOST
@@ -114,16 +116,18 @@ class HistoryReader:
         state, attempts = (sent[0]["state"], sent[0]["attempts"]) if sent else (None, 0)
         return StoredResult(**values, delivery=state, attempts=attempts)
 
-    async def erase(self, subject: str) -> int:
-        """Erase all of a subject's conversations, written or waiting here; return how many."""
-        waiting = await self._forget(subject)
-        theirs = select(conversations.c.id).where(conversations.c.subject == subject)
+    async def erase(self, subject: str, tenant: str | None = None) -> int:
+        """Erase all of a subject's conversations, written or waiting here; return how many.
+
+        `tenant` None: of any tenant's.
+        """
+        waiting = await self._forget(subject, tenant)
+        whose = conversations.c.subject == subject
+        if tenant is not None:
+            whose = and_(whose, conversations.c.tenant == tenant)
+        theirs = select(conversations.c.id).where(whose)
         told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
-        statement = (
-            delete(conversations)
-            .where(conversations.c.subject == subject)
-            .returning(conversations.c.id)
-        )
+        statement = delete(conversations).where(whose).returning(conversations.c.id)
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
             await connection.execute(delete(deliveries).where(told))
@@ -164,7 +168,7 @@ class HistoryReader:
 
 def _filtered(filters: Filters) -> Select[Any]:
     query = select(conversations)
-    for name in ("agent", "subject", "call_type"):
+    for name in ("agent", "subject", "call_type", "tenant"):
         value = getattr(filters, name)
         if value is not None:
             query = query.where(conversations.c[name] == value)
@@ -173,6 +177,12 @@ def _filtered(filters: Filters) -> Select[Any]:
     if filters.until is not None:
         query = query.where(conversations.c.started_at < filters.until)
     return query
+
+
+def _conversation(row: RowMapping) -> StoredConversation:
+    values = _values(row)
+    del values["replica"]
+    return StoredConversation(**values)
 
 
 def _limit(limit: int) -> int:

@@ -14,7 +14,7 @@ from app.history.writer import Writer
 from app.protocol.frames import INCOMING_CHAT_MESSAGE, compact_head, spaced_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from app.history.interface import ConversationStart
     from app.history.queue import Record
@@ -37,28 +37,33 @@ class QueueRecorder:
 
     `clock` is monotonic, in seconds. `content` says whether what was said may be stored. With a
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
-    with the number of records lost since the last call. `shown` masks all that is written and sent.
+    with the number of records lost since the last call. `replica` is this process's name.
+    `on_stored` is called with the ids of conversations that are stored now, or never will be.
+    `shown` masks all that is written and sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         bounds: Bounds,
         clock: Callable[[], float],
         sink: Sink,
         *,
         content: bool = True,
+        replica: str | None = None,
         composer: Composer | None = None,
         budget: Budget | None = None,
         on_dropped: Callable[[int], None] | None = None,
+        on_stored: Callable[[Collection[str]], None] | None = None,
         shown: Shown | None = None,
     ) -> None:
         self._shown = shown or Shown()
         self._content = content
+        self._replica = replica
         self._composer = composer
         self._budget = budget or Budget()
         self._live: dict[str, RecordedConversation] = {}
         self._queue = RecordQueue(bounds, _leaves_a_row)
-        self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped)
+        self._writer = Writer(self._queue, bounds, clock, sink, composer, on_dropped, on_stored)
 
     def started(self, start: ConversationStart) -> None:
         """Note that a conversation began. A second start of the same id is no news."""
@@ -66,7 +71,11 @@ class QueueRecorder:
             return
         transcript = Transcript(self._budget) if self._composer is not None else None
         conversation = RecordedConversation(
-            start, content=self._content, transcript=transcript, shown=self._shown
+            start,
+            content=self._content,
+            transcript=transcript,
+            replica=self._replica,
+            shown=self._shown,
         )
         self._live[start.id] = conversation
         self._queue.put((RecordKind.STARTED, conversation, OVERHEAD))
@@ -108,6 +117,15 @@ class QueueRecorder:
         if conversation is not None:
             self._queue.put((RecordKind.ENDED, conversation, OVERHEAD, reason, at))
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether conversations live here."""
+        return bool(self._live)
+
+    def is_known(self, session_id: str) -> bool:
+        """Whether a conversation lives here."""
+        return session_id in self._live
+
     async def run(self) -> None:
         """Write batches until cancelled; never raises. What is left then is for `flush`."""
         await self._writer.run()
@@ -116,13 +134,17 @@ class QueueRecorder:
         """Write what is left, for about that long; what then remains is dropped and counted."""
         await self._writer.flush(seconds)
 
-    async def forget(self, subject: str) -> frozenset[str]:
+    async def forget(self, subject: str, tenant: str | None = None) -> frozenset[str]:
         """Let nothing more of a subject's conversations be written. Returns their ids.
+
+        `tenant` None: of any tenant's.
 
         When this returns, no write that began before is still under way.
         """
-        found = {c for c in self._live.values() if c.start.subject == subject}
-        found |= {c for c in self._writer.conversations() if c.start.subject == subject}
+        known = (*self._live.values(), *self._writer.conversations())
+        found = {
+            c for c in known if c.start.subject == subject and tenant in {None, c.start.tenant}
+        }
         for conversation in found:
             conversation.erase()
         await self._writer.still.wait()

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text
 
 from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
-from app.history.schema import conversations, deliveries
+from app.history.schema import conversations, deliveries, replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,17 @@ class Retention:
             .order_by(conversations.c.started_at)
             .limit(self._bite)
         )
-        return await self._delete_all(conversations, old)
+        deleted = await self._delete_all(conversations, old)
+        await self._forget_replicas(before)
+        return deleted
+
+    async def _forget_replicas(self, before: float) -> None:
+        """Forget replicas that were last there before all that is left began."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(delete(replicas).where(replicas.c.seen_at < before))
+
+        await self._database.run(work, write=True)
 
     async def _delete_all(self, table: Table, old: Select[Any]) -> int:
         """Delete the rows whose ids `old` finds, until it finds none; return how many."""

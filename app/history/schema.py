@@ -1,8 +1,8 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations`, `deliveries` and `audit` falls with its conversation, so that
-retention and erasure are one statement each. An event may be stored before its conversation is, or
-belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
+Every table but `conversations`, `replicas`, `deliveries` and `audit` falls with its conversation,
+so that retention and erasure are one statement each. An event may be stored before its conversation
+is, or belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -51,9 +51,20 @@ conversations: Final = Table(
     Column("close_name", Text),
     Column("lost", Integer, nullable=False),
     Column("requested_agent", Text),
+    Column("tenant", Text),
+    Column("replica", Text),
     Index("conversations_by_time", "started_at", "id"),
     Index("conversations_by_agent", "agent", "started_at", "id"),
     Index("conversations_by_subject", "subject", "started_at", "id"),
+    Index("conversations_by_tenant", "tenant", "started_at", "id"),
+)
+
+# When each replica was last there: the end of what it left without one.
+replicas: Final = Table(
+    "replicas",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )
 
 turns: Final = Table(

@@ -79,6 +79,7 @@ class Writer:
         sink: Sink,
         composer: Composer | None,
         on_dropped: Callable[[int], None] | None,
+        on_stored: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         self.still = asyncio.Event()
         self.still.set()
@@ -88,6 +89,7 @@ class Writer:
         self._sink = sink
         self._composer = composer
         self._on_dropped = on_dropped
+        self._on_stored = on_stored
         self._batch: dict[str, BatchPart] = {}
         self._opened = False
         self._taken = 0
@@ -259,6 +261,9 @@ class Writer:
             gone = await self._sink.write(wanted) if wanted else ()
         finally:
             self.still.set()
+        if self._on_stored is not None:
+            new = [p.conversation.start.id for p in parts if not p.conversation.stored]
+            self._on_stored(new)
         time = TimeSlice(self._bounds.slice)
         for part in parts:
             conversation = part.conversation

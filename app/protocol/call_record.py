@@ -42,6 +42,7 @@ class CallRecord:
     inspector_url: str | None = field(default=None, repr=False)
     recording_url: str | None = field(default=None, repr=False)
     error: str | None = None
+    tenant: str | None = None
 
     @property
     def is_live(self) -> bool:

@@ -34,7 +34,7 @@ class Profile:
     `integration_tools`, `browser_tools` are those that the vendor's web integration lists.
     `all_client_data` lets a browser set any `additionalData` key, `both_sdp_fields` sends each
     offer under both names that the vendor gives it. `approve` names the tools that run only once
-    the "user" or an "operator" has approved.
+    the "user" or an "operator" has approved. `tenant` owns the agent; None: the operator.
 
     `route` spreads subjects over agents, `fallback` stands in at the dial. Where another agent was
     asked for, `requested_agent` names it, and `served_because` is "route" or "fallback".
@@ -55,6 +55,7 @@ class Profile:
     integration_tools: bool = False
     all_client_data: bool = False
     both_sdp_fields: bool = False
+    tenant: str | None = None
     route: tuple[Route, ...] = ()
     fallback: Profile | None = field(default=None, repr=False)
     requested_agent: str | None = None

@@ -121,6 +121,7 @@ class Approvals:
             profile.approve[call.name],
             now,
             now + self._scope.limits.tool_timeout,
+            profile.tenant,
         )
 
     def _ask(self, request: ApprovalRequest) -> None:

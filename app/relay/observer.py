@@ -54,6 +54,7 @@ class ConversationObserver:
         self._drift = dependencies.drift
         self._events = SessionEvents(conversation, dependencies.lifecycle)
         self._unknown_frames = 0
+        self.is_started = False
         self._unrecorded: ConversationStart | None = None  # until it is known who serves
 
     @property
@@ -64,12 +65,21 @@ class ConversationObserver:
 
     def started(self, opening: ResolvedInitialize) -> None:
         """The conversation was settled and is about to be dialled."""
+        self.is_started = True
         conversation = self._conversation
         call_type, subject = opening.call_type.value, conversation.principal.subject
         profile = conversation.profile
         agent, requested = profile.name, profile.requested_agent
         asked = {} if requested is None else {"requested_agent": requested}
-        self.log.info("session_started", agent=agent, call_type=call_type, subject=subject, **asked)
+        owner = {} if profile.tenant is None else {"tenant": profile.tenant}
+        self.log.info(
+            "session_started",
+            agent=agent,
+            call_type=call_type,
+            subject=subject,
+            **asked,
+            **owner,
+        )
         self._count_routed()
         self._events.started(conversation.started_at, call_type)
         conversation.trace.describe(
@@ -89,6 +99,7 @@ class ConversationObserver:
                 opening.additional_data,
                 conversation.started_at,
                 requested,
+                profile.tenant,
             )
             if profile.fallback is None:
                 self.dialled()
@@ -233,6 +244,10 @@ class ConversationObserver:
         agent = conversation.profile.name
         self._metrics.sessions_total.labels(agent, call_type.value, str(reason.code)).inc()
         self._metrics.session_seconds.observe(seconds)
+        tenant = conversation.profile.tenant
+        if tenant is not None:
+            counted = self._metrics.tenants.sessions_total
+            counted.labels(tenant, call_type.value, str(reason.code)).inc()
         self.dialled()
         if self._recorder is not None:
             self._recorder.ended(conversation.id, reason, now)

@@ -31,12 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Who asks to join a conversation; verified. `expires_at` in Unix seconds."""
+    """Who asks to join a conversation; verified. `expires_at` in Unix seconds.
+
+    `tenant` is the one that issued the credential: only within it do equal subjects mean one user.
+    """
 
     subject: str
     agent: str | None = None
     credential_id: str | None = None
     expires_at: float | None = None
+    tenant: str | None = None
 
 
 class Page:

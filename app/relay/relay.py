@@ -68,6 +68,7 @@ class Relay:
         self._presence = Presence(scope, self.dispatcher, self._deadlines, self.queue, self.end)
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self.is_ending = False  # whether a reason to end is known
+        self.ended_at = 0.0  # Unix seconds; 0 until both sides are closed
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
         self._message: str | None = None
         self._retry_after: float | None = None
@@ -180,7 +181,7 @@ class Relay:
                 await self.scope.guard.settled(self.scope.limits.end_grace)
             self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
-            ended_at = self.now()
+            ended_at = self.ended_at = self.now()
             if self._may_come_back(reason):
                 await self.browser.wait_closed(self.scope.resume_window)
             if self.pages is not None and reason in REASONS_KEPT_FOR_RESUME:

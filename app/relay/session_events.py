@@ -79,7 +79,7 @@ class SessionEvents:
     def _emit(self, kind: EventType, at: float, **data: Any) -> None:
         if self._events is None:
             return
-        conversation = self.conversation
+        conversation, profile = self.conversation, self.conversation.profile
         self._events.emit(
-            LifecycleEvent(kind, conversation.id, conversation.profile.name, at, data)
+            LifecycleEvent(kind, conversation.id, profile.name, at, data, profile.tenant)
         )

@@ -125,6 +125,7 @@ class SessionGuard:
                     conversation.profile.name,
                     at,
                     told,
+                    conversation.profile.tenant,
                 )
             )
 

@@ -148,7 +148,8 @@ class TakeoverLease:
             return
         conversation = self._host.scope.conversation
         data = {**self._described(self.taken), **more}
-        event = LifecycleEvent(kind, conversation.id, conversation.profile.name, at, data)
+        profile = conversation.profile
+        event = LifecycleEvent(kind, conversation.id, profile.name, at, data, profile.tenant)
         self._lifecycle.emit(event)
 
     def _cancel_timer(self) -> None:

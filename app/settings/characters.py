@@ -49,6 +49,9 @@ def _nested(settings: Settings) -> Iterator[tuple[str, str]]:
         ("RELAY_AGENTS", settings.agents, ("blackbox_api_key", "web_integration_token")),
         ("RELAY_HTTP_TOOLS", settings.http_tools, ("secret",)),
     )
+    for name, tenant in settings.tenant_settings.items():
+        for token in tenant.service_tokens:
+            yield f"RELAY_TENANTS: {name}.service_tokens", token.get_secret_value()
     for variable, mapping, fields in within:
         for name, written in mapping.items():
             for field in fields if isinstance(written, dict) else ():

@@ -14,12 +14,14 @@ from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
 from app.settings.model import AgentSettings, Settings, said
 from app.settings.routing import routing_faults
+from app.settings.tenants import read_tenants, tenant_contradictions
 from app.state.address import parse
 
 
 def contradictions(settings: Settings) -> list[str]:
     """Return a line for every contradiction: the variables and what to do."""
-    faults = _agents(settings) + _authentication(settings) + _addresses(settings)
+    faults = _agents(settings) + _tenants(settings)
+    faults += _authentication(settings) + _addresses(settings)
     if settings.ping_timeout > settings.idle_timeout:
         faults.append("RELAY_PING_TIMEOUT must not exceed RELAY_IDLE_TIMEOUT")
     if settings.outbox < settings.max_upstream_frame:
@@ -81,6 +83,12 @@ def _agents(settings: Settings) -> list[str]:
         faults += _agent(settings, name, agent)
         sound[name] = agent
     return faults + (routing_faults(sound) if len(sound) == len(settings.agents) else [])
+
+
+def _tenants(settings: Settings) -> list[str]:
+    tenants, faults = read_tenants(settings.tenants, said)
+    tokens = frozenset(token.get_secret_value() for token in settings.service_tokens)
+    return faults + tenant_contradictions(tenants, settings.agents, tokens, settings.auth)
 
 
 def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
@@ -170,7 +178,10 @@ def _authentication(settings: Settings) -> list[str]:
     if unknown or not settings.auth:
         faults.append("RELAY_AUTH must be a comma list of ticket, jwt, forward, open")
     if "jwt" in settings.auth and not (
-        settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url
+        settings.jwt_secret
+        or settings.jwt_public_key
+        or settings.jwt_jwks_url
+        or any(tenant.has_keys for tenant in settings.tenant_settings.values())
     ):
         faults.append(
             "RELAY_AUTH=jwt needs RELAY_JWT_SECRET, RELAY_JWT_PUBLIC_KEY or RELAY_JWT_JWKS_URL"

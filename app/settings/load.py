@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from app.protocol.errors import ConfigurationError
 from app.settings.characters import cleaned, unfit_characters
 from app.settings.checks import contradictions
+from app.settings.lines import repeated, with_lines
 from app.settings.model import PREFIX, Settings, said
 from app.settings.service_links import SERVICE_LINKS, is_service_link
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FROM_FILE: Final = "_FILE"
 MAX_FILE: Final = 1 << 20
+LINED: Final = ("agents", "tenants")
 
 
 def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Settings:
@@ -48,11 +50,34 @@ def load(environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -
         else:
             close = difflib.get_close_matches(name, fields, n=1)
             faults.append(f"{name} is unknown" + (f"; did you mean {close[0]}?" if close else ""))
+    texts = _texts(values, ours)
+    for variable, (_, text) in texts.items():
+        faults += repeated(variable, text)
     settings = _validated(values, faults)
     faults += contradictions(settings) + unfit_characters(settings)
     if faults:
-        raise ConfigurationError(faults)
+        raise ConfigurationError(with_lines(faults, texts))
     return settings
+
+
+def reloadable_files(
+    environ: Mapping[str, str] | None = None, dotenv: Path | None = None
+) -> tuple[Path, ...]:
+    """The files that agents and tenants are read from, if any."""
+    given = _dotenv(dotenv, []) | dict(os.environ if environ is None else environ)
+    named = (given.get(f"{PREFIX}{field.upper()}{FROM_FILE}") for field in LINED)
+    return tuple(Path(cleaned(path)) for path in named if path)
+
+
+def _texts(values: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The source and the text of every variable whose faults are told with their lines."""
+    found = {}
+    for field in LINED:
+        variable = f"{PREFIX}{field.upper()}"
+        if field in values:
+            source = f"{variable}{FROM_FILE}" if f"{variable}{FROM_FILE}" in ours else variable
+            found[variable] = (source, values[field])
+    return found
 
 
 def adopt(prefix: str, dotenv: Path) -> None:
@@ -98,10 +123,13 @@ def _read(
         return [f"{name} and {plain} are both set; keep one"]
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            values[field] = cleaned(file.read(MAX_FILE))
+            text = file.read(MAX_FILE)
+            values[field] = cleaned(text)
     except (OSError, UnicodeDecodeError, ValueError) as unreadable:
         return [f"{name}: the file cannot be read ({type(unreadable).__name__})"]
     if not values[field]:
         del values[field]
         return [f"{name}: the file is empty"]
+    if field in LINED:  # blank lines before count as lines
+        values[field] = "\n" * (text[: text.find(values[field][0])].count("\n")) + values[field]
     return []

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from app.protocol.principal import CallType
 from app.protocol.redaction import split_rules
 from app.settings.lists import Listed, secrets_of
+from app.settings.tenants import TenantSettings, read_tenants
 
 PREFIX: Final = "RELAY_"
 MAX_CONCURRENCY: Final = 1_000_000
@@ -165,6 +166,20 @@ class Settings(BaseSettings):
     agents: Mapped = _about(
         "JSON or YAML: agent's name to profile", {"default": {}}, validate_default=False, repr=False
     )
+    tenants: Mapped = _about(
+        "JSON or YAML: tenant's name to its tokens, agents, bounds and budgets, see Tenants",
+        {},
+        validate_default=False,
+        repr=False,
+    )
+    budget_grace: Seconds = _about(
+        "How long live sessions go on when their tenant's budget is used up", 60.0
+    )
+    usage_prices: Annotated[
+        dict[CallType, Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]],
+        NoDecode,
+        BeforeValidator(_mapping),
+    ] = _about("JSON: call type to the price of a minute, for `cost` in usage", {})
     host: str = _about("Where browsers come in", "0.0.0.0")  # noqa: S104 - a container's default
     port: Port = _about("Its port", 8000)
     internal_port: Port | None = _about("If set, `/metrics` and `/v1/*` answer there only")
@@ -338,6 +353,8 @@ class Settings(BaseSettings):
                 found += [str(tool["secret"])] if tool.get("secret") else []
                 for carried in (tool.get("headers"), tool.get("env")):
                     found += map(str, carried.values()) if isinstance(carried, dict) else []
+        for tenant in self.tenant_settings.values():
+            found += tenant.secrets
         found += secrets_of(self.event_webhooks)
         plain = {"memory://", "none"}
         return tuple(secret for secret in found if len(secret) >= 4 and secret not in plain)  # noqa: PLR2004
@@ -349,6 +366,11 @@ class Settings(BaseSettings):
             name: AgentSettings.model_validate(profile or {})
             for name, profile in self.agents.items()
         }
+
+    @property
+    def tenant_settings(self) -> dict[str, TenantSettings]:
+        """The tenants that can be read; `load` has reported every other one."""
+        return read_tenants(self.tenants, said)[0]
 
 
 def said(message: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from app.protocol.tenant import revocation_names, scoped
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.row_filter import RowFilter
+    from app.state.tenant_ledger import TenantLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class SessionRow:
     `requested_agent` is the agent that was asked for, where another one serves.
     `operator` has taken it over, since `taken_at`; `wants_human` says that its agent asks for a
     person. Counters are of frames and bytes since the start: `in` from the browser, `out` to it.
+    `tenant` owns the session's agent, None is the operator. `seconds` is how long the conversation
+    has lasted, until its end.
     """
 
     id: str
@@ -49,6 +54,20 @@ class SessionRow:
     wants_human: bool = False
     wants_human_reason: str | None = None
     wants_human_since: float | None = None
+    tenant: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def subject_scope(self) -> str:
+        """The subject as caps count it: another tenant's equal subject is another one."""
+        return scoped(self.subject, self.tenant)
+
+    @property
+    def revocation_names(self) -> tuple[str, ...]:
+        """The names by which this session's credential may be revoked."""
+        if self.credential_id is None:
+            return ()
+        return revocation_names(self.credential_id, self.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +90,37 @@ class Page:
     total: int = 0
 
 
+class Journal(Protocol):
+    """Sessions that have begun and are not in history yet: a replica that dies leaves some behind.
+
+    Every coroutine raises `StoreUnavailable` when the store does not answer in time.
+    """
+
+    async def put(self, row: SessionRow) -> None:
+        """Note that a session begins; the store bounds how many are noted."""
+        ...
+
+    async def settle(self, session_ids: Collection[str]) -> None:
+        """Forget sessions that are in history, or never were conversations."""
+        ...
+
+    async def orphans(self) -> list[SessionRow]:
+        """The noted sessions whose replica is dead."""
+        ...
+
+
 class State(Protocol):
     """What replicas share. `run` must be running for messages and leases to work.
 
     `records` are reusable tokens, and calls by their id; `requests` what was answered by
-    idempotency keys.
+    idempotency keys; `ledger` counts what tenants use; `journal` notes which sessions begin, None
+    where nothing outlives the process.
     """
 
     records: Records
     requests: Requests
+    ledger: TenantLedger
+    journal: Journal | None
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep `payload` under `key` (a hash, never the ticket itself) for `ttl` seconds."""
@@ -125,9 +166,16 @@ class State(Protocol):
         ...
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, only: RowFilter | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
-        """List live sessions of every replica; a page may be short although another follows."""
+        """List live sessions of every replica: a tenant's alone, or with None all.
+
+        A page may be short although another follows. Its total is of what `tenant` may see.
+        """
         ...
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:

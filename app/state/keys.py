@@ -106,6 +106,15 @@ class Keys:
         """Name the number that is kept for a browser that comes back with this token."""
         return f"{self._tag}places:turn:{turn}"
 
+    @property
+    def journal(self) -> str:
+        """Name the hash of sessions that have begun and are not in history yet."""
+        return f"{self._tag}journal"
+
+    def tenant(self, tenant: str, part: str) -> str:
+        """Name a part of a tenant's ledger, see `RedisLedger`."""
+        return f"{self._tag}tenant:{tenant}:{part}"
+
     def stream(self, name: str) -> str:
         """Name a stream of a bridge or a watch, by its own unguessable name."""
         return f"{self._tag}stream:{name}"

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 from app.protocol.errors import StoreUnavailable
 from app.state.expiring import ExpiringDict
-from app.state.interface import Caps, Page, SessionRow, State
+from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.memory_idempotency import MemoryRequests
+from app.state.memory_ledger import MemoryLedger
 from app.state.memory_records import MemoryRecords
 from app.state.places import PLACE_GUARD, PLACE_LEASE, PlaceTable
 from app.state.row_filter import MAX_SCANNED, SCAN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 
     from app.state.idempotency import Requests
     from app.state.places import PlaceBounds, PlaceChanges, PlaceReport
     from app.state.records import Records
     from app.state.row_filter import RowFilter
+    from app.state.tenant_ledger import TenantLedger
 
 MAX_TICKETS: Final = 100_000
 MAX_CLAIMS: Final = 1_000
@@ -58,6 +60,8 @@ class MemoryState(State):
         self._told = asyncio.Event()
         self.records: Records = MemoryRecords(clock)
         self.requests: Requests = MemoryRequests(clock)
+        self.ledger: TenantLedger = MemoryLedger(lease)
+        self.journal: Journal | None = None
         self._places = places or PlaceTable(PLACE_LEASE, PLACE_GUARD)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
@@ -96,9 +100,9 @@ class MemoryState(State):
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
-        if row.credential_id is not None and row.credential_id in self._revoked:
+        if any(name in self._revoked for name in row.revocation_names):
             return "revoked"
-        if self._full(self._by_subject, row.subject, row.id, caps.per_subject):
+        if self._full(self._by_subject, row.subject_scope, row.id, caps.per_subject):
             return "subject"
         if self._full(self._by_address, row.address, row.id, caps.per_address):
             return "address"
@@ -113,7 +117,7 @@ class MemoryState(State):
     async def leave(self, row: SessionRow) -> None:
         """Forget a session."""
         self._sessions.pop(row.id)
-        _discard(self._by_subject, row.subject, row.id)
+        _discard(self._by_subject, row.subject_scope, row.id)
         _discard(self._by_address, row.address, row.id)
 
     async def find(self, session_id: str) -> SessionRow | None:
@@ -121,20 +125,32 @@ class MemoryState(State):
         return self._sessions.get(session_id)
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, only: RowFilter | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
         """List live sessions, ordered by id."""
-        ids = sorted(key for key in self._sessions if cursor is None or key > cursor)
+        known = list(self._ids(tenant))
+        ids = sorted(key for key in known if cursor is None or key > cursor)
         rows: list[SessionRow] = []
         for at, key in enumerate(ids, 1):
             row = self._sessions.get(key)
             if row is not None and (only is None or only.fits(row)):
                 rows.append(row)
             if at < len(ids) and (len(rows) >= max(1, limit) or at >= MAX_SCANNED):
-                return Page(tuple(rows), key, len(self._sessions))
+                return Page(tuple(rows), key, len(known))
             if at % SCAN == 0:
                 await asyncio.sleep(0)
-        return Page(tuple(rows), None, len(self._sessions))
+        return Page(tuple(rows), None, len(known))
+
+    def _ids(self, tenant: str | None) -> Iterator[str]:
+        """The ids of a tenant's live sessions, or of all."""
+        if tenant is None:
+            return iter(self._sessions)
+        found = ((key, self._sessions.get(key)) for key in self._sessions)
+        return (key for key, row in found if row is not None and row.tenant == tenant)
 
     async def synchronize_places(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
         """Carry changes out; the inbox hears of places that were given to others than asked for."""
@@ -183,7 +199,7 @@ class MemoryState(State):
 
     def _register(self, row: SessionRow) -> None:
         self._sessions.put(row.id, row, self._lease)
-        self._by_subject.setdefault(row.subject, set()).add(row.id)
+        self._by_subject.setdefault(row.subject_scope, set()).add(row.id)
         self._by_address.setdefault(row.address, set()).add(row.id)
 
     def _full(self, groups: dict[str, set[str]], name: str, session_id: str, cap: int) -> bool:

@@ -12,17 +12,19 @@ from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.command_stream import CommandStream
 from app.state.connector import Connector
 from app.state.heartbeat import ON, Heartbeat
-from app.state.interface import Caps, Page, SessionRow, State
+from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.keys import Keys
 from app.state.places import PLACE_GUARD, PLACE_LEASE
 from app.state.redis_client import RedisClient, milliseconds
 from app.state.redis_idempotency import RedisRequests
+from app.state.redis_journal import RedisJournal
+from app.state.redis_ledger import RedisLedger
 from app.state.redis_places import RedisPlaces
 from app.state.redis_records import RedisRecords
 from app.state.retry_queue import RetryQueue
 from app.state.row_codec import decode_row, encode_row
 from app.state.row_filter import MAX_SCANNED, SCAN
-from app.state.scripts import ENTER, GIVE_BACK, PAGE, REFRESH, TAKE, TELL
+from app.state.scripts import ENTER, GIVE_BACK, PAGE, PAGE_OF_LEASES, REFRESH, TAKE, TELL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from app.state.records import Records
     from app.state.redis_client import Command
     from app.state.row_filter import RowFilter
+    from app.state.tenant_ledger import TenantLedger
 
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
@@ -104,6 +107,10 @@ class RedisState(State):
         self._retries = RetryQueue(self._store, clock)
         self.records: Records = RedisRecords(self._store, self._keys, self._retries)
         self.requests: Requests = RedisRequests(self._store, self._keys)
+        self.ledger: TenantLedger = RedisLedger(
+            self._store, self._keys, self._retries, lease=self._timings.lease
+        )
+        self.journal: Journal | None = RedisJournal(self._store, self._keys, self.alive)
         self._inbox = CommandStream(
             connector, self._keys.inbox(replica), timeout=self._timings.timeout, on_error=on_error
         )
@@ -162,9 +169,7 @@ class RedisState(State):
 
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
-        keys = self._session_keys(row)
-        if row.credential_id is not None:
-            keys = (*keys, self._keys.revoked(row.credential_id))
+        keys = (*self._session_keys(row), *map(self._keys.revoked, row.revocation_names))
         lease = milliseconds(self._timings.lease)
         args = (row.id, encode_row(row), lease, caps.per_subject, caps.per_address)
         try:
@@ -211,7 +216,11 @@ class RedisState(State):
         return None if payload is None else decode_row(payload)
 
     async def sessions(
-        self, cursor: str | None = None, limit: int = 100, only: RowFilter | None = None
+        self,
+        cursor: str | None = None,
+        limit: int = 100,
+        only: RowFilter | None = None,
+        tenant: str | None = None,
     ) -> Page:
         """List live sessions of every replica, ordered by id, at most `MAX_PAGE` at a time.
 
@@ -219,6 +228,8 @@ class RedisState(State):
         `SCAN` rows in one step.
         """
         limit = min(max(1, limit), MAX_PAGE)
+        if tenant is not None:
+            return await self._sessions_of(tenant, cursor, limit, only)
         scan, filtering = (SCAN, (only.searched(), *only.needles())) if only else (limit, (b"",))
         rows: list[SessionRow] = []
         for _ in range(MAX_SCANNED // scan if only else 1):
@@ -232,6 +243,30 @@ class RedisState(State):
             rows += (row for row in found if row is not None and (not only or only.fits(row)))
             cursor = following.decode() or None
             if cursor is None or len(rows) >= limit:
+                break
+        return Page(tuple(rows), cursor, total)
+
+    async def _sessions_of(
+        self, tenant: str, cursor: str | None, limit: int, only: RowFilter | None
+    ) -> Page:
+        """List a tenant's live sessions by its own index; a filter looks at `MAX_SCANNED` rows."""
+        scan = MAX_PAGE if only else limit
+        rows: list[SessionRow] = []
+        for _ in range(MAX_SCANNED // scan if only else 1):
+            following, payloads, total = await self._store.script(
+                "sessions",
+                PAGE_OF_LEASES,
+                (self._keys.tenant(tenant, "sessions"),),
+                (cursor or "", scan, self._keys.row("")),
+            )
+            found = [row for payload in payloads if (row := decode_row(payload)) is not None]
+            cursor = following.decode() or None
+            for at, row in enumerate(found, 1):
+                if row.tenant == tenant and (not only or only.fits(row)):
+                    rows.append(row)
+                if len(rows) >= limit:
+                    return Page(tuple(rows), row.id if at < len(found) else cursor, total)
+            if cursor is None:
                 break
         return Page(tuple(rows), cursor, total)
 
@@ -335,6 +370,6 @@ class RedisState(State):
         return (
             self._keys.row(row.id),
             self._keys.index,
-            self._keys.subject(row.subject),
+            self._keys.subject(row.subject_scope),
             self._keys.address(row.address),
         )

@@ -36,12 +36,14 @@ local function register(row, index, subject, address, id, json, lease)
 end
 """
 
-# KEYS: row, index, subject, address, and the mark of a revoked credential if there is one.
+# KEYS: row, index, subject, address, then the marks by which its credential may be revoked.
 # ARGV: id, json, lease in ms, cap of subject, cap of address.
 ENTER: Final = Script(
     _REGISTER
     + """
-if KEYS[5] and redis.call('EXISTS', KEYS[5]) == 1 then return 'revoked' end
+for i = 5, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then return 'revoked' end
+end
 for i, name in ipairs({'subject', 'address'}) do
   local group = KEYS[2 + i]
   redis.call('ZREMRANGEBYSCORE', group, '-inf', '(' .. now)
@@ -125,6 +127,27 @@ for at, id in ipairs(ids) do
   end
 end
 return {more and last or '', rows, redis.call('ZCARD', KEYS[1])}
+"""
+)
+
+# KEYS: a tenant's sessions, by the end of their leases. ARGV: as for PAGE.
+# They are as many as the tenant may have at once.
+PAGE_OF_LEASES: Final = Script(
+    """
+local ids = redis.call('ZRANGE', KEYS[1], 0, -1)
+table.sort(ids)
+local rows, last, more = {}, '', false
+for _, id in ipairs(ids) do
+  if id > ARGV[1] then
+    local row = redis.call('GET', ARGV[3] .. id)
+    if row then
+      if #rows == tonumber(ARGV[2]) then more = true break end
+      rows[#rows + 1] = row
+      last = id
+    end
+  end
+end
+return {more and last or '', rows, #ids}
 """
 )
 

@@ -58,7 +58,15 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str], mask: Callable[[str], str] | None = None) -> None:
         self._mask = mask
-        forms = {form for secret in secrets if secret for form in forms_of(secret)}
+        self._forms: frozenset[str] = frozenset()
+        self._known: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take these secrets out, too."""
+        forms = self._forms = self._forms.union(
+            form for secret in secrets if secret for form in forms_of(secret)
+        )
         self._known = (
             re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
             if forms

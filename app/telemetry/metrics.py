@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 
 from app.protocol.frame_counters import FrameCounters
 from app.telemetry.latency import BatchLatency, Latency
+from app.telemetry.tenants import TENANT_LABELS, TenantMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,6 +57,8 @@ LABELS: Final[dict[str, tuple[str, ...]]] = {
     "relay_state_errors_total": ("operation",),
     "relay_history_dropped_total": ("kind",),
     "relay_results_total": ("outcome",),
+    "relay_config_reloads_total": ("outcome",),
+    **TENANT_LABELS,
     "relay_guardrail_total": ("guardrail", "action"),
     "relay_guardrail_errors_total": ("guardrail", "cause"),
     "relay_guardrail_seconds": ("guardrail",),
@@ -229,6 +232,13 @@ class Metrics:
             "relay_queue_wait_seconds",
             "How long sessions waited that got an upstream session later than at once.",
             buckets=LONG,
+            registry=registry,
+        )
+        self.tenants = TenantMetrics(registry)
+        self.config_reloads_total = Counter(
+            "relay_config_reloads_total",
+            "Reloads of agents and tenants: applied, unchanged or refused.",
+            LABELS["relay_config_reloads_total"],
             registry=registry,
         )
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)

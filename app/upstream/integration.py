@@ -15,7 +15,7 @@ from app.protocol.discover import malformed, tool_names
 from app.protocol.errors import RelayError, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import httpx
 
@@ -114,6 +114,11 @@ class Integrations:
             await self._asked(agent)
             known = self._known.get(agent)
         return None if known is None else known.answer
+
+    def forget(self, agents: Iterable[str]) -> None:
+        """Ask anew for agents that have changed."""
+        for agent in agents:
+            self._known.pop(agent, None)
 
     async def resolve(self, profile: Profile) -> Profile:
         """Give a profile the browser tools that its integration lists, if it is to have those."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from app.cluster.replicas import Replicas
@@ -24,7 +24,10 @@ from app.protocol.principal import CallType, Principal
 from app.protocol.routing import served
 from app.telemetry.traces import Traces
 from app.upstream.calls import VendorCalls
+from app.web.actor import actor_of
+from app.web.agents import DEFAULT_AGENT, default_profile
 from app.web.problems import Problem, problem_for
+from app.web.tenancy import visible, visible_profiles
 from app.web.times import with_zone
 
 BACKEND = "backend"
@@ -52,7 +55,7 @@ class OutboundConfig(BaseModel):
 
 
 class CallBody(BaseModel):
-    """Whom to call, by which agent, and what the agent is told.
+    """Whom to call, by which agent (else `default`, or a tenant's first), and what it is told.
 
     The last four are the vendor's `priority`, `callDeadline`, `timezone` and
     `overrideOutboundConfig`, and go into `devRequest`.
@@ -61,7 +64,7 @@ class CallBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     endpoint: Annotated[str, Field(min_length=1, max_length=256)]
-    agent: Annotated[str, Field(max_length=64)] = "default"
+    agent: Annotated[str | None, Field(max_length=64)] = None
     subject: Annotated[str, Field(min_length=1, max_length=256)] = BACKEND
     additional_data: dict[str, Any] = {}
     priority: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
@@ -153,9 +156,14 @@ class Calls:
     book: CallBook
     vendor: VendorCalls
 
-    async def start(self, body: CallBody) -> str:
+    async def start(self, body: CallBody, request: Request) -> str:
         """Start one; returns its session's id. Raises Refusal, or ValueError fit to be shown."""
-        profile = self.profiles.get(body.agent)
+        known = visible_profiles(request, self.profiles)
+        tenant = actor_of(request).tenant
+        if body.agent is None and tenant is not None:
+            profile = default_profile(known, tenant)
+        else:
+            profile = known.get(body.agent or DEFAULT_AGENT)
         if profile is None:
             raise Refusal(NO_SUCH_AGENT)
         asked, profile = profile.name, served(self.profiles, profile, body.subject)
@@ -172,10 +180,11 @@ class Calls:
             call_type=CallType.ON_PHONE,
             endpoint=body.endpoint,
             additional_data=body.additional_data,
+            tenant=profile.tenant,
         )
         resolve_initialize(profile, principal, ClientOptions())
         arrival = AdmissionRequest(
-            address=BACKEND,
+            address=BACKEND if profile.tenant is None else f"{BACKEND}/{profile.tenant}",
             client_options=ClientOptions("onPhone"),
             trace=self.traces.begin(),
             native=False,
@@ -184,7 +193,10 @@ class Calls:
         gateway = self.replicas.gateway
         admission = await gateway.admit(profile, principal, arrival)
         session = admission.conversation
-        record = CallRecord(session.id, session.profile.name, body.endpoint, session.started_at)
+        served_by = session.profile
+        record = CallRecord(
+            session.id, served_by.name, body.endpoint, session.started_at, tenant=served_by.tenant
+        )
         try:
             await self.book.created(record)
         except BaseException:
@@ -193,10 +205,10 @@ class Calls:
         self.book.follow(gateway.start(admission, None), record)
         return session.id
 
-    async def attempt(self, body: CallBody) -> BulkResult:
+    async def attempt(self, body: CallBody, request: Request) -> BulkResult:
         """Start one of many; what goes wrong is its own result."""
         try:
-            return BulkResult(status=201, session_id=await self.start(body))
+            return BulkResult(status=201, session_id=await self.start(body, request))
         except Refusal as refusal:
             problem = problem_for(refusal)
         except StoreUnavailable:
@@ -205,9 +217,11 @@ class Calls:
             problem = Problem(422, "invalid", str(fault))
         return BulkResult(status=problem.status_code, problem=problem.document)
 
-    async def found(self, session_id: str) -> CallRecord | None:
-        """A call as it is now: one whose replica died has failed."""
+    async def found(self, session_id: str, request: Request) -> CallRecord | None:
+        """A call as it is now: one whose replica died has failed. None for another tenant's."""
         record = await self.book.find(session_id)
+        if record is not None and not visible(request, record.tenant):
+            return None
         deadline = time() + SETTLING
         while record is not None and record.is_live:
             if await self.replicas.find(session_id) is not None:
@@ -234,30 +248,30 @@ def routes(calls: Calls) -> APIRouter:
     router = APIRouter(tags=["calls"])
 
     @router.post("/v1/calls", status_code=201, response_model=CallAnswer)
-    async def call(body: CallBody) -> Any:
+    async def call(body: CallBody, request: Request) -> Any:
         """Start a phone conversation that no browser takes part in."""
         try:
-            return CallAnswer(session_id=await calls.start(body))
+            return CallAnswer(session_id=await calls.start(body, request))
         except ValueError as fault:
             return Problem(422, "invalid", str(fault))
 
     @router.post("/v1/calls/bulk")
-    async def bulk(body: BulkBody) -> BulkAnswer:
+    async def bulk(body: BulkBody, request: Request) -> BulkAnswer:
         """Start up to 100 calls, one after the other; each has its own result."""
-        return BulkAnswer(results=[await calls.attempt(one) for one in body.calls])
+        return BulkAnswer(results=[await calls.attempt(one, request) for one in body.calls])
 
     @router.get("/v1/calls/{session_id}", response_model=CallView)
-    async def show(session_id: str) -> Any:
+    async def show(session_id: str, request: Request) -> Any:
         """Show a call: its status, and the vendor's id and inspector where they are known."""
-        record = await calls.found(session_id)
+        record = await calls.found(session_id, request)
         if record is None:
             return Problem(404, "no_such_call", ABSENT)
         return _shown(await calls.completed(record))
 
     @router.delete("/v1/calls/{session_id}", status_code=204)
-    async def cancel(session_id: str) -> Response:
+    async def cancel(session_id: str, request: Request) -> Response:
         """Cancel a call that is not picked up yet."""
-        record = await calls.found(session_id)
+        record = await calls.found(session_id, request)
         if record is None:
             return Problem(404, "no_such_call", ABSENT)
         if record.status is CallStatus.RUNNING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.cluster.control import SessionCommands
 from app.protocol.control import (
+    ABSENT,
     END_REASONS,
     EVENT_NAME,
     MAX_CONTENT,
@@ -23,6 +25,7 @@ from app.protocol.control import (
     Finish,
     Say,
 )
+from app.state.interface import SessionRow
 from app.web.actor import Actor, Role, actor_of
 from app.web.audit import Audit
 from app.web.bodies import BoundedRoute, too_large
@@ -101,10 +104,20 @@ class EndBody(BaseModel):
 
 
 class Control:
-    """What the routes share: who may, what was asked before, and who is told afterwards."""
+    """What the routes share: who may, what was asked before, and who is told afterwards.
 
-    def __init__(self, commands: SessionCommands, idempotency: Idempotency, audit: Audit) -> None:
+    `find` looks a session up: another tenant's does not exist.
+    """
+
+    def __init__(
+        self,
+        commands: SessionCommands,
+        idempotency: Idempotency,
+        audit: Audit,
+        find: Callable[[str], Awaitable[SessionRow | None]],
+    ) -> None:
         self._commands = commands
+        self._find = find
         self._idempotency = idempotency
         self._audit = audit
 
@@ -129,6 +142,10 @@ class Control:
         """Carry a command out once, and write it into the audit log."""
 
         async def work() -> Answer:
+            if actor.tenant is not None:
+                row = await self._find(session_id)
+                if row is None or row.tenant != actor.tenant:
+                    return ABSENT
             answer = await self._commands.run(session_id, command)
             if not (answer.is_refusal or answer.body.get("renewed")):
                 await self._audit.record(actor, action, session_id, **details)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 
 from app.history.errors import HistoryUnavailable, InvalidCursor
-from app.history.model import Filters
+from app.history.model import Filters, StoredConversation
 from app.web.actor import actor_of
 from app.web.audit import Audit, subject_digest
+from app.web.tenancy import chosen_tenant, visible
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
     from app.history.reader import HistoryReader
@@ -20,41 +21,63 @@ if TYPE_CHECKING:  # where history is off, the database layer is not imported
 Answer = TypeVar("Answer")
 Cursor = Annotated[str | None, Query(max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Tenant = Annotated[str | None, Query(max_length=64)]
 CONTENT = frozenset({"text", "data", "arguments", "result", "body", "additional_data"})
 """Members that hold what was said or told, wherever they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """What was kept, as far as who asks may know of it."""
+
+    reader: HistoryReader | None
+
+    @property
+    def there(self) -> HistoryReader:
+        """The reader. Raises HTTPException (404) where history is off."""
+        if self.reader is None:
+            raise HTTPException(404, "History is off: RELAY_HISTORY_URL is not set.")
+        return self.reader
+
+    async def required(self, conversation_id: str, request: Request) -> StoredConversation:
+        """A conversation. Raises HTTPException (404), also for another tenant's."""
+        found = await _asked(self.there.conversation(conversation_id))
+        if found is None or not visible(request, found.tenant):
+            raise HTTPException(404, "There is no such conversation.")
+        return found
+
+    async def permit(self, conversation_id: str, request: Request) -> HistoryReader:
+        """The reader, for parts of a conversation that a tenant must own."""
+        if actor_of(request).tenant is not None:
+            await self.required(conversation_id, request)
+        return self.there
 
 
 def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
     """`/v1/conversations` and what is below it."""
     router = APIRouter(tags=["conversations"])
-
-    def there() -> HistoryReader:
-        if reader is None:
-            raise HTTPException(404, "History is off: RELAY_HISTORY_URL is not set.")
-        return reader
+    kept = Conversations(reader)
 
     @router.get("/v1/conversations")
     async def list_conversations(
         request: Request,
-        agent: str | None = None,
-        subject: str | None = None,
-        call_type: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
+        filters: Annotated[Filters, Depends(_filters)],
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> dict[str, Any]:
         """List conversations, the latest first. `since` and `until` are Unix seconds."""
-        filters = Filters(agent, subject, call_type, since, until)
-        page = await _asked(there().conversations(filters, cursor, limit))
+        page = await _asked(kept.there.conversations(filters, cursor, limit))
         return {"conversations": [_shown(request, row) for row in page.items], "next": page.next}
 
     @router.delete("/v1/conversations")
     async def erase(
-        request: Request, subject: Annotated[str, Query(min_length=1, max_length=256)]
+        request: Request,
+        subject: Annotated[str, Query(min_length=1, max_length=256)],
+        tenant: Tenant = None,
     ) -> dict[str, Any]:
         """Erase everything that was kept of one subject."""
-        erased = await _asked(there().erase(subject))
+        owner = chosen_tenant(request, tenant)
+        erased = await _asked(kept.there.erase(subject, owner))
         await audit.record(
             actor_of(request), "history.erase", subject_digest(subject), conversations=str(erased)
         )
@@ -63,10 +86,8 @@ def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
     @router.get("/v1/conversations/{conversation_id}")
     async def show(request: Request, conversation_id: str) -> dict[str, Any]:
         """Show one conversation, with its result."""
-        found = await _asked(there().conversation(conversation_id))
-        if found is None:
-            raise HTTPException(404, "There is no such conversation.")
-        result = await _asked(there().result(conversation_id))
+        found = await kept.required(conversation_id, request)
+        result = await _asked(kept.there.result(conversation_id))
         await _note_look(audit, request, conversation_id, "result")
         return _shown(request, found) | {
             "result": None if result is None else _shown(request, result)
@@ -77,7 +98,8 @@ def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
         request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show who said what, turn by turn."""
-        page = await _asked(there().transcript(conversation_id, cursor, limit))
+        known = await kept.permit(conversation_id, request)
+        page = await _asked(known.transcript(conversation_id, cursor, limit))
         await _note_look(audit, request, conversation_id, "transcript")
         return {"turns": [_shown(request, turn) for turn in page.items], "next": page.next}
 
@@ -86,18 +108,32 @@ def routes(reader: HistoryReader | None, audit: Audit) -> APIRouter:
         request: Request, conversation_id: str, cursor: Cursor = None, limit: Limit = 1000
     ) -> dict[str, Any]:
         """Show what else happened; `tools` come with the first page."""
-        page = await _asked(there().events(conversation_id, cursor, limit))
+        known = await kept.permit(conversation_id, request)
+        page = await _asked(known.events(conversation_id, cursor, limit))
         await _note_look(audit, request, conversation_id, "events")
         answer: dict[str, Any] = {
             "events": [_shown(request, row) for row in page.items],
             "next": page.next,
         }
         if cursor is None:
-            tools = await _asked(there().tool_calls(conversation_id))
+            tools = await _asked(known.tool_calls(conversation_id))
             answer["tools"] = [_shown(request, call) for call in tools.items]
         return answer
 
     return router
+
+
+def _filters(
+    request: Request,
+    agent: str | None = None,
+    subject: str | None = None,
+    call_type: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    tenant: Tenant = None,
+) -> Filters:
+    """Which conversations are asked for; `tenant` is the operator's to choose."""
+    return Filters(agent, subject, call_type, since, until, chosen_tenant(request, tenant))
 
 
 async def _note_look(audit: Audit, request: Request, conversation_id: str, what: str) -> None:

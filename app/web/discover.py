@@ -16,19 +16,20 @@ from starlette.responses import Response
 from app import __version__
 from app.auth.authenticator import Authenticator
 from app.auth.connect_request import ConnectRequest, read_headers
-from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, rate_limit_key
 from app.protocol.close_codes import FORBIDDEN, TOO_MANY, UNAUTHENTICATED
 from app.protocol.discover import document
 from app.protocol.errors import Refusal
 from app.protocol.frames import BROWSER_TYPES
 from app.protocol.rate_limit import TokenBucket
+from app.protocol.tenant import revocation_names
 from app.state.interface import State
 from app.telemetry.metrics import Metrics
 from app.upstream.integration import Integrations
 from app.web import cors
 from app.web.agents import Agents
-from app.web.problems import problem_for
+from app.web.problems import Problem, problem_for
+from app.web.tenancy import OriginRefused, Tenancy
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Discover:
     """Answers what an agent offers to whom a credential is for; it uses up no ticket."""
 
     authenticator: Authenticator
-    origins: AllowedOrigins
+    tenancy: Tenancy
     proxies: TrustedProxies
     agents: Agents
     integrations: Integrations
@@ -72,17 +73,21 @@ class Discover:
 
     def preflight(self, request: Request) -> Response:
         """Answer OPTIONS."""
-        return cors.preflight(self.origins, self._read(request), "GET")
+        asked = self._read(request)
+        rule = self.tenancy.rule(asked, self.agents.named(asked))
+        return cors.preflight(rule or self.tenancy.origins(None), asked, "GET")
 
     async def answer(self, request: Request) -> Response:
         """Answer GET."""
         asked = self._read(request)
-        if not self.origins.allows(asked.origin, asked.host):
-            self._count("origin", asked)
-            return cors.forbidden()
-        headers = cors.headers(self.origins, asked)
+        rule = self.tenancy.rule(asked, self.agents.named(asked))
+        if rule is None:
+            return self._forbidden(asked)
+        headers = cors.headers(rule, asked)
         try:
             found = await self._found(asked)
+        except OriginRefused:
+            return self._forbidden(asked)
         except Refusal as refusal:
             refusal = self._limited(refusal, asked)
             self._count(refusal.reason.name, asked)
@@ -93,14 +98,21 @@ class Discover:
 
     async def _found(self, asked: ConnectRequest) -> dict[str, Any]:
         principal = await self.authenticator.authenticate(asked)
-        credential = principal.credential_id
-        if credential is not None and await self.state.revoked((credential,)):
-            raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         profile = self.agents.chosen(asked, principal)
+        self.tenancy.require_origin(asked, profile.tenant)
+        credential = principal.credential_id
+        if credential is not None:
+            names = revocation_names(credential, profile.tenant)
+            if await self.state.revoked(names):
+                raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
         call_types = profile.call_types
         if principal.call_type is not None:
             call_types = call_types & {principal.call_type}
         return document(profile, call_types, await self.integrations.offered(profile.name))
+
+    def _forbidden(self, asked: ConnectRequest) -> Problem:
+        self._count("origin", asked)
+        return cors.forbidden()
 
     def _limited(self, refusal: Refusal, asked: ConnectRequest) -> Refusal:
         guessed = refusal.reason in (UNAUTHENTICATED, FORBIDDEN)

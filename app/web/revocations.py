@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.protocol.tenant import scoped
 from app.state.interface import State
 from app.web.actor import actor_of
 from app.web.audit import Audit, subject_digest
@@ -36,11 +37,13 @@ def routes(state: State, audit: Audit) -> APIRouter:
 
     @router.post("/v1/revocations", status_code=204)
     async def revoke(body: RevocationBody, request: Request) -> Response:
-        """Revoke a credential; its live sessions end with 4401 within 5 seconds."""
-        await state.revoke(body.credential_id, body.ttl)
-        await audit.record(
-            actor_of(request), "credential.revoke", subject_digest(body.credential_id)
-        )
+        """Revoke a credential; its live sessions end with 4401 within 5 seconds.
+
+        A tenant's revocation holds for that tenant's sessions alone.
+        """
+        actor = actor_of(request)
+        await state.revoke(scoped(body.credential_id, actor.tenant), body.ttl)
+        await audit.record(actor, "credential.revoke", subject_digest(body.credential_id))
         return Response(status_code=204)
 
     return router

@@ -19,6 +19,7 @@ from app.state.interface import SessionRow, State
 from app.state.row_filter import RowFilter
 from app.web.actor import actor_of
 from app.web.audit import Audit
+from app.web.tenancy import visible
 from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
@@ -50,28 +51,29 @@ def routes(
         """List live sessions of every replica, a page at a time; `search` looks into their texts.
 
         A page may hold fewer than `limit` although another follows. `total` is about how many
-        there are in all.
+        there are in all, of those that who asks may know of.
         """
-        content = actor_of(request).content
+        actor = actor_of(request)
         only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())
-        page = await state.sessions(cursor, limit, only)
+        page = await state.sessions(cursor, limit, only, actor.tenant)
         rows = (gateway.current_row(row) for row in page.rows)
         return {
-            "sessions": [_shown(row, content=content) for row in rows if only.fits(row)],
+            "sessions": [_shown(row, content=actor.content) for row in rows if only.fits(row)],
             "next": page.next,
             "total": page.total,
-            "queue": _queue(gateway),
+            "queue": _queue(gateway) if actor.tenant is None else None,
         }
 
     @router.get("/v1/sessions/{session_id}")
     async def show_session(session_id: str, request: Request) -> dict[str, Any]:
         """Show one live session."""
-        return _shown(await _found(session_id), content=actor_of(request).content)
+        row = await _found(session_id, request)
+        return _shown(row, content=actor_of(request).content)
 
     @router.get("/v1/sessions/{session_id}/watch")
     async def watch_session(session_id: str, request: Request) -> StreamingResponse:
         """Follow one session as it happens, as server-sent events."""
-        await _found(session_id)
+        await _found(session_id, request)
         actor = actor_of(request)
         if actor.content:
             await audit.record(actor, "content.read", session_id, what="watch")
@@ -85,9 +87,9 @@ def routes(
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 
-    async def _found(session_id: str) -> SessionRow:
+    async def _found(session_id: str, request: Request) -> SessionRow:
         row = await replicas.find(session_id)
-        if row is None:
+        if row is None or not visible(request, row.tenant):
             raise HTTPException(404, ABSENT)
         return row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,8 +14,11 @@ from app.auth.proxies import TrustedProxies
 from app.auth.ticket import DEFAULT_TTL, MAX_TTL, TicketRequest, Tickets
 from app.protocol.close_codes import NO_SUCH_AGENT
 from app.protocol.errors import Refusal
+from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
+from app.web.actor import actor_of
 from app.web.problems import Problem
+from app.web.tenancy import visible_profiles
 
 
 class TicketBody(BaseModel):
@@ -44,15 +47,19 @@ class TicketAnswer(BaseModel):
     url: str
 
 
-def routes(tickets: Tickets, agents: Container[str], proxies: TrustedProxies) -> APIRouter:
+def routes(tickets: Tickets, agents: Mapping[str, Profile], proxies: TrustedProxies) -> APIRouter:
     """`POST /v1/tickets`."""
     router = APIRouter(tags=["tickets"])
 
     @router.post("/v1/tickets", status_code=201, response_model=TicketAnswer)
     async def mint(body: TicketBody, request: Request, response: Response) -> Any:
         """Mint a ticket for one of the backend's users."""
-        if body.agent is not None and body.agent not in agents:
-            raise Refusal(NO_SUCH_AGENT)
+        tenant = actor_of(request).tenant
+        if body.agent is not None:
+            profile = visible_profiles(request, agents).get(body.agent)
+            if profile is None:
+                raise Refusal(NO_SUCH_AGENT)
+            tenant = profile.tenant
         try:
             wanted = TicketRequest(
                 subject=body.subject,
@@ -62,6 +69,7 @@ def routes(tickets: Tickets, agents: Container[str], proxies: TrustedProxies) ->
                 additional_data=body.additional_data,
                 origin=body.origin,
                 ttl=body.ttl,
+                tenant=tenant,
             )
         except ValueError as fault:
             return Problem(422, "invalid", str(fault))

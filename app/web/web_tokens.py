@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,7 @@ from app.web.actor import actor_of
 from app.web.agents import named
 from app.web.audit import Audit, subject_digest
 from app.web.problems import Problem
+from app.web.tenancy import visible, visible_profiles
 from app.web.times import with_zone
 
 TOKENS: Final = "/api/v1/web-integrations/{integration}/tokens"
@@ -62,14 +64,16 @@ def routes(tokens: WebTokens, profiles: Mapping[str, Profile], audit: Audit) -> 
     router = APIRouter(tags=["vendor"])
 
     @router.post(TOKENS, status_code=201, response_model=TokenAnswer)
-    async def mint(integration: str, body: TokenBody, response: Response) -> Any:
+    async def mint(integration: str, body: TokenBody, request: Request, response: Response) -> Any:
         """Mint a token that lets pages talk to this agent until it expires or is revoked."""
-        profile = named(profiles, integration)
+        profile = named(visible_profiles(request, profiles), integration)
         if profile is None:
             return Problem(404, "no_such_integration", NO_INTEGRATION)
         expires_at = None if body.expires_at is None else body.expires_at.timestamp()
         try:
-            minted = await tokens.mint(integration, profile.name, body.name, expires_at)
+            minted = await tokens.mint(
+                integration, profile.name, body.name, expires_at, profile.tenant
+            )
         except ValueError as fault:
             return Problem(422, "invalid", str(fault))
         if minted is TokenConflict.NAME:
@@ -88,7 +92,7 @@ def routes(tokens: WebTokens, profiles: Mapping[str, Profile], audit: Audit) -> 
     @router.delete(TOKENS + "/{token_id}", status_code=204)
     async def revoke(integration: str, token_id: str, request: Request) -> Response:
         """Revoke a token; its live sessions end with 4401 within 5 seconds."""
-        if not await tokens.revoke(integration, token_id):
+        if not await tokens.revoke(integration, token_id, partial(visible, request)):
             return Problem(404, "no_such_token", UNKNOWN)
         await audit.record(actor_of(request), "credential.revoke", subject_digest(token_id))
         return Response(status_code=204)

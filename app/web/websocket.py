@@ -11,7 +11,6 @@ from starlette.routing import compile_path
 
 from app.auth.authenticator import Authenticator
 from app.auth.connect_request import BEARER, ConnectRequest, read_headers
-from app.auth.origin import AllowedOrigins
 from app.auth.proxies import TrustedProxies, rate_limit_key
 from app.cluster.replicas import NOTHING_TO_JOIN, Replicas
 from app.gateway.admission import AdmissionRequest, Reservation
@@ -27,6 +26,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.traces import Trace, Traces
 from app.web.agents import Agents
 from app.web.problems import Problem, problem_for
+from app.web.tenancy import ORIGIN_REFUSED, OriginRefused, Tenancy
 from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class ConnectEndpoint:
         self,
         replicas: Replicas,
         authenticator: Authenticator,
-        origins: AllowedOrigins,
+        tenancy: Tenancy,
         proxies: TrustedProxies,
         agents: Agents,
         metrics: Metrics,
@@ -59,7 +59,7 @@ class ConnectEndpoint:
         self._gateway = replicas.gateway
         self._replicas = replicas
         self._authenticator = authenticator
-        self._origins = origins
+        self._tenancy = tenancy
         self._proxies = proxies
         self._agents = agents
         self._metrics = metrics
@@ -72,11 +72,8 @@ class ConnectEndpoint:
             await no_such_path(upgrade)
             return
         request = self._read(upgrade, path)
-        if not self._origins.allows(request.origin, request.host):
-            self._count("origin")
-            log.info("browser_refused", code=403, reason="origin", address=request.address)
-            problem = Problem(403, "forbidden", "This origin is not allowed.")
-            await _reject(upgrade, problem)
+        if self._tenancy.rule(request, self._agents.named(request)) is None:
+            await self._refuse_origin(upgrade, request)
             return
         if _can_agree_on_none(request):
             await self._refuse_subprotocols(upgrade, request)
@@ -120,14 +117,16 @@ class ConnectEndpoint:
         try:
             return await self._request_admission(request, principal, trace)
         except Refusal as refusal:
-            if refusal.reason.retry is not Retry.NO:
+            if refusal.reason.retry is not Retry.NO or isinstance(refusal, OriginRefused):
                 self._authenticator.release(principal, request)
             raise
 
     async def _request_admission(
         self, request: ConnectRequest, principal: Principal, trace: Trace
     ) -> Reservation:
-        profile = await self._agents.completed(self._agents.chosen(request, principal))
+        profile = self._agents.chosen(request, principal)
+        self._tenancy.require_origin(request, profile.tenant)
+        profile = await self._agents.completed(profile)
         arrival = AdmissionRequest(
             address=rate_limit_key(request.address),
             client_options=ClientOptions(
@@ -177,19 +176,28 @@ class ConnectEndpoint:
             raise Refusal(FORBIDDEN, f"Joining needs the subprotocol {SUBPROTOCOL}.")
         principal = await self._authenticator.authenticate(request)
         asked = PageRequest(
-            principal.subject, principal.agent, principal.credential_id, principal.expires_at
+            principal.subject,
+            principal.agent,
+            principal.credential_id,
+            principal.expires_at,
+            principal.tenant,
         )
         if SESSION_ID.fullmatch(session_id) is None:
             raise Refusal(FORBIDDEN, NOTHING_TO_JOIN)
         try:
+            if principal.tenant is not None:
+                self._tenancy.require_origin(request, principal.tenant)
             return asked, await self._replicas.find_to_join(session_id, asked)
         except Refusal as refusal:
-            if refusal.reason.retry is not Retry.NO:
+            if refusal.reason.retry is not Retry.NO or isinstance(refusal, OriginRefused):
                 self._authenticator.release(principal, request)
             raise
 
     async def _refuse(self, upgrade: Upgrade, request: ConnectRequest, refusal: Refusal) -> None:
         """Tell a browser by frame and code, which it can read, and others by HTTP."""
+        if isinstance(refusal, OriginRefused):
+            await self._refuse_origin(upgrade, request)
+            return
         self._count(refusal.reason.name)
         reason = refusal.reason
         log.info("browser_refused", code=reason.code, reason=reason.name, address=request.address)
@@ -198,6 +206,13 @@ class ConnectEndpoint:
             return
         socket = await self._accept(upgrade, request)
         refuse(socket, time(), refusal.reason, None, refusal.message, refusal.retry_after)
+
+    async def _refuse_origin(self, upgrade: Upgrade, request: ConnectRequest) -> None:
+        """Refuse before the upgrade: no page of another site learns more."""
+        self._count("origin")
+        log.info("browser_refused", code=403, reason="origin", address=request.address)
+        problem = Problem(403, "forbidden", ORIGIN_REFUSED)
+        await _reject(upgrade, problem)
 
     async def _refuse_subprotocols(self, upgrade: Upgrade, request: ConnectRequest) -> None:
         """Say so before anything is spent: a browser would drop the socket unread (RFC 6455 §4.1).

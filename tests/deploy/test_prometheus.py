@@ -91,9 +91,11 @@ async def commanded(gw: Gateway) -> None:
 
 
 async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> None:
-    agents = {
-        **AGENTS,
-        "broken": {"blackbox_url": f"ws://127.0.0.1:{free_port()}", "default_call_type": "chat"},
+    broken = {"blackbox_url": f"ws://127.0.0.1:{free_port()}", "default_call_type": "chat"}
+    agents = {**AGENTS, "broken": broken, "bounded": broken}
+    tenants = {
+        "acme": {"agents": ["support"], "minutes_per_day": 1000},
+        "small": {"agents": ["bounded"], "sessions_per_minute": 1},
     }
     async with (
         receiving(Receiver()) as results,
@@ -101,6 +103,7 @@ async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> N
         gateway(
             vendor.url,
             agents=agents,
+            tenants=tenants,
             result_webhook_url=results.url,
             result_webhook_secret=SECRET,
             event_webhooks=json.dumps([{"url": results.url, "secret": SECRET}]),
@@ -116,7 +119,7 @@ async def test_every_query_is_answered_by_a_real_prometheus(tmp_path: Path) -> N
             while not stop.is_set():
                 await asyncio.gather(
                     order(gw), order(gw), resumed(gw), commanded(gw), refused(gw, "/ws/broken"),
-                    refused(gw, "/ws/nobody"),
+                    refused(gw, "/ws/nobody"), refused(gw, "/ws/bounded"),
                 )  # fmt: skip
 
         async def answered() -> bool:

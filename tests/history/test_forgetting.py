@@ -87,7 +87,7 @@ async def test_a_conversation_that_another_replica_erased_is_written_no_more(
 ) -> None:
     elsewhere = Database(url)
 
-    async def nobody(_: str) -> frozenset[str]:
+    async def nobody(_: str, __: str | None) -> frozenset[str]:
         return frozenset()
 
     recorder = QueueRecorder(QUICK, time.monotonic, Store(database))

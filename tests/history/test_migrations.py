@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import inspect, text
@@ -68,6 +70,29 @@ async def test_replicas_that_start_together_migrate_once(
         versions = await connection.execute(text("SELECT version_num FROM alembic_version"))
         assert len(versions.all()) == 1
         assert await connection.run_sync(differences) == []
+
+
+def first_release(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "app" / "history" / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0001")
+    connection.execute(
+        text(
+            "INSERT INTO conversations (id, agent, call_type, subject, started_at, lost) "
+            "VALUES ('old', 'support', 'chat', 'ann', 1.5, 0)"
+        )
+    )
+
+
+async def test_an_old_database_is_upgraded_in_place(database: Database) -> None:
+    async with database.transaction(write=True) as connection:
+        await connection.run_sync(first_release)
+    await migrate(database)
+    async with database.transaction() as connection:
+        row = (await connection.execute(text("SELECT * FROM conversations"))).mappings().one()
+        assert await connection.run_sync(differences) == []
+    assert (row["id"], row["started_at"], row["tenant"], row["replica"]) == ("old", 1.5, None, None)
 
 
 async def test_a_schema_from_the_future_is_left_alone_and_used(database: Database) -> None:

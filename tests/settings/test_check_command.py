@@ -38,12 +38,24 @@ def test_good_configuration_is_shown_with_its_secrets_masked(tmp_path: Path) -> 
         agents=json.dumps({"a": {"blackbox_api_key": "canary/agent"}}),
         http_tools=json.dumps({"t": tool}),
         mcp_servers=json.dumps({"m": server}),
+        auth="ticket,jwt",
+        tenants=json.dumps(
+            {
+                "shop": {
+                    "service_tokens": ["canary-shop-1", "canary-shop-2"],
+                    "agents": ["a"],
+                    "minutes_per_day": 90,
+                    "jwt_secret": "canary-jwt-secret-of-thirty-two-bytes",
+                }
+            }
+        ),
         port="4321",
     )
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert "4321" in lines["RELAY_PORT"]
     assert "set" in lines["RELAY_PORT"]
+    assert lines["shop"].split() == ["shop", "a", "2", "minutes_per_day", "90", "its", "own"]
     assert "canary" not in done.stdout + done.stderr
 
 

@@ -12,6 +12,9 @@ from app.settings import load
 from tests.settings.test_load import GOOD, faults
 
 
+LINE = "(line 1 of RELAY_AGENTS)"
+
+
 def agents(**own: Any) -> dict[str, str]:
     return GOOD | {"RELAY_AGENTS": json.dumps({"a": own, "b": {}, "c": {"call_types": ["chat"]}})}
 
@@ -38,7 +41,7 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("kind", FAULTY)
 def test_a_faulty_route_or_fallback_names_its_member(kind: str) -> None:
     own, fault = FAULTY[kind]
-    assert faults(agents(**own)) == (fault,)
+    assert faults(agents(**own)) == (f"{fault} {LINE}",)
 
 
 def test_a_weight_that_is_none_names_its_member() -> None:
@@ -50,8 +53,8 @@ def test_routes_in_a_row_are_refused() -> None:
     given = {"a": {"route": [{"agent": "b"}]}, "b": {"route": [{"agent": "a"}]}}
     told = faults(GOOD | {"RELAY_AGENTS": json.dumps(given)})
     assert told == (
-        "RELAY_AGENTS: a.route.0.agent has routes of its own: only one step is followed",
-        "RELAY_AGENTS: b.route.0.agent has routes of its own: only one step is followed",
+        "RELAY_AGENTS: a.route.0.agent has routes of its own: only one step is followed " + LINE,
+        "RELAY_AGENTS: b.route.0.agent has routes of its own: only one step is followed " + LINE,
     )
 
 

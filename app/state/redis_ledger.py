@@ -1,0 +1,295 @@
+"""The ledger of tenants in Redis: `LedgerTable`'s rules as scripts, by Redis' clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from app.protocol.errors import StoreUnavailable
+from app.state.redis_client import milliseconds
+from app.state.scripts import Script
+from app.state.tenant_ledger import (
+    ACCOUNTED_TTL,
+    MINUTE,
+    WARNINGS,
+    WINDOW,
+    BudgetStatus,
+    LedgerReason,
+    LedgerRefusal,
+    SessionTime,
+    TenantLedger,
+    until_next_day,
+    until_next_month,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from app.protocol.tenant import TenantLimits
+    from app.state.keys import Keys
+    from app.state.redis_client import Command, RedisClient
+    from app.state.retry_queue import RetryQueue
+
+SESSIONS_PER_TRIP: Final = 100
+UNBOUNDED: Final = -1
+
+# KEYS: sessions (id → end of lease), admissions (id → when), budgets (fields of both periods).
+# ARGV: the time in ms ('': Redis' own), budgets of day and month in ms (-1: none), the prefix of
+# what each session has reported, how long that is kept in ms.
+_PRELUDE: Final = """
+local sessions, starts, budget = KEYS[1], KEYS[2], KEYS[3]
+local now = tonumber(ARGV[1])
+if not now then
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local limits = {day = tonumber(ARGV[2]), month = tonumber(ARGV[3])}
+local prefix, ttl = ARGV[4], ARGV[5]
+local DAY = 86400000
+local today = math.floor(now / DAY)
+
+-- The Gregorian month and the day within it, from days since 1970-01-01 (proleptic, in eras of
+-- 400 years that begin on 1 March).
+local function calendar(day)
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local leap = math.floor(doe / 1460) - math.floor(doe / 36524) + math.floor(doe / 146096)
+  local yoe = math.floor((doe - leap) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+  return year * 12 + month - 1, doy - math.floor((153 * mp + 2) / 5)
+end
+local month, day_of_month = calendar(today)
+local current = {day = today, month = month}
+local began = {day = today * DAY, month = (today - day_of_month) * DAY}
+
+local function roll()
+  for period, number in pairs(current) do
+    if tonumber(redis.call('HGET', budget, period) or -1) ~= number then
+      redis.call('HSET', budget, period, number, period .. '_used', 0)
+      redis.call('HDEL', budget, period .. '_over', period .. '_reported')
+    end
+  end
+  redis.call('PEXPIRE', budget, 40 * DAY)
+end
+-- Whether the budget is used up, and what was reported of it; `report` marks that as told.
+local function settle(period, report)
+  local used, limit = tonumber(redis.call('HGET', budget, period .. '_used')), limits[period]
+  local before = tonumber(redis.call('HGET', budget, period .. '_reported') or 0)
+  local reported = 0
+  if limit >= 0 then
+    for _, percent in ipairs({__WARNINGS__}) do
+      if used >= limit * percent / 100 then reported = percent end
+    end
+  end
+  if limit >= 0 and used >= limit then
+    redis.call('HSETNX', budget, period .. '_over', now)
+  else
+    redis.call('HDEL', budget, period .. '_over')
+  end
+  if report then redis.call('HSET', budget, period .. '_reported', reported) end
+  local over = redis.call('HGET', budget, period .. '_over')
+  return used, over and tonumber(over) or -1, before, reported
+end
+local function add(id, spent, left)
+  local known = redis.call('GET', prefix .. id)
+  local before = known and tonumber((known:gsub('^left:', ''))) or 0
+  local delta = math.max(0, spent - before)
+  for period in pairs(current) do
+    local counted = math.min(delta, now - began[period])
+    redis.call('HINCRBY', budget, period .. '_used', string.format('%d', counted))
+  end
+  local value = string.format('%d', math.max(before, spent))
+  redis.call('SET', prefix .. id, (left and 'left:' or '') .. value, 'PX', ttl)
+end
+roll()
+""".replace("__WARNINGS__", ", ".join(map(str, WARNINGS)))
+
+# ARGV: id, lease in ms, most sessions, most admissions in a window (-1: any), that window in ms.
+# Returns why not ('': it may begin), ms until another try, the time.
+ENTER: Final = Script(
+    _PRELUDE
+    + """
+local id, lease, most = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+local rate, window = tonumber(ARGV[9]), tonumber(ARGV[10])
+local _, month_over = settle('month')
+if month_over >= 0 then return {'budget_month', 0, now} end
+local _, day_over = settle('day')
+if day_over >= 0 then return {'budget_day', 0, now} end
+redis.call('ZREMRANGEBYSCORE', sessions, '-inf', '(' .. now)
+local others = redis.call('ZCARD', sessions)
+if redis.call('ZSCORE', sessions, id) then others = others - 1 end
+if most >= 0 and others >= most then return {'tenant_sessions', 5000, now} end
+if rate >= 0 then
+  redis.call('ZREM', starts, id)
+  redis.call('ZREMRANGEBYSCORE', starts, '-inf', now - window)
+  local count = redis.call('ZCARD', starts)
+  if count >= rate then
+    local first = redis.call('ZRANGE', starts, count - rate, count - rate, 'WITHSCORES')[2]
+    return {'tenant_rate', (first and tonumber(first) or now) + window - now, now}
+  end
+  redis.call('ZADD', starts, now, id)
+  redis.call('PEXPIRE', starts, window + 1000)
+end
+redis.call('ZADD', sessions, now + lease, id)
+redis.call('PEXPIRE', sessions, lease)
+return {'', 0, now}
+"""
+)
+
+# ARGV: lease in ms, then id and ms of each session.
+ACCOUNT: Final = Script(
+    _PRELUDE
+    + """
+local lease = tonumber(ARGV[6])
+for i = 7, #ARGV, 2 do
+  local known = redis.call('GET', prefix .. ARGV[i])
+  if not (known and known:sub(1, 5) == 'left:') then
+    redis.call('ZADD', sessions, now + lease, ARGV[i])
+    add(ARGV[i], tonumber(ARGV[i + 1]), false)
+  end
+end
+redis.call('PEXPIRE', sessions, lease)
+return {now, {settle('day', true)}, {settle('month', true)}}
+"""
+)
+
+# ARGV: id, its ms.
+LEAVE: Final = Script(
+    _PRELUDE
+    + """
+redis.call('ZREM', sessions, ARGV[6])
+add(ARGV[6], tonumber(ARGV[7]), true)
+return true
+"""
+)
+
+
+class RedisLedger(TenantLedger):
+    """`lease` is in seconds. `clock` (Unix seconds) replaces Redis' own, for tests."""
+
+    def __init__(
+        self,
+        store: RedisClient,
+        keys: Keys,
+        retries: RetryQueue,
+        *,
+        lease: float,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._retries = retries
+        self._lease = milliseconds(lease)
+        self._clock = clock
+
+    async def enter(
+        self, tenant: str, limits: TenantLimits, session_id: str
+    ) -> LedgerRefusal | None:
+        """Count a session in."""
+        args = (
+            *self._common(tenant, limits),
+            *(session_id, self._lease),
+            UNBOUNDED if limits.max_sessions is None else limits.max_sessions,
+            UNBOUNDED if limits.sessions_per_minute is None else limits.sessions_per_minute,
+            milliseconds(WINDOW),
+        )
+        try:
+            reply = await self._store.script("ledger_enter", ENTER, self._names(tenant), args)
+        except (StoreUnavailable, asyncio.CancelledError):
+            self._owe_withdrawal(tenant, session_id)
+            raise
+        word, wait, now = reply[0].decode(), int(reply[1]) / 1000, int(reply[2]) / 1000
+        if not word:
+            return None
+        reason = LedgerReason(word)
+        if reason is LedgerReason.DAY:
+            wait = until_next_day(now)
+        elif reason is LedgerReason.MONTH:
+            wait = until_next_month(now)
+        return LedgerRefusal(reason, wait)
+
+    async def account(
+        self, tenant: str, limits: TenantLimits, sessions: Sequence[SessionTime]
+    ) -> BudgetStatus:
+        """Renew sessions and add their time, `SESSIONS_PER_TRIP` in a round trip."""
+        status = BudgetStatus(0.0, 0.0)
+        reached: tuple[tuple[str, int], ...] = ()
+        for start in range(0, max(1, len(sessions)), SESSIONS_PER_TRIP):
+            some = sessions[start : start + SESSIONS_PER_TRIP]
+            status = await self._account(tenant, limits, some)
+            reached += status.reached
+        return BudgetStatus(status.day, status.month, status.over_for, reached)
+
+    async def leave(self, tenant: str, limits: TenantLimits, last: SessionTime) -> None:
+        """Count a session out; if this fails, Redis is told later."""
+        args = (*self._common(tenant, limits), last.id, round(last.seconds * 1000))
+        names = self._names(tenant)
+        try:
+            await self._store.script("ledger_leave", LEAVE, names, args)
+        except (StoreUnavailable, asyncio.CancelledError):
+            again: Command = ("EVAL", LEAVE.text, len(names), *names, *args)
+            self._retries.add(f"ledger {last.id}", (again,))
+            raise
+
+    async def withdraw(self, tenant: str, session_id: str) -> None:
+        """Count a session out that never began; if this fails, Redis is told later."""
+        try:
+            await self._store.batch("ledger_withdraw", self._withdrawing(tenant, session_id))
+        except (StoreUnavailable, asyncio.CancelledError):
+            self._owe_withdrawal(tenant, session_id)
+            raise
+
+    async def _account(
+        self, tenant: str, limits: TenantLimits, sessions: Sequence[SessionTime]
+    ) -> BudgetStatus:
+        pairs = ((each.id, round(each.seconds * 1000)) for each in sessions)
+        args = (
+            *self._common(tenant, limits),
+            self._lease,
+            *(word for pair in pairs for word in pair),
+        )
+        reply = await self._store.script("ledger_account", ACCOUNT, self._names(tenant), args)
+        now, (day, day_over, *day_marks), (month, month_over, *month_marks) = reply
+        over = [at for at in (day_over, month_over) if at >= 0]
+        reached = (
+            *_passed("day", *day_marks),
+            *_passed("month", *month_marks),
+        )
+        over_for = (now - min(over)) / 1000 if over else None
+        return BudgetStatus(day / 1000, month / 1000, over_for, reached)
+
+    def _owe_withdrawal(self, tenant: str, session_id: str) -> None:
+        self._retries.add(f"ledger {session_id}", self._withdrawing(tenant, session_id))
+
+    def _withdrawing(self, tenant: str, session_id: str) -> list[Command]:
+        sessions, starts, _ = self._names(tenant)
+        return [("ZREM", sessions, session_id), ("ZREM", starts, session_id)]
+
+    def _names(self, tenant: str) -> tuple[str, str, str]:
+        keys = self._keys
+        return (
+            keys.tenant(tenant, "sessions"),
+            keys.tenant(tenant, "starts"),
+            keys.tenant(tenant, "budget"),
+        )
+
+    def _common(self, tenant: str, limits: TenantLimits) -> tuple[str | int, ...]:
+        return (
+            "" if self._clock is None else round(self._clock() * 1000),
+            _budget(limits.minutes_per_day),
+            _budget(limits.minutes_per_month),
+            self._keys.tenant(tenant, "accounted:"),
+            milliseconds(ACCOUNTED_TTL),
+        )
+
+
+def _passed(period: str, before: int, reported: int) -> Iterator[tuple[str, int]]:
+    return ((period, percent) for percent in WARNINGS if before < percent <= reported)
+
+
+def _budget(minutes: float | None) -> int:
+    return UNBOUNDED if minutes is None else round(minutes * MINUTE * 1000)
