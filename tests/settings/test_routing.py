@@ -11,7 +11,6 @@ from app.bootstrap.config import profiles
 from app.settings import load
 from tests.settings.test_load import GOOD, faults
 
-
 LINE = "(line 1 of RELAY_AGENTS)"
 
 
