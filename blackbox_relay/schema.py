@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from blackbox_relay.errors import BadArgs, ToolFailed
+from blackbox_relay.patterns import LinearPatterns, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,21 +37,25 @@ class InvalidSchema(ValueError):  # noqa: N818 - what it is
 class SchemaCheck:
     """A JSON Schema in its own draft, 2020-12 by default; references outside are never fetched.
 
-    JSON Schema's patterns are ECMA-262's (draft 2020-12, core §6.4), some of which Python cannot
-    read: those are left out of the check, and `unreadable` says where they stand.
+    JSON Schema's patterns are ECMA-262's (draft 2020-12, core §6.4). Those that cannot be matched
+    in linear time (look-around, back-references) are left out of the check, and `unreadable` says
+    where they stand; so is `unevaluatedProperties` in a schema with `patternProperties`.
     """
 
     def __init__(self, schema: Schema) -> None:
         """Take a schema; raises InvalidSchema."""
         unreadable: list[str] = []
+        kind = validator_for(schema, default=Draft202012Validator)
         self.schema: dict[str, Any] = _readable(dict(schema), "$", unreadable)
+        if _has_patterned_names(self.schema):
+            self.schema = _without_unevaluated(self.schema, "$", unreadable)
         self.unreadable = tuple(unreadable)
-        kind = validator_for(self.schema, default=Draft202012Validator)
         try:
-            kind.check_schema(self.schema)
+            # Its patterns were read already, by other rules than Python's.
+            cast("Any", kind).check_schema(self.schema, format_checker=FormatChecker(()))
         except SchemaError as error:
             raise InvalidSchema(f"no JSON Schema at {error.json_path}") from None
-        self.validator = kind(self.schema, registry=Registry())
+        self.validator = LinearPatterns(kind).kind(self.schema, registry=Registry())
 
     def check(self, args: Any) -> None:
         """Raise BadArgs if the arguments do not fit, ToolFailed if the schema cannot tell."""
@@ -72,7 +76,10 @@ class SchemaCheck:
 
 
 def _readable(schema: Any, place: str, unreadable: list[str]) -> Any:
-    """Copy a schema without the patterns that Python cannot read, and name their places."""
+    """Copy a schema without the patterns that cannot be matched, and name their places.
+
+    `$schema` goes, too: jsonschema would take its own validator for the schema that names it.
+    """
     if isinstance(schema, list):
         return [_readable(item, f"{place}[{n}]", unreadable) for n, item in enumerate(schema)]
     if not isinstance(schema, dict):
@@ -81,6 +88,8 @@ def _readable(schema: Any, place: str, unreadable: list[str]) -> Any:
     kept: dict[str, Any] = {}
     for key, value in schema.items():
         here = f"{place}.{key}"
+        if key == "$schema" and isinstance(value, str):
+            continue
         if key in _DATA:
             kept[key] = value
         elif key in _NAMED:
@@ -91,7 +100,7 @@ def _readable(schema: Any, place: str, unreadable: list[str]) -> Any:
 
 
 def _without_patterns(schema: dict[str, Any], place: str, unreadable: list[str]) -> dict[str, Any]:
-    """Copy one schema, but for the patterns of its own that Python cannot read."""
+    """Copy one schema, but for the patterns of its own that cannot be matched."""
     kept = dict(schema)
     pattern, patterns = kept.get("pattern"), kept.get("patternProperties")
     if isinstance(pattern, str) and not _compiles(pattern):
@@ -115,11 +124,33 @@ def _members(schemas: Any, place: str, unreadable: list[str]) -> Any:
 
 
 def _compiles(pattern: Any) -> bool:
-    try:
-        re.compile(pattern)
-    except (re.error, TypeError, OverflowError, RecursionError):
+    return compiled(pattern) is not None
+
+
+def _has_patterned_names(schema: Any) -> bool:
+    """Tell whether `patternProperties` stands anywhere in a schema."""
+    if isinstance(schema, list):
+        return any(map(_has_patterned_names, schema))
+    if not isinstance(schema, dict):
         return False
-    return True
+    return "patternProperties" in schema or any(map(_has_patterned_names, schema.values()))
+
+
+def _without_unevaluated(schema: Any, place: str, unreadable: list[str]) -> Any:
+    """Copy a schema without `unevaluatedProperties`, and name their places."""
+    if isinstance(schema, list):
+        each = enumerate(schema)
+        return [_without_unevaluated(item, f"{place}[{n}]", unreadable) for n, item in each]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        here = f"{place}.{key}"
+        if key == "unevaluatedProperties":
+            unreadable.append(here)
+        else:
+            kept[key] = value if key in _DATA else _without_unevaluated(value, here, unreadable)
+    return kept
 
 
 def resolved(schema: Any, root: Mapping[str, Any]) -> Any:

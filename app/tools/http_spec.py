@@ -72,7 +72,7 @@ def safe_headers(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
 
 def _schema(value: dict[str, Any]) -> dict[str, Any]:
     if unreadable := Arguments(value).unreadable:
-        raise ValueError(f"a regular expression that Python cannot read at {unreadable[0]}")
+        raise ValueError(f"a regular expression that RE2 cannot match at {unreadable[0]}")
     return value
 
 

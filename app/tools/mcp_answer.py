@@ -98,7 +98,7 @@ def listed(server: str, found: Found) -> Listed:
 
 
 def _unreadable(schema: str, place: str) -> str:
-    return f"{schema}: a regular expression that Python cannot read at {place}"
+    return f"{schema}: a regular expression that RE2 cannot match at {place}"
 
 
 def _plain(answer: CallToolResult) -> Any:

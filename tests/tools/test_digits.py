@@ -268,7 +268,7 @@ def test_the_shell_shows_what_an_agent_gets(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("action", [("list",), ("call", "find")])
 def test_a_schema_that_cannot_be_read_is_one_line_in_the_shell(action: tuple[str, ...]) -> None:
-    rule = {"type": "object", "properties": {"s": {"type": "string", "pattern": "^\\p{L}+$"}}}
+    rule = {"type": "object", "properties": {"s": {"type": "string", "pattern": "^(?=a)"}}}
     tools = {"find": {"url": "https://hooks.example.com", "parameters": rule}}
     done = subprocess.run(
         [sys.executable, "-m", "app", "tools", *action],
@@ -288,6 +288,6 @@ def test_a_schema_that_cannot_be_read_is_one_line_in_the_shell(action: tuple[str
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "error: RELAY_HTTP_TOOLS: find.parameters: a regular expression that Python cannot read"
+        "error: RELAY_HTTP_TOOLS: find.parameters: a regular expression that RE2 cannot match"
         " at $.properties.s.pattern\n"
     )
