@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.protocol.tenant import TenantLimits
 from app.state.interface import Caps
 from app.state.row_filter import SCAN, RowFilter
 from tests.state.conftest import row
@@ -62,6 +63,38 @@ async def test_rows_are_chosen_by_members_and_by_text(
     assert await listed(state, only, 1) == expected
     assert await listed(state, only) == expected
     assert (await state.sessions(None, 1, only)).total == 4
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_a_tenants_list_is_filtered_and_holds_and_counts_its_own_alone(
+    state: State, limit: int
+) -> None:
+    for number in range(6):
+        tenant = ("acme", "globex", None)[number % 3]
+        each = row(f"s{number}", tenant=tenant, agent="support" if number < 3 else "sales")
+        assert await state.enter(each, ROOMY) is None
+        if tenant is not None:
+            assert await state.ledger.enter(tenant, TenantLimits(), each.id) is None
+    for tenant, only, expected in (
+        ("acme", None, ["s0", "s3"]),
+        ("acme", RowFilter(), ["s0", "s3"]),
+        ("acme", RowFilter(agent="sales"), ["s3"]),
+        ("globex", RowFilter(search="SUPP"), ["s1"]),
+        ("globex", RowFilter(search="s0"), []),
+        ("nobody", RowFilter(agent="sales"), []),
+    ):
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await state.sessions(cursor, limit, only, tenant)
+            assert len(page.rows) <= limit
+            assert page.total == (0 if tenant == "nobody" else 2)
+            found += [each.id for each in page.rows]
+            cursor = page.next
+            if cursor is None:
+                break
+        assert found == expected
+    assert (await state.sessions()).total == 6
 
 
 async def test_one_of_ten_thousand_is_found_by_looking_at_few_at_a_time(state: State) -> None:
