@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_a_busy_process_drops_nothing_that_the_database_could_take(
-    tmp_path: Path,
-) -> None:
-    """Three thousand records for each second of CPU, and room for two thousand to wait."""
+async def test_a_busy_process_writes_while_it_is_busy_and_drops_nothing(tmp_path: Path) -> None:
+    """Three thousand records for each second of CPU, with the room that they have by default.
+
+    How much is written meanwhile depends on when the machine runs the database's thread: a quarter
+    is far below what any run here gave.
+    """
     database = Database(SecretStr(f"sqlite+aiosqlite:///{tmp_path}/history.db"))
-    recorder = QueueRecorder(Bounds(count=2000), time.monotonic, Store(database))
+    recorder = QueueRecorder(Bounds(), time.monotonic, Store(database))
     await Store(database).open()
     fed = 0
     began = time.thread_time()
@@ -37,7 +39,9 @@ async def test_a_busy_process_drops_nothing_that_the_database_could_take(
             while time.thread_time() - burn < 0.0005:
                 pass
             await asyncio.sleep(0)
+        meanwhile = recorder.counts().written.total()
     await database.close()
     counts = recorder.counts()
     assert counts.dropped.total() == 0
     assert counts.written.total() == fed * RECORDS >= 5_500
+    assert meanwhile >= fed * RECORDS / 4
