@@ -102,9 +102,10 @@ async def test_a_stopped_upstream_is_noticed_and_nothing_of_it_is_left() -> None
 
 
 async def test_a_peer_that_answers_pings_lives() -> None:
-    async with serve(ping_interval=0.2, ping_timeout=0.15) as server:
+    """For twice the time-out, which leaves a busy machine time to answer."""
+    async with serve(ping_interval=0.2, ping_timeout=1.0) as server:
         client = await server.connect("/hold")
-        for _ in range(8):
+        for _ in range(10):
             opcode, payload = await client.receive()
             assert opcode == PING
             client.send(10, payload)
