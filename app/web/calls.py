@@ -132,6 +132,7 @@ class CallView(BaseModel):
     """A call, while it is queued or running and for a day after its end.
 
     `vendor_call_id`, `inspector_url` and `recording_url` are null until the vendor tells them.
+    `completed_time` is null while the call goes on, and where its replica was lost with it.
     """
 
     session_id: str
