@@ -1,8 +1,8 @@
 """Mutants of a module, by the operators of cosmic-ray, one replacement for each operator and place.
 
 A change is equivalent by construction, and not counted, if it is of annotations or under
-`if TYPE_CHECKING` alone, or swaps `==` and `is` (of the singletons, interned strings and enumerations
-that are compared here, both say the same).
+`if TYPE_CHECKING` alone, or swaps `==` and `is` (of the singletons, interned strings and
+enumerations that are compared here, both say the same).
 """
 
 from __future__ import annotations
@@ -41,9 +41,14 @@ class Mutant:
 
 
 def mutants(source: str, seed: str) -> Iterator[Mutant]:
-    """Make a mutant for every operator and place; of several replacements a seed chooses one."""
+    """Make a mutant for every operator and place, in an order that a seed chooses.
+
+    Of several replacements the seed chooses one, too.
+    """
     seen = {_executed(source)}
-    for (family, line, column), candidates in sorted(_places(source).items(), key=_by_place):
+    places = sorted(_places(source).items(), key=_by_place)
+    Random(seed).shuffle(places)  # noqa: S311 - to be had again
+    for (family, line, column), candidates in places:
         dice = Random(f"{seed}.{family}.{line}.{column}")  # noqa: S311 - to be had again
         dice.shuffle(candidates)
         for name, occurrence in candidates:

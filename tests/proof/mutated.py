@@ -1,7 +1,7 @@
-"""Runs tests against a mutant of one module: a fork with the mutated source under the module's name.
+"""Runs tests against a mutant of one module: a fork, with the source under the module's name.
 
-The parent has imported what the tests need of other people's packages, so a run costs the tests alone.
-No file is changed: an importer gives the mutated source to whoever imports the module.
+The parent has imported what the tests need of other people's packages: a run costs the tests
+alone. No file is changed: an importer gives the mutated source to whoever imports the module.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import warnings
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,12 +31,20 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 OURS: Final = ("app", "tests", "blackbox_relay")
 OPTIONS: Final = (
-    *("-x", "-q", "-m", "not nightly and not source", "-p", "no:cacheprovider",),
-    *("--hypothesis-seed=0", "-p", "no:xdist", "--timeout=30", "-p", "no:cov"),
+    *(
+        "-x",
+        "-q",
+        "-m",
+        "not nightly and not source",
+        "-p",
+        "no:cacheprovider",
+    ),
+    *("--hypothesis-seed=0", "-p", "no:xdist", "-p", "no:cov"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # plugins are preloaded, too
 )
-EXAMPLES: Final = "25"  # of each property, for a mutant
-WALL: Final = 120.0  # seconds that a run may take at most
+EXAMPLES: Final = "12"  # of each property, for a mutant
+# How much longer than without a mutation tests may take, and what is granted to all.
+PATIENCE, CPU_LEAST, WALL_LEAST = 8, 5.0, 30.0
 
 
 class Fate(Enum):
@@ -69,12 +78,31 @@ class _Importer(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         exec(code, module.__dict__)  # noqa: S102 - that is what an importer does
 
 
-def run(module: Path, source: str, tests: Sequence[str], cpu: int) -> Fate:
-    """Run tests with a module's source replaced, within `cpu` seconds of processor time."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What tests take without a mutation, in seconds, and what they import."""
+
+    cpu: float
+    wall: float
+    names: tuple[str, ...]
+
+    @property
+    def cpu_limit(self) -> int:
+        """Seconds of processor time that they may take with one."""
+        return int(PATIENCE * self.cpu + CPU_LEAST)
+
+    @property
+    def wall_limit(self) -> float:
+        """Seconds by the clock that they may take with one: it may sleep."""
+        return PATIENCE * self.wall + WALL_LEAST
+
+
+def run(module: Path, source: str, tests: Sequence[str], usual: Measured) -> Fate:
+    """Run tests with a module's source replaced."""
     child = os.fork()
     if child == 0:
-        _in_child(module, source, tests, cpu)
-    status = _waited(child)
+        _in_child(module, source, tests, usual.cpu_limit)
+    status = _waited(child, usual.wall_limit)
     if os.WIFSIGNALED(status):
         timed_out = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
         return Fate.TIMED_OUT if timed_out else Fate.KILLED
@@ -83,12 +111,13 @@ def run(module: Path, source: str, tests: Sequence[str], cpu: int) -> Fate:
     return known.get(code, Fate.BROKEN)
 
 
-def measure(tests: Sequence[str]) -> tuple[float, list[str]]:
-    """Run tests as they are; return their seconds of processor time, and what they imported.
+def measure(tests: Sequence[str]) -> Measured:
+    """Run tests as they are.
 
     Raises AssertionError if they fail: then they say nothing of a mutant.
     """
     here, there = os.pipe()
+    began = time.monotonic()
     child = os.fork()
     if child == 0:
         os.close(here)
@@ -103,7 +132,7 @@ def measure(tests: Sequence[str]) -> tuple[float, list[str]]:
         code, seconds, names = pickle.load(pipe)  # noqa: S301 - our own child wrote it
     os.waitpid(child, 0)
     assert code == 0, f"{tests} fail without any mutation (pytest: {code})"
-    return seconds, names
+    return Measured(seconds, time.monotonic() - began, tuple(names))
 
 
 def preload(names: Sequence[str]) -> None:
@@ -121,6 +150,8 @@ def _in_child(module: Path, source: str, tests: Sequence[str], cpu: int) -> None
     try:
         _quiet()
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+        for imported in [name for name in sys.modules if name.split(".")[0] in OURS]:
+            del sys.modules[imported]  # by whoever started this; the tests import the mutant
         name = ".".join(module.with_suffix("").parts)
         sys.meta_path.insert(0, _Importer(name, ROOT / module, source))
         code = int(pytest.main([*OPTIONS, *tests]))
@@ -137,8 +168,8 @@ def _quiet() -> None:
     os.setpgid(0, 0)
 
 
-def _waited(child: int) -> int:
-    end = time.monotonic() + WALL
+def _waited(child: int, seconds: float) -> int:
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:

@@ -22,7 +22,7 @@ MAX_FOUND: Final = 20  # of what was lost or found, as text; all are counted
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How long a proof runs: until it has made `count`, or `seconds` are over, whichever is first."""
+    """How long a proof runs: until it has made `count`, or `seconds` are over."""
 
     seed: int
     count: int
@@ -32,10 +32,6 @@ class Bound:
     def over(self) -> bool:
         """Whether the time is over."""
         return time.monotonic() - self.began > self.seconds
-
-    def share(self, part: float) -> Bound:
-        """The bound of one step of a proof: a part of the count, and of the seconds, from now on."""
-        return Bound(self.seed, max(1, int(self.count * part)), self.seconds * part)
 
 
 @dataclass(slots=True)
@@ -48,6 +44,7 @@ class Result:
     done: dict[str, float] = field(default_factory=dict)
     lost: int = 0
     found: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     least: tuple[str, ...] = ()
 
@@ -61,16 +58,16 @@ class Result:
         if len(self.found) < MAX_FOUND:
             self.found.append(what)
 
-    def require(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - a fact, not a switch
+    def require(self, holds: bool, otherwise: str) -> None:
         """Count a loss unless a fact holds."""
         if not holds:
             self.lose(otherwise)
 
     @property
     def verdict(self) -> str:
-        """`held`, `lost`, or `nothing done` where what had to be made was not."""
-        if self.lost:
-            return "lost"
+        """`held`, `lost`, `unfinished`, or `nothing done` where what had to be made was not."""
+        if self.lost or self.unfinished:
+            return "lost" if self.lost else "unfinished"
         return "held" if self.done and all(map(self.done.get, self.least)) else "nothing done"
 
 
@@ -99,6 +96,7 @@ def report(proof: Proof, bound: Bound, result: Result, took: float) -> dict[str,
         "done": {name: round(number, 3) for name, number in result.done.items()},
         "lost": result.lost,
         "found": result.found,
+        "unfinished": result.unfinished,
         "notes": result.notes,
         "seconds": round(took, 1),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,8 +109,9 @@ def write(made: dict[str, Any], directory: Path = REPORTS) -> Path:
     """Write a report to its file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{made['name']}.json"
-    path.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
-    return path
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
+    return new.replace(path)
 
 
 def commit() -> str:
@@ -122,7 +121,8 @@ def commit() -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "app", "blackbox_relay", "tests")
+    # From the root of the working tree: what runs may be a compiled copy in a folder of it.
+    changed = git("status", "--porcelain", "--", ":/app", ":/blackbox_relay", ":/tests")
     return git("rev-parse", "HEAD") + ("+" if changed else "")
 
 
