@@ -1,8 +1,8 @@
 """The one text of a compact JWT (RFC 7515 §7.1).
 
 Base64 has several spellings of the same bytes: padding, characters that decoders skip, bits of
-the last character that stand for nothing. RFC 7515 §2 allows one, so that whoever holds a token
-cannot make other texts of it.
+the last character that stand for nothing. RFC 7515 §2 allows one, so that a token cannot be
+written in another way.
 """
 
 from __future__ import annotations

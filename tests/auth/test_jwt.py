@@ -160,6 +160,16 @@ async def test_a_second_ecdsa_signature_does_not_evade_the_revocation_of_the_fir
     ).credential_id
 
 
+async def test_the_log_names_a_claim_that_is_missing_and_no_claim_otherwise() -> None:
+    method = Jwt(BY_SECRET)
+    without = jwt.encode({"sub": "customer-7"}, SECRET, "HS256")
+    _, [told] = await refused_and_logged(method, without)
+    assert (told["cause"], told["claim"]) == ("missing_claim", "exp")
+    _, [told] = await refused_and_logged(method, signed("another secret of more than 32 bytes"))
+    assert told["cause"] == "signature"
+    assert "claim" not in told
+
+
 async def test_alg_none_is_refused_in_every_spelling() -> None:
     for method in (Jwt(BY_SECRET), Jwt(JwtKeys(public_key=pem(RSA_KEY)))):
         for name in ("none", "None", "NONE", "nOnE", "", None, 5, ["HS256"], {}):

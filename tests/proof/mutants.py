@@ -1,8 +1,8 @@
 """Mutants of a module, by the operators of cosmic-ray, one replacement for each operator and place.
 
-A change is equivalent by construction, and not counted, if it is of annotations or under
-`if TYPE_CHECKING` alone, or swaps `==` and `is` (of the singletons, interned strings and
-enumerations that are compared here, both say the same).
+A change is equivalent by construction, and not counted, if it is of annotations, of the `*` in a
+signature or under `if TYPE_CHECKING` alone, or swaps `==` and `is` (of the singletons, interned
+strings and enumerations that are compared here, both say the same).
 """
 
 from __future__ import annotations
@@ -109,6 +109,13 @@ class _Plain(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
         return node
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        """All by position: `*` in a signature is no operator, though cosmic-ray changes it."""
+        node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+        node.defaults += [default for default in node.kw_defaults if default is not None]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None

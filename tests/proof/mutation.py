@@ -40,6 +40,7 @@ class Target:
 
 # In processes of their own run the tests of these: a fork's mutant does not reach them.
 BY_PROCESSES: Final = ("oidc", "sign_in", "tenant_jwt", "web_token")
+DECLARED: Final = "tests/protocol/test_declared.py"
 OWN_AUTH: Final = {
     "jwks": ("jwt", "answers"),
     "compact": ("jwt",),
@@ -64,7 +65,7 @@ def targets() -> list[Target]:
     for path in sorted((ROOT / "app" / "protocol").glob("*.py")):
         own = f"tests/protocol/test_{path.stem}.py"
         if (ROOT / own).exists():
-            found.append(Target(path.relative_to(ROOT), (own,)))
+            found.append(Target(path.relative_to(ROOT), (own, DECLARED)))
     for path in sorted((ROOT / "app" / "auth").glob("*.py")):
         if path.stem in (*BY_PROCESSES, "__init__"):
             continue
@@ -87,7 +88,7 @@ def explained(text: str) -> dict[str, str]:
     entries = {}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
-            what, _, reason = line.partition(" # ")
+            what, _, reason = line.rpartition(" # ")
             assert reason.strip(), f"no reason: {line}"
             entries[what.strip()] = reason.strip()
     return entries

@@ -271,3 +271,13 @@ def test_a_report_says_on_what_it_ran() -> None:
     told = report(it, bound(1), Result({"texts": 1.0}), 1.0)
     assert told["machine"]["processors"] > 0
     assert told["seed"] == SEED
+
+
+def test_each_explained_survivor_has_a_module_that_is_and_a_reason() -> None:
+    found = mutation.explained(mutation.EQUIVALENTS.read_text())
+    assert found
+    for what, reason in found.items():
+        module, _, changed = what.partition(": ")
+        before = " ".join((ROOT / module).read_text().split())
+        assert changed.partition(" => ")[0] in before, what
+        assert reason
