@@ -1,6 +1,7 @@
 """The audit log in the history database: entries are added and read, and nothing changes them.
 
-Only retention removes entries, the oldest, by age. An entry that the database does not take now
+Only retention removes entries, the oldest, by age; the database's triggers refuse any other change
+(`migrations/versions/v0007_accountability.py`). An entry that the database does not take now
 waits in memory, bounded, and is written later: an action is not held up by it.
 """
 
@@ -19,7 +20,7 @@ from app.backoff import jittered
 from app.history.cursor import decode, encode
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.model import Page
-from app.history.schema import audit
+from app.history.schema import audit, audit_retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +144,10 @@ class AuditLog:
             statement = delete(audit).where(audit.c.id.in_(old))
 
             async def work(connection: AsyncConnection, statement=statement) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
-                return int((await connection.execute(statement)).rowcount)
+                await connection.execute(insert(audit_retention), {"before": before})
+                bitten = int((await connection.execute(statement)).rowcount)
+                await connection.execute(delete(audit_retention))
+                return bitten
 
             bitten = await self._database.run(work, write=True)
             removed += bitten
