@@ -123,7 +123,7 @@ export function prepare(changed) {
     if (!content || !id) return;
     $('say').value = '';
     try {
-      await send('POST', route(id, '/messages'), { content, as: 'agent', speaker: 'operator' });
+      await send('POST', route(id, '/messages'), { content, as: 'agent', speaker: 'operator', operator: access.actor.name });
       fault('');
     } catch (error) {
       if (shown?.id !== id) return;
