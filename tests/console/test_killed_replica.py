@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,10 +31,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 OTTO = {"sub": "operator-1", "name": "Otto Operator", "roles": ["operator"]}
 ASKED = ["Where is my parcel?", "Are you still there?"]
 SUMMARY = "Otto has told her that the parcel comes on Friday."
-WIDGET = """async ({ url, credential }) => {
+WIDGET = """async (url) => {
+    const credential = () => window.mint();
     await import('/widget.js');
     const chat = document.createElement('blackbox-relay-chat');
-    const options = { backoff: { first: 0.1 } };
+    const options = { backoff: { first: 0.1 }, renew: true };
     Object.assign(chat, { url, credential, callTypes: 'chat', options });
     chat.style = 'width: 400px; height: 500px';
     document.body.replaceChildren(chat);
@@ -60,7 +62,7 @@ class Fronts:
             front.cut_all()
 
 
-@pytest_asyncio.fixture(loop_scope="package")
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def fronts(
     tmp_path_factory: pytest.TempPathFactory, provider: Provider
 ) -> AsyncIterator[Fronts]:
@@ -81,13 +83,21 @@ async def fronts(
 
 
 @asynccontextmanager
-async def customer(fronts: Fronts, browser: Browser) -> AsyncIterator[Page]:
+async def customer(fronts: Fronts, browser: Browser, marker: str) -> AsyncIterator[Page]:
     """A page with the widget, whose chat is on the first replica."""
-    ticket = (await fronts.pair.mint(agent="asks", additional_data={"marker": "killed"}))["ticket"]
+    markers = chain((marker,), repeat(f"{marker}-anew"))
+
+    async def mint() -> str:
+        base = f"http://127.0.0.1:{fronts.customer.target}"
+        told = {"marker": next(markers)}
+        minted = await fronts.pair.mint(base, agent="asks", additional_data=told)
+        return str(minted["ticket"])
+
     page = await browser.new_page()
+    await page.expose_function("mint", mint)
     await page.goto(f"{fronts.pair.replicas[0].base}/console")
     url = f"ws://127.0.0.1:{fronts.customer.port}/ws/asks"
-    await page.evaluate(WIDGET, {"url": url, "credential": ticket})
+    await page.evaluate(WIDGET, url)
     yield page
     await page.close()
 
@@ -102,8 +112,8 @@ async def answer(console: Page, text: str) -> None:
     await console.keyboard.press("Enter")
 
 
-async def told_to_agent(pair: ReplicaPair) -> list[str]:
-    found = (await pair.vendor.conversation("killed"))["received"]
+async def told_to_agent(pair: ReplicaPair, marker: str) -> list[str]:
+    found = (await pair.vendor.conversation(marker))["received"]
     return [f["frame"]["content"] for f in found if f["frame"]["type"] == "incomingChatMessage"]
 
 
@@ -125,7 +135,7 @@ async def test_customer_and_operator_go_on_when_the_replica_of_both_is_killed(
 ) -> None:
     """The killed replica serves both pages; the other one has the conversation."""
     pair = fronts.pair
-    async with customer(fronts, browser) as page:
+    async with customer(fronts, browser, "killed") as page:
         session = await page.evaluate("() => chat.client.session.sessionId")
         assert await pair.owner(session) == 0
         fronts.lead_to(1)
@@ -166,7 +176,11 @@ async def test_customer_and_operator_go_on_when_the_replica_of_both_is_killed(
             assert [words.count(said) for said in ASKED] == [1, 1], words
         await type_in(page, "thank you")
         await expect(page.locator(".assistant .bubble").last).to_contain_text("thank you")
-        assert (await told_to_agent(pair))[-3:] == ["a person, please", SUMMARY, "thank you"]
+        assert (await told_to_agent(pair, "killed"))[-3:] == [
+            "a person, please",
+            SUMMARY,
+            "thank you",
+        ]
         await page.evaluate("() => chat.client.hangUp()")
     found = await turns(pair, session)
     assert found[found.index(("operator", False, "Hello, I am Otto.")) :] == [
@@ -181,7 +195,51 @@ async def test_customer_and_operator_go_on_when_the_replica_of_both_is_killed(
     assert await pair.violations() == []
 
 
-async def turn_is_stored(pair: ReplicaPair, session: str, text: str) -> bool:
-    url = f"{pair.replicas[0].base}/v1/conversations/{session}/transcript"
+@pytest.mark.nightly
+async def test_customer_begins_anew_when_the_replica_that_has_the_conversation_is_killed(
+    fronts: Fronts, provider: Provider, browser: Browser
+) -> None:
+    """Its socket to the vendor died with it: what was said is in history, the takeover is over."""
+    pair = fronts.pair
+    if getattr(pair.replicas[1].process, "returncode", None) is not None:
+        await pair.start(1)  # the other test has killed it
+    fronts.lead_to(0)
+    async with customer(fronts, browser, "owner") as page:
+        lost = await page.evaluate("() => chat.client.session.sessionId")
+        assert await pair.owner(lost) == 0
+        fronts.console.target = pair.ports[1]
+        base = f"http://127.0.0.1:{fronts.console.port}"
+        async with at_the_console(browser, base, provider, OTTO) as console:
+            take = console.locator("#people").get_by_role("button", name="Take over asks")
+            await type_in(page, "a person, please")
+            await take.click()
+            await answer(console, "Hello, I am Otto.")
+            await type_in(page, ASKED[0])
+            await expect(console.locator("#turns")).to_contain_text(ASKED[0])
+            await until(lambda: turn_is_stored(pair, lost, ASKED[0], of=1))
+            await pair.replicas[0].kill()
+            fronts.customer.target = pair.ports[1]
+            fronts.customer.cut_all()
+            await page.wait_for_function(
+                "(lost) => chat.client.session && chat.client.session.sessionId !== lost", arg=lost
+            )
+            await expect(page.locator(".note", has_text="has left")).to_have_count(1)
+            assert await page.evaluate("() => chat.client.takeover") is None
+            ended = "This conversation has ended."
+            await expect(console.locator("#talk-fault")).to_have_text(ended, timeout=60_000)
+            await expect(console.locator("#speak")).to_be_hidden()
+            await type_in(page, "a person, please")
+            await take.click()
+            await answer(console, "Here I am again.")
+            bubble = page.locator('.turn[data-speaker="operator"] .bubble')
+            await expect(bubble.last).to_have_text("Here I am again.")
+        assert await told_to_agent(pair, "owner-anew") == ["a person, please"]
+        kept = await pair.backend.get(f"{pair.replicas[1].base}/v1/conversations/{lost}/transcript")
+        said = [(turn["speaker"], turn["text"]) for turn in kept.json()["turns"]]
+        assert said[-2:] == [("operator", "Hello, I am Otto."), ("user", ASKED[0])]
+
+
+async def turn_is_stored(pair: ReplicaPair, session: str, text: str, of: int = 0) -> bool:
+    url = f"{pair.replicas[of].base}/v1/conversations/{session}/transcript"
     answer = await pair.backend.get(url)
     return answer.status_code == 200 and text in answer.text
