@@ -68,7 +68,7 @@ def request_from_json(document: object) -> ApprovalRequest | None:
 class Decision:
     """What was decided, and by whom; `sentence` tells the agent of a call that is not to run.
 
-    `cause` is why nobody approved it: a word of a closed set.
+    `cause` is why it was not approved: a word of a closed set.
     """
 
     approve: bool
@@ -84,7 +84,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SettledApproval:
-    """A decision as it is recorded: `state`, who decided (None: nobody), when (Unix seconds)."""
+    """A decision as it is recorded: `state`, who decided (None: it expired), when (Unix seconds)."""
 
     state: str
     by: str | None
