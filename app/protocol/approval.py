@@ -84,7 +84,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SettledApproval:
-    """A decision as it is recorded: `state`, who decided (None: it expired), when (Unix seconds)."""
+    """A decision as it is recorded. `by` is None where none was made; `at` is in Unix seconds."""
 
     state: str
     by: str | None

@@ -242,8 +242,9 @@ async def test_the_event_of_an_approved_call_that_failed_says_who_approved_it() 
         def emit(self, event: LifecycleEvent) -> None:
             events.append(event)
 
-    async with Stage(profile=BY_USER, lifecycle=Receiver(), tool_timeout=0.5) as stage:
+    async with Stage(profile=BY_USER, lifecycle=Receiver()) as stage:
         await stage.live()
+        stage.gate.timeout = 0.05
         stage.vendor.say(asks("1"))
         await until(lambda: asked(stage.browser))
         stage.browser.say(says("1", True))
