@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.history.queue import Record
     from app.history.results.composer import Composer
     from app.history.writer import Counts, Sink
+    from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
@@ -90,7 +91,13 @@ class QueueRecorder:
             self._queue.put((FRAME, conversation, size, direction, at, payload))
 
     def tool(
-        self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
+        self,
+        session_id: str,
+        call: ToolCall,
+        result: ToolResult,
+        at: float,
+        seconds: float,
+        approval: SettledApproval | None = None,
     ) -> None:
         """Note a finished tool call, as it is now: both values may change later."""
         conversation = self._live.get(session_id)
@@ -107,6 +114,9 @@ class QueueRecorder:
             "seconds": seconds,
             "arguments": arguments,
             "result": answer,
+            "approval": None if approval is None else approval.state,
+            "decided_by": None if approval is None else shown.optional(approval.by),
+            "decided_at": None if approval is None else approval.at,
         }
         size = OVERHEAD + len(arguments or "") + len(answer or "")
         self._queue.put((RecordKind.TOOL, conversation, size, row))
