@@ -1,4 +1,4 @@
-"""Ends of conversations that are not in the database yet, for whoever writes before the queue does.
+"""Ends of conversations that are not in the database yet, for what is written before the queue is.
 
 The queue of records may be seconds behind. A replica that is killed then has lost the ends in it,
 and its conversations would count until its last sign of life.
