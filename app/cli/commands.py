@@ -30,7 +30,7 @@ from app.cli.quickstart import demo_environment, free_port, welcome
 from app.cli.tenant_rows import HEAD, tenant_rows
 from app.cli.text_table import table
 from app.protocol.errors import ConfigurationError
-from app.settings import Settings, adopt, load, reloadable_files
+from app.settings import Settings, adopt, load, reloadable_files, with_source_lines
 from app.telemetry.logs import Redactor, configure
 from blackbox_relay import exact_json
 
@@ -144,7 +144,8 @@ def serve(read: Callable[[], Settings]) -> int:
 
     async def served() -> None:
         built = build(settings)
-        source = Source(read, reloadable_files(dotenv=DOTENV))
+        lined = partial(with_source_lines, dotenv=DOTENV)
+        source = Source(read, reloadable_files(dotenv=DOTENV), lined)
         reloader = Reloader(built, settings, source, redactor)
         await run(built, settings.host, settings.port, settings.internal_port, reloader)
 

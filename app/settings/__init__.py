@@ -4,7 +4,7 @@
 `cli` import this package; everybody else is given small values made from it.
 """
 
-from app.settings.load import adopt, load, reloadable_files
+from app.settings.load import adopt, load, reloadable_files, with_source_lines
 from app.settings.model import AgentSettings, Settings
 
-__all__ = ["AgentSettings", "Settings", "adopt", "load", "reloadable_files"]
+__all__ = ["AgentSettings", "Settings", "adopt", "load", "reloadable_files", "with_source_lines"]

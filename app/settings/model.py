@@ -45,7 +45,7 @@ def _mapping(value: object) -> object:
         except yaml.YAMLError:
             raise ValueError("is neither JSON nor YAML") from None
         if not isinstance(value, dict):
-            raise ValueError("must be a JSON object of name to definition")  # noqa: TRY004
+            raise ValueError("must be a mapping of names to definitions")  # noqa: TRY004
     return value
 
 
@@ -370,7 +370,7 @@ class Settings(BaseSettings):
     @property
     def tenant_settings(self) -> dict[str, TenantSettings]:
         """The tenants that can be read; `load` has reported every other one."""
-        return read_tenants(self.tenants, said)[0]
+        return read_tenants(self.tenants)[0]
 
 
 def said(message: str) -> str:
