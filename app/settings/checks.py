@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from app.protocol.discover import malformed
 from app.protocol.redaction import faults_of
+from app.settings.agents import AgentSettings
 from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
 from app.settings.member_faults import member_faults, unfit_name
-from app.settings.model import AgentSettings, Settings
 from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
 from app.state.address import parse
+
+if TYPE_CHECKING:
+    from app.settings.model import Settings
 
 
 def contradictions(settings: Settings) -> list[str]:
