@@ -204,7 +204,6 @@ async def state_of(acme: httpx.AsyncClient, victim: Victim) -> dict[str, Any]:
         f"/v1/conversations/{victim.over}",
         f"/v1/conversations/{victim.over}/transcript",
         f"/v1/conversations/{victim.over}/events",
-        f"/v1/sessions/{victim.asking}",
         "/v1/approvals",
     )
     found = {}
