@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from app.history.interface import ConversationStart
+    from app.history.pending_ends import PendingEnds
     from app.history.queue import Record
     from app.history.results.composer import Composer
     from app.history.writer import Counts, Sink
@@ -40,7 +41,7 @@ class QueueRecorder:
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
     with the number of records lost since the last call. `replica` is this process's name.
     `on_stored` is called with the ids of conversations that are stored now, or never will be.
-    `shown` masks all that is written and sent.
+    `shown` masks all that is written and sent. `ends` are told of every end.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part of its own
@@ -56,7 +57,9 @@ class QueueRecorder:
         on_dropped: Callable[[int], None] | None = None,
         on_stored: Callable[[Collection[str]], None] | None = None,
         shown: Shown | None = None,
+        ends: PendingEnds | None = None,
     ) -> None:
+        self._ends = ends
         self._shown = shown or Shown()
         self._content = content
         self._replica = replica
@@ -126,6 +129,8 @@ class QueueRecorder:
         conversation = self._live.pop(session_id, None)
         if conversation is not None:
             self._queue.put((RecordKind.ENDED, conversation, OVERHEAD, reason, at))
+            if self._ends is not None:
+                self._ends.note(conversation, reason, at)
 
     @property
     def is_recording(self) -> bool:
