@@ -24,4 +24,6 @@ cdef class IoBatcher:
     cpdef deliver_reads(self)
     cpdef _schedule_batch(self)
     cpdef _on_iteration_end(self)
+    cdef _deliver(self, socket, bytes data)
     cdef _run_batch(self)
+    cdef _write_corked(self)
