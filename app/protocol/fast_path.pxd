@@ -5,7 +5,7 @@ cimport cython
 cdef Py_ssize_t _LONGEST_NUMBER, _NEAR
 cdef int _DEEPEST
 cdef int _NOT_PLAIN, _PLAIN, _ESCAPED, _CONTENT_IS_TEXT, _CONTENT, _TIMESTAMP, _CHANNEL
-cdef bytes _TEXT, _MESSAGE, _NULL, _TRUE, _FALSE, _ESCAPABLE
+cdef bytes _TEXT, _MESSAGE, _NULL, _TRUE, _FALSE
 cdef tuple _KEYS
 cdef unsigned char _QUOTE, _COLON, _COMMA, _OPENING, _CLOSING, _ESCAPE, _SPACE, _ZERO, _NINE
 cdef unsigned char _NOT_ASCII
@@ -49,9 +49,6 @@ cdef Py_ssize_t _after_text(
 cdef Py_ssize_t _after_escaped(
     const unsigned char *octets, Py_ssize_t position, Py_ssize_t end
 ) except -1
-
-@cython.locals(allowed="const unsigned char *", at=Py_ssize_t)
-cdef bint _is_escapable(unsigned char octet) except -1
 
 @cython.locals(
     octets="const unsigned char *",

@@ -14,6 +14,8 @@ cdef class IoBatcher:
     cdef list _corked
     cdef list _reads
     cdef Py_ssize_t _size
+    cdef Py_ssize_t _count
+    cdef bint _is_busy
     cdef bint _scheduled
     cdef double _started_at
     cdef object _loop

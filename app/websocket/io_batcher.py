@@ -53,12 +53,15 @@ class IoBatcher:
     is read, then judged, then written, one write per socket. A call to the kernel leaves the
     processor's caches cold, so that what is done between two of them costs a multiple of what is
     done in a row; and a peer that waits for what is written is woken once per iteration, not once
-    per message. `written` is called after each round of writes, with the time (monotonic seconds)
-    at which the first of it had arrived.
+    per message. So after an iteration with several reads the first one is batched, too. `written`
+    is called after each round of writes, with the time (monotonic seconds) at which the first of it
+    had arrived.
     """
 
     __slots__ = (
         "_corked",
+        "_count",
+        "_is_busy",
         "_logged",
         "_loop",
         "_reads",
@@ -80,6 +83,8 @@ class IoBatcher:
         self.written = written
         self._reads: list[tuple[ReadTarget, bytes]] = []
         self._size = 0
+        self._count = 0  # reads of this iteration
+        self._is_busy = False  # whether the last iteration with a read had several
         self._corked: list[WriteTarget] = []
         self._scheduled = False
         self._started_at = 0.0
@@ -92,11 +97,13 @@ class IoBatcher:
         The iteration's first read is delivered now, and what it leads to is written; further ones
         at the end of the iteration, or as soon as much waits.
         """
+        self._count += 1
         if not self._scheduled:
             self._schedule_batch()  # first: what is read meanwhile waits for the iteration's end
-            self._deliver(socket, data)
-            self._write_corked()
-            return
+            if not self._is_busy:
+                self._deliver(socket, data)
+                self._write_corked()
+                return
         self._reads.append((socket, data))
         self._size += len(data)
         if len(self._reads) == 1:
@@ -137,6 +144,9 @@ class IoBatcher:
             self._run_batch()
         finally:
             self._scheduled = False
+            if self._count:
+                self._is_busy = self._count > 1
+                self._count = 0
             if self._reads or self._corked:  # what came while it wrote has a turn of its own
                 self._schedule_batch()
 

@@ -63,6 +63,20 @@ async def test_further_reads_of_an_iteration_are_all_delivered_and_then_written(
     assert notes == [*delivered, "a: flush", "b: flush", "a: flush", "written"]
 
 
+async def test_after_an_iteration_with_several_reads_the_first_is_batched_too() -> None:
+    notes: list[str] = []
+    batcher = IoBatcher()
+    for _ in range(2):
+        _first_read(batcher)
+    await asyncio.sleep(0)
+    batcher.enqueue_read(Socket("a", batcher, notes), b"1")
+    assert notes == []
+    await asyncio.sleep(0)
+    assert notes == ["a: deliver 1", "a: flush"]
+    batcher.enqueue_read(Socket("b", batcher, notes), b"2")
+    assert notes[2:] == ["b: deliver 2", "b: flush"]
+
+
 async def test_a_read_that_comes_while_the_first_is_delivered_waits_for_the_iterations_end() -> (
     None
 ):
