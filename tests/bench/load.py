@@ -109,9 +109,7 @@ class Load:
         order = f"saturate {size} {answers} {_ms(duration)} {_ms(limit)}"
         return Saturated(**self._answer(order, limit))
 
-    def pace(
-        self, size: int, count: int, hertz: int, duration: float, *, probe: int = 0
-    ) -> Paced:
+    def pace(self, size: int, count: int, hertz: int, duration: float, *, probe: int = 0) -> Paced:
         """Send `hertz` messages a second from each of `count` sessions, evenly staggered.
 
         With a `probe` the first session sends at each so many messages of the others, and its
@@ -119,7 +117,9 @@ class Load:
         """
         limit = duration + 10
         return Paced(
-            **self._answer(f"pace {size} {count} {hertz} {probe} {_ms(duration)} {_ms(limit)}", limit)
+            **self._answer(
+                f"pace {size} {count} {hertz} {probe} {_ms(duration)} {_ms(limit)}", limit
+            )
         )
 
     def storm(self, count: int, size: int, live: int, hertz: int, timeout: float = 120) -> Paced:
