@@ -22,13 +22,7 @@ from tests.bench.peers import Browser, all_peers
 from tests.bench.picture import draw
 from tests.bench.process import Fault, Process, descendants
 from tests.bench.publish import (
-    CAPACITY,
-    README,
-    SLOPES,
     between,
-    capacity_text,
-    readme_table,
-    slopes,
 )
 from tests.bench.stages import BURST, KINDS, LARGE, SMALL
 from tests.bench.table import render
@@ -102,15 +96,6 @@ def _compare_with_baseline(report: Report) -> None:
         return least(run, "gateway") / least(run, "nginx")
 
     assert ratio(published) / TOLERANCE < ratio(report) < ratio(published) * TOLERANCE
-
-
-def test_capacity_planning_is_that_of_the_published_run() -> None:
-    published = Report.read(ROOT / "tests/bench/baseline.json")
-    kept = json.loads(SLOPES.read_text())
-    assert kept == slopes(published, kept)
-    assert CAPACITY.read_text() == capacity_text(CAPACITY.read_text(), kept)
-    shown = README.read_text()
-    assert shown == between(shown, "benchmark", readme_table(published))
 
 
 def test_a_table_between_marks_is_replaced_and_nothing_else() -> None:
