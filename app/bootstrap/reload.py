@@ -13,7 +13,7 @@ from app.protocol.errors import ConfigurationError
 from app.relay.guardrail_spec import guardrail_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from app.bootstrap.parts import Application
@@ -130,7 +130,12 @@ class Reloader:
 
     def _stats(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What tells that a file is another one: a mounted one is replaced as a whole."""
-        return tuple(_stat(path) for path in self._source.files)
+        return stamps(self._source.files)
+
+
+def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes with these files; None for one that is not there."""
+    return tuple(_stat(path) for path in files)
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
