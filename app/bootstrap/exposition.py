@@ -40,7 +40,7 @@ def exposition_of(
         return metrics.exposition()
 
     stored = history is not None and history.database is not None
-    # With history the backlog is that of the common database, whoever says it.
+    # With history the backlog is that of the common database, whichever worker says it.
     greatest = ("relay_event_backlog",) if stored else ()
     shared = WorkerMetrics(worker.directory, judged, greatest)
     return shared.exposition, shared

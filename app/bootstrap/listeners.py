@@ -2,7 +2,7 @@
 
 Each worker has a socket of its own by SO_REUSEPORT (socket(7)), which the supervisor binds and
 keeps: what waits in it survives a worker that is started again. Of many connections each worker
-gets about as many; a socket that all accept from would give most to whoever is awake.
+gets about as many; a socket that all accept from would give most to the one that is awake.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ async def serve(
 
 
 def _supervisor_gone(lifeline: int, on_signal: Callable[[], None]) -> None:
-    """Drain: nobody is left who would tell to."""
+    """Drain: no supervisor is left that would ask for it."""
     asyncio.get_running_loop().remove_reader(lifeline)
     log.error("supervisor_gone")
     on_signal()

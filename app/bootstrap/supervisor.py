@@ -59,7 +59,7 @@ class Roles(Protocol):
         ...
 
     def close(self, number: int) -> None:
-        """Nobody will accept from a worker's sockets for some time."""
+        """No process will accept from a worker's sockets for some time."""
         ...
 
 

@@ -19,7 +19,7 @@ WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of
 
 
 class Keyspace:
-    """`clock` gives Unix time in milliseconds. An expired key is not there, whoever asks."""
+    """`clock` gives Unix time in milliseconds. An expired key is not there for any command."""
 
     def __init__(self, clock: Callable[[], int], *, most: int = MAX_KEYS) -> None:
         self.clock = clock

@@ -1,4 +1,4 @@
-"""The store as a process: it ends when it is told to, or when nobody is left who needs it."""
+"""The store as a process: it ends when it is told to, or when no client is left that needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams: entries by growing ids, read in order by whoever wants."""
+"""Streams: entries by growing ids, read in order by any number of readers."""
 
 from __future__ import annotations
 
