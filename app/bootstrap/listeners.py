@@ -39,6 +39,7 @@ def addresses(host: str, port: int, variable: str) -> list[Place]:
         try:
             with _bound(family, place, shared=False) as probe:
                 port = probe.getsockname()[1]
+                probe.listen(1)  # bind(2) alone does not see a listener that shares addresses
         except OSError as error:
             raise ConfigurationError(
                 [f"{variable}: {place[1]} at {place[0]}: {error.strerror}"]

@@ -52,11 +52,20 @@ def fold(directory: Path, pid: int) -> None:
 
 
 class WorkerMetrics:
-    """One worker's part. `own` gives its own text; `greatest` as for `ExpositionSum`."""
+    """One worker's part. `own` gives its own text; `greatest` as for `ExpositionSum`.
+
+    `patience` is in seconds.
+    """
 
     def __init__(
-        self, directory: Path, own: Callable[[], Awaitable[bytes]], greatest: Iterable[str]
+        self,
+        directory: Path,
+        own: Callable[[], Awaitable[bytes]],
+        greatest: Iterable[str],
+        *,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._directory = directory
         self._own = own
         self._greatest = tuple(greatest)
@@ -87,7 +96,7 @@ class WorkerMetrics:
 
     async def _ask_one(self, pid: int) -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 reader, writer = await asyncio.open_unix_connection(
                     str(socket_of(self._directory, pid)), limit=MAX_TEXT
                 )
@@ -120,7 +129,7 @@ class WorkerMetrics:
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 writer.write(await self._own())
                 await writer.drain()
         except (OSError, TimeoutError):
