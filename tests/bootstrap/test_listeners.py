@@ -35,7 +35,7 @@ def test_a_port_that_others_have_is_refused(shared: bool) -> None:
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError) as refused:
             addresses("127.0.0.1", port, "RELAY_INTERNAL_PORT")
-    assert refused.value.faults == [
+    assert list(refused.value.faults) == [
         f"RELAY_INTERNAL_PORT: {port} at 127.0.0.1: Address already in use"
     ]
 
