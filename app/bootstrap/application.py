@@ -23,6 +23,7 @@ from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.bootstrap.token_keeper import TokenKeeper
+from app.bootstrap.worker import store_timeout
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
 from app.gateway.accounting import SessionAccounting
@@ -76,7 +77,7 @@ def build(settings: Settings, worker: Worker | None = None) -> Application:
         metrics.state_errors_total.labels(operation).inc()
 
     url = settings.state_url.get_secret_value()
-    state = open_state(url, replica, on_error=state_failed)
+    state = open_state(url, replica, on_error=state_failed, timeout=store_timeout(worker))
     history = stored_history.history(
         settings, egress.results, replica, metrics, state.journal, redaction
     )

@@ -97,7 +97,7 @@ class Reloader:
         """Build everything from the new settings, and only then put it in place."""
         before = self._settings
         _tell_of_others(before, read)
-        after = before.model_copy(update={name: getattr(read, name) for name in RELOADED})
+        after = reloaded(before, read)
         if all(getattr(before, name) == getattr(after, name) for name in RELOADED):
             log.info("config_unchanged")
             return "unchanged"
@@ -131,6 +131,11 @@ class Reloader:
     def _stats(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What tells that a file is another one: a mounted one is replaced as a whole."""
         return stamps(self._source.files)
+
+
+def reloaded(before: Settings, read: Settings) -> Settings:
+    """What a reload makes of these settings: agents and tenants are others, all else stays."""
+    return before.model_copy(update={name: getattr(read, name) for name in RELOADED})
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from itertools import zip_longest
-from signal import SIGHUP, SIGINT, SIGTERM
+from signal import SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -82,6 +82,7 @@ async def serve(
         loop.add_reader(worker.lifeline, _supervisor_gone, worker.lifeline, on_signal)
     if reloader is not None:
         loop.add_signal_handler(SIGHUP, reloader.ask)
+        pthread_sigmask(SIG_UNBLOCK, {SIGHUP})  # as a worker begins
     log.info("serving", version=__version__, compiled=COMPILED, port=port)
     async with asyncio.TaskGroup() as tasks:
         serving = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import structlog
 
 from app.bootstrap.restarts import Restarts
-from app.bootstrap.worker_metrics import SUPERVISOR, fold, socket_of
+from app.bootstrap.worker_metrics import fold, socket_of, write_supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ FINE, FAILED, MISCONFIGURED = 0, 1, 2
 POLL: Final = 1.0
 STARTING_POLL: Final = 0.05
 STORE_STARTS_WITHIN: Final = 20.0
+STORE_ENDS_WITHIN: Final = 5.0
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -44,6 +45,10 @@ class Roles(Protocol):
 
     def check(self) -> int:
         """Read the configuration anew, and say what is wrong with it."""
+        ...
+
+    def accept(self) -> None:
+        """Start workers by the configuration that was checked, from now on."""
         ...
 
     def store(self) -> int:
@@ -111,9 +116,10 @@ class Supervisor:
     def _supervise(self) -> None:
         while not self._signals or any(seat.pid for seat in self._workers):
             self._wait(POLL)
+            self._restart_store()
             if not self._signals:
                 self._look_at_files()
-                self._restart_what_is_due()
+                self._restart_workers()
 
     def _start_first(self) -> int | None:
         """Start one worker alone, so that a fault is told once; its status if it does not serve."""
@@ -177,10 +183,11 @@ class Supervisor:
         """Let all workers reload, or none."""
         self._checker = 0
         if status == FINE:
+            self._roles.accept()
             self._signal_workers(signal.SIGHUP)
             return
         self._refused += 1
-        self._write_metrics()
+        write_supervisor(self._directory, self._restarted, self._refused)
 
     def _worker_ended(self, pid: int, status: int) -> None:
         seat = next((seat for seat in self._workers if seat.pid == pid), None)
@@ -203,15 +210,18 @@ class Supervisor:
         if not self._signals or any(seat.pid for seat in self._workers):
             log.error("store_died", status=status, restarted_in=again)
 
-    def _restart_what_is_due(self) -> None:
+    def _restart_store(self) -> None:
         now = time.monotonic()
         if self._roles.has_store and not self._store.pid and self._store.restarts.due(now):
             self._store.pid = self._fork(self._roles.store)
             self._store.restarts.started(now)
+
+    def _restart_workers(self) -> None:
+        now = time.monotonic()
         for seat in self._workers:
             if not seat.pid and seat.restarts.due(now):
                 self._restarted += 1
-                self._write_metrics()
+                write_supervisor(self._directory, self._restarted, self._refused)
                 self._start(seat)
 
     def _start(self, seat: _Seat) -> None:
@@ -238,24 +248,13 @@ class Supervisor:
         return True
 
     def _end_store(self) -> None:
+        deadline = time.monotonic() + STORE_ENDS_WITHIN
         if self._store.pid:
             os.kill(self._store.pid, signal.SIGTERM)
-            os.waitpid(self._store.pid, 0)
-
-    def _write_metrics(self) -> None:
-        """What no worker can count, in Prometheus' format."""
-        text = (
-            "# HELP relay_worker_restarts_total Workers that were started again.\n"
-            "# TYPE relay_worker_restarts_total counter\n"
-            f"relay_worker_restarts_total {self._restarted}\n"
-            "# HELP relay_config_reloads_total Reloads.\n"
-            "# TYPE relay_config_reloads_total counter\n"
-            f'relay_config_reloads_total{{outcome="refused"}} {self._refused}\n'
-        )
-        path = self._directory / SUPERVISOR
-        new = path.with_suffix(".new")
-        new.write_text(text)
-        new.replace(path)
+        while self._store.pid and time.monotonic() < deadline:
+            self._wait(STARTING_POLL)
+        if self._store.pid:
+            os.kill(self._store.pid, signal.SIGKILL)  # it holds nothing that is worth keeping
 
     def _fork(self, role: Callable[[], int]) -> int:
         """Start a process of this one's making; its pid."""
@@ -279,6 +278,8 @@ def _become(role: Callable[[], int], inherited: Sequence[int]) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in HANDLED:
             signal.signal(number, signal.SIG_DFL)
+        # One that comes before the worker listens to it waits until then.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         for end in inherited:
             os.close(end)
         os.setpgid(0, 0)  # what a terminal says is for the supervisor, which tells

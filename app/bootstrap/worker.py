@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 STORE: Final = "store.sock"
+LOCAL_STORE_TIMEOUT: Final = 1.0
+"""Seconds that the store beside the workers may be silent. It is never cut off as one in a network
+is, only late where the machine is: a dead one refuses at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Worker:
     """One of `count` workers behind one port.
 
     `public` and `internal` are its listening sockets; `lifeline` is a descriptor that ends with the
-    supervisor; `directory` is where the workers find each other and their store.
+    supervisor; `directory` is where the workers find each other, and their
+    store if they have their `own_store`.
     """
 
     number: int
@@ -33,11 +37,17 @@ class Worker:
     internal: Sequence[socket]
     lifeline: int
     directory: Path
+    own_store: bool
 
 
 def needs_store(settings: Settings) -> bool:
     """Whether the workers share a store of their own."""
     return parse(settings.state_url.get_secret_value()).kind is Kind.MEMORY
+
+
+def store_timeout(worker: Worker | None) -> float | None:
+    """How long the shared store may be silent, in seconds, where that is not as usual."""
+    return LOCAL_STORE_TIMEOUT if worker is not None and worker.own_store else None
 
 
 def settings_of(settings: Settings, worker: Worker) -> Settings:

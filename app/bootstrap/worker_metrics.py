@@ -51,6 +51,19 @@ def fold(directory: Path, pid: int) -> None:
         word.unlink()
 
 
+def write_supervisor(directory: Path, restarted: int, refused: int) -> None:
+    """Say what no worker can count: workers that were started again, refused reloads."""
+    text = (
+        "# HELP relay_worker_restarts_total Workers that had died and were started again.\n"
+        "# TYPE relay_worker_restarts_total counter\n"
+        f"relay_worker_restarts_total {restarted}\n"
+        "# HELP relay_config_reloads_total Reloads of agents and tenants.\n"
+        "# TYPE relay_config_reloads_total counter\n"
+        f'relay_config_reloads_total{{outcome="refused"}} {refused}\n'
+    )
+    _write(directory / SUPERVISOR, text)
+
+
 class WorkerMetrics:
     """One worker's part. `own` gives its own text; `greatest` as for `ExpositionSum`.
 

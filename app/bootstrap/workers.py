@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import structlog
 
 from app.bootstrap.application import build
 from app.bootstrap.listeners import addresses, listeners
-from app.bootstrap.reload import stamps
+from app.bootstrap.reload import reloaded, stamps
 from app.bootstrap.supervisor import FINE, MISCONFIGURED, Roles, Supervisor
 from app.bootstrap.worker import STORE, Worker, needs_store
 from app.protocol.errors import ConfigurationError
@@ -55,12 +56,12 @@ def serve_workers(
     settings: Settings,
     read: Callable[[], Settings],
     files: Sequence[Path],
-    serve: Callable[[Worker], int],
+    serve: Callable[[Settings, Worker], int],
 ) -> int:
     """Run the workers until a signal ends them; return the exit status.
 
-    `read` reads the configuration anew; `serve` is one worker's whole life, and gives its exit
-    status. Raises ConfigurationError.
+    `read` reads the configuration anew; `serve` is one worker's whole life by the settings of
+    all workers, and gives its exit status. Raises ConfigurationError.
     """
     ports = [
         Port(addresses(settings.host, settings.port, "RELAY_PORT")),
@@ -86,12 +87,12 @@ class WorkerRoles(Roles):
         settings: Settings,
         read: Callable[[], Settings],
         files: Sequence[Path],
-        serve: Callable[[Worker], int],
+        serve: Callable[[Settings, Worker], int],
         ports: Sequence[Port],
         directory: Path,
     ) -> None:
         self.has_store = needs_store(settings)
-        self._count = settings.workers
+        self._settings = settings
         self._read = read
         self._files = files
         self._serve = serve
@@ -102,8 +103,11 @@ class WorkerRoles(Roles):
     def work(self, number: int) -> int:
         """Be a worker."""
         public, internal = self._leave_others(number)
-        worker = Worker(number, self._count, public, internal, self._lifeline, self._directory)
-        return self._serve(worker)
+        count = self._settings.workers
+        worker = Worker(
+            number, count, public, internal, self._lifeline, self._directory, self.has_store
+        )
+        return self._serve(self._settings, worker)
 
     def check(self) -> int:
         """Say what is wrong with the configuration as it is now."""
@@ -115,6 +119,11 @@ class WorkerRoles(Roles):
                 log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
             return MISCONFIGURED
         return FINE
+
+    def accept(self) -> None:
+        """Start workers with the agents and tenants that the others reload now."""
+        with suppress(ConfigurationError):  # changed again since: that is checked next
+            self._settings = reloaded(self._settings, self._read())
 
     def store(self) -> int:
         """Be the store."""

@@ -47,7 +47,7 @@ def serve(read: Callable[[], Settings]) -> int:
         return FINE
     from app.bootstrap.workers import serve_workers  # noqa: PLC0415 - only where there are some
 
-    def work(worker: Worker) -> int:
+    def work(settings: Settings, worker: Worker) -> int:
         from app.bootstrap.worker import settings_of  # noqa: PLC0415
 
         bind_contextvars(worker=worker.number)

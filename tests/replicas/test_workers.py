@@ -311,6 +311,10 @@ async def test_reload_is_taken_over_by_all_workers_or_none(
         assert {line["worker"] for line in it.lines("config_reloaded")} == {0, 1}
         async with sessions(it, SESSIONS, "added"):
             pass
+        os.kill(pids(it)[0], signal.SIGKILL)
+        await until(lambda: said_ready(it) == 3, within=60)
+        async with sessions(it, SESSIONS, "added"):
+            assert len(set((await listed(it)).values())) >= 2, "also on the one that is new"
         file.write_text("echo: {call_types: [smoke]}")
         await until(lambda: it.lines("config_reload_refused"), within=30)
         refused = 'relay_config_reloads_total{outcome="refused"}'
