@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -32,10 +32,10 @@ from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.gateway.journal import SessionJournal
 from app.gateway.tenants import TenantAdmission
-from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.relay.guardrails import guardrails
 from app.relay.redacted_events import redacted
+from app.relay.refusals import hang_up, warn
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
@@ -84,15 +84,13 @@ def build(settings: Settings, worker: Worker | None = None) -> Application:
     events = lifecycle_events(settings, egress.events, replica, history, metrics)
     lifecycle = redacted(events, redaction)
 
-    def tool_finished(name: str, outcome: Any, seconds: float) -> None:
-        metrics.tool_calls_total.labels(name, outcome.value).inc()
-        metrics.tool_seconds.labels(name).observe(seconds)
-
     guards = guardrails(
         settings.guardrails, settings.agents, egress.guardrails, DaemonThreads(), metrics
     )
     drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
-    runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+    runner = ToolExecutor(
+        box.registry, timeout=settings.tool_timeout, on_finished=metrics.tool_finished
+    )
 
     approvals = ApprovalBoard(state.records)
 

@@ -34,11 +34,12 @@ MAX_NAMES: Final = 50
 class Source:
     """Where configuration comes from: `read` reads it anew and raises ConfigurationError.
 
-    `files` are those whose change is a reason to.
+    `files` are those whose change is a reason to; `lined` adds to a fault where it is in them.
     """
 
     read: Callable[[], Settings]
     files: Sequence[Path] = ()
+    lined: Callable[[list[str]], list[str]] = list
 
 
 class Reloader:
@@ -85,8 +86,7 @@ class Reloader:
             outcome = await self._take(read)
         except ConfigurationError as error:
             outcome = "refused"
-            for fault in error.faults[:MAX_NAMES]:
-                log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
+            tell_refusal(self._source, error)
         except Exception:
             outcome = "refused"
             log.exception("config_reload_failed", advice="nothing has changed")
@@ -136,6 +136,14 @@ class Reloader:
 def reloaded(before: Settings, read: Settings) -> Settings:
     """What a reload makes of these settings: agents and tenants are others, all else stays."""
     return before.model_copy(update={name: getattr(read, name) for name in RELOADED})
+
+
+def tell_refusal(source: Source, error: ConfigurationError) -> None:
+    """Log every fault, with its line where it is in one of the files."""
+    faults = [fault for fault in error.faults if " (line " not in fault]
+    lined = dict(zip(faults, source.lined(faults), strict=True))
+    for fault in (lined.get(each, each) for each in error.faults[:MAX_NAMES]):
+        log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:

@@ -9,11 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from app.bootstrap.application import build
 from app.bootstrap.listeners import addresses, listeners
-from app.bootstrap.reload import reloaded, stamps
+from app.bootstrap.reload import reloaded, stamps, tell_refusal
 from app.bootstrap.supervisor import FINE, MISCONFIGURED, Roles, Supervisor
 from app.bootstrap.worker import STORE, Worker, needs_store
 from app.protocol.errors import ConfigurationError
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
     from socket import socket
 
     from app.bootstrap.listeners import Place
+    from app.bootstrap.reload import Source
     from app.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 
 class Port:
@@ -54,14 +51,13 @@ class Port:
 
 def serve_workers(
     settings: Settings,
-    read: Callable[[], Settings],
-    files: Sequence[Path],
+    source: Source,
     serve: Callable[[Settings, Worker], int],
 ) -> int:
     """Run the workers until a signal ends them; return the exit status.
 
-    `read` reads the configuration anew; `serve` is one worker's whole life by the settings of
-    all workers, and gives its exit status. Raises ConfigurationError.
+    `source` is where the configuration is read anew; `serve` is one worker's whole life by the
+    settings of all workers, and gives its exit status. Raises ConfigurationError.
     """
     ports = [
         Port(addresses(settings.host, settings.port, "RELAY_PORT")),
@@ -72,7 +68,7 @@ def serve_workers(
         ),
     ]
     directory = _directory()
-    roles = WorkerRoles(settings, read, files, serve, ports, directory)
+    roles = WorkerRoles(settings, source, serve, ports, directory)
     try:
         return Supervisor(settings.workers, roles, directory, directory / STORE).run()
     finally:
@@ -85,16 +81,14 @@ class WorkerRoles(Roles):
     def __init__(
         self,
         settings: Settings,
-        read: Callable[[], Settings],
-        files: Sequence[Path],
+        source: Source,
         serve: Callable[[Settings, Worker], int],
         ports: Sequence[Port],
         directory: Path,
     ) -> None:
         self.has_store = needs_store(settings)
         self._settings = settings
-        self._read = read
-        self._files = files
+        self._source = source
         self._serve = serve
         self._ports = ports
         self._directory = directory
@@ -113,17 +107,16 @@ class WorkerRoles(Roles):
         """Say what is wrong with the configuration as it is now."""
         self._leave_others(None)
         try:
-            build(self._read())
+            build(self._source.read())
         except ConfigurationError as error:
-            for fault in error.faults:
-                log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
+            tell_refusal(self._source, error)
             return MISCONFIGURED
         return FINE
 
     def accept(self) -> None:
         """Start workers with the agents and tenants that the others reload now."""
         with suppress(ConfigurationError):  # changed again since: that is checked next
-            self._settings = reloaded(self._settings, self._read())
+            self._settings = reloaded(self._settings, self._source.read())
 
     def store(self) -> int:
         """Be the store."""
@@ -135,7 +128,7 @@ class WorkerRoles(Roles):
 
     def stamp(self) -> object:
         """What changes with the files of agents and tenants."""
-        return stamps(self._files)
+        return stamps(self._source.files)
 
     def open(self, number: int) -> None:
         """Listen for a worker, unless that is done. Raises OSError."""

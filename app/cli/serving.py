@@ -17,7 +17,7 @@ from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
 from app.cli.status import DOTENV, FINE, misconfigured
 from app.protocol.errors import ConfigurationError
-from app.settings import Settings, adopt, load, reloadable_files
+from app.settings import Settings, adopt, load, reloadable_files, with_source_lines
 from app.telemetry.logs import Redactor, configure
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def serve(read: Callable[[], Settings]) -> int:
         print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
     from app.bootstrap.reload import Source  # noqa: PLC0415 - the other commands need not wait
 
+    files, lined = reloadable_files(dotenv=DOTENV), partial(with_source_lines, dotenv=DOTENV)
     if settings.workers == 1:
-        _serve_here(settings, Source(read, reloadable_files(dotenv=DOTENV)))
+        _serve_here(settings, Source(read, files, lined))
         return FINE
     from app.bootstrap.workers import serve_workers  # noqa: PLC0415 - only where there are some
 
@@ -52,7 +53,7 @@ def serve(read: Callable[[], Settings]) -> int:
 
         bind_contextvars(worker=worker.number)
         # The supervisor looks at files, for all workers at once.
-        source = Source(lambda: settings_of(read(), worker))
+        source = Source(lambda: settings_of(read(), worker), (), lined)
         try:
             _serve_here(settings_of(settings, worker), source, worker)
         except ConfigurationError as error:
@@ -60,7 +61,7 @@ def serve(read: Callable[[], Settings]) -> int:
         return FINE
 
     _configure_logs(settings)
-    return serve_workers(settings, read, reloadable_files(dotenv=DOTENV), work)
+    return serve_workers(settings, Source(read, files, lined), work)
 
 
 def _serve_here(settings: Settings, source: Source, worker: Worker | None = None) -> None:
