@@ -7,6 +7,8 @@ import http.client
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +28,8 @@ COMPILED: Final = ROOT / ".cache" / "compiled"
 VENDOR_PATH: Final = "/api/v1/ws/dev?authorization=bench-key"
 SERVICE_TOKEN: Final = "a-token-of-the-benchmark-and-nothing-else"
 GROWTH: Final = 9_000
+MINTERS: Final = 8
+"""Connections on which tickets are minted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +199,28 @@ def with_extra(name: str = "", **env: str) -> Peer:
     return Peer(f"gateway-{name}" if name else "gateway", title, gateway(**env), browser)
 
 
-def mint(port: int, count: int) -> tuple[str, ...]:
-    """Mint tickets at a gateway, as a backend does: each is for another user, and good once."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def mint(port: int, count: int, timeout: float = 120) -> tuple[str, ...]:
+    """Mint tickets at a gateway, as a backend does: each is for another user, and good once.
+
+    Several connections at a time, within `timeout` seconds in all. Raises Fault.
+    """
+    deadline = time.monotonic() + timeout
+    shares = [range(first, count, MINTERS) for first in range(min(count, MINTERS))]
+    with ThreadPoolExecutor(MINTERS) as pool:
+        minted = [pool.submit(_mint, port, share, deadline) for share in shares]
+        return tuple(ticket for future in minted for ticket in future.result())
+
+
+def _mint(port: int, numbers: range, deadline: float) -> list[str]:
+    """Mint these users' tickets, one after the other, on a connection of their own."""
     headers = {"Authorization": f"Bearer {SERVICE_TOKEN}", "Content-Type": "application/json"}
     tickets = []
-    with contextlib.closing(connection):
-        for number in range(count):
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    ) as connection:
+        for number in numbers:
+            if time.monotonic() > deadline:
+                raise Fault(f"tickets: {len(tickets)} of {len(numbers)} minted in time")
             wanted = {"subject": f"browser-{number}", "agent": "bench", "ttl": 300}
             connection.request("POST", "/v1/tickets", json.dumps(wanted), headers)
             answer = connection.getresponse()
@@ -209,7 +228,7 @@ def mint(port: int, count: int) -> tuple[str, ...]:
             if answer.status != HTTPStatus.CREATED:
                 raise Fault(f"no ticket: {answer.status} {told[:200]!r}")
             tickets.append(json.loads(told)["ticket"])
-    return tuple(tickets)
+    return tickets
 
 
 def _trust(wiring: Wiring) -> dict[str, str]:

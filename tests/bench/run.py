@@ -153,13 +153,14 @@ class Run:
         process.check_alive()
 
         def step() -> dict[str, float]:
-            self._target(peer, port, self._plan.crowd)
+            self._target(peer, port, stages.SESSIONS)
             self._load.open(stages.SESSIONS)
             figures = stages.saturate(self._load, process, self._plan)
             if peer.kinds:
                 figures |= stages.vary(self._load, process, self._plan)
             paced = stages.pace(self._load, self._plan)
             if peer.crowd:
+                self._target(peer, port, self._plan.crowd - stages.SESSIONS)
                 self._load.open(self._plan.crowd - stages.SESSIONS)
                 paced |= stages.crowd(self._load, self._plan)
             self._load.close()
@@ -176,7 +177,10 @@ class Run:
         return ours + self._load.cpu_ns() + time.process_time_ns()
 
     def _target(self, peer: Peer, port: int, count: int) -> None:
-        """Let the browsers dial this relay; where it wants tickets, so many sessions have one."""
+        """Let the browsers dial this relay; where it wants tickets, so many sessions have one.
+
+        The sessions that are open stay as they are.
+        """
         browser = peer.browser
         if browser.tickets:
             browser = replace(browser, credentials=peers_.mint(port, count))
@@ -186,8 +190,8 @@ class Run:
         most = min(peer.most, self._plan.most)
         with ExitStack() as stack:
             process, port = self._launch(peer, stack)
-            self._target(peer, port, max(most, self._plan.middle))
-            figures = stages.grow(self._load, process, self._plan, most)
+            admit = partial(self._target, peer, port)
+            figures = stages.grow(self._load, process, self._plan, most, admit)
         self._outcome.add(peer.name, figures)
 
     def _launch(self, peer: Peer, stack: ExitStack) -> tuple[Process, int]:
@@ -214,7 +218,7 @@ class Run:
         try:
             with self._progress.step(kind, f"{what}: {peer.name}"):
                 step(peer)
-        except Fault as fault:
+        except (Fault, OSError) as fault:  # a process that has ended has no /proc either
             self._outcome.faults[peer.name] = f"{what}: {fault}"
             self._progress.say(f"{peer.name} is out, {what}: {fault}")
             self._load.drop()

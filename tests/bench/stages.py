@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from tests.bench.process import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.bench.load import Load
     from tests.bench.process import Process
 
@@ -130,17 +132,24 @@ def crowd(load: Load, plan: Plan) -> dict[str, float]:
     }
 
 
-def grow(load: Load, relay: Process, plan: Plan, most: int) -> dict[str, float]:
+def grow(
+    load: Load, relay: Process, plan: Plan, most: int, admit: Callable[[int], None]
+) -> dict[str, float]:
     """From 64 warm sessions to `most`: memory and CPU of each more, CPU per message with all.
 
     What 64 sessions that have worked need is the base, so that neither imports nor buffers that
     every process needs once are counted as a session's. The run at 64 is in the same process.
+    `admit` is called before so many sessions are opened: tickets are minted no earlier, as those
+    that wait are memory of the relay's, too. No clock of its CPU runs meanwhile.
     """
+    admit(SESSIONS)
     load.open(SESSIONS)
     heat(load, plan)
     few, _ = _work(load, relay, SMALL, 1, plan.crowd_work)
     base = _rest(relay)
     files = relay.descriptors()
+    admit(plan.middle - SESSIONS)
+    relay.settle()
     cpu = relay.cpu_ns()
     elapsed = load.open(plan.middle - SESSIONS)
     setup = (relay.cpu_ns() - cpu) / 1e6 / (plan.middle - SESSIONS)
@@ -157,6 +166,8 @@ def grow(load: Load, relay: Process, plan: Plan, most: int) -> dict[str, float]:
     }
     many = min(most, MANY)
     if many > plan.middle:
+        admit(many - plan.middle)
+        relay.settle()
         figures |= _storm(load, relay, many - plan.middle)
         load.saturate(SMALL, 1, 0)
         full = _rest(relay)
@@ -168,6 +179,7 @@ def grow(load: Load, relay: Process, plan: Plan, most: int) -> dict[str, float]:
         time.sleep(plan.rest)
         figures["rest_us"] = (relay.cpu_ns() - cpu) / 1e3 / plan.rest / many
     if most > many:
+        admit(most - many)
         load.open(most - many)
         load.saturate(SMALL, 1, 0)
         figures["us_most"] = _crowded(load, relay, plan)
