@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ExitStack() as stack:
             os.sched_setaffinity(0, {cores.load})
             peers = _chosen(options)
-            whole = not (options.only or options.quick or options.profile)
+            part = options.only or options.quick or options.profile or options.no_growth
+            whole = not part
             also = options.also or (extras.USUAL if whole else ())
             peers += extras.started(also, cores.load, stack)
             if options.profile:
@@ -81,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     report = _report(outcome, peers, plan)
     print(render(report))
-    _keep(report, options, whole=whole)
+    if whole and outcome.omitted:
+        print(f"nothing is renewed: no time for {'; '.join(outcome.omitted)}", file=sys.stderr)
+    _keep(report, options, whole=whole and not outcome.omitted)
     return 1 if outcome.faults else 0
 
 
@@ -97,6 +100,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, help="seconds to wait for quiet moments, in all (60; quick: 0)"
     )
+    parser.add_argument("--limit", type=float, help="begin no step after so many seconds")
     parser.add_argument("--only", help=f"comma list of {names}")
     parser.add_argument("--also", nargs="+", choices=extras.NAMES, help="more rows of the gateway")
     parser.add_argument("--no-growth", action="store_true", help="leave out memory and set-up")
@@ -122,6 +126,8 @@ def _chosen(options: argparse.Namespace) -> list[Peer]:
 
 def _plan(options: argparse.Namespace) -> Plan:
     plan = Plan.quick() if options.quick else Plan()
+    if options.limit:
+        plan = replace(plan, limit=options.limit)
     if options.rounds:
         plan = replace(plan, rounds=options.rounds, growth_rounds=min(options.rounds, 2))
     return replace(plan, growth_rounds=0) if options.no_growth or options.profile else plan

@@ -115,7 +115,7 @@ class Load:
         With a `probe` the first session sends at each so many messages of the others, and its
         round trips alone are taken.
         """
-        limit = duration + 10
+        limit = duration + 30
         return Paced(
             **self._answer(
                 f"pace {size} {count} {hertz} {probe} {_ms(duration)} {_ms(limit)}", limit

@@ -70,7 +70,7 @@ class Process:
         """Open files and sockets of that of its processes that has most."""
         return max(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids())
 
-    def wait_listening(self, port: int, timeout: float = 30) -> None:
+    def wait_listening(self, port: int, timeout: float = 60) -> None:
         """Wait until it accepts connections."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

@@ -40,10 +40,14 @@ Samples = dict[str, dict[str, list[float]]]
 
 @dataclass(slots=True)
 class Outcome:
-    """What came out: samples by peer and figure, faults by peer, how quiet the machine was."""
+    """What came out: samples by peer and figure, faults by peer, how quiet the machine was.
+
+    `omitted`: steps for which there was no time.
+    """
 
     samples: Samples = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     faults: dict[str, str] = field(default_factory=dict)
+    omitted: list[str] = field(default_factory=list)
     seconds: float = 0
     elsewhere: float = 0
 
@@ -212,6 +216,7 @@ class Run:
             self._progress.skip(kind)
             return
         if time.monotonic() - self._started > self._plan.limit:
+            self._outcome.omitted.append(f"{peer.name}, {what}")
             self._progress.say(f"no time for {peer.name}, {what}")
             self._progress.skip(kind)
             return

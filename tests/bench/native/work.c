@@ -162,7 +162,7 @@ bool browsers_storm(int count, int abreast, size_t size, int live, int hertz, ui
 {
     struct conn *ticker = begin_pace(size, live, hertz, 0, 0);
     bool added = browsers_add(count, abreast, deadline);
-    ticks_left = 0;
+    ticks_left = sample_count ? 0 : 1; /* if they all came between two ticks */
     return end_pace(ticker, deadline, delays) && added;
 }
 
