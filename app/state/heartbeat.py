@@ -101,4 +101,8 @@ class Heartbeat:
 
         `marked` is what it was before the store was asked, `marker` what the store said.
         """
-        return marked and (marker is None or self._clock() < self._doubt_until)
+        return marked and (marker is None or self.is_doubtful())
+
+    def is_doubtful(self) -> bool:
+        """Say whether the store was away, or had forgotten its data, so recently."""
+        return self._clock() < self._doubt_until

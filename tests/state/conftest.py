@@ -91,17 +91,6 @@ async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[St
         yield opened
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def short(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
-    """The same with leases of half a second."""
-    if request.param == "memory":
-        opened: State = MemoryState("a", clock=Clock(), lease=SHORT_LEASE.lease)
-    else:
-        opened = RedisState(server_of(request).url, "a", prefix=prefix, timings=SHORT_LEASE)
-    async with running(opened):
-        yield opened
-
-
 def server_of(request: pytest.FixtureRequest) -> RedisServer:
     server = request.getfixturevalue("redis_server")
     assert isinstance(server, RedisServer)
