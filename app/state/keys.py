@@ -43,6 +43,10 @@ class Keys:
             attempt += 1
         return self._tag(f"s{number}.{attempt}")
 
+    def check(self, shard: int) -> str:
+        """Name what is written to see whether a shard takes writes."""
+        return f"{self._shard_tags[shard]}check"
+
     def ticket(self, key: str) -> str:
         """Name a ticket's payload, by the hash of the ticket."""
         return f"{self._tag(key)}ticket:{key}"

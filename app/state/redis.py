@@ -214,6 +214,8 @@ class RedisState(State):
         await self._vital.call("ping", "PING")
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
+        if self._heartbeat.advice is not None:
+            raise StoreUnavailable("ping: the last beat failed", self._heartbeat.advice)
 
     async def run(self) -> None:
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""

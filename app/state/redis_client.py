@@ -13,6 +13,7 @@ from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.concurrency_limit import ConcurrencyLimit
 from app.state.connector import is_read_only
 from app.state.deadline import Deadline
+from app.state.diagnosis import explain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -169,7 +170,7 @@ class RedisClient:
         self._on_error(operation)
         if is_read_only(error):
             return StateReadOnly(f"{operation}: {type(error).__name__}")
-        return StoreUnavailable(f"{operation}: {type(error).__name__}")
+        return StoreUnavailable(f"{operation}: {type(error).__name__}", explain(error))
 
 
 def milliseconds(seconds: float) -> int:

@@ -40,6 +40,7 @@ class Readiness(BaseModel):
     open_circuits: list[str] | None = None
     reason: str | None = None
     reasons: list[str] | None = None
+    advice: str | None = None
     upstream: Upstream | None = None
 
 
@@ -66,7 +67,7 @@ def health_routes(
 
         `open_circuits` names agents for whom the vendor is not tried for now.
         """
-        reasons = await _reasons(gateway, state)
+        reasons, advice = await _reasons(gateway, state)
         metrics.ready.set(0 if reasons else 1)
         content: dict[str, Any] = {
             "status": "unready" if reasons else "ready",
@@ -79,24 +80,28 @@ def health_routes(
             content["upstream"] = _upstream(probe)
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
+        if advice is not None:
+            content["advice"] = advice
         return JSONResponse(content, 503 if reasons else 200, headers={"cache-control": "no-store"})
 
     return router
 
 
-async def _reasons(gateway: Gateway, state: State) -> list[str]:
-    reasons = []
+async def _reasons(gateway: Gateway, state: State) -> tuple[list[str], str | None]:
+    """Why no session is taken, and what is wrong with the store, where that is known."""
+    reasons, advice = [], None
     if gateway.draining:
         reasons.append("draining")
     if gateway.is_full:
         reasons.append("overloaded")
     try:
         await state.ping()
-    except StoreUnavailable:
+    except StoreUnavailable as lost:
         reasons.append("state_lost")
+        advice = lost.advice
     if gateway.all_circuits_open:
         reasons.append("upstream_circuit_open")
-    return reasons
+    return reasons, advice
 
 
 def _upstream(probe: UpstreamProbe) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from app.state.interface import SessionRow, State
 from app.state.memory import MemoryState
 from app.state.redis import RedisState, Timings
 from tests.support.redis import RedisServer
+from tests.support.redis_cluster import RedisCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -80,15 +81,31 @@ def prefix() -> str:
     return f"test{next(_prefixes)}"
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """One Redis Cluster for all tests that do not harm it; they keep apart by prefix."""
+    with RedisCluster(tmp_path_factory.mktemp("cluster"), replicas=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
 async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
     """The port, by each of its implementations, running as replica "a"."""
     if request.param == "memory":
         opened: State = MemoryState("a")
     else:
-        opened = RedisState(server_of(request).url, "a", prefix=prefix, timings=PATIENT)
+        opened = RedisState(url_of(request), "a", prefix=prefix, timings=PATIENT)
     async with running(opened):
         yield opened
+
+
+def url_of(request: pytest.FixtureRequest) -> str:
+    """The store of the fixture's parameter."""
+    if request.param == "redis":
+        return server_of(request).url
+    cluster = request.getfixturevalue("redis_cluster")
+    assert isinstance(cluster, RedisCluster)
+    return cluster.url
 
 
 def server_of(request: pytest.FixtureRequest) -> RedisServer:
