@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from app.state.interface import Caps, SessionRow
 from tests.state.conftest import row
 from tests.support.waiting import until
@@ -137,6 +139,7 @@ async def test_refresh_of_nothing_is_nothing(state: State) -> None:
     assert (await state.sessions()).rows == ()
 
 
+@pytest.mark.parametrize("state", ["memory", "redis"], indirect=True)
 async def test_refresh_of_thousands(state: State) -> None:
     rows = [row(f"s{n:05}", subject=f"u{n}", address=f"a{n % 50}") for n in range(2500)]
     await state.refresh(rows)
