@@ -48,19 +48,19 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 """
 
 # KEYS: living owners by their last beat, dead ones by when they may be swept next, when each
-# died (hash), the last beat of any, the mark of a guard. ARGV: owner, whether it is new, and in
-# ms: when an owner is dead, how long a guard lasts, what silence sets one, how long a claim lasts;
-# then how many owners are moved at most.
+# died (hash), the last beat of any, until when nobody is taken for dead. ARGV: owner, whether it is
+# new, and in ms: when an owner is dead, how long a guard lasts, what silence sets one, how long a
+# claim lasts; then how many owners are moved at most.
 # Returns whether the owner is known, an owner to sweep ('': none), how long that has been dead.
 BEAT_OWNER: Final = Script(
     _NOW
     + """
 local last = tonumber(redis.call('GET', KEYS[4]) or nil)
-if last and now - last > tonumber(ARGV[5]) then redis.call('SET', KEYS[5], '1', 'PX', ARGV[4]) end
+if last and now - last > tonumber(ARGV[5]) then redis.call('SET', KEYS[5], now + ARGV[4]) end
 redis.call('SET', KEYS[4], now)
 if ARGV[2] ~= '1' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {0, '', 0} end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
-if redis.call('EXISTS', KEYS[5]) == 1 then return {1, '', 0} end
+if tonumber(redis.call('GET', KEYS[5]) or 0) > now then return {1, '', 0} end
 local late = '(' .. (now - ARGV[3])
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', late, 'LIMIT', 0, ARGV[7])) do
   redis.call('ZREM', KEYS[1], owner)
@@ -79,7 +79,7 @@ return {1, dead, now - (redis.call('HGET', KEYS[3], dead) or now)}
 LIVING: Final = Script(
     _NOW
     + """
-local guarded = redis.call('EXISTS', KEYS[5]) == 1
+local guarded = tonumber(redis.call('GET', KEYS[5]) or 0) > now
 local reply = {redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0}
 for i = 3, #ARGV do
   local beat = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or nil)
@@ -111,11 +111,15 @@ class Claim:
 
 
 class Owners:
-    """The registry of owners, as replica `replica` sees it. `lease` is in seconds."""
+    """The registry of owners, as replica `replica` sees it. `lease` is in seconds.
+
+    Beats go by `vital`, where nothing else stands in line; all else by `store`.
+    """
 
     def __init__(
         self,
         store: RedisClient,
+        vital: RedisClient,
         keys: Keys,
         replica: str,
         *,
@@ -123,6 +127,7 @@ class Owners:
         is_doubtful: Callable[[], bool],
     ) -> None:
         self._store = store
+        self._vital = vital
         self._keys = tuple(map(keys.owners, _PARTS))
         self._replica = replica
         self._is_doubtful = is_doubtful
@@ -197,7 +202,7 @@ class Owners:
 
     async def _beat(self, operation: str, *, is_new: bool) -> tuple[bool, str, float]:
         args = (self.me, int(is_new), *self._times, MAX_BURIED)
-        known, dead, age = await self._store.script(operation, BEAT_OWNER, self._keys, args)
+        known, dead, age = await self._vital.script(operation, BEAT_OWNER, self._keys, args)
         return bool(known), dead.decode(), int(age) / 1000
 
     async def _living(self, operation: str, owners: tuple[str, ...]) -> list[int]:

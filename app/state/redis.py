@@ -108,6 +108,7 @@ class RedisState(State):
         self._revocations = RedisRevocations(store, keys)
         self._owners = Owners(
             store,
+            self._vital,
             keys,
             replica,
             lease=timings.lease,
