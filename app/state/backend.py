@@ -16,7 +16,7 @@ from redis.exceptions import ClusterDownError, RedisError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from redis.asyncio import ConnectionPool
 
@@ -44,20 +44,25 @@ class Backend(Protocol):
 
 
 class SingleBackend(Backend):
-    """One Redis."""
+    """One Redis. When `generation` grows, connections that nobody uses just now are closed."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, generation: Callable[[], int]) -> None:
         self._redis = Redis.from_pool(pool)
+        self._pool = pool
+        self._generation = generation
+        self._seen = generation()
         # One raw shape, whatever redis-py makes of streams in its next version.
         for command in RAW:
             self._redis.set_response_callback(command, _raw)
 
     async def execute(self, *command: Any) -> Any:
         """Run one command."""
+        await self._leave_old()
         return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
+        await self._leave_old()
         async with self._redis.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
@@ -67,6 +72,11 @@ class SingleBackend(Backend):
     async def close(self) -> None:
         """Close every connection."""
         await self._redis.aclose(close_connection_pool=True)
+
+    async def _leave_old(self) -> None:
+        if self._seen != self._generation():
+            self._seen = self._generation()
+            await self._pool.disconnect(inuse_connections=False)
 
 
 class ClusterBackend(Backend):

@@ -60,7 +60,7 @@ class Connector:
     def backend(self, connections: int) -> Backend:
         """Make a client. Raises `ValueError` where redis-py does not know a parameter."""
         if not self.is_cluster:
-            return SingleBackend(self.pool(connections))
+            return SingleBackend(self.pool(connections), lambda: self.generation)
         options = dict(self._options)
         for name in ("host", "port", "db", "retry"):
             options.pop(name, None)

@@ -12,6 +12,7 @@ a lease from then on.
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -125,12 +126,15 @@ class Owners:
         *,
         lease: float,
         is_doubtful: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._vital = vital
         self._keys = tuple(map(keys.owners, _PARTS))
         self._replica = replica
         self._is_doubtful = is_doubtful
+        self._clock = clock
+        self._beaten = float("-inf")
         self._dead_after = milliseconds(lease * DEAD_AFTER)
         self._times = (
             self._dead_after,
@@ -168,6 +172,11 @@ class Owners:
         await self.join(operation)
         self._claim = await self._renew(operation) or self._claim
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for the next beat."""
+        return self._clock() - self._beaten >= self.interval
+
     async def dead_among(self, operation: str, owners: Collection[str]) -> set[str]:
         """Return those that are dead; none where that is unknown. Raises `StoreUnavailable`."""
         asked = tuple(dict.fromkeys(owners))
@@ -203,6 +212,7 @@ class Owners:
     async def _beat(self, operation: str, *, is_new: bool) -> tuple[bool, str, float]:
         args = (self.me, int(is_new), *self._times, MAX_BURIED)
         known, dead, age = await self._vital.script(operation, BEAT_OWNER, self._keys, args)
+        self._beaten = self._clock()
         return bool(known), dead.decode(), int(age) / 1000
 
     async def _living(self, operation: str, owners: tuple[str, ...]) -> list[int]:

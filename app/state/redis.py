@@ -235,15 +235,14 @@ class RedisState(State):
         await self._store.close()
 
     async def _beat(self) -> None:
-        shown = audited = float("-inf")
+        audited = float("-inf")
         while True:
             if await self._heartbeat.renew():
                 await self._retries.flush()
                 await self._registry.settle()
                 now = self._clock()
                 try:
-                    if now - shown >= self._owners.interval:
-                        shown = now
+                    if self._owners.is_due:
                         claim = await self._owners.beat()
                         if claim is not None:
                             self._sweeper.claim(claim)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,14 +31,17 @@ log = structlog.get_logger(__name__)
 # Packing a row takes some 20 µs of the event loop, on which frames wait.
 ROWS_PER_TRIP: Final = 100
 MAX_OWED: Final = 10_000
-VERIFY_TURNS: Final = 15
+VERIFY_TURNS: Final = 30
 RENEWAL: Final = 6 * 3600.0
 """Seconds after which a registration is written again, long before it expires."""
 
 
 @dataclass(slots=True)
 class _Published:
-    """A session that is registered, its row without what passes by itself, and when (monotonic)."""
+    """A session that is registered, its row without what passes by itself, and when (monotonic).
+
+    `row` is None while commands are under way that may come late.
+    """
 
     held: Registration
     row: SessionRow | None = None
@@ -112,7 +116,9 @@ class SessionRegistry:
                 payload = await self._store.call("leave", "GET", self._keys.row(row.id))
                 owner = None if payload is None else owner_of(payload)
                 held = held if owner is None else replace(held, owner=owner)
-            await self._remove([held], "leave")
+            # A command that was lost may still be on its way.
+            uncertain = published is None or published.row is None
+            await self._remove([held], "leave", mark=uncertain)
         except (StoreUnavailable, asyncio.CancelledError):
             self._owe(held)
             raise
@@ -141,8 +147,14 @@ class SessionRegistry:
                 self._owed.pop(held.id, None)
 
     async def audit(self) -> None:
-        """Remove what this owner has noted of sessions that it does not have."""
+        """Remove what this owner has noted of sessions that it does not have.
+
+        Where it has noted as many as it has, nothing is looked at: a missing note is found by the
+        row that is missing, too.
+        """
         owner, cursor = self._owners.me, 0
+        if await self._store.call("audit", "HLEN", self._keys.held(owner)) == len(self._published):
+            return
         while True:
             name = self._keys.held(owner)
             reply = await self._store.call("audit", "HSCAN", name, cursor, "COUNT", ROWS_PER_TRIP)
@@ -199,7 +211,7 @@ class SessionRegistry:
                 anew.append((published.held, row))
             elif published.row != _lasting(row):
                 changed.append((published.held, row))
-            elif hash(row.id) % VERIFY_TURNS == self._turn:
+            elif zlib.crc32(row.id.encode()) % VERIFY_TURNS == self._turn:
                 verified.append((published.held, row))
         if verified:
             names = [("EXISTS", self._keys.row(row.id)) for _, row in verified]
@@ -217,8 +229,10 @@ class SessionRegistry:
         changed: Sequence[tuple[Registration, SessionRow]],
     ) -> None:
         make, commands, notes = self._make, [], []
+        for held, row in (*anew, *changed):
+            # An audit must not take its note for a stray, and `leave` know that it is uncertain.
+            self._published[row.id] = _Published(held)
         for held, row in anew:
-            self._published[row.id] = _Published(held)  # or an audit takes its note for a stray
             notes.append(make.note(held))
             commands += [make.reserve(held, cap, FORCED) for cap in held.caps]
             commands.append(make.put_row(held, row))
