@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from app.bootstrap import config, parts, tenants
+from app.bootstrap import config, tenants, vendor_parts
 from app.protocol.errors import ConfigurationError
 from app.relay.guardrail_spec import guardrail_specs
 
@@ -34,11 +34,12 @@ MAX_NAMES: Final = 50
 class Source:
     """Where configuration comes from: `read` reads it anew and raises ConfigurationError.
 
-    `files` are those whose change is a reason to.
+    `files` are those whose change is a reason to; `lined` adds to a fault where it is in them.
     """
 
     read: Callable[[], Settings]
     files: Sequence[Path] = ()
+    lined: Callable[[list[str]], list[str]] = list
 
 
 class Reloader:
@@ -85,7 +86,9 @@ class Reloader:
             outcome = await self._take(read)
         except ConfigurationError as error:
             outcome = "refused"
-            for fault in error.faults[:MAX_NAMES]:
+            faults = [fault for fault in error.faults if " (line " not in fault]
+            lined = dict(zip(faults, self._source.lined(faults), strict=True))
+            for fault in (lined.get(each, each) for each in error.faults[:MAX_NAMES]):
                 log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
         except Exception:
             outcome = "refused"
@@ -106,9 +109,9 @@ class Reloader:
         config.require_approved_tools(after, frozenset(built.tool_set.registry))
         guardrail_specs(after.guardrails, after.agents)  # one may name an agent that is gone
         profiles = config.profiles(after)
-        vendor = parts.vendor(after, agents.out, built.vendor_tokens.current)
+        vendor = vendor_parts.vendor(after, agents.out, built.vendor_tokens.current)
         dependencies = agents.make(after, vendor.endpoints)
-        accounts, by_token = parts.accounts(after), parts.by_token(vendor)
+        accounts, by_token = vendor_parts.accounts(after), vendor_parts.by_token(vendor)
         access, owned = tenants.access(after), tenants.tenants(after)
         keys = tenants.keyring(after, agents.out, built.keyring)
         # From here on nothing can fail, and nothing else runs in between.

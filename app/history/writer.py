@@ -273,6 +273,7 @@ class Writer:
                 self._erased += part.count
             else:
                 conversation.stored = True
+                conversation.end_stored = part.end is not None
                 self._written.update(part.fed)
             self._settle(part)
             if time.is_over():

@@ -26,6 +26,7 @@ from app.telemetry.traces import Traces
 from app.upstream.calls import VendorCalls
 from app.web.actor import actor_of
 from app.web.agents import DEFAULT_AGENT, default_profile
+from app.web.bodies import JsonObject
 from app.web.problems import Problem, problem_for
 from app.web.tenancy import visible, visible_profiles
 from app.web.times import with_zone
@@ -66,7 +67,7 @@ class CallBody(BaseModel):
     endpoint: Annotated[str, Field(min_length=1, max_length=256)]
     agent: Annotated[str | None, Field(max_length=64)] = None
     subject: Annotated[str, Field(min_length=1, max_length=256)] = BACKEND
-    additional_data: dict[str, Any] = {}
+    additional_data: JsonObject = {}
     priority: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
     call_deadline: Annotated[AwareDatetime | None, BeforeValidator(with_zone)] = None
     timezone: str | None = None
