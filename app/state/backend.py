@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterDownError, RedisError, SlotNotCoveredError
+from redis.exceptions import ClusterDownError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 RAW: Final = ("XREAD", "XRANGE", "XREVRANGE")
 TOPOLOGY_PAUSE: Final = 0.2
 """Seconds between two looks at which node has which slots, while nodes fail."""
+
+
+class ClusterUnusable(RedisError):  # noqa: N818
+    """What redis-py says of a cluster as a whole, by an exception that is none of its errors."""
 
 
 class Backend(Protocol):
@@ -104,6 +108,9 @@ class ClusterBackend(Backend):
         try:
             await self._cluster.initialize()
             return await self._cluster.execute_command(*command, **self._target(command))
+        except RedisClusterException as error:
+            self._note(error)
+            raise ClusterUnusable(str(error)) from error.__cause__
         except (RedisError, OSError) as error:
             self._note(error)
             raise
@@ -116,6 +123,9 @@ class ClusterBackend(Backend):
             for command in commands:
                 pipeline.execute_command(*command, **self._target(command))
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except RedisClusterException as error:
+            self._note(error)
+            raise ClusterUnusable(str(error)) from error.__cause__
         except (RedisError, OSError) as error:
             self._note(error)
             raise
@@ -142,7 +152,7 @@ class ClusterBackend(Backend):
 
     def _note(self, error: BaseException) -> None:
         """Look for the nodes of all slots soon, if a node is not what it was."""
-        lost = (RedisConnectionError, ClusterDownError, SlotNotCoveredError, OSError)
+        lost = (RedisConnectionError, ClusterDownError, RedisClusterException, OSError)
         if isinstance(error, lost) and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
 
@@ -150,7 +160,7 @@ class ClusterBackend(Backend):
         try:
             async with asyncio.timeout(10 * TOPOLOGY_PAUSE):
                 await self._cluster.nodes_manager.initialize()
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, RedisClusterException, OSError, TimeoutError):
             pass  # the next call that fails looks again
         await asyncio.sleep(TOPOLOGY_PAUSE)
 

@@ -18,11 +18,10 @@ BY_ERROR: Final = {
     "TimeoutError": "nothing answers there: check host, port and firewall",
     "MovedError": "this is a node of a Redis Cluster: use redis+cluster:// or rediss+cluster://",
     "ClusterDownError": "the Redis Cluster has slots that no node serves",
-    "SlotNotCoveredError": "the Redis Cluster has slots that no node serves",
 }
 BY_TEXT: Final = (
     ("Cluster mode is not enabled", "this Redis is no Redis Cluster: use redis:// or rediss://"),
-    ("slots are not covered", "the Redis Cluster has slots that no node serves"),
+    ("not covered", "the Redis Cluster has slots that no node serves"),
     ("Redis Cluster cannot be connected", "no node of the Redis Cluster answers"),
 )
 

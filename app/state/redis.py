@@ -94,7 +94,7 @@ class RedisState(State):
             replica,
             lease=timings.place_lease,
             guard=timings.place_guard,
-            inbox=(MAX_INBOX, INBOX_EXPIRY),
+            tell=self.tell,
         )
         self._heartbeat = Heartbeat(
             self._vital,
