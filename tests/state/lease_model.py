@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from app.protocol.errors import StoreUnavailable
 from app.state.interface import Caps, SessionRow
 from app.state.keys import Keys
-from app.state.owners import Owners
+from app.state.owners import BEAT_OWNER, Owners
 from app.state.redis_client import ScriptCall
 from app.state.session_registry import SessionRegistry
 from app.state.sweeper import Sweeper
@@ -255,7 +255,7 @@ class Schedule:
             self._resume(replica, task, StoreUnavailable("lost"))
         else:
             answer = self.wire.carry_out(command)
-            if task.kind == "beat":
+            if isinstance(command, ScriptCall) and command.script is BEAT_OWNER:
                 replica.beaten = self.now
             self._resume(replica, task, answer)
 
@@ -304,7 +304,6 @@ class Schedule:
         while task in replica.tasks:
             assert task is not None
             self._advance(replica, task)
-        replica.beaten = self.now
 
     def _set_time(self) -> None:
         self.wire.ask("SET", "now", f"{self.now:.3f}")

@@ -19,8 +19,6 @@ PRIMARIES: Final = 3
 SLOTS: Final = 16384
 NODE_TIMEOUT: Final = 1000
 FORMS_WITHIN: Final = 60.0
-_BUS: Final = 10_000
-_HIGHEST_PORT: Final = 65_535 - _BUS
 
 
 class RedisCluster:
@@ -39,9 +37,10 @@ class RedisCluster:
             "cluster-replica-validity-factor": "0",
             "repl-diskless-sync-delay": "0",
         } | (settings or {})
+        self._buses = [free_port() for _ in range(count)]
         self.nodes = [
-            RedisServer(directory / f"node{number}", port=_port(), settings=own)
-            for number in range(count)
+            RedisServer(directory / f"node{at}", settings=own | {"cluster-port": str(bus)})
+            for at, bus in enumerate(self._buses)
         ]
 
     @property
@@ -55,11 +54,12 @@ class RedisCluster:
             node.start()
         primaries = self.nodes[:PRIMARIES]
         for number, node in enumerate(primaries):
-            first, last = number * SLOTS // PRIMARIES, (number + 1) * SLOTS // PRIMARIES - 1
-            self.ask(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
+            low, high = number * SLOTS // PRIMARIES, (number + 1) * SLOTS // PRIMARIES - 1
+            self.ask(node, "CLUSTER", "ADDSLOTSRANGE", low, high)
             self.ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            self.ask(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            first = self.nodes[0].port
+            self.ask(node, "CLUSTER", "MEET", "127.0.0.1", first, self._buses[0])
         self._wait(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, node in enumerate(self.nodes[PRIMARIES:]):
             self.ask(node, "CLUSTER", "REPLICATE", self.identity(primaries[number]))
@@ -94,7 +94,7 @@ class RedisCluster:
         try:
             self.start()
         except BaseException:
-            self._kill()
+            self.kill()
             raise
         return self
 
@@ -104,9 +104,10 @@ class RedisCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._kill()
+        self.kill()
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
+        """End all nodes at once."""
         for node in self.nodes:
             if node.is_running:
                 node.kill()
@@ -144,10 +145,3 @@ class RedisCluster:
         told = self.ask(node, "CLUSTER", "INFO")
         lines = (told.decode() if isinstance(told, bytes) else str(told)).splitlines()
         return dict(line.partition(":")[::2] for line in lines).get(name, "")
-
-
-def _port() -> int:
-    """A port whose cluster bus (ten thousand above) can be bound as well."""
-    while (port := free_port()) > _HIGHEST_PORT:
-        pass
-    return port
