@@ -48,7 +48,7 @@ class Backend(Protocol):
 
 
 class SingleBackend(Backend):
-    """One Redis. When `generation` grows, connections that nobody uses just now are closed."""
+    """One Redis. When `generation` grows, connections that are idle are closed."""
 
     def __init__(self, pool: ConnectionPool, generation: Callable[[], int]) -> None:
         self._redis = Redis.from_pool(pool)

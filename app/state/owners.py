@@ -5,7 +5,7 @@ taken it for dead. What an owner has registered (rows, places of caps) counts as
 One that has not beaten for `lease` seconds, less what it takes to notice, is dead: whoever beats
 next moves it to the dead, and the living sweep what it has left (`app.state.sweeper`).
 
-When no owner at all has beaten for a while, the store was away, and nobody is taken for dead for
+When no owner at all has beaten for a while, the store was away, and none is taken for dead for
 a lease from then on.
 """
 
@@ -49,7 +49,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 """
 
 # KEYS: living owners by their last beat, dead ones by when they may be swept next, when each
-# died (hash), the last beat of any, until when nobody is taken for dead. ARGV: owner, whether it is
+# died (hash), the last beat of any, until when none is taken for dead. ARGV: owner, whether it is
 # new, and in ms: when an owner is dead, how long a guard lasts, what silence sets one, how long a
 # claim lasts; then how many owners are moved at most.
 # Returns whether the owner is known, an owner to sweep ('': none), how long that has been dead.

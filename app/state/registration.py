@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.state.keys import Keys
 
 EXPIRY: Final = 24 * 3600 * 1000
-"""Milliseconds after which what nobody removes is gone; owners write it again before."""
+"""Milliseconds after which what is not removed expires; owners write it again before."""
 
 MARK: Final = 60_000
 """Milliseconds for which late commands of a session that was given up change nothing."""
