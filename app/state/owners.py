@@ -2,8 +2,8 @@
 
 An owner is one life of a replica: its name, and a random part that changes when others have
 taken it for dead. What an owner has registered (rows, places of caps) counts as long as it beats.
-One that has not beaten for `lease` seconds, less what it takes to notice, is dead: whoever beats
-next moves it to the dead, and the living sweep what it has left (`app.state.sweeper`).
+One that has not beaten for `lease` seconds, less what it takes to notice, is dead: the next
+beat of any moves it to the dead, and the living sweep what it has left (`app.state.sweeper`).
 
 When no owner at all has beaten for a while, the store was away, and none is taken for dead for
 a lease from then on.
