@@ -11,6 +11,7 @@ import pytest
 from app.state.interface import SessionRow, State
 from app.state.memory import MemoryState
 from app.state.redis import RedisState, Timings
+from tests.support.local_store import LocalStoreServer
 from tests.support.redis import RedisServer
 from tests.support.redis_cluster import RedisCluster
 
@@ -69,6 +70,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
+@pytest.fixture(scope="session")
+def local_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStoreServer]:
+    """One store of workers for all tests; they keep apart by prefix."""
+    with LocalStoreServer(tmp_path_factory.mktemp("store")) as server:
+        yield server
+
+
 @pytest.fixture
 def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own, to stop and kill; it forgets everything at its end."""
@@ -88,7 +96,7 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClu
         yield cluster
 
 
-@pytest.fixture(params=["memory", "redis", "cluster"])
+@pytest.fixture(params=["memory", "redis", "cluster", "local"])
 async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
     """The port, by each of its implementations, running as replica "a"."""
     if request.param == "memory":
@@ -101,14 +109,16 @@ async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[St
 
 def url_of(request: pytest.FixtureRequest) -> str:
     """The store of the fixture's parameter."""
-    if request.param == "redis":
+    if request.param != "cluster":
         return server_of(request).url
     cluster = request.getfixturevalue("redis_cluster")
     assert isinstance(cluster, RedisCluster)
     return cluster.url
 
 
-def server_of(request: pytest.FixtureRequest) -> RedisServer:
-    server = request.getfixturevalue("redis_server")
-    assert isinstance(server, RedisServer)
+def server_of(request: pytest.FixtureRequest) -> RedisServer | LocalStoreServer:
+    """The Redis, or the store of workers, that a test's parameter names."""
+    local = request.param == "local"
+    server = request.getfixturevalue("local_store" if local else "redis_server")
+    assert isinstance(server, RedisServer | LocalStoreServer)
     return server
