@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.bench import publish
 from tests.bench.figures import TIMES, Report, Spread, with_worst
 from tests.bench.goals import judge
 from tests.bench.load import Load
@@ -21,9 +22,6 @@ from tests.bench.machine import Missing, choose_cores, find
 from tests.bench.peers import Browser, all_peers
 from tests.bench.picture import draw
 from tests.bench.process import Fault, Process, descendants
-from tests.bench.publish import (
-    between,
-)
 from tests.bench.stages import BURST, KINDS, LARGE, SMALL
 from tests.bench.table import render
 from tests.support.ports import free_port
@@ -101,9 +99,9 @@ def _costs_what_is_published(report: Report) -> bool:
 
 def test_a_table_between_marks_is_replaced_and_nothing_else() -> None:
     text = "a\n<!-- t -->\nold\n<!-- /t -->\nb\n"
-    assert between(text, "t", "new\nrow") == "a\n<!-- t -->\nnew\nrow\n<!-- /t -->\nb\n"
+    assert publish.between(text, "t", "new\nrow") == "a\n<!-- t -->\nnew\nrow\n<!-- /t -->\nb\n"
     with pytest.raises(ValueError, match="is missing"):
-        between("a", "t", "new")
+        publish.between("a", "t", "new")
 
 
 def test_the_worst_kind_of_frame_is_the_figure() -> None:
