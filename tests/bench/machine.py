@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 DESCRIPTORS: Final = 20_000
-"""Enough for 4,000 sessions with two sockets each, at both ends; never asked for more."""
+"""Enough for 9,000 sessions with two sockets each, at both ends; never asked for more."""
 
 INSTALL: Final = {
     "nginx": "apt-get install nginx-light",
