@@ -56,7 +56,16 @@ def main() -> None:
         runner: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     else:
         runner = asyncio.new_event_loop()
-    web.run_app(app, host="127.0.0.1", port=int(port), loop=runner, access_log=None, print=None)
+    # Its backlog of 128 is less than come at once: it would lose handshakes, as no other does.
+    web.run_app(
+        app,
+        host="127.0.0.1",
+        port=int(port),
+        loop=runner,
+        access_log=None,
+        print=None,
+        backlog=2048,
+    )
 
 
 if __name__ == "__main__":
