@@ -124,10 +124,10 @@ def _panel(report: Report, panel: Panel, rows: list[tuple[str, str]], x: int, y:
         }.get(peer, "bar")
         name = "ours" if kind == "ours" else ""
         parts.append(_text(x, top + BAR - 2, title, name))
-        spread = spreads[peer]
+        spread, start = spreads[peer], x + LABEL
         if spread is None:
+            parts.append(_text(start, top + BAR - 2, "not measured", "small"))
             continue
-        start = x + LABEL
         scale = LONGEST / longest if longest > 0 else 0
         bar = max(1.5, spread.median * scale)
         middle = top + BAR / 2
