@@ -103,9 +103,15 @@ class Refuses:
         raise Refusal(UNAUTHENTICATED)
 
 
+@pytest.fixture(scope="module")
+def forger() -> Any:
+    """Forges tokens; keys are generated for it, which takes a while."""
+    [(_, made), *_] = credentials.methods()
+    return made
+
+
 @pytest.mark.parametrize("method", [LetsIn(), Crashes(), Refuses()])
-def test_a_token_that_is_let_in_or_crashes_is_noticed(method: Any) -> None:
-    [(_, forger), *_] = credentials.methods()
+def test_a_token_that_is_let_in_or_crashes_is_noticed(method: Any, forger: Any) -> None:
     result = Result()
     asyncio.run(credentials.tokens(bound(30), result, [(method, forger)]))
     assert result.verdict == "lost"
@@ -270,11 +276,14 @@ def test_exit_status_says_whether_it_held(tmp_path: Path, monkeypatch: pytest.Mo
     assert "**Lost**: 1 lost." in (tmp_path / "PROOF.md").read_text()
 
 
-def test_a_seed_makes_the_inputs_of_a_run_again() -> None:
+def test_a_seed_makes_the_inputs_of_a_run_again(
+    forger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valid = [f"{'a' * 20}.{'b' * n}.{'c' * 43}" for n in range(50)]
+    monkeypatch.setattr(forger, "valid", valid)
+
     def tokens() -> list[str]:
-        [(_, forger), *_] = credentials.methods()
         forger._random = Random(SEED)  # noqa: S311 - to be had again
-        forger.valid = [f"{'a' * 20}.{'b' * n}.{'c' * 43}" for n in range(50)]
         return [forger._harmed() for _ in range(20)]
 
     assert tokens() == tokens()
