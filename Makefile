@@ -17,7 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Exactly what is locked: nothing is resolved, whatever has come out since, and no foreign code built.
+# Exactly what is locked: nothing is resolved, whatever has come out since, and no foreign code built
+# (but for the one exception of $(CACHE)/proof, which no test needs).
 LOCKED := --no-deps --require-hashes --only-binary :all:
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
@@ -37,7 +38,7 @@ PROOF_OPTIONS = $(addprefix --seed ,$(SEED)) $(addprefix --seconds ,$(SECONDS))
 
 .DEFAULT_GOAL := help
 .PHONY: proof chaos soak help run test check ready bench nightly ready-nightly conformance lock clean \
-  wheel sbom licenses audit \
+  wheel sbom licenses audit ready-proof \
   test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
 
 # An environment of another Python than the one that is asked for is made anew.
@@ -85,7 +86,9 @@ bench: $(CACHE)/machine $(NPM_DONE) $(COMPILED)/.built ## measure side by side w
 nightly: $(BIN)/python ## the long runs: every supported Python, soak, fuzz, conformance, images
 	@$(BIN)/python tests/parts.py --set-up ready-nightly $(addprefix python-,$(PYTHONS)) $(NIGHTLY)
 
-ready-nightly: ready $(CACHE)/machine-nightly
+ready-nightly: ready-proof $(CACHE)/machine-nightly
+
+ready-proof: ready $(CACHE)/proof
 
 nightly-source: ready-nightly
 	$(BIN)/python -m pytest -m nightly --timeout 3600
@@ -99,7 +102,7 @@ $(addprefix python-,$(PYTHONS)): python-%: $(BIN)/python
 	  && tests/copy.sh $(CACHE)/python-$* \
 	  && $(MAKE) --no-print-directory -C $(CACHE)/python-$* test PYTHON="$$python"
 
-proof: ready ## every proof within its usual bound, and docs/PROOF.md anew; SEED=, SECONDS=
+proof: ready-proof ## every proof within its usual bound, and docs/PROOF.md anew; SEED=, SECONDS=
 	$(BIN)/python -m tests.proof all $(PROOF_OPTIONS)
 
 chaos: ready ## cuts, rolling releases, crashes, stores' outages; SEED=, SECONDS= (of each)
@@ -138,7 +141,7 @@ $(BIN)/python:
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])' $(PYTHONS) || \
 	  echo "This Python is not proven here (proven: $(PYTHONS)); it is tried all the same." >&2
-	@rm -rf $(VENV) $(CACHE)/runtime $(CACHE)/development
+	@rm -rf $(VENV) $(CACHE)/runtime $(CACHE)/development $(CACHE)/proof
 	$(PYTHON) -m venv $(VENV)
 
 $(CACHE)/runtime: requirements.txt pyproject.toml | $(BIN)/python
@@ -151,6 +154,13 @@ $(CACHE)/development: requirements-dev.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@$(PIP) check
 	@mkdir -p $(CACHE) && touch $@ $(CACHE)/runtime
+
+# cosmic-ray requires yattag, of which no wheel is published: that one alone is built, from the source
+# archive with the locked hash, by the setuptools that is installed (in isolation pip would fetch another).
+$(CACHE)/proof: requirements-proof.txt $(CACHE)/development
+	$(PIP) install --quiet $(LOCKED) --no-binary yattag --no-build-isolation --use-pep517 -r requirements-proof.txt
+	@$(PIP) check
+	@touch $@
 
 $(CACHE)/machine: tests/apt-packages.txt | $(BIN)/python
 	@tests/machine.sh $(BIN)/python $<

@@ -1,7 +1,8 @@
 """A package index on loopback in which everything that is locked has a newer release as well.
 
 The packages are empty, with the names, versions and dependencies of those that are installed here:
-enough for pip to choose by, and made in a moment.
+enough for pip to choose by, and made in a moment. What is not installed here has no dependencies
+there. Of some packages there are source archives alone, as on the public index.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import importlib.metadata
 import io
 import re
+import tarfile
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEWER: Final = "9999.0"
+WITHOUT_WHEEL: Final = ("yattag",)
+# The build backend of a source archive (PEP 517): it hands out the wheel that lies beside it.
+BACKEND: Final = """
+import pathlib, shutil
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    (wheel,) = pathlib.Path(".").glob("*.whl")
+    shutil.copy(wheel, directory)
+    return wheel.name
+"""
 ENTRY: Final = re.compile(r"^(\S+==.*?) \\\n((?: +--hash=\S+(?: \\)?\n)+)", re.MULTILINE)
 
 
@@ -65,7 +76,8 @@ def publish(folder: Path, locked: dict[str, str]) -> dict[str, str]:
         page.mkdir(parents=True)
         links = []
         for release in (version, NEWER):
-            file, content = wheel(name, release)
+            make = source_archive if name in WITHOUT_WHEEL else wheel
+            file, content = make(name, release)
             (page / file).write_bytes(content)
             digest = hashlib.sha256(content).hexdigest()
             links.append(f'<a href="{file}#sha256={digest}">{file}</a>')
@@ -78,11 +90,13 @@ def publish(folder: Path, locked: dict[str, str]) -> dict[str, str]:
 
 def wheel(name: str, version: str) -> tuple[str, bytes]:
     """Make an empty wheel with the dependencies that the installed package of that name has."""
-    known = importlib.metadata.metadata(name)
     stem = f"{name.replace('-', '_')}-{version}"
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {line}" for line in known.get_all("Requires-Dist") or ()]
-    lines += [f"Provides-Extra: {line}" for line in known.get_all("Provides-Extra") or ()]
+    for known in importlib.metadata.distributions(name=name):
+        lines += [f"Requires-Dist: {line}" for line in known.requires or ()]
+        lines += [
+            f"Provides-Extra: {line}" for line in known.metadata.get_all("Provides-Extra") or ()
+        ]
     files = {
         f"{stem}.dist-info/METADATA": "\n".join([*lines, ""]),
         f"{stem}.dist-info/WHEEL": (
@@ -97,6 +111,26 @@ def wheel(name: str, version: str) -> tuple[str, bytes]:
         for path, text in files.items():
             archive.writestr(path, text)
     return f"{stem}-py3-none-any.whl", content.getvalue()
+
+
+def source_archive(name: str, version: str) -> tuple[str, bytes]:
+    """Make a source archive that is built to the empty wheel, without any other package."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    wheel_file, wheel_content = wheel(name, version)
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        "pyproject.toml": system.encode(),
+        "backend.py": BACKEND.encode(),
+        wheel_file: wheel_content,
+    }
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for path, data in files.items():
+            entry = tarfile.TarInfo(f"{stem}/{path}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return f"{stem}.tar.gz", content.getvalue()
 
 
 def _digest(text: str) -> str:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.timeout(300)  # a hundred packages, on a busy machine
-LOCKS = ("requirements.txt", "requirements-dev.txt", "deploy/requirements-build.txt")
+PROOF = "requirements-proof.txt"
+INSTALLED = ("requirements.txt", "requirements-dev.txt", "deploy/requirements-build.txt")
+LOCKS = (*INSTALLED, PROOF)
+TARGETS = {
+    "runtime": "requirements.txt",
+    "development": "requirements-dev.txt",
+    "proof": PROOF,
+}  # of make, below .cache/
 
 
 def lock(name: str) -> Lock:
@@ -86,8 +93,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 def recipe(target: str, environment: str) -> str:
-    """The commands by which make installs what is locked, but for the project itself."""
-    dry = ("make", "--dry-run", "--always-make", "--no-print-directory")
+    """The commands by which make installs one lock, but for the project itself."""
+    dry = ["make", "--dry-run", "--always-make", "--no-print-directory"]
+    dry += [f"--old-file=.cache/{other}" for other in TARGETS if other != target]
     said = passes(*dry, f"VENV={environment}", f".cache/{target}", cwd=ROOT)
     lines = [line for line in said.splitlines() if " pip " in line and "--editable" not in line]
     assert len(lines) == 2, lines
@@ -105,15 +113,33 @@ def dockerfile_steps() -> str:
     return re.sub(r"(?<=[;\s])pip(?= )", "build/bin/pip", step)
 
 
-@pytest.mark.parametrize(
-    ("target", "name"),
-    [("runtime", "requirements.txt"), ("development", "requirements-dev.txt")],
-)
+@pytest.mark.parametrize(("target", "name"), TARGETS.items())
 def test_make_installs_exactly_the_locked_versions(room: Room, target: str, name: str) -> None:
     room.environments("env")
     done = room.sh(recipe(target, "env"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert room.installed("env") == lock(name).here()
+
+
+def test_proofs_change_no_version_that_tests_run_with() -> None:
+    tests, proof = lock("requirements-dev.txt").here(), lock(PROOF).here()
+    assert {"cosmic-ray", "yattag"} <= proof.keys() - tests.keys()
+    assert lock("requirements.txt").here().items() <= proof.items()
+    assert {name: tests[name] for name in proof.keys() & tests.keys()}.items() <= proof.items()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_has_no_wheel_is_built_for_the_proofs_alone(room: Room, target: str) -> None:
+    room.environments("env")
+    (entry,) = re.findall(r"^yattag==.*\n(?: +--hash.*\n)+", room.locks[PROOF], re.MULTILINE)
+    room.locks[TARGETS[target]] = entry
+    done = room.sh(recipe(target, "env"))
+    if target == "proof":
+        assert room.installed("env") == {"yattag": lock(PROOF).here()["yattag"]}
+    else:
+        assert done.returncode != 0
+        assert "No matching distribution found for yattag" in done.stderr
+        assert room.installed("env") == {}
 
 
 def test_the_image_gets_exactly_the_locked_versions(room: Room) -> None:
@@ -138,6 +164,15 @@ def test_a_lock_that_lacks_a_dependency_is_refused(room: Room, command: str) -> 
 
 
 @pytest.mark.parametrize("name", LOCKS)
+def test_every_entry_has_a_hash(name: str) -> None:
+    pins = re.findall(r"^[^\s#].*", (ROOT / name).read_text(), re.MULTILINE)
+    assert len(pins) == len(lock(name).entries) > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*INSTALLED, pytest.param(PROOF, marks=pytest.mark.nightly)],  # not installed before
+)
 def test_every_extra_that_a_package_asks_for_is_locked(name: str) -> None:
     """Some versions of pip that resolve take a pin of `name` for none of `name[extra]`."""
     locked = {canonicalize_name(entry.name): entry.extras for entry in lock(name).entries}

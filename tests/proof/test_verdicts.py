@@ -13,7 +13,6 @@ from app.protocol.errors import Refusal
 from tests.proof import credentials, hostile, mutated, mutation, secrets, soak, tested, tools
 from tests.proof.__main__ import main, proof
 from tests.proof.failing import attempt
-from tests.proof.mutants import mutants
 from tests.proof.report import ROOT, Bound, Proof, Result, report
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from app.tools.interface import ToolContext
 
 pytestmark = [pytest.mark.source]
+NEEDS_COSMIC_RAY = pytest.mark.nightly  # it is installed with requirements-proof.txt alone
 SEED = 7
 
 
@@ -47,6 +47,15 @@ def test_forged_tokens_and_ticket_races_hold() -> None:
 
 
 def test_frames_messages_and_handshakes_hold() -> None:
+    result = Result(least=("frames harmed and parsed", "messages judged", "handshakes harmed"))
+    hostile.frames(bound(1500), result)
+    hostile.messages(bound(150), result)
+    asyncio.run(hostile.handshakes(bound(150), result))
+    assert (result.verdict, result.found) == ("held", [])
+
+
+@pytest.mark.nightly  # Atheris is installed with requirements-proof.txt alone
+def test_inputs_that_coverage_guides_hold() -> None:
     result = hostile.run(bound(1500))
     assert (result.verdict, result.found) == ("held", [])
     assert result.done["inputs that coverage guided"] >= 500
@@ -62,6 +71,7 @@ def test_redaction_holds() -> None:
     assert (result.verdict, result.found) == ("held", [])
 
 
+@NEEDS_COSMIC_RAY
 def test_mutants_of_a_module_are_killed() -> None:
     [target] = [it for it in mutation.targets() if it.module.stem == "rate_limit"]
     result = mutation.run(bound(3), [target])
@@ -93,9 +103,15 @@ class Refuses:
         raise Refusal(UNAUTHENTICATED)
 
 
+@pytest.fixture(scope="module")
+def forger() -> Any:
+    """Forges tokens; keys are generated for it, which takes a while."""
+    [(_, made), *_] = credentials.methods()
+    return made
+
+
 @pytest.mark.parametrize("method", [LetsIn(), Crashes(), Refuses()])
-def test_a_token_that_is_let_in_or_crashes_is_noticed(method: Any) -> None:
-    [(_, forger), *_] = credentials.methods()
+def test_a_token_that_is_let_in_or_crashes_is_noticed(method: Any, forger: Any) -> None:
     result = Result()
     asyncio.run(credentials.tokens(bound(30), result, [(method, forger)]))
     assert result.verdict == "lost"
@@ -167,6 +183,7 @@ def test_a_secret_that_is_left_is_noticed() -> None:
     assert result.lost == 50
 
 
+@NEEDS_COSMIC_RAY
 def test_a_mutant_that_no_test_notices_is_noticed(tmp_path: Path) -> None:
     blind = tmp_path / "test_blind.py"
     blind.write_text("def test_nothing(): assert True\n")
@@ -183,7 +200,10 @@ def test_tests_that_fail_without_a_mutation_prove_nothing(tmp_path: Path) -> Non
         mutated.measure([str(broken)])
 
 
+@NEEDS_COSMIC_RAY
 def test_a_mutant_differs_in_what_is_executed_alone() -> None:
+    from tests.proof.mutants import mutants  # noqa: PLC0415 - imports cosmic-ray
+
     source = (
         "from __future__ import annotations\ndef f(a: int | None) -> int | None:\n    return 1\n"
     )
@@ -256,11 +276,14 @@ def test_exit_status_says_whether_it_held(tmp_path: Path, monkeypatch: pytest.Mo
     assert "**Lost**: 1 lost." in (tmp_path / "PROOF.md").read_text()
 
 
-def test_a_seed_makes_the_inputs_of_a_run_again() -> None:
+def test_a_seed_makes_the_inputs_of_a_run_again(
+    forger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valid = [f"{'a' * 20}.{'b' * n}.{'c' * 43}" for n in range(50)]
+    monkeypatch.setattr(forger, "valid", valid)
+
     def tokens() -> list[str]:
-        [(_, forger), *_] = credentials.methods()
         forger._random = Random(SEED)  # noqa: S311 - to be had again
-        forger.valid = [f"{'a' * 20}.{'b' * n}.{'c' * 43}" for n in range(50)]
         return [forger._harmed() for _ in range(20)]
 
     assert tokens() == tokens()
