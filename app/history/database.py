@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.history.advice import advice
+from app.history.database_thread import DatabaseThread
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.postgres import postgres_options
 
@@ -70,7 +71,8 @@ class Database:
 
     def __init__(self, url: SecretStr, *, deadline: float = 5.0, connections: int = 4) -> None:
         self.deadline = deadline
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._thread = DatabaseThread()
+        self._under_way: set[asyncio.Future[Any]] = set()
         try:
             target = make_url(url.get_secret_value())
         except (SQLAlchemyError, ValueError, TypeError):
@@ -98,6 +100,11 @@ class Database:
         for name, act in POSTGRESQL_EVENTS if self.is_postgresql else SQLITE_EVENTS:
             event.listen(self._engine.sync_engine, name, act)
 
+    @property
+    def hand_overs(self) -> int:
+        """How often the database's own loop was given something to do."""
+        return self._thread.hand_overs
+
     def __repr__(self) -> str:
         return f"Database({self._engine.dialect.name})"
 
@@ -108,34 +115,37 @@ class Database:
         write: bool = False,
         deadline: float | None = None,
     ) -> Value:
-        """Do `work` in one transaction, and return what it returns; raises as `transaction` does.
+        """Do `work` in one transaction, and return what it returns.
+
+        `work` runs on the database's own event loop, in another thread: it may use the connection
+        and what nobody else changes meanwhile, and its connection is good there alone.
 
         Work that has begun goes on to its end when its caller is cancelled. With SQLite it does
         even when it is late: a statement that runs in the driver's thread cannot be called back,
         and a connection abandoned in the middle would hold the file's lock for good.
-        """
-        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
-        task = asyncio.create_task(self._do(work, write=write, deadline=deadline))
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        try:
-            late = None if self.is_postgresql else deadline or 2 * self.deadline
-            async with asyncio.timeout(late):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            raise HistoryUnavailable("TimeoutError") from None
-        except asyncio.CancelledError:
-            await asyncio.wait([task], timeout=self.deadline)
-            raise
-
-    @asynccontextmanager
-    async def transaction(
-        self, *, write: bool = False, deadline: float | None = None
-    ) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
         Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
+        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
+        doing = self._thread.submit(self._do(work, write=write, deadline=deadline))
+        future = asyncio.wrap_future(doing)
+        self._under_way.add(future)
+        future.add_done_callback(self._finished)
+        try:
+            late = None if self.is_postgresql else deadline or 2 * self.deadline
+            async with asyncio.timeout(late):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise HistoryUnavailable("TimeoutError") from None
+        except asyncio.CancelledError:
+            await asyncio.wait([future], timeout=self.deadline)
+            raise
+
+    @asynccontextmanager
+    async def _transaction(
+        self, *, write: bool, deadline: float | None
+    ) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction and commit it at the end; not to be cancelled in the middle."""
         limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
             async with AsyncExitStack() as stack:
@@ -158,7 +168,8 @@ class Database:
         """Let go of every connection, once what is under way has ended."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=self.deadline)
-        await self._engine.dispose()
+        await asyncio.wrap_future(self._thread.submit(self._engine.dispose()))
+        await self._thread.stop()
 
     async def _do(
         self,
@@ -167,10 +178,10 @@ class Database:
         write: bool,
         deadline: float | None,
     ) -> Value:
-        async with self.transaction(write=write, deadline=deadline) as connection:
+        async with self._transaction(write=write, deadline=deadline) as connection:
             return await work(connection)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
+    def _finished(self, task: asyncio.Future[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that still waits has it; one that left needs no log line

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from app.history.interface import ConversationStart
     from app.history.queue import Record
     from app.history.results.composer import Composer
-    from app.history.writer import Counts, Sink
+    from app.history.sink import Sink
+    from app.history.writer import Counts
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
