@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.history.advice import advice
 from app.history.database_thread import DatabaseThread
-from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.errors import HistoryUnavailable
 from app.history.postgres import postgres_options
+from app.history.sqlite import SQLITE_EVENTS, SqliteBatches
+from app.history.translation import FAILURES, translated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from pydantic import SecretStr
     from sqlalchemy import Connection, Table
     from sqlalchemy.engine import ExceptionContext
-    from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,6 @@ Value = TypeVar("Value")
 POSTGRESQL: Final = "postgresql"
 
 UNUSABLE: Final = "is no URL of a database: percent-encode what user and password hold of @ : /"
-WAL_ATTEMPTS: Final = 1000
 CONNECTING: Final = 3.0
 """Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
 
@@ -57,9 +56,6 @@ would stay on a server connection that others get."""
 
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """Seconds of silence, seconds between probes, probes: below the idle time-outs of firewalls."""
-
-CONTENT_CLASSES: Final = ("22", "23")
-"""SQLSTATE classes that blame the content: data exception, integrity constraint violation."""
 
 
 class Database:
@@ -99,6 +95,7 @@ class Database:
             raise ValueError(UNUSABLE) from None
         for name, act in POSTGRESQL_EVENTS if self.is_postgresql else SQLITE_EVENTS:
             event.listen(self._engine.sync_engine, name, act)
+        self._sqlite = None if self.is_postgresql else SqliteBatches(target, deadline)
 
     @property
     def hand_overs(self) -> int:
@@ -126,20 +123,18 @@ class Database:
 
         Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
-        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
-        doing = self._thread.submit(self._do(work, write=write, deadline=deadline))
-        future = asyncio.wrap_future(doing)
-        self._under_way.add(future)
-        future.add_done_callback(self._finished)
-        try:
-            late = None if self.is_postgresql else deadline or 2 * self.deadline
-            async with asyncio.timeout(late):
-                return await asyncio.shield(future)
-        except TimeoutError:
-            raise HistoryUnavailable("TimeoutError") from None
-        except asyncio.CancelledError:
-            await asyncio.wait([future], timeout=self.deadline)
-            raise
+        limit = None if self.is_postgresql else deadline or 2 * self.deadline
+        return await self._result(self._do(work, write=write, deadline=deadline), limit)
+
+    async def run_at_once(self, work: Callable[[Connection], Value]) -> Value:
+        """Do `work` in one writing transaction, as `run` does, without another loop in between.
+
+        With SQLite, all of it is done in one thread in one go: nothing between two statements has
+        to wait for the interpreter's lock and for a loop, while the file is locked.
+        """
+        if self._sqlite is None:
+            return await self.run(lambda connection: connection.run_sync(work), write=True)
+        return await self._result(self._sqlite.run(work), 2 * self.deadline)
 
     @asynccontextmanager
     async def _transaction(
@@ -157,8 +152,23 @@ class Database:
                     connection = await raw.execution_options(writes=write)
                     async with connection.begin():
                         yield connection
-        except (SQLAlchemyError, OSError, TimeoutError, EOFError, ValueError, OverflowError) as e:
+        except FAILURES as e:
             raise translated(e) from None
+
+    async def _result(self, work: Coroutine[Any, Any, Value], limit: float | None) -> Value:
+        """Have `work` done on the database's own loop; see `run`."""
+        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
+        future = asyncio.wrap_future(self._thread.submit(work))
+        self._under_way.add(future)
+        future.add_done_callback(self._finished)
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise HistoryUnavailable("TimeoutError") from None
+        except asyncio.CancelledError:
+            await asyncio.wait([future], timeout=self.deadline)
+            raise
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Begin an INSERT of this database's own kind, which knows ON CONFLICT."""
@@ -169,6 +179,8 @@ class Database:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=self.deadline)
         await asyncio.wrap_future(self._thread.submit(self._engine.dispose()))
+        if self._sqlite is not None:
+            await asyncio.wrap_future(self._thread.submit(self._sqlite.close()))
         await self._thread.stop()
 
     async def _do(
@@ -185,26 +197,6 @@ class Database:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that still waits has it; one that left needs no log line
-
-
-def translated(error: Exception) -> HistoryUnavailable | Unstorable:
-    """Say what an error means, in words that may be logged: its class and SQLSTATE alone."""
-    if isinstance(error, HistoryUnavailable | Unstorable):
-        return error
-    cause: BaseException = error
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        cause = error.orig.__cause__ or error.orig
-    state = str(getattr(cause, "sqlstate", None) or "")
-    name = f"{type(cause).__name__} {state}".strip()
-    blamed = state[:2] in CONTENT_CLASSES or type(cause).__name__ == "IntegrityError"
-    unfit = (
-        isinstance(cause, ValueError | OverflowError)
-        and not isinstance(cause, OSError)  # an untrusted certificate is both
-        and "no active connection" not in str(cause)
-    )
-    if blamed or unfit:
-        return Unstorable(name)
-    return HistoryUnavailable(name, advice(state, type(cause).__name__))
 
 
 def _keep_alive(connection: DBAPIConnection, _: object) -> None:
@@ -230,39 +222,8 @@ def _left_behind(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    _write_ahead(cursor)
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _write_ahead(cursor: DBAPICursor) -> None:
-    """Switch to the write-ahead log.
-
-    Two processes that begin a file together get in each other's way, and SQLite's own busy
-    time-out does not hold for this one statement.
-    """
-    for attempts_left in reversed(range(WAL_ATTEMPTS)):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if not attempts_left:
-                raise
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 POSTGRESQL_EVENTS: Final = (
     ("connect", _keep_alive),
     ("begin", _begin_postgresql),
     ("handle_error", _left_behind),
 )
-SQLITE_EVENTS: Final = (("connect", _prepare_sqlite), ("begin", _begin_sqlite))

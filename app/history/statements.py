@@ -22,8 +22,7 @@ from app.history.schema import conversations
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Connection, Table
 
     from app.history.turn import Row
 
@@ -36,8 +35,8 @@ CHUNK: Final = 256
 CHUNK_SIZE: Final = 128 * 1024
 """Characters per statement for PostgreSQL, but for a row that is longer by itself."""
 
-SQLITE_ROWS: Final = 32
-"""Rows per statement for SQLite: more gain little, and take longer between two looks of others."""
+SQLITE_ROWS: Final = (128, 16, 1)
+"""Rows in one statement for SQLite, the most first: what is left of one goes by the next."""
 
 END: Final = ("ended_at", "close_code", "close_name", "lost")
 """Columns of a conversation that its end sets."""
@@ -54,12 +53,14 @@ class BulkStatement:
     """A statement for many rows.
 
     `sql` makes its text for so many rows in one statement, `values` puts a row into the order of
-    its columns, `wide` are the places of those that may be long. `arrays` says that a column is one
-    parameter, whatever the number of rows; else each value is one.
+    its columns, `conversation` is the place of its conversation's id, `wide` are the places of
+    those that may be long. `arrays` says that a column is one parameter, whatever the number of
+    rows; else each value is one.
     """
 
     sql: Callable[[int], str]
     values: Callable[[Row], Values]
+    conversation: int
     wide: tuple[int, ...]
     arrays: bool
 
@@ -69,22 +70,21 @@ class BulkStatement:
             for chunk in self._chunks(rows, CHUNK):
                 yield self.sql(0), tuple(map(list, zip(*chunk, strict=True)))
             return
-        together: list[Values] = []
-        alone: list[Values] = []
-        for chunk in self._chunks(rows, SQLITE_ROWS):
-            if len(chunk) == SQLITE_ROWS:
-                together.append(tuple(chain.from_iterable(chunk)))
-            else:
-                alone += chunk
-        if together:
-            yield self.sql(SQLITE_ROWS), together
-        if alone:
-            yield self.sql(1), alone
+        sized: dict[int, list[Values]] = {rows: [] for rows in SQLITE_ROWS}
+        for chunk in self._chunks(rows, SQLITE_ROWS[0]):
+            at = 0
+            for size in SQLITE_ROWS:
+                while len(chunk) - at >= size:
+                    sized[size].append(tuple(chain.from_iterable(chunk[at : at + size])))
+                    at += size
+        for size, together in sized.items():
+            if together:
+                yield self.sql(size), together
 
-    async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
+    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Write all rows within the connection's transaction."""
         for sql, parameters in self.calls(rows):
-            await connection.exec_driver_sql(sql, parameters)
+            connection.exec_driver_sql(sql, parameters)
 
     def _chunks(self, rows: Sequence[Values], most: int) -> Iterator[Sequence[Values]]:
         """Divide rows by number and size: the driver takes one chunk at a time, without a pause."""
@@ -148,9 +148,10 @@ def update_ends(*, is_postgresql: bool) -> BulkStatement:
 def _statement(
     sql: Callable[[int], str], columns: tuple[str, ...], *, is_postgresql: bool
 ) -> BulkStatement:
-    texts = {rows: sql(rows) for rows in (0, 1, SQLITE_ROWS)}
+    texts = {rows: sql(rows) for rows in (0, *SQLITE_ROWS)}
     wide = tuple(place for place, name in enumerate(columns) if name in WIDE)
-    return BulkStatement(texts.__getitem__, itemgetter(*columns), wide, is_postgresql)
+    owner = columns.index("conversation_id" if "conversation_id" in columns else "id")
+    return BulkStatement(texts.__getitem__, itemgetter(*columns), owner, wide, is_postgresql)
 
 
 def _marks(columns: Sequence[str], rows: int) -> str:
@@ -158,8 +159,8 @@ def _marks(columns: Sequence[str], rows: int) -> str:
     return "VALUES " + ", ".join([f"({row})"] * rows)
 
 
-async def missing_conversations(
-    connection: AsyncConnection, ids: Sequence[str], *, is_postgresql: bool
+def missing_conversations(
+    connection: Connection, ids: Sequence[str], *, is_postgresql: bool
 ) -> frozenset[str]:
     """Return which of these conversations have no row; lock the others' until the commit.
 
@@ -170,7 +171,7 @@ async def missing_conversations(
         return frozenset()
     sql = _MISSING_POSTGRESQL if is_postgresql else _MISSING_SQLITE
     given = (list(ids),) if is_postgresql else (orjson.dumps(list(ids)).decode(),)
-    return frozenset((await connection.exec_driver_sql(sql, given)).scalars())
+    return frozenset(connection.exec_driver_sql(sql, given).scalars())
 
 
 _MISSING_POSTGRESQL: Final = (
