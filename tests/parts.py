@@ -27,13 +27,13 @@ SECONDS: Final = Path(".cache/parts.json")
 # Seconds on two cores, where nothing has run yet; afterwards the last run's are told.
 USUAL: Final = {
     "check": 20,
-    "test-source": 420,
-    "test-compiled": 240,
-    "test-replicas": 90,
-    "test-bench": 45,
-    "python-3.11": 900,
-    "python-3.12": 900,
-    "python-3.13": 900,
+    "test-source": 600,
+    "test-compiled": 280,
+    "test-replicas": 190,
+    "test-bench": 20,
+    "python-3.11": 1200,
+    "python-3.12": 1200,
+    "python-3.13": 1200,
     "nightly-source": 3600,
     "nightly-compiled": 1200,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from app.auth.origin import normal_origin
+from app.protocol.codec import MAX_DEPTH, depth
 from app.protocol.errors import RelayError
 from app.protocol.principal import CallType, Principal
 
@@ -99,7 +100,7 @@ def _mapping(claims: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     name, value = _first(claims, names)
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or depth(value) > MAX_DEPTH:
         raise InvalidClaims(name)
     return value
 

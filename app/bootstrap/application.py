@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import os
 import secrets
 import socket
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from app import __version__
 from app.auth.origin import AllowedOrigins
-from app.bootstrap import config, parts, tenants
+from app.bootstrap import config, egress_clients, stored_history, tenants, tool_set, vendor_parts
 from app.bootstrap.agent_parts import AgentParts, Dependencies
 from app.bootstrap.event_webhooks import lifecycle_events
+from app.bootstrap.lifespan import lifespan
 from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
 from app.bootstrap.parts import Application
@@ -32,10 +30,10 @@ from app.gateway.calls import CallBook
 from app.gateway.gateway import Gateway
 from app.gateway.journal import SessionJournal
 from app.gateway.tenants import TenantAdmission
-from app.relay.browser_leg import hang_up, warn
 from app.relay.dependencies import RelayDependencies
 from app.relay.guardrails import guardrails
 from app.relay.redacted_events import redacted
+from app.relay.refusals import hang_up, warn
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
@@ -49,7 +47,7 @@ from app.web.tenancy import Tenancy
 from app.websocket.io_batcher import IoBatcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from app.history.factory import History
     from app.settings import Settings
@@ -57,20 +55,14 @@ if TYPE_CHECKING:
     from app.upstream.endpoint import Endpoint
 
 
-FLUSH_TIMEOUT = 5.0
-# Objects until the collector looks at the young ones. By Python's own 700 it walks what two
-# sessions have just made and will keep, again and again: a tenth of what their set-up takes.
-GC_THRESHOLDS = (5_000, 10, 10)
-
-
 def build(settings: Settings) -> Application:
     """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
     metrics = Metrics(settings.max_sessions)
     batcher = IoBatcher(written=metrics.batch_latency.written)
     out = outbound(settings)
-    egress = parts.egress(settings, out)
-    vendor = parts.vendor(settings, out)
-    box = parts.tool_set(settings, egress.tools, out)
+    egress = egress_clients.egress(settings, out)
+    vendor = vendor_parts.vendor(settings, out)
+    box = tool_set.tool_set(settings, egress.tools, out)
     config.require_approved_tools(settings, frozenset(box.registry))
     replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     redaction = config.redaction(settings)
@@ -80,19 +72,19 @@ def build(settings: Settings) -> Application:
 
     url = settings.state_url.get_secret_value()
     state = open_state(url, replica, on_error=state_failed)
-    history = parts.history(settings, egress.results, replica, metrics, state.journal, redaction)
+    history = stored_history.history(
+        settings, egress.results, replica, metrics, state.journal, redaction
+    )
     events = lifecycle_events(settings, egress.events, replica, history, metrics)
     lifecycle = redacted(events, redaction)
-
-    def tool_finished(name: str, outcome: Any, seconds: float) -> None:
-        metrics.tool_calls_total.labels(name, outcome.value).inc()
-        metrics.tool_seconds.labels(name).observe(seconds)
 
     guards = guardrails(
         settings.guardrails, settings.agents, egress.guardrails, DaemonThreads(), metrics
     )
     drift = DriftLog(log_new_shape, mask=None if redaction is None else redaction.mask_json)
-    runner = ToolExecutor(box.registry, timeout=settings.tool_timeout, on_finished=tool_finished)
+    runner = ToolExecutor(
+        box.registry, timeout=settings.tool_timeout, on_finished=metrics.tool_finished
+    )
 
     approvals = ApprovalBoard(state.records)
 
@@ -146,8 +138,8 @@ def build(settings: Settings) -> Application:
     agents = AgentParts(
         LiveMapping({}),
         of_agents,
-        LiveMapping(parts.by_token(vendor)),
-        LiveMapping(parts.accounts(settings)),
+        LiveMapping(vendor_parts.by_token(vendor)),
+        LiveMapping(vendor_parts.accounts(settings)),
         out,
     )
     agents.dependencies.replace(of_agents(settings, vendor.endpoints))
@@ -184,11 +176,11 @@ def build(settings: Settings) -> Application:
         events=events,
         approvals=approvals,
         vendor=vendor,
-        integrations=parts.integrations(settings, agents.by_token, out),
+        integrations=vendor_parts.integrations(settings, agents.by_token, out),
         call_book=CallBook(state.records),
-        vendor_calls=parts.vendor_calls(settings, agents.accounts, out),
+        vendor_calls=vendor_parts.vendor_calls(settings, agents.accounts, out),
         drift=drift,
-        probe=parts.probe(settings, metrics, out),
+        probe=vendor_parts.probe(settings, metrics, out),
         egress=egress,
         batcher=batcher,
         browser_limits=config.browser_limits(settings),
@@ -200,7 +192,7 @@ def build(settings: Settings) -> Application:
         vendor_tokens=LiveMapping(vendor.tokens),
         token_keeper=TokenKeeper(vendor.tokens.values(), vendor.client),
     )
-    built.app.router.lifespan_context = _lifespan(built)
+    built.app.router.lifespan_context = lifespan(built)
     add_routes(built, settings)
     return built
 
@@ -223,60 +215,3 @@ def _fastapi() -> FastAPI:
     )
     problems.install(app)
     return app
-
-
-def _lifespan(built: Application) -> Any:
-    """Start → serve → stop, in ten lines."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        started = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(built.state.run()),
-                tasks.create_task(built.gateway.run(started)),
-                tasks.create_task(built.replicas.run()),
-                tasks.create_task(built.tool_set.run()),
-                tasks.create_task(built.token_keeper.run()),
-                tasks.create_task(built.integrations.run()),
-                tasks.create_task(built.call_book.run()),
-                tasks.create_task(built.approvals.run()),
-            ]
-            if built.history is not None:
-                running.append(tasks.create_task(built.history.run()))
-            if built.events is not None:
-                running.append(tasks.create_task(built.events.run()))
-            if built.probe is not None:
-                running.append(tasks.create_task(built.probe.run()))
-            await started.wait()
-            gc.collect()
-            gc.freeze()  # what was made so far stays: no collection needs to walk it again
-            gc.set_threshold(*GC_THRESHOLDS)
-            gc.enable()
-            yield
-            for task in running:
-                task.cancel()
-        # Side by side: no slow database or collector delays the word to other replicas.
-        async with asyncio.TaskGroup() as closing:
-            closing.create_task(_sign_off(built))
-            closing.create_task(built.traces.close())
-            closing.create_task(_close_history(built))
-        await built.egress.close()
-        await built.keyring.close()
-        await built.vendor_calls.close()
-
-    return lifespan
-
-
-async def _close_history(built: Application) -> None:
-    """Keep and deliver what is left; events wait in the same database, so they are first."""
-    if built.events is not None:
-        await built.events.close(FLUSH_TIMEOUT)
-    if built.history is not None:
-        await built.history.close(FLUSH_TIMEOUT)
-
-
-async def _sign_off(built: Application) -> None:
-    """Let other replicas know that this one is gone."""
-    await built.replicas.close()
-    await built.state.close()

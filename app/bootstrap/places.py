@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.bootstrap.parts import vendor_client
+from app.bootstrap.vendor_parts import vendor_client
 from app.cluster.commands import PlaceGiven, encode
 from app.gateway.places import UpstreamPlaces
 from app.state.places import PlaceBounds

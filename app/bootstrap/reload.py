@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from app.bootstrap import config, parts, tenants
+from app.bootstrap import config, tenants, vendor_parts
 from app.protocol.errors import ConfigurationError
 from app.relay.guardrail_spec import guardrail_specs
 
@@ -106,9 +106,9 @@ class Reloader:
         config.require_approved_tools(after, frozenset(built.tool_set.registry))
         guardrail_specs(after.guardrails, after.agents)  # one may name an agent that is gone
         profiles = config.profiles(after)
-        vendor = parts.vendor(after, agents.out, built.vendor_tokens.current)
+        vendor = vendor_parts.vendor(after, agents.out, built.vendor_tokens.current)
         dependencies = agents.make(after, vendor.endpoints)
-        accounts, by_token = parts.accounts(after), parts.by_token(vendor)
+        accounts, by_token = vendor_parts.accounts(after), vendor_parts.by_token(vendor)
         access, owned = tenants.access(after), tenants.tenants(after)
         keys = tenants.keyring(after, agents.out, built.keyring)
         # From here on nothing can fail, and nothing else runs in between.

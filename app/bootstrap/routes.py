@@ -10,7 +10,7 @@ from app.auth.authenticator import Authenticator
 from app.auth.proxies import TrustedProxies
 from app.auth.ticket import Tickets
 from app.auth.web_token import WebTokens
-from app.bootstrap import config, console, parts
+from app.bootstrap import auth_methods, config, console
 from app.bootstrap.event_webhooks import stored_deliveries
 from app.server.asgi_upgrade import UpgradeMiddleware
 from app.web import (
@@ -55,8 +55,8 @@ def add_routes(built: Application, settings: Settings) -> None:
     public, internal = built.app, built.internal or built.app
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     minted, reusable = Tickets(state), WebTokens(state.records, state.revoke)
-    tenant_jwts = parts.TenantJwtSource(profiles, lambda: built.keyring.keys)
-    methods = parts.methods(settings, minted, reusable, built.egress.auth, tenant_jwts)
+    tenant_jwts = auth_methods.TenantJwtSource(profiles, lambda: built.keyring.keys)
+    methods = auth_methods.methods(settings, minted, reusable, built.egress.auth, tenant_jwts)
     authenticator = Authenticator(methods, minted.release)
     agents = Agents(profiles, built.integrations.resolve)
     endpoint = websocket.ConnectEndpoint(

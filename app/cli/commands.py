@@ -7,38 +7,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
-import signal
-import subprocess
 import sys
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from app import __version__
+from app.cli.check import check_command
 from app.cli.conversing_arguments import (
     add_chat_arguments,
     add_replay_arguments,
     add_test_arguments,
 )
 from app.cli.emulator_process import emulator_command
-from app.cli.quickstart import demo_environment, free_port, welcome
-from app.cli.tenant_rows import HEAD, tenant_rows
+from app.cli.serving import run_command, serve_command
+from app.cli.status import DOTENV, FAILED, FINE, MISCONFIGURED
 from app.cli.text_table import table
+from app.cli.ticket import ticket_command
 from app.protocol.errors import ConfigurationError
-from app.settings import Settings, adopt, load, reloadable_files
-from app.telemetry.logs import Redactor, configure
+from app.settings import load
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-DOTENV: Final = Path(".env")
-FINE, FAILED, MISCONFIGURED = 0, 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,9 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run)
         return added
 
-    command("serve", _serve, "serve browsers, configured by RELAY_* variables and .env")
-    command("run", _run, "serve; without an API key, with the emulator and the demo page")
-    check = command("check", _check, "validate the configuration and print it, secrets masked")
+    command("serve", serve_command, "serve browsers, configured by RELAY_* variables and .env")
+    command("run", run_command, "serve; without an API key, with the emulator and the demo page")
+    check = command(
+        "check", check_command, "validate the configuration and print it, secrets masked"
+    )
     check.add_argument(
         "--connect", action="store_true", help="dial every store, key set, tool and vendor, too"
     )
@@ -112,128 +105,15 @@ def _parser() -> argparse.ArgumentParser:
         command("test", _test, "play scenarios against an agent, and say what is different")
     )
     command("emulator", lambda _: FINE, "run the fake vendor alone (--port and more: --help)")
-    ticket = command("ticket", _ticket, "mint a ticket at a running gateway, for a shell test")
+    ticket = command(
+        "ticket", ticket_command, "mint a ticket at a running gateway, for a shell test"
+    )
     ticket.add_argument("--url", help="the gateway's address; default: this configuration's")
     ticket.add_argument("--subject", default="shell")
     ticket.add_argument("--agent")
     ticket.add_argument("--call-type")
     ticket.add_argument("--ttl", type=float, default=60.0)
     return parser
-
-
-def _serve(_: argparse.Namespace) -> int:
-    adopt("OTEL_", DOTENV)
-    return serve(partial(load, dotenv=DOTENV))
-
-
-def serve(read: Callable[[], Settings]) -> int:
-    """Serve until a signal, drain, and return the exit status; `read` reads the configuration."""
-    settings = read()
-    gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
-    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
-    from app.bootstrap.application import build  # noqa: PLC0415
-    from app.bootstrap.reload import Reloader, Source  # noqa: PLC0415
-    from app.bootstrap.serve import serve as run  # noqa: PLC0415
-    from app.network.loop import Loop  # noqa: PLC0415
-
-    redaction = config.redaction(settings)
-    redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
-    configure(settings.log_level, settings.log_format, redactor)
-    if settings.allowed_origins and "*" in settings.allowed_origins:
-        print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
-
-    async def served() -> None:
-        built = build(settings)
-        source = Source(read, reloadable_files(dotenv=DOTENV))
-        reloader = Reloader(built, settings, source, redactor)
-        await run(built, settings.host, settings.port, settings.internal_port, reloader)
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(served())
-    return FINE
-
-
-def _run(_: argparse.Namespace) -> int:
-    """Serve like `serve`; without a key, bring an upstream and a page along."""
-    adopt("OTEL_", DOTENV)
-    given = dict(os.environ)
-    host, port = given.get("RELAY_HOST", "127.0.0.1"), int(given.get("PORT", "8000"))
-    given.setdefault("RELAY_HOST", host)
-    given.setdefault("RELAY_PORT", str(port))
-    if _has_key(given):
-        read = partial(load, given, DOTENV)
-        welcome(read(), emulated=False)
-        return serve(read)
-    upstream = free_port()
-    read = partial(load, {**demo_environment(upstream), **given}, DOTENV)
-    settings = read()
-    command, environment = emulator_command()
-    key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
-    emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-        [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
-        env=environment,
-        stdout=subprocess.DEVNULL,  # its output is not shown
-        start_new_session=True,  # Ctrl-C is for the gateway, which ends the emulator after itself
-    )
-    try:
-        welcome(settings, emulated=True)
-        return serve(read)
-    finally:
-        emulator.send_signal(signal.SIGTERM)
-        emulator.wait(10)
-
-
-def _has_key(given: dict[str, str]) -> bool:
-    from dotenv import dotenv_values  # noqa: PLC0415
-
-    known = {**(dotenv_values(DOTENV) if DOTENV.is_file() else {}), **given}
-    return any(
-        known.get(name) for name in ("RELAY_BLACKBOX_API_KEY", "RELAY_BLACKBOX_API_KEY_FILE")
-    )
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    adopt("OTEL_", DOTENV)
-    from app.bootstrap.application import build  # noqa: PLC0415 - OpenTelemetry reads its variables meanwhile
-
-    settings = load(dotenv=DOTENV)
-    build(settings)
-    redact = Redactor(settings.secrets)
-    rows = []
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
-        origin = "default" if value == field.get_default(call_default_factory=True) else "set"
-        rows.append((f"RELAY_{name.upper()}", origin, redact(_shown(value))))
-    print(table(("variable", "from", "value"), rows))
-    if settings.tenants:
-        shown = [tuple(map(redact, row)) for row in tenant_rows(settings)]
-        print(table(HEAD, shown))
-    if not arguments.connect:
-        return FINE
-    from app.cli.doctor import connect_once  # noqa: PLC0415
-    from app.network.loop import Loop  # noqa: PLC0415 - dialled as `serve` dials
-
-    configure("warning", "console", redact)
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(connect_once(settings))
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, tuple):
-        return ",".join(str(_name_of(item)) for item in value) or "-"
-    if isinstance(value, dict):
-        return ", ".join(value) or "-"
-    if isinstance(value, list):
-        return f"{len(value)} entries" if value else "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _name_of(item: Any) -> Any:
-    return item.get("name", "") if isinstance(item, dict) else item
 
 
 def _tools(arguments: argparse.Namespace) -> int:
@@ -283,29 +163,3 @@ def _test(arguments: argparse.Namespace) -> int:
     from app.cli.scenarios.command import run  # noqa: PLC0415
 
     return run(arguments, DOTENV)
-
-
-def _ticket(arguments: argparse.Namespace) -> int:
-    settings = load(dotenv=DOTENV)
-    if not settings.service_tokens:
-        raise ConfigurationError(["RELAY_SERVICE_TOKENS is missing: a ticket needs a bearer"])
-    url = arguments.url or f"http://127.0.0.1:{settings.internal_port or settings.port}"
-    wanted = {"subject": arguments.subject, "agent": arguments.agent, "ttl": arguments.ttl}
-    if arguments.call_type:
-        wanted["call_type"] = arguments.call_type
-    bearer = settings.service_tokens[0].get_secret_value()
-    try:
-        with httpx.Client(trust_env=False, timeout=10) as client:
-            answer = client.post(
-                f"{url.rstrip('/')}/v1/tickets",
-                json={name: value for name, value in wanted.items() if value is not None},
-                headers={"authorization": f"Bearer {bearer}"},
-            )
-    except httpx.HTTPError as error:
-        print(f"error: no gateway answers at {url} ({type(error).__name__})", file=sys.stderr)
-        return FAILED
-    if answer.status_code != 201:  # noqa: PLR2004 - Created
-        print(f"error: the gateway answered {answer.status_code}: {answer.text}", file=sys.stderr)
-        return FAILED
-    print(json.dumps(answer.json(), indent=2))
-    return FINE

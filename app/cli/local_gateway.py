@@ -16,7 +16,8 @@ from app.cli.conversing.gateway import Gateway
 from app.cli.emulator_process import emulator
 from app.cli.quickstart import DEMO_AGENTS, DEMO_KEY
 from app.settings import Settings, load
-from app.settings.model import PREFIX, AgentSettings
+from app.settings.agents import AgentSettings
+from app.settings.model import PREFIX
 from app.telemetry.logs import Redactor, configure
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.bootstrap.parts import open_tools
+from app.bootstrap.tool_set import open_tools
 from app.protocol.principal import CallType, Principal
 from app.protocol.tool import ToolCall, ToolResult
 from app.tools import ToolContext, ToolExecutor

@@ -13,40 +13,30 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import orjson
 import structlog
 
+from app.cluster.browser_bridge import BROKEN, BrowserBridge
 from app.cluster.commands import Attach, encode
 from app.cluster.multiplexer import StreamMultiplexer
 from app.cluster.remote_socket import (
-    HIGH_WATER,
-    LOW_WATER,
     BridgeTimings,
     RemoteSocket,
-    closed_item,
 )
-from app.cluster.stream import Item, ItemKind, ReliableStream
-from app.protocol.close_codes import CANNOT_RESUME, CloseReason, Retry
+from app.cluster.stream import ReliableStream
+from app.protocol.close_codes import CANNOT_RESUME, CloseReason
 from app.protocol.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from app.state.interface import SessionRow
     from app.state.keys import Keys
     from app.state.redis_client import RedisClient
-    from app.websocket.interface import CloseEvent, Socket
+    from app.websocket.interface import Socket
 
 log = structlog.get_logger(__name__)
 
 WINDOW: Final = 1024 * 1024
-BROKEN: Final = CloseReason(
-    1001,
-    "bridge_broken",
-    "The way to your conversation was interrupted. Please resume.",
-    Retry.RESUME,
-    503,
-)
 _LOOK: Final = 0.25
 _SUSPICIOUS: Final = 2.0
 
@@ -96,7 +86,7 @@ class Bridges:
         self._hang_up = hang_up
         self._warn = warn
         self._timings = timings or BridgeTimings()
-        self._bridges: set[_Bridge] = set()
+        self._bridges: set[BrowserBridge] = set()
         writing, reading = stores
         self._multiplexer = StreamMultiplexer(
             writing,
@@ -117,7 +107,7 @@ class Bridges:
         socket is still the caller's to close; later faults close it.
         """
         attachment = secrets.token_urlsafe(18)
-        bridge = _Bridge(
+        bridge = BrowserBridge(
             self._multiplexer,
             socket,
             outgoing=self._keys.stream(f"{attachment}:up"),
@@ -179,7 +169,7 @@ class Bridges:
         now = asyncio.get_running_loop().time()
         return ReliableStream(now=now, window=WINDOW, beat=self._timings.beat)
 
-    async def _watch_over(self, bridge: _Bridge, owner: str) -> CloseReason | None:
+    async def _watch_over(self, bridge: BrowserBridge, owner: str) -> CloseReason | None:
         """Wait for the bridge's end; say what is at fault, if anything is."""
         loop = asyncio.get_running_loop()
         while not bridge.over.is_set():
@@ -200,113 +190,3 @@ class Bridges:
             return not await self._replicas.alive(owner)
         except StoreUnavailable:
             return False
-
-
-class _Bridge:
-    """One browser here whose conversation is elsewhere: its socket's receiver, and an end."""
-
-    def __init__(
-        self,
-        multiplexer: StreamMultiplexer,
-        socket: Socket,
-        *,
-        outgoing: str,
-        incoming: str,
-        pipe: ReliableStream,
-        warn: Callable[[Socket, int], None],
-    ) -> None:
-        self.outgoing = outgoing
-        self.incoming = incoming
-        self.pipe = pipe
-        self.over = asyncio.Event()
-        self.gone = asyncio.Event()
-        self.fault: CloseReason | None = None
-        self._multiplexer = multiplexer
-        self._socket = socket
-        self._warn = warn
-        self._paused = False
-        self._written = 0
-
-    # As the browser's socket sees it: a receiver.
-
-    def text_received(self, payload: bytes) -> None:
-        self._say(Item(ItemKind.FRAME, payload))
-        if not self._paused and self.pipe.waiting > HIGH_WATER:
-            self._paused = True
-            self._socket.pause_reading()
-
-    def binary_received(self, size: int) -> None:
-        self._say(Item(ItemKind.BINARY, b"%d" % size))
-
-    def read_complete(self) -> None:
-        """Nothing to do: the multiplexer writes at the end of the loop iteration."""
-
-    def pause_writing(self) -> None:
-        """Nothing to do: what the socket has not written is not confirmed."""
-
-    def resume_writing(self) -> None:
-        self._confirm()
-
-    def protocol_error(self, code: int) -> None:
-        """Say why here; the owner hears of it by the close, and ends the conversation."""
-        self._warn(self._socket, code)
-
-    def connection_lost(self, closed: CloseEvent) -> None:
-        if not self.over.is_set():
-            self._say(closed_item(closed))
-            self._leave()
-        self.gone.set()
-
-    # As the multiplexer sees it: a stream's owner.
-
-    def received(self, batch: Sequence[tuple[int, Sequence[Item]]]) -> None:
-        for _, items in batch:
-            for item in items:
-                self._written += item.size
-                if item.kind is ItemKind.FRAME:
-                    self._socket.send_text(item.value)
-                elif item.kind is ItemKind.CLOSE:
-                    code, reason = orjson.loads(item.value)
-                    self._socket.close(code, reason)
-                elif item.kind is ItemKind.ABORT:
-                    self._socket.abort()
-        self._socket.flush()
-        self._confirm()
-        if self._paused and self.pipe.waiting < LOW_WATER:
-            self._paused = False
-            self._socket.resume_reading()
-
-    def broken(self) -> None:
-        self.release(BROKEN)
-
-    def tick(self, now: float) -> None:  # noqa: ARG002 - `serve` looks at the time
-        self._confirm()
-
-    # As `serve` sees it.
-
-    def release(self, fault: CloseReason) -> None:
-        """End the bridge, not yet the browser's socket, for a reason of this side."""
-        self.fault = self.fault or fault
-        self.over.set()
-
-    def give_up(self) -> None:
-        """Tell the owner that the browser is gone from here, unless it knows."""
-        if not self.over.is_set() or self.fault is not None:
-            self.pipe.drop()
-            self._say(Item(ItemKind.ENDED, b'[1006,"",false]'))
-        self._leave()
-
-    def _say(self, item: Item) -> None:
-        self.pipe.put(item)
-        self._multiplexer.notify(self)
-
-    def _leave(self) -> None:
-        self.over.set()
-        self._multiplexer.leave(self)
-
-    def _confirm(self) -> None:
-        """Confirm what was delivered, once the socket has passed nearly all of it on."""
-        if self._socket.write_buffer_size < LOW_WATER:
-            size, self._written = self._written, 0
-            if self.pipe.done(self.pipe.received, size):
-                self._multiplexer.notify(self)

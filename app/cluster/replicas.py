@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from app.backoff import retry_soon
-from app.cluster.bridge import BROKEN
+from app.cluster.browser_bridge import BROKEN
 from app.cluster.commands import (
     Attach,
     ControlAnswer,
@@ -31,8 +31,8 @@ from app.cluster.control import SessionCommands
 from app.cluster.live_events import Gap
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
-from app.relay.browser_leg import refuse
 from app.relay.page import PageRequest
+from app.relay.refusals import refuse
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:

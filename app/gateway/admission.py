@@ -12,8 +12,10 @@ from app.backoff import between
 from app.protocol.close_codes import NO_SUCH_AGENT, UPSTREAM_FAILED
 from app.protocol.errors import Refusal
 from app.protocol.initialize import resolve_initialize
+from app.protocol.principal import CallType
 from app.protocol.routing import standing_in
 from app.relay.dependencies import Conversation
+from app.state.interface import SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from app.protocol.initialize import ClientOptions, Profile
     from app.protocol.principal import Principal
     from app.relay.dependencies import RelayDependencies
-    from app.state.interface import SessionRow
     from app.telemetry.traces import Trace
 
 INITIALIZE_GRACE: Final = 1.0
@@ -119,3 +120,27 @@ def new_conversation(
         initialize_required=arrival.vendor_path,
         resume_token=f"{session_id}.{secrets.token_urlsafe(24)}" if arrival.native else None,
     )
+
+
+def session_row(conversation: Conversation, replica: str, arrival: AdmissionRequest) -> SessionRow:
+    """What the registry is told of a conversation before it begins."""
+    profile, principal = conversation.profile, conversation.principal
+    return SessionRow(
+        id=conversation.id,
+        replica=replica,
+        agent=profile.name,
+        call_type=_call_type(profile, principal, arrival).value,
+        subject=principal.subject,
+        address=arrival.address,
+        started_at=conversation.started_at,
+        credential_id=principal.credential_id,
+        tenant=profile.tenant,
+        requested_agent=profile.requested_agent,
+    )
+
+
+def _call_type(profile: Profile, principal: Principal, arrival: AdmissionRequest) -> CallType:
+    """The call type as far as it is known before the browser's `initialize`."""
+    asked = arrival.client_options.call_type
+    known = CallType(asked) if asked in set(CallType) else profile.default_call_type
+    return principal.call_type or known

@@ -65,7 +65,7 @@ class CallBook:
             nonlocal known
             before = known
             if event["kind"] == "frame" and event["direction"] == "from_upstream":
-                known = with_frame(known, event["content"])
+                known = with_frame(known, event["content"], event["at"])
             elif event["kind"] == "end":
                 known = ended(known, event["at"], event["code"], event["reason"])
             if known is not before and known != before:

@@ -7,8 +7,6 @@ may come and go while its conversation lives.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import time
@@ -16,37 +14,37 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.backoff import reconnect_after, retry_later
-from app.gateway.admission import Reservation, new_conversation, reachable
+from app.backoff import reconnect_after
+from app.gateway.admission import Reservation, new_conversation, reachable, session_row
 from app.gateway.draining import Draining
+from app.gateway.page_access import may_join, page_by_proof
+from app.gateway.registration import Registration
+from app.gateway.session_row import current
 from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
     OVERLOADED,
     TOO_MANY,
-    UNAUTHENTICATED,
     CloseReason,
 )
 from app.protocol.control import HandBack, TakeOver
-from app.protocol.errors import Refusal, StoreUnavailable
-from app.protocol.principal import CallType
+from app.protocol.errors import Refusal
 from app.relay.relay import Relay
-from app.state.interface import Caps, SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
-    from app.gateway.places import Place, UpstreamPlaces
+    from app.gateway.places import UpstreamPlaces
     from app.protocol.control import Answer, Command
     from app.protocol.initialize import Profile
     from app.protocol.principal import Principal
-    from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
+    from app.relay.dependencies import RelayDependencies, RelayLimits
     from app.relay.page import Page, PageRequest
     from app.relay.subscribers import Subscriber
-    from app.state.interface import State
+    from app.state.interface import SessionRow, State
     from app.telemetry.metrics import Metrics
     from app.websocket.interface import Socket
 
@@ -72,13 +70,13 @@ class Gateway:
         accounting: SessionAccounting | None = None,
     ) -> None:
         self.replica = replica
-        self._state = state
         self._dependencies = dependencies
         self._metrics = metrics
         self._limits = limits
         self._relay_limits = relay_limits
         self.places = places
         self._accounting = accounting
+        self._registration = Registration(state, limits, places, accounting)
         self._live: dict[str, Relay] = {}
         self._rows: dict[str, SessionRow] = {}
         self._reserved: set[str] = set()
@@ -167,77 +165,21 @@ class Gateway:
         conversation = new_conversation(
             profile, principal, arrival, self._limits.initialize_timeout
         )
-        row = SessionRow(
-            id=conversation.id,
-            replica=self.replica,
-            agent=profile.name,
-            call_type=_call_type(profile, principal, arrival).value,
-            subject=principal.subject,
-            address=arrival.address,
-            started_at=conversation.started_at,
-            credential_id=principal.credential_id,
-            tenant=profile.tenant,
-            requested_agent=profile.requested_agent,
-        )
+        row = session_row(conversation, self.replica, arrival)
         # Taken before the store is asked: others come in meanwhile.
         self._reserved.add(row.id)
         try:
-            await self._enter(row)
-            place = await self._take_place(row, arrival.turn)
+            place = await self._registration.enter(row, arrival.turn)
         except BaseException:
             self._reserved.discard(row.id)
             raise
         return Reservation(replace(conversation, place=place), row, dependencies)
 
-    async def _take_place(self, row: SessionRow, turn: str | None) -> Place | None:
-        """Take an upstream session or a position in the queue, where their number is bounded."""
-        if self.places is None:
-            return None
-        place = None
-        try:
-            place = await self.places.enter(row.id, turn)
-        except StoreUnavailable:
-            raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
-        finally:
-            if place is None:
-                await self._withdraw(row)
-        if place is None:
-            raise Refusal(OVERLOADED, retry_after=retry_later())
-        return place
-
-    async def _enter(self, row: SessionRow) -> None:
-        if self._accounting is None:
-            await self._register(row)
-            return
-        await self._accounting.tenants.enter(row)
-        try:
-            await self._register(row)
-        except BaseException:
-            await self._accounting.tenants.withdraw(row)
-            raise
-
-    async def _withdraw(self, row: SessionRow) -> None:
-        """Forget a session that never began."""
-        await self._deregister(row)
-        if self._accounting is not None:
-            await self._accounting.tenants.withdraw(row)
-
-    async def _register(self, row: SessionRow) -> None:
-        caps = Caps(self._limits.per_subject, self._limits.per_address)
-        try:
-            refused = await self._state.enter(row, caps)
-        except StoreUnavailable:
-            raise Refusal(OVERLOADED, retry_after=reconnect_after()) from None
-        if refused == "revoked":
-            raise Refusal(UNAUTHENTICATED, "The credential was revoked.")
-        if refused is not None:
-            raise Refusal(TOO_MANY, "Too many conversations at once.", retry_after=retry_later())
-
     async def release(self, admission: Reservation) -> None:
         """Release a reservation whose browser never connected."""
         self._reserved.discard(admission.row.id)
-        _release_place(admission.conversation)
-        await self._withdraw(admission.row)
+        admission.conversation.release_place()
+        await self._registration.withdraw(admission.row)
 
     def start(self, admission: Reservation, socket: Socket | None) -> Relay:
         """Begin an admitted conversation on its browser's socket, or without one."""
@@ -255,26 +197,17 @@ class Gateway:
     async def _run(self, relay: Relay, row: SessionRow) -> None:
         """Run one relay; what goes wrong in it is its own trouble alone."""
         try:
-            if self._accounting is not None:
-                await self._accounting.begin(row)
+            await self._registration.begin(row)
             await relay.run()
         except Exception:
             log.exception("relay_crashed", session=row.id)
         finally:
-            last = self._row(row, relay)
+            last = current(row, relay)
             del self._live[row.id]
             del self._rows[row.id]
-            _release_place(relay.conversation)
+            relay.conversation.release_place()
             self._draining.session_ended()
-            await self._deregister(row)
-            if self._accounting is not None:
-                await self._accounting.finish(last, has_begun=relay.observer.is_started)
-
-    async def _deregister(self, row: SessionRow) -> None:
-        try:
-            await self._state.leave(row)
-        except StoreUnavailable:
-            log.warning("session_not_forgotten", session=row.id, advice="its lease runs out")
+            await self._registration.leave(last, has_begun=relay.observer.is_started)
 
     def is_stale_attempt(self, session_id: str, proof: str, attempt: int) -> bool:
         """Tell whether a later attempt of this browser's to resume has come already."""
@@ -282,29 +215,13 @@ class Gateway:
         return page is not None and page.browser.is_connected and 0 < attempt < page.attempt
 
     def _page(self, session_id: str, proof: str) -> Relay | Page | None:
-        """The page that resumes by the token with this SHA-256; the first one is the relay's own.
-
-        None where that token is no conversation's, or nothing is held for its page any more.
-        """
         relay = self._live.get(session_id)
-        if relay is None:
-            return None
-        pages, token = relay.pages, relay.conversation.resume_token
-        if token is not None and (pages is None or not pages.first_is_gone):
-            expected = hashlib.sha256(token.encode()).hexdigest()
-            if hmac.compare_digest(expected, proof):
-                return relay
-        return None if pages is None else pages.by_proof(proof)
+        return None if relay is None else page_by_proof(relay, proof)
 
     def refuses_join(self, session_id: str, request: PageRequest) -> bool | None:
         """Tell whether a page may not join; None if the session is not one of this replica's."""
         relay = self._live.get(session_id)
-        if relay is None:
-            return None
-        who, profile = relay.conversation.principal, relay.conversation.profile
-        same = who.subject == request.subject and who.tenant == request.tenant
-        may = same and request.agent in {None, profile.name, profile.requested_agent}
-        return not may or relay.pages is None or relay.is_ending
+        return None if relay is None else not may_join(relay, request)
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
         """Let one more page into a chat; False if there is none that it may join."""
@@ -339,25 +256,7 @@ class Gateway:
 
     def rows(self) -> list[SessionRow]:
         """What this replica publishes of its sessions."""
-        return [self._row(self._rows[session], relay) for session, relay in self._live.items()]
-
-    def _row(self, row: SessionRow, relay: Relay) -> SessionRow:
-        session = relay.session
-        return replace(
-            row,
-            agent=relay.conversation.profile.name,
-            requested_agent=relay.conversation.profile.requested_agent,
-            call_type=relay.call_type.value,
-            phase="queued" if relay.queue.is_waiting else session.phase.value,
-            browser=relay.browser_state,
-            frames_in=relay.frames_received,
-            frames_out=session.outgoing.count,
-            bytes_in=session.size_received,
-            bytes_out=session.outgoing.sent,
-            tools=relay.tools_running,
-            seconds=max(0.0, (relay.ended_at or relay.now()) - row.started_at),
-            **({} if relay.control is None else relay.control.row()),
-        )
+        return [current(self._rows[session], relay) for session, relay in self._live.items()]
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
         """End one of this replica's sessions; False if it has no such session."""
@@ -375,20 +274,15 @@ class Gateway:
         answer = relay.controlled().apply(command)
         if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
             assert self._tasks is not None  # noqa: S101 - it has live sessions
-            self._tasks.create_task(self._publish(self._row(self._rows[session_id], relay)))
+            self._tasks.create_task(
+                self._registration.publish(current(self._rows[session_id], relay))
+            )
         return answer
-
-    async def _publish(self, row: SessionRow) -> None:
-        """Publish a row that has changed at once, without waiting for the next refresh."""
-        try:
-            await self._state.refresh([row])
-        except StoreUnavailable:
-            log.info("row_not_published", session=row.id, advice="the next refresh does it")
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""
         relay = self._live.get(row.id)
-        return row if relay is None else self._row(row, relay)
+        return row if relay is None else current(row, relay)
 
     @asynccontextmanager
     async def watching(self, session_id: str, watcher: Subscriber) -> AsyncIterator[None]:
@@ -412,7 +306,7 @@ class Gateway:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
         if self._accounting is not None:
             owned = [
-                self._row(row, self._live[session_id])
+                current(row, self._live[session_id])
                 for session_id, row in self._rows.items()
                 if row.tenant is not None
             ]
@@ -422,15 +316,3 @@ class Gateway:
         relay = self._live.get(session_id)
         if relay is not None:
             relay.end(TOO_MANY, message, retry_after)
-
-
-def _call_type(profile: Profile, principal: Principal, arrival: AdmissionRequest) -> CallType:
-    """The call type as far as it is known before the browser's `initialize`."""
-    asked = arrival.client_options.call_type
-    known = CallType(asked) if asked in set(CallType) else profile.default_call_type
-    return principal.call_type or known
-
-
-def _release_place(conversation: Conversation) -> None:
-    if conversation.place is not None:
-        conversation.place.release()

@@ -8,8 +8,6 @@ the store is told by the next one.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from contextlib import suppress
 from dataclasses import replace
 from math import nan
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from app.gateway.place import Place, hashed
 from app.protocol.errors import StoreUnavailable, UpstreamError
 from app.state.places import MAX_ENTRIES, PlaceChanges, Standing, Waiter
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from app.state.interface import State
-    from app.state.places import PlaceBounds, PlaceReport, PlaceStatus
+    from app.state.places import PlaceBounds, PlaceReport
     from app.telemetry.metrics import Metrics
 
     Item = TypeVar("Item")
@@ -52,69 +51,6 @@ class Usage(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-class Place:
-    """One session's claim to a live upstream session. `granted`: it may dial.
-
-    While it waits, `position` counts from 1 to `of`. `turn` is a secret by which its browser keeps
-    its position on another replica, see `release`.
-    """
-
-    def __init__(self, places: UpstreamPlaces, session_id: str, turn: str) -> None:
-        self.session_id = session_id
-        self.granted = False
-        self.position = 0
-        self.of = 0
-        self.turn = secrets.token_urlsafe(18)
-        self.number = 0
-        self.offered = turn
-        self.aside = False
-        self.since = monotonic()
-        self.entered: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        self._places = places
-        self._changed = asyncio.Event()
-
-    @property
-    def waited(self) -> bool:
-        """Whether it was not granted at once."""
-        return self.number > 0
-
-    async def changed(self) -> None:
-        """Wait until the position changes or the place is granted."""
-        await self._changed.wait()
-        self._changed.clear()
-
-    def step_aside(self) -> None:
-        """Let others pass while the browser is away; what is granted stays."""
-        if not self.granted and not self.aside:
-            self.aside = True
-            self._places.free(self, None)
-
-    def come_back(self) -> None:
-        """Wait again, at the old number."""
-        if self.aside:
-            self.aside = False
-            self._places.wake()
-
-    def release(self, *, keep_turn: bool = False) -> None:
-        """Give the place back, or stop waiting. Idempotent.
-
-        `keep_turn` keeps the number of one that still waits, for a browser that brings its `turn`.
-        """
-        self._places.leave(self, keep_turn=keep_turn)
-
-    def update(self, status: PlaceStatus, of: int) -> bool:
-        """Take over what the store said; whether the place is granted by it."""
-        if status.standing is Standing.HELD:
-            self.granted = True
-            self._changed.set()
-            return True
-        moved = (self.position, self.of) != (status.position, of)
-        self.number, self.position, self.of = status.number or self.number, status.position, of
-        if moved:
-            self._changed.set()
-        return False
 
 
 class UpstreamPlaces:
@@ -157,7 +93,7 @@ class UpstreamPlaces:
 
         `turn` is what an earlier place of this browser's was given. Raises `StoreUnavailable`.
         """
-        place = Place(self, session_id, _hashed(turn) if turn else "")
+        place = Place(self, session_id, hashed(turn) if turn else "")
         self._places[session_id] = place
         self._dirty.set()
         try:
@@ -175,7 +111,7 @@ class UpstreamPlaces:
         if self._places.pop(place.session_id, None) is None:
             return
         keep = keep_turn and not place.granted and place.number > 0
-        turn = _hashed(place.turn)
+        turn = hashed(place.turn)
         self.free(place, Waiter(place.session_id, place.number, turn) if keep else None)
 
     def free(self, place: Place, kept: Waiter | None) -> None:
@@ -319,7 +255,3 @@ def _batches(
 
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _hashed(turn: str) -> str:
-    return hashlib.sha256(turn.encode("utf-8", "surrogatepass")).hexdigest()

@@ -50,8 +50,18 @@ class CallRecord:
         return self.status in LIVE
 
 
-def with_frame(record: CallRecord, frame: Mapping[str, Any]) -> CallRecord:
-    """Take what a frame from the vendor says of the call."""
+def with_frame(record: CallRecord, frame: Mapping[str, Any], at: float) -> CallRecord:
+    """Take what a frame from the vendor, read at `at` (Unix seconds), says of the call.
+
+    A frame that ends the call is its completion, also where the session goes on a while.
+    """
+    said = _told(record, frame)
+    if said.is_live or said.completed_at is not None:
+        return said
+    return replace(said, completed_at=at)
+
+
+def _told(record: CallRecord, frame: Mapping[str, Any]) -> CallRecord:
     kind, name = frame.get("type"), frame.get("name")
     if record.status is CallStatus.QUEUED and (kind == "text" or name == "opened"):
         return replace(record, status=CallStatus.RUNNING)
@@ -91,7 +101,8 @@ def ended(record: CallRecord, at: float, code: int, reason: str) -> CallRecord:
     elif status in LIVE:
         status = CallStatus.COMPLETED if code == NORMAL else CallStatus.FAILED
         error = error or (None if code == NORMAL else reason)
-    return replace(record, status=status, completed_at=at, error=error)
+    completed_at = at if record.completed_at is None else record.completed_at
+    return replace(record, status=status, completed_at=completed_at, error=error)
 
 
 def url_of(said: Mapping[str, Any], name: str) -> str | None:

@@ -29,12 +29,11 @@ cdef class Session:
     cdef object _hidden_echo
     cdef public object takeover
     cdef object _secrets
-    cdef list _early_frames
-    cdef Py_ssize_t _early_bytes
+    cdef object _disclosure
+    cdef object _early_frames
     cdef Py_ssize_t _violations
     cdef Py_ssize_t _malformed
     cdef object _failure
-    cdef double _failed_at
 
     @cython.locals(frame=dict)
     cpdef from_browser(self, bytes payload, double now)

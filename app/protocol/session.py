@@ -46,7 +46,9 @@ from app.protocol.codec import (
 )
 from app.protocol.control import Speaker
 from app.protocol.control_frames import said
+from app.protocol.disclosure import Disclosure
 from app.protocol.documented import has_known_members, unknown_parts
+from app.protocol.early_frames import EarlyFrames
 from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
 from app.protocol.frames import (
     APPROVAL,
@@ -68,7 +70,7 @@ from app.protocol.frames import (
 )
 from app.protocol.phases import Event, Phase, advance
 from app.protocol.rate_limit import MAX_VIOLATIONS
-from app.protocol.sdp import Call, answer_in, offer_in, with_both_offers
+from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.takeover import Takeover, is_echo, is_held
 from app.protocol.tool_ledger import ToolLedger
 from app.protocol.tool_rules import ToolRules, blocked, browser_answered, finished, requested_call
@@ -79,15 +81,12 @@ from app.protocol.validation import (
     validate,
 )
 from app.protocol.vendor_failures import (
-    CAUSES_CLOSE_WITHIN,
     FAILED_OPEN,
-    FAILED_OPEN_EVENT,
     UNKNOWN_ERROR,
-    VendorFailure,
+    LatestFailure,
     failure_in,
     said_in,
 )
-from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
     from app.protocol.frame_counters import FrameCounters
@@ -96,9 +95,6 @@ if TYPE_CHECKING:
     from app.protocol.replay_buffer import ReplayBuffer
     from app.protocol.tool import ToolResult
 
-MAX_EARLY_FRAMES: Final = 64
-MAX_EARLY_BYTES: Final = 1 << 20
-NORMAL_CLOSURE: Final = 1000
 ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
 CLOSED, CLOSING, OPEN, CONNECTING = Phase.CLOSED, Phase.CLOSING, Phase.OPEN, Phase.CONNECTING
@@ -135,23 +131,20 @@ class Session:
         self._bucket = bucket
         self._from_browser_counters = counters.from_browser
         self._from_upstream_counters = counters.from_upstream
+        self._secrets = secrets
         self._hidden_echo: str | None = None  # what the vendor will show as said by the user
         self.takeover: Takeover | None = None
         self.serve(profile, tools)
-        self._secrets = secrets
-        self._early_frames: list[bytes] = []
-        self._early_bytes = 0
+        self._early_frames = EarlyFrames()
         self._violations = 0
         self._malformed = 0
-        self._failure: VendorFailure | None = (
-            None  # the vendor's latest error, if it is a known one
-        )
-        self._failed_at = 0.0
+        self._failure = LatestFailure()
 
     def serve(self, profile: Profile, tools: frozenset[str]) -> None:
         """Let another agent serve, before anything came from upstream."""
         self._profile = profile
         self._tools = ToolRules(profile, tools)
+        self._disclosure = Disclosure(profile, self._id, self._secrets)
         self._update_fast_path()
 
     # The browser's side
@@ -243,11 +236,9 @@ class Session:
         """Keep an early frame until upstream is ready; `terminate` ends what has not begun."""
         if kind == TERMINATE:
             return (End(ENDED),)
-        self._early_frames.append(payload)
-        self._early_bytes += len(payload)
-        if len(self._early_frames) > MAX_EARLY_FRAMES or self._early_bytes > MAX_EARLY_BYTES:
-            return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
-        return NOTHING
+        if self._early_frames.add(payload):
+            return NOTHING
+        return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
 
     def _take_ack(self, frame: dict[str, Any], now: float) -> Actions:
         """Let confirmed frames go. Progress is free of charge: the frames that it confirms paid."""
@@ -277,8 +268,7 @@ class Session:
     def open(self, initialize: bytes) -> Actions:
         """Upstream is ready: send the one `initialize`, then what the browser sent early."""
         self.phase = advance(self.phase, Event.INITIALIZE_SENT)
-        held, self._early_frames, self._early_bytes = self._early_frames, [], 0
-        return (ToUpstream(initialize), *(ToUpstream(payload) for payload in held))
+        return (ToUpstream(initialize), *map(ToUpstream, self._early_frames.take()))
 
     def from_upstream(self, payload: bytes, now: float) -> Actions:
         """Judge one text frame of the vendor's."""
@@ -321,12 +311,7 @@ class Session:
         """Send upstream what a backend says for the user; None: too much waits for upstream."""
         if self.phase is not CONNECTING:
             return (ToUpstream(payload),)
-        size = self._early_bytes + len(payload)
-        if len(self._early_frames) >= MAX_EARLY_FRAMES or size > MAX_EARLY_BYTES:
-            return None
-        self._early_frames.append(payload)
-        self._early_bytes = size
-        return NOTHING
+        return NOTHING if self._early_frames.add(payload) else None
 
     def take_over(self, takeover: Takeover | None) -> None:
         """Let a person speak instead of the agent; None: the agent speaks again."""
@@ -367,8 +352,8 @@ class Session:
         if kind == TOOL_REQUEST:
             return self._tool_request(frame, payload, now)
         counts = unknown_parts(kind, frame)
-        forward = self._shown(kind, frame, payload, now)
-        if self.phase is OPEN and (failure := self._failure_in(kind, frame, now)) is not None:
+        forward = self._disclosure.shown(kind, frame, payload, now)
+        if self.phase is OPEN and (failure := self._failure.note(kind, frame, now)) is not None:
             refused = VendorRefused(failure, said_in(frame, self._secrets))
             ending = (End(failure.reason),) if failure is FAILED_OPEN else NOTHING
             return (*counts, refused, *forward, *ending)
@@ -380,39 +365,11 @@ class Session:
             return (*counts, *forward, SdpExchanged())
         return (*counts, *forward) if counts else forward
 
-    def _shown(self, kind: str, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
-        """What the browser is shown of a frame: all of it, nothing, or that there was an error."""
-        if kind in self._profile.hide:
-            return NOTHING
-        if self._contains_secret(frame, payload):
-            told = frames.error(now, UPSTREAM_FAILED, self._id, "The agent reported an error.")
-            return (Count("secret_withheld"), ToBrowser(told))
-        if kind == SDP_INVITE and self._profile.both_sdp_fields:
-            return (ToBrowser(with_both_offers(frame, payload)),)
-        return FORWARD
-
-    def _failure_in(self, kind: str, frame: dict[str, Any], now: float) -> VendorFailure | None:
-        """Return what the vendor failed at; a socket that ends soon after an `error` ends of it."""
-        if kind == EVENT:
-            return FAILED_OPEN if frame.get("name") == FAILED_OPEN_EVENT else None
-        if kind != ERROR or (failure := failure_in(frame)) is None:
-            return None
-        self._failure, self._failed_at = failure, now
-        return failure
-
     def _note_user_speech(self, frame: dict[str, Any]) -> None:
         """Take note that the user's voice arrives: it was written down."""
         content = frame.get("content")
         if not self.call.heard and type(content) is dict and content.get("source") == "user":
             self.call = self.call.user_heard()
-
-    def _contains_secret(self, frame: dict[str, Any], payload: bytes) -> bool:
-        """Tell whether a frame holds the API key, as it came or with its escapes undone.
-
-        .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
-        """
-        plain = exact_json.dumps(frame)
-        return any(secret in payload or secret in plain for secret in self._secrets)
 
     def _tool_request(self, frame: dict[str, Any], payload: bytes, now: float) -> Actions:
         frame = with_every_digit(frame, payload)
@@ -433,11 +390,7 @@ class Session:
 
     def upstream_lost(self, code: int, now: float) -> CloseReason:
         """What the loss of upstream's socket means. After the announced end, 1006 is normal (L)."""
-        if self._failure is not None and now - self._failed_at <= CAUSES_CLOSE_WITHIN:
-            return ENDED if self.phase is Phase.CLOSING else self._failure.reason
-        if self.phase is Phase.CLOSING or (self.phase is Phase.OPEN and code == NORMAL_CLOSURE):
-            return ENDED
-        return UPSTREAM_FAILED
+        return self._failure.reason_of_loss(self.phase, code, now)
 
     # Tools
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from app.protocol.close_codes import FRAME_TOO_LARGE, OVERLOADED, UPSTREAM_FAILED
+from app.protocol.close_codes import ENDED, FRAME_TOO_LARGE, OVERLOADED, UPSTREAM_FAILED
+from app.protocol.frames import ERROR, EVENT
 from app.protocol.phases import Phase
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
 
 FAILED_OPEN_EVENT: Final = "failedOpen"
+NORMAL_CLOSURE: Final = 1000
 MAX_SAID: Final = 200
 """Characters of the vendor's own words that a log line holds."""
 CAUSES_CLOSE_WITHIN: Final = 5.0
@@ -99,6 +101,36 @@ def said_in(frame: dict[str, Any], secrets: Iterable[bytes]) -> str:
         return _WITHHELD
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MAX_SAID else f"{line[:MAX_SAID]}…"
+
+
+class LatestFailure:
+    """The vendor's latest known failure in one session: a socket that ends soon after ends of it.
+
+    Times are Unix seconds.
+    """
+
+    __slots__ = ("_at", "_failure")
+
+    def __init__(self) -> None:
+        self._failure: VendorFailure | None = None
+        self._at = 0.0
+
+    def note(self, kind: str, frame: dict[str, Any], now: float) -> VendorFailure | None:
+        """Return what the vendor failed at by this frame, and remember an `error`."""
+        if kind == EVENT:
+            return FAILED_OPEN if frame.get("name") == FAILED_OPEN_EVENT else None
+        if kind != ERROR or (failure := failure_in(frame)) is None:
+            return None
+        self._failure, self._at = failure, now
+        return failure
+
+    def reason_of_loss(self, phase: Phase, code: int, now: float) -> CloseReason:
+        """What the loss of the vendor's socket means. After the announced end, 1006 is normal."""
+        if self._failure is not None and now - self._at <= CAUSES_CLOSE_WITHIN:
+            return ENDED if phase is Phase.CLOSING else self._failure.reason
+        if phase is Phase.CLOSING or (phase is Phase.OPEN and code == NORMAL_CLOSURE):
+            return ENDED
+        return UPSTREAM_FAILED
 
 
 def advice_on_loss(phase: str, code: int) -> str:

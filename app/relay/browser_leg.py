@@ -8,23 +8,18 @@ socket is there.
 from __future__ import annotations
 
 import asyncio
-from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.close_codes import (
-    BAD_FRAMES,
     CANNOT_RESUME,
     ENDED,
-    FRAME_TOO_LARGE,
-    NOT_UTF8,
     RESUMED_ELSEWHERE,
-    TOO_MANY,
     TOO_SLOW,
     CloseReason,
 )
 from app.protocol.kept_events import KeptEvents
+from app.relay.refusals import REASON_BY_CLOSE_CODE, refuse, retry_after
 from app.websocket.interface import ABNORMAL
 
 if TYPE_CHECKING:
@@ -32,14 +27,6 @@ if TYPE_CHECKING:
     from app.relay.interface import BrowserFrameHandler, BrowserLegEvents
     from app.relay.scope import Scope
     from app.websocket.interface import CloseEvent, Socket
-
-# A protocol violation by the browser ends the session, resumable or not.
-REASON_BY_CLOSE_CODE: Final = {
-    1002: BAD_FRAMES,
-    1007: NOT_UTF8,
-    1009: FRAME_TOO_LARGE,
-    4429: TOO_MANY,
-}
 
 
 class BrowserLeg:
@@ -272,37 +259,3 @@ class BrowserLeg:
         socket = self._detach_socket(self._socket)
         socket.close(TOO_SLOW.code, TOO_SLOW.name)
         self._events.on_browser_disconnected(None if self._scope.resume_window else TOO_SLOW)
-
-
-def retry_after(reason: CloseReason) -> float | None:
-    """Seconds to wait where a reason asks for it, scattered: browsers must not come at once."""
-    return retry_later() if reason.retry_after else None
-
-
-def refuse(
-    socket: Socket,
-    now: float,
-    reason: CloseReason,
-    session_id: str | None,
-    message: str | None = None,
-    retry_after: float | None = None,
-) -> None:
-    """Tell a socket that is no session's why, and close it.
-
-    What it is told has no number: its browser may come back, and count on from before.
-    """
-    told = frames.error(now, reason, session_id, message, retry_after, numbered=False)
-    socket.send_text(told)
-    socket.close(reason.code, reason.name)
-
-
-def hang_up(socket: Socket, reason: CloseReason) -> None:
-    """Tell a browser whose conversation lives elsewhere why it is sent away."""
-    refuse(socket, time(), reason, None)
-
-
-def warn(socket: Socket, code: int) -> None:
-    """Tell such a browser why, before its socket closes for a protocol error with `code`."""
-    reason = REASON_BY_CLOSE_CODE.get(code)
-    if reason is not None:
-        socket.send_text(frames.error(time(), reason, None))

@@ -59,9 +59,10 @@ class UpstreamPlace(Protocol):
 class Conversation:
     """One browser, admitted.
 
-    `wish_wait` is how many seconds an `initialize` of the browser's own is waited for, and
-    `wish_demanded` whether the conversation ends (4408) without one. `resume_token` is None for
-    browsers that do not speak of resuming. `place` is None where upstream sessions have no bound.
+    `initialize_wait` is how many seconds an `initialize` of the browser's own is waited for, and
+    `initialize_required` whether the conversation ends (4408) without one. `resume_token` is None
+    for browsers that do not speak of resuming. `place` is None where upstream sessions have no
+    bound.
     """
 
     id: str
@@ -75,6 +76,11 @@ class Conversation:
     initialize_required: bool = False
     resume_token: str | None = field(default=None, repr=False)
     place: UpstreamPlace | None = field(default=None, repr=False)
+
+    def release_place(self) -> None:
+        """Give the claim to an upstream session back, if there is one. Idempotent."""
+        if self.place is not None:
+            self.place.release()
 
 
 @dataclass(frozen=True, slots=True)

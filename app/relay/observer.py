@@ -225,8 +225,7 @@ class ConversationObserver:
         """Count a call that the runner never saw; a name that is not configured is no label."""
         is_known = name == REQUEST_HUMAN or name in self._conversation.profile.browser_tools
         known = name if is_known else "unknown"
-        self._metrics.tool_calls_total.labels(known, outcome.value).inc()
-        self._metrics.tool_seconds.labels(known).observe(seconds)
+        self._metrics.tool_finished(known, outcome, seconds)
 
     def resumed(self, outcome: str) -> None:
         """A browser tried to resume."""

@@ -17,9 +17,10 @@ from app.protocol import frames
 from app.protocol.actions import Acked, Actions, Announce, AwaitUpstreamClose, End, ToBrowser
 from app.protocol.close_codes import ENDED, UNAUTHENTICATED
 from app.protocol.page_calls import PageCalls
-from app.relay.browser_leg import BrowserLeg, retry_after
+from app.relay.browser_leg import BrowserLeg
 from app.relay.frame_handlers import BrowserFrames
 from app.relay.guarded_page import guarded_page
+from app.relay.refusals import retry_after
 from app.relay.scope import new_session
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
 from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
-from app.relay.browser_leg import refuse
 from app.relay.chat_history import ChatHistory
 from app.relay.page import Page
 from app.relay.page_requests import PageRequests
+from app.relay.refusals import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -15,7 +15,6 @@ from app.protocol.actions import Publish, WantHuman
 from app.protocol.errors import Refusal
 from app.protocol.notices import notice_frames, notices_of
 from app.protocol.principal import CallType
-from app.relay.browser_leg import retry_after
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.control import SessionControl
 from app.relay.deadlines import SessionDeadlines
@@ -24,6 +23,7 @@ from app.relay.opening import Opening
 from app.relay.pages import Pages
 from app.relay.presence import Presence
 from app.relay.queueing import QueueWait
+from app.relay.refusals import retry_after
 from app.relay.scope import open_scope
 from app.relay.upstream_opening import UpstreamOpening
 

@@ -4,7 +4,8 @@
 `cli` import this package; everybody else is given small values made from it.
 """
 
+from app.settings.agents import AgentSettings
 from app.settings.load import adopt, load, reloadable_files
-from app.settings.model import AgentSettings, Settings
+from app.settings.model import Settings
 
 __all__ = ["AgentSettings", "Settings", "adopt", "load", "reloadable_files"]

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from app.protocol.discover import malformed
 from app.protocol.redaction import faults_of
+from app.settings.agents import AgentSettings
 from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
-from app.settings.model import AgentSettings, Settings, said
+from app.settings.model import Settings, said
 from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
 from app.state.address import parse

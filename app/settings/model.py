@@ -5,15 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    SecretStr,
-)
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,101 +13,26 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app.protocol.principal import CallType
-from app.protocol.redaction import split_rules
+from app.protocol.principal import CallType  # noqa: TC001 - pydantic reads it at runtime
+from app.settings.agents import AgentSettings
+from app.settings.field_types import (
+    Bound,
+    Count,
+    Items,
+    Mapped,
+    Port,
+    Positive,
+    Rules,
+    Seconds,
+    Secrets,
+    Size,
+    Upstream,
+    mapping,
+)
 from app.settings.lists import Listed, secrets_of
 from app.settings.tenants import TenantSettings, read_tenants
 
 PREFIX: Final = "RELAY_"
-MAX_CONCURRENCY: Final = 1_000_000
-
-
-def _items(value: object) -> object:
-    """A comma list as a tuple; blanks around and empty items are dropped."""
-    if isinstance(value, str):
-        return tuple(item for item in (part.strip() for part in value.split(",")) if item)
-    return value
-
-
-def _mapping(value: object) -> object:
-    """A JSON or YAML text as a mapping."""
-    if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ValueError("is neither JSON nor YAML") from None
-        if not isinstance(value, dict):
-            raise ValueError("must be a JSON object of name to definition")  # noqa: TRY004
-    return value
-
-
-def _rules(value: object) -> object:
-    """A comma list of rules, in which a pattern may hold commas."""
-    return split_rules(value) if isinstance(value, str) else value
-
-
-Rules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_rules)]
-
-
-Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_items)]
-Mapped = Annotated[dict[str, Any], NoDecode, BeforeValidator(_mapping)]
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Size = Annotated[ByteSize, Field(ge=1024, le=1 << 30)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Upstream = Literal["dev", "webcall"]
-
-
-def _bound(value: object) -> object:
-    """A whole number, or `auto`."""
-    if value is None or value == "auto":
-        return value
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = 0
-    if not 1 <= number <= MAX_CONCURRENCY:
-        raise ValueError(f"must be auto, or a whole number from 1 to {MAX_CONCURRENCY}")
-    return number
-
-
-Bound = Annotated[int | Literal["auto"] | None, BeforeValidator(_bound)]
-
-
-class RouteSettings(BaseModel):
-    """One agent that another one's subjects are spread over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    agent: str
-    weight: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 1.0
-
-
-class AgentSettings(BaseModel):
-    """One agent's profile, as an operator writes it. Absent overrides fall back to `RELAY_*`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    call_types: frozenset[CallType] = frozenset(CallType)
-    default_call_type: CallType | None = None
-    initialize: dict[str, Any] = {}
-    client_data_keys: frozenset[str] | Literal["*"] = frozenset()
-    phone_numbers: tuple[str, ...] = ()
-    tools: frozenset[str] | None = None
-    browser_tools: frozenset[str] | Literal["integration"] = frozenset()
-    hide: frozenset[str] = frozenset({"toolCall", "toolCallResult"})
-    discover: dict[str, Any] = {}
-    approve: dict[str, Literal["operator", "user"]] = {}
-    sdp_fields: Literal["as_sent", "both"] = "as_sent"
-    blackbox_api_key: SecretStr | None = None
-    blackbox_url: str | None = None
-    upstream: Upstream | None = None
-    web_integration_token: SecretStr | None = None
-    web_integration_id: str | None = None
-    route: tuple[RouteSettings, ...] = ()
-    fallback: str | None = None
 
 
 def _about(text: str, default: Any = None, **more: Any) -> Any:
@@ -178,7 +95,7 @@ class Settings(BaseSettings):
     usage_prices: Annotated[
         dict[CallType, Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]],
         NoDecode,
-        BeforeValidator(_mapping),
+        BeforeValidator(mapping),
     ] = _about("JSON: call type to the price of a minute, for `cost` in usage", {})
     host: str = _about("Where browsers come in", "0.0.0.0")  # noqa: S104 - a container's default
     port: Port = _about("Its port", 8000)

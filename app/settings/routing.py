@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from app.settings.model import AgentSettings
+    from app.settings.agents import AgentSettings
 
 
 def routing_faults(agents: Mapping[str, AgentSettings]) -> list[str]:

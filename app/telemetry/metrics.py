@@ -6,7 +6,6 @@ per session or per call goes through prometheus_client as usual.
 
 from __future__ import annotations
 
-from collections import Counter as Tallied
 from math import nan
 from typing import TYPE_CHECKING, Final
 
@@ -20,56 +19,20 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.registry import Collector
 
 from app.protocol.frame_counters import FrameCounters
+from app.telemetry.frame_collector import FrameCollector
+from app.telemetry.labels import LABELS
 from app.telemetry.latency import BatchLatency, Latency
-from app.telemetry.tenants import TENANT_LABELS, TenantMetrics
+from app.telemetry.tenants import TenantMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from prometheus_client.core import Metric
+    from app.protocol.tool import Outcome
 
 NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LONG: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
-
-# What each metric's labels are called; the collectors below take them from here.
-LABELS: Final[dict[str, tuple[str, ...]]] = {
-    "relay_sessions": ("agent", "call_type"),
-    "relay_sessions_total": ("agent", "call_type", "close_code"),
-    "relay_frames_total": ("direction", "type"),
-    "relay_frame_bytes_total": ("direction",),
-    "relay_latency_seconds": ("direction",),
-    "relay_upstream_failures_total": ("kind",),
-    "relay_tool_calls_total": ("tool", "outcome"),
-    "relay_tool_seconds": ("tool",),
-    "relay_refusals_total": ("reason",),
-    "relay_routed_sessions_total": ("requested_agent", "agent", "reason"),
-    "relay_resumes_total": ("outcome",),
-    "relay_upstream_unknown_types_total": ("kind",),
-    "relay_upstream_oddities_total": ("kind",),
-    "relay_state_errors_total": ("operation",),
-    "relay_history_dropped_total": ("kind",),
-    "relay_results_total": ("outcome",),
-    "relay_config_reloads_total": ("outcome",),
-    **TENANT_LABELS,
-    "relay_guardrail_total": ("guardrail", "action"),
-    "relay_guardrail_errors_total": ("guardrail", "cause"),
-    "relay_guardrail_seconds": ("guardrail",),
-    "relay_event_deliveries_total": ("outcome",),
-    "relay_event_backlog": ("receiver",),
-    "relay_control_total": ("action", "outcome"),
-    "python_gc_collections_total": ("generation",),
-    "python_gc_objects_collected_total": ("generation",),
-    "python_gc_objects_uncollectable_total": ("generation",),
-    "python_info": ("version", "implementation", "major", "minor", "patchlevel"),
-}
 
 
 class Metrics:
@@ -81,8 +44,6 @@ class Metrics:
         self.from_browser = Latency()
         self.from_upstream = Latency()
         self.batch_latency = BatchLatency(self.from_browser, self.from_upstream)
-        self.live: Callable[[], Iterable[tuple[str, str]]] = tuple
-        self.outbox: Callable[[], int] = int
         registry = self.registry
         self.sessions_total = Counter(
             "relay_sessions_total",
@@ -246,7 +207,8 @@ class Metrics:
         Gauge(
             "relay_sessions_limit", "The most sessions this replica takes.", registry=registry
         ).set(limit)
-        self.registry.register(_FrameCollector(self))
+        self._frames = FrameCollector(self.frame_counters, self.from_browser, self.from_upstream)
+        self.registry.register(self._frames)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -259,7 +221,7 @@ class Metrics:
         self, live: Callable[[], Iterable[tuple[str, str]]], outbox: Callable[[], int]
     ) -> None:
         """Say where to look when asked: (agent, call type) of live sessions, bytes that wait."""
-        self.live, self.outbox = live, outbox
+        self._frames.live, self._frames.outbox = live, outbox
 
     def described(self) -> list[tuple[str, str, tuple[str, ...], str]]:
         """Name, kind, labels and meaning of every metric, by name."""
@@ -269,48 +231,11 @@ class Metrics:
             described.append((name, metric.type, LABELS.get(name, ()), metric.documentation))
         return sorted(described)
 
+    def tool_finished(self, name: str, outcome: Outcome, seconds: float) -> None:
+        """Count a tool call; `name` is one of a closed set, wherever the tool runs."""
+        self.tool_calls_total.labels(name, outcome.value).inc()
+        self.tool_seconds.labels(name).observe(seconds)
+
     def exposition(self) -> bytes:
         """What `/metrics` answers: Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _FrameCollector(Collector):
-    """Turns the plain numbers of the hot path into metric families."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        """Read the numbers as they stand."""
-        sessions = GaugeMetricFamily(
-            "relay_sessions", "Live sessions.", labels=LABELS["relay_sessions"]
-        )
-        for labels, count in Tallied(self._metrics.live()).items():
-            sessions.add_metric(labels, count)
-        yield sessions
-        frames = CounterMetricFamily(
-            "relay_frames", "Frames that arrived.", labels=LABELS["relay_frames_total"]
-        )
-        size = CounterMetricFamily(
-            "relay_frame_bytes",
-            "Bytes of the frames that arrived.",
-            labels=LABELS["relay_frame_bytes_total"],
-        )
-        latency = HistogramMetricFamily(
-            "relay_latency_seconds",
-            "From the first arrival in a turn of the loop to its last write, for each frame in it.",
-            labels=LABELS["relay_latency_seconds"],
-        )
-        tally = self._metrics.frame_counters
-        for direction, counted, observed in (
-            ("from_browser", tally.from_browser, self._metrics.from_browser),
-            ("from_upstream", tally.from_upstream, self._metrics.from_upstream),
-        ):
-            for kind, count in counted.frames.items():
-                frames.add_metric((direction, kind), count)
-            size.add_metric((direction,), counted.size)
-            latency.add_metric((direction,), observed.buckets(), observed.total)
-        yield from (frames, size, latency)
-        yield GaugeMetricFamily(
-            "relay_outbox_bytes", "Bytes that wait for slow readers.", self._metrics.outbox()
-        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Request
 from fastapi.routing import APIRoute
+from pydantic import AfterValidator
 
+from app.protocol.codec import MAX_DEPTH, depth
 from app.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive
 
 MAX_BODY: Final = 64 * 1024
+
+
+def _not_too_deep(value: dict[str, Any]) -> dict[str, Any]:
+    if depth(value) > MAX_DEPTH:
+        raise ValueError(f"may nest {MAX_DEPTH} levels deep")
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_not_too_deep)]
+"""An object of a body that nests no deeper than a frame may."""
 
 
 class _TooLarge(BaseException):

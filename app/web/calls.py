@@ -26,6 +26,7 @@ from app.telemetry.traces import Traces
 from app.upstream.calls import VendorCalls
 from app.web.actor import actor_of
 from app.web.agents import DEFAULT_AGENT, default_profile
+from app.web.bodies import JsonObject
 from app.web.problems import Problem, problem_for
 from app.web.tenancy import visible, visible_profiles
 from app.web.times import with_zone
@@ -66,7 +67,7 @@ class CallBody(BaseModel):
     endpoint: Annotated[str, Field(min_length=1, max_length=256)]
     agent: Annotated[str | None, Field(max_length=64)] = None
     subject: Annotated[str, Field(min_length=1, max_length=256)] = BACKEND
-    additional_data: dict[str, Any] = {}
+    additional_data: JsonObject = {}
     priority: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
     call_deadline: Annotated[AwareDatetime | None, BeforeValidator(with_zone)] = None
     timezone: str | None = None
@@ -132,6 +133,7 @@ class CallView(BaseModel):
     """A call, while it is queued or running and for a day after its end.
 
     `vendor_call_id`, `inspector_url` and `recording_url` are null until the vendor tells them.
+    `completed_time` is null while the call goes on, and where its replica was lost with it.
     """
 
     session_id: str

@@ -28,7 +28,7 @@ from app.protocol.control import (
 from app.state.interface import SessionRow
 from app.web.actor import Actor, Role, actor_of
 from app.web.audit import Audit
-from app.web.bodies import BoundedRoute, too_large
+from app.web.bodies import BoundedRoute, JsonObject, too_large
 from app.web.idempotency import Attempt, Idempotency
 from app.web.problems import Problem
 from blackbox_relay import exact_json
@@ -64,7 +64,7 @@ class EventBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
 
     @field_validator("name")
     @classmethod
@@ -80,7 +80,7 @@ class EventBody(BaseModel):
     def _is_json(cls, value: dict[str, Any]) -> dict[str, Any]:
         try:
             exact_json.dumps(value)
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError):
             raise ValueError("cannot be written as JSON") from None
         return value
 

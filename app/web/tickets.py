@@ -17,6 +17,7 @@ from app.protocol.errors import Refusal
 from app.protocol.initialize import Profile
 from app.protocol.principal import CallType
 from app.web.actor import actor_of
+from app.web.bodies import JsonObject
 from app.web.problems import Problem
 from app.web.tenancy import visible_profiles
 
@@ -30,7 +31,7 @@ class TicketBody(BaseModel):
     agent: Annotated[str | None, Field(max_length=64)] = None
     call_type: CallType | None = None
     endpoint: Annotated[str | None, Field(max_length=256)] = None
-    additional_data: dict[str, Any] = {}
+    additional_data: JsonObject = {}
     origin: Annotated[str | None, Field(max_length=256)] = None
     ttl: Annotated[float, Field(gt=0, le=MAX_TTL)] = DEFAULT_TTL
 

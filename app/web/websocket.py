@@ -18,8 +18,8 @@ from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, Retry
 from app.protocol.errors import Refusal
 from app.protocol.initialize import ClientOptions, resolve_initialize
 from app.protocol.principal import Principal
-from app.relay.browser_leg import refuse
 from app.relay.page import PageRequest
+from app.relay.refusals import refuse
 from app.server.interface import Upgrade
 from app.state.interface import SessionRow
 from app.telemetry.metrics import Metrics

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -163,6 +164,9 @@ BAD = {
     "call type is unknown": lambda: signed(call_type="fax"),
     "agent is no text": lambda: signed(agent=["a"]),
     "data is no object": lambda: signed(additional_data="x"),
+    "data is deep": lambda: signed(
+        additional_data=functools.reduce(lambda a, _: {"a": a}, range(66))
+    ),
     "origin is none": lambda: signed(origin="nowhere"),
     "payload is a list": lambda: jwt.PyJWS().encode(b"[1]", SECRET),
     "payload is deep": lambda: jwt.PyJWS().encode(b'{"a":' + b"[" * 9000, SECRET),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.cluster.bridge import BROKEN, WINDOW
+from app.cluster.bridge import WINDOW
+from app.cluster.browser_bridge import BROKEN
 from app.cluster.remote_socket import BridgeTimings
 from app.protocol.close_codes import CANNOT_RESUME
 from app.protocol.errors import StoreUnavailable

@@ -182,10 +182,10 @@ async def test_error_frame_goes_before_the_close_of_a_broken_socket(
     assert await vendor.kinds(marker, ended=True) == ["initialize", "terminate"]
 
 
-async def test_early_frames_are_kept_within_a_bound(hasty: Gateway, vendor: Emulator) -> None:
+async def test_early_frames_are_kept_within_a_bound(calm: Gateway, vendor: Emulator) -> None:
     marker = uuid4().hex
     await vendor.order("hang")
-    async with browser(f"{hasty.ws}/ws/echo?call_type=chat") as page:
+    async with browser(f"{calm.ws}/ws/echo?call_type=chat") as page:
         with suppress(ConnectionClosed):
             for number in range(70):
                 await page.say(f"early {number} {marker}")

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from app.protocol.codec import MAX_DEPTH
 from tests.e2e.refusals import ORIGIN, leave, refused, refused_by_status, subject
 from tests.support.browser import NATIVE, browser
 
@@ -55,6 +56,23 @@ async def test_url_of_the_answer_is_usable_as_it_is(calm: Gateway) -> None:
     async with browser(answer["url"]) as page:
         await page.connected()
         await leave(page)
+
+
+@pytest.mark.parametrize("levels", [64, 65, 250, 300, 900])
+async def test_data_nests_as_deep_as_a_frame_may_and_no_deeper(calm: Gateway, levels: int) -> None:
+    data = '{"a":' * levels + "1" + "}" * levels
+    answers = []
+    async with calm.api() as backend:
+        for path, body in {
+            "/v1/tickets": f'{{"subject": "u", "agent": "echo", "additional_data": {data}}}',
+            "/v1/calls": f'{{"endpoint": "", "agent": "echo", "additional_data": {data}}}',
+            "/v1/sessions/none/events": f'{{"name": "cart", "data": {data}}}',
+        }.items():
+            headers = {"content-type": "application/json"}
+            answers.append(await backend.post(path, content=body, headers=headers))
+    told = [(answer.status_code, "levels deep" in answer.text) for answer in answers]
+    deep = levels > MAX_DEPTH
+    assert told == [(422 if deep else 201, deep), (422, deep), (422 if deep else 404, deep)]
 
 
 @pytest.mark.parametrize("place", ["subprotocol", "ticket", "token", "vendor's path", "header"])

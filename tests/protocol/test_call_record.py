@@ -16,7 +16,7 @@ def event(name: str, data: Any = None) -> dict[str, Any]:
 def after(*frames: dict[str, Any]) -> CallRecord:
     record = NEW
     for frame in frames:
-        record = with_frame(record, frame)
+        record = with_frame(record, frame, 150.0)
     return record
 
 
@@ -73,8 +73,25 @@ def test_end_of_the_session_settles_what_no_result_did(
     record: CallRecord, code: int, status: str, error: str | None
 ) -> None:
     over = ended(record, 160.0, code, "upstream failed")
-    assert (over.status.value, over.error, over.completed_at) == (status, error, 160.0)
+    assert (over.status.value, over.error) == (status, error)
+    assert over.completed_at == (160.0 if record.is_live else 150.0)
     assert not over.is_live
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        event("failedOpen"),
+        {"type": "conversationResult", "result": {}},
+        {"type": "conversationResult", "result": {"status": "Failed"}},
+    ],
+)
+def test_call_is_completed_when_the_vendor_says_so_and_never_anew(last: dict[str, Any]) -> None:
+    over = after(last)
+    assert (over.is_live, over.completed_at) == (False, 150.0)
+    assert with_frame(over, event("late"), 155.0).completed_at == 150.0
+    assert ended(over, 160.0, 1000, "").completed_at == 150.0
+    assert after(event("opened")).completed_at is None
 
 
 @pytest.mark.parametrize(

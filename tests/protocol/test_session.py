@@ -38,13 +38,14 @@ from app.protocol.close_codes import (
     TOO_MANY,
     UPSTREAM_FAILED,
 )
+from app.protocol.early_frames import MAX_EARLY_BYTES, MAX_EARLY_FRAMES
 from app.protocol.errors import IllegalTransition
 from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
 from app.protocol.phases import Phase
 from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
-from app.protocol.session import MAX_EARLY_BYTES, MAX_EARLY_FRAMES, Session
+from app.protocol.session import Session
 from app.protocol.takeover import Takeover
 from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING

@@ -16,7 +16,8 @@ import structlog
 
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from app.tools import Registry, ToolExecutor
-from app.tools.mcp import MAX_PAGES, McpTools
+from app.tools.mcp import McpTools
+from app.tools.mcp_server import MAX_PAGES
 from app.tools.mcp_spec import mcp_servers
 from tests.egress.server import answer, closed_port, serving
 from tests.support.gateway import ROOT

@@ -17,7 +17,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from app.protocol.close_codes import CLOSE_REASONS
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
-from app.web.asyncapi import CARRIED, OWN, document, example
+from app.web.asyncapi import document
+from app.web.frame_schemas import CARRIED, OWN, example
 from tests.support import gateway as processes
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import jwt
 import orjson
 from pydantic import ValidationError
 
-from app.bootstrap import parts
+from app.bootstrap import tool_set
 from app.cli.doctor.finding import Finding, fault, fine, note
 from app.egress import EgressRefused, ResponseTooLarge, read_bounded
 from app.settings.event_webhooks import event_webhooks
@@ -21,7 +21,7 @@ from app.telemetry.traces import span_exporter
 from app.tools.http_spec import HttpToolSpec
 
 if TYPE_CHECKING:
-    from app.bootstrap.parts import Egress
+    from app.bootstrap.egress_clients import Egress
     from app.settings import Settings
 
 MAX_BODY: Final = 256 * 1024
@@ -95,7 +95,7 @@ async def _mcp(settings: Settings) -> list[Finding]:
     if not settings.mcp_servers:
         return []
     try:
-        async with asyncio.timeout(DISCOVERY), parts.open_tools(settings) as registry:
+        async with asyncio.timeout(DISCOVERY), tool_set.open_tools(settings) as registry:
             origins = [row.origin for row in registry.describe()]
     except TimeoutError:
         origins = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from app.bootstrap import config, parts
+from app.bootstrap import config, egress_clients, tool_set, vendor_parts
 from app.bootstrap.outbound import outbound
 from app.cli.doctor.check_gateway import check_gateway
 from app.cli.doctor.check_integration import check_integration
@@ -38,7 +38,7 @@ async def run_checks(
 async def connect_once(settings: Settings) -> int:
     """Dial every store, key set, tool and vendor once; print all, return 1 for a fault."""
     findings = _told(await look_at_stores(settings))
-    egress = parts.egress(settings, outbound(settings))
+    egress = egress_clients.egress(settings, outbound(settings))
     try:
         findings += _told(await look_at_peers(settings, egress))
         findings += _told(await look_at_provider(settings, egress.auth))
@@ -51,10 +51,10 @@ async def connect_once(settings: Settings) -> int:
 async def _vendor(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
     out = outbound(settings)
-    vendor = parts.vendor(settings, out)
+    vendor = vendor_parts.vendor(settings, out)
     limits = config.upstream_limits(settings)
     profiles = config.profiles(settings)
-    async with vendor.running(), parts.vendor_client(settings, out) as client:
+    async with vendor.running(), vendor_parts.vendor_client(settings, out) as client:
         different = {
             (endpoint.base, endpoint.path, endpoint.credential): (name, endpoint)
             for name, endpoint in vendor.endpoints.items()
@@ -62,7 +62,7 @@ async def _vendor(settings: Settings) -> list[Finding]:
         for name, endpoint in different.values():
             findings += _told(await check_upstream(name, endpoint, limits, out, client))
         by_token = {n: e for n, e in vendor.endpoints.items() if e.parameter == "token"}
-        registered = parts.tool_names(settings) if by_token else frozenset()
+        registered = tool_set.tool_names(settings) if by_token else frozenset()
         for name, endpoint in by_token.items():
             findings += _told(
                 await check_integration(settings, profiles[name], endpoint, client, registered)

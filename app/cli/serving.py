@@ -1,0 +1,94 @@
+"""`serve` and `run`: the gateway in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from app.cli.emulator_process import emulator_command
+from app.cli.quickstart import demo_environment, free_port, welcome
+from app.cli.status import DOTENV, FINE
+from app.settings import Settings, adopt, load, reloadable_files
+from app.telemetry.logs import Redactor, configure
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+
+def serve_command(_: argparse.Namespace) -> int:
+    """Serve, configured by the environment and `.env`. Raises ConfigurationError."""
+    adopt("OTEL_", DOTENV)
+    return serve(partial(load, dotenv=DOTENV))
+
+
+def serve(read: Callable[[], Settings]) -> int:
+    """Serve until a signal, drain, and return the exit status; `read` reads the configuration."""
+    settings = read()
+    gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
+    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
+    from app.bootstrap.application import build  # noqa: PLC0415
+    from app.bootstrap.reload import Reloader, Source  # noqa: PLC0415
+    from app.bootstrap.serve import serve as run  # noqa: PLC0415
+    from app.network.loop import Loop  # noqa: PLC0415
+
+    redaction = config.redaction(settings)
+    redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
+    configure(settings.log_level, settings.log_format, redactor)
+    if settings.allowed_origins and "*" in settings.allowed_origins:
+        print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
+
+    async def served() -> None:
+        built = build(settings)
+        source = Source(read, reloadable_files(dotenv=DOTENV))
+        reloader = Reloader(built, settings, source, redactor)
+        await run(built, settings.host, settings.port, settings.internal_port, reloader)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(served())
+    return FINE
+
+
+def run_command(_: argparse.Namespace) -> int:
+    """Serve like `serve`; without a key, bring an upstream and a page along."""
+    adopt("OTEL_", DOTENV)
+    given = dict(os.environ)
+    host, port = given.get("RELAY_HOST", "127.0.0.1"), int(given.get("PORT", "8000"))
+    given.setdefault("RELAY_HOST", host)
+    given.setdefault("RELAY_PORT", str(port))
+    if _has_key(given):
+        read = partial(load, given, DOTENV)
+        welcome(read(), emulated=False)
+        return serve(read)
+    upstream = free_port()
+    read = partial(load, {**demo_environment(upstream), **given}, DOTENV)
+    settings = read()
+    command, environment = emulator_command()
+    key = demo_environment(upstream)["RELAY_BLACKBOX_API_KEY"]
+    emulator = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        [*command, "--port", str(upstream), "--api-key", key, "--quiet"],
+        env=environment,
+        stdout=subprocess.DEVNULL,  # its output is not shown
+        start_new_session=True,  # Ctrl-C is for the gateway, which ends the emulator after itself
+    )
+    try:
+        welcome(settings, emulated=True)
+        return serve(read)
+    finally:
+        emulator.send_signal(signal.SIGTERM)
+        emulator.wait(10)
+
+
+def _has_key(given: dict[str, str]) -> bool:
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    known = {**(dotenv_values(DOTENV) if DOTENV.is_file() else {}), **given}
+    return any(
+        known.get(name) for name in ("RELAY_BLACKBOX_API_KEY", "RELAY_BLACKBOX_API_KEY_FILE")
+    )
