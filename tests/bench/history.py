@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from app.bootstrap.application import GC_THRESHOLDS
+from app.bootstrap.lifespan import GC_THRESHOLDS
 from app.history.database import Database
 from app.history.interface import ConversationStart, Direction
 from app.history.queue import Bounds
