@@ -115,7 +115,7 @@ class Database:
         """Do `work` in one transaction, and return what it returns.
 
         `work` runs on the database's own event loop, in another thread: it may use the connection
-        and what nobody else changes meanwhile, and its connection is good there alone.
+        and what is not changed elsewhere meanwhile, and its connection is good there alone.
 
         Work that has begun goes on to its end when its caller is cancelled. With SQLite it does
         even when it is late: a statement that runs in the driver's thread cannot be called back,
