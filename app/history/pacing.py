@@ -21,7 +21,7 @@ class TimeSlice:
 
     A loop that is busy with other things turns seldom, and work that took `limit` seconds of each
     iteration would never end there. So after a long iteration, a slice may take a share of the CPU
-    time that others used in it: nobody waits noticeably longer by it.
+    time that others used in it, which lengthens it little.
 
     A loop over items asks `is_over` after each of them, and awaits `rest` when it is. What is
     between two questions is not divided: the limit is exceeded by one item at the most.
