@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import jwt
+from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -58,6 +59,7 @@ class _Provider:
     authorization_endpoint: str
     token_endpoint: str
     userinfo_endpoint: str | None
+    end_session_endpoint: str | None
     algorithms: frozenset[str]
     auth_methods: tuple[str, ...]
     names_itself: bool
@@ -102,10 +104,29 @@ class OidcProvider:
         )
         return url
 
-    async def claims(
+    async def sign_out_url(self, id_token: str, back: str) -> str | None:
+        """Where a browser signs out at the provider (OIDC RP-Initiated Logout 1.0 §2).
+
+        The provider sends it `back`, a URL that must be registered there. None where the provider
+        has no such endpoint, or its metadata cannot be had.
+        """
+        try:
+            endpoint = (await self._found()).end_session_endpoint
+        except SignInFailed:
+            return None
+        if endpoint is None:
+            return None
+        query = [("client_id", self._client.client_id), ("post_logout_redirect_uri", back)]
+        if id_token:
+            query.append(("id_token_hint", id_token))
+        return str(add_params_to_uri(endpoint, query))
+
+    async def redeem(
         self, request: SignInRequest, code: str, issuer: str | None, *, wanted: str
-    ) -> dict[str, Any]:
-        """Redeem a code: the verified claims of who has signed in. Raises `SignInFailed`.
+    ) -> tuple[dict[str, Any], str]:
+        """Redeem a code: the verified claims of who has signed in, and the ID token.
+
+        Raises `SignInFailed`.
 
         `issuer` is what the answer said (RFC 9207). Claims that the ID token lacks, as `wanted`,
         are asked for at the UserInfo endpoint, where there is one (OIDC Core §5.3).
@@ -127,7 +148,7 @@ class OidcProvider:
             if more.get("sub") != claims["sub"]:
                 raise SignInFailed("wrong_userinfo")
             claims = {**more, **claims}
-        return claims
+        return claims, token
 
     async def _redeem(
         self, provider: _Provider, request: SignInRequest, code: str
@@ -221,11 +242,12 @@ class OidcProvider:
         offered = metadata.get("id_token_signing_alg_values_supported")
         algorithms = ASYMMETRIC & set(offered if isinstance(offered, list) else ["RS256"])
         methods = metadata.get("token_endpoint_auth_methods_supported")
-        userinfo = metadata.get("userinfo_endpoint")
+        userinfo, ends = metadata.get("userinfo_endpoint"), metadata.get("end_session_endpoint")
         return _Provider(
             metadata["authorization_endpoint"],
             metadata["token_endpoint"],
             userinfo if _is_endpoint(userinfo, self._client.issuer) else None,
+            ends if _is_endpoint(ends, self._client.issuer) else None,
             algorithms,
             tuple(methods) if isinstance(methods, list) else ("client_secret_basic",),
             metadata.get("authorization_response_iss_parameter_supported") is True,

@@ -34,11 +34,12 @@ MAX_NAMES: Final = 50
 class Source:
     """Where configuration comes from: `read` reads it anew and raises ConfigurationError.
 
-    `files` are those whose change is a reason to.
+    `files` are those whose change is a reason to; `lined` adds to a fault where it is in them.
     """
 
     read: Callable[[], Settings]
     files: Sequence[Path] = ()
+    lined: Callable[[list[str]], list[str]] = list
 
 
 class Reloader:
@@ -85,7 +86,9 @@ class Reloader:
             outcome = await self._take(read)
         except ConfigurationError as error:
             outcome = "refused"
-            for fault in error.faults[:MAX_NAMES]:
+            faults = [fault for fault in error.faults if " (line " not in fault]
+            lined = dict(zip(faults, self._source.lined(faults), strict=True))
+            for fault in (lined.get(each, each) for each in error.faults[:MAX_NAMES]):
                 log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
         except Exception:
             outcome = "refused"

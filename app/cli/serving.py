@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
 from app.cli.status import DOTENV, FINE
-from app.settings import Settings, adopt, load, reloadable_files
+from app.settings import Settings, adopt, load, reloadable_files, with_source_lines
 from app.telemetry.logs import Redactor, configure
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def serve(read: Callable[[], Settings]) -> int:
 
     async def served() -> None:
         built = build(settings)
-        source = Source(read, reloadable_files(dotenv=DOTENV))
+        lined = partial(with_source_lines, dotenv=DOTENV)
+        source = Source(read, reloadable_files(dotenv=DOTENV), lined)
         reloader = Reloader(built, settings, source, redactor)
         await run(built, settings.host, settings.port, settings.internal_port, reloader)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from app.protocol.call_record import CallRecord, CallStatus, ended, with_frame
 from app.protocol.errors import StoreUnavailable
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from app.relay.relay import Relay
@@ -37,6 +39,7 @@ class CallBook:
         self._records = records
         self._waiting: dict[str, CallRecord] = {}
         self._changed = asyncio.Event()
+        self._dropped = LossLog(log, "call_change_dropped", "changes", level=logging.WARNING)
 
     async def run(self) -> None:
         """Write changes until cancelled."""
@@ -81,7 +84,7 @@ class CallBook:
     def _put(self, record: CallRecord) -> None:
         if len(self._waiting) >= MAX_WAITING and record.session_id not in self._waiting:
             del self._waiting[next(iter(self._waiting))]
-            log.warning("call_change_dropped", advice="check RELAY_STATE_URL")
+            self._dropped.lost(advice="check RELAY_STATE_URL")
         self._waiting[record.session_id] = record
         self._changed.set()
 

@@ -1,12 +1,14 @@
 """The audit log in the history database: entries are added and read, and nothing changes them.
 
-Only retention removes entries, the oldest, by age. An entry that the database does not take now
+Only retention removes entries, the oldest, by age; the database's triggers refuse any other change
+(`migrations/versions/v0007_accountability.py`). An entry that the database does not take now
 waits in memory, bounded, and is written later: an action is not held up by it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Final
@@ -19,7 +21,8 @@ from app.backoff import jittered
 from app.history.cursor import decode, encode
 from app.history.errors import HistoryUnavailable, Unstorable
 from app.history.model import Page
-from app.history.schema import audit
+from app.history.schema import audit, audit_retention
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,6 +82,8 @@ class AuditLog:
         self._days = days
         self._clock = clock
         self._waiting: deque[AuditEntry] = deque()
+        self._lost = LossLog(log, "audit_lost", "entries")
+        self._delayed = LossLog(log, "audit_delayed", "entries", level=logging.WARNING)
 
     async def append(self, entry: AuditEntry) -> None:
         """Add an entry, now or as soon as the database takes it; never raises."""
@@ -86,15 +91,15 @@ class AuditLog:
             try:
                 await self._write([entry])
             except HistoryUnavailable as error:
-                log.warning("audit_delayed", error=str(error), advice=error.advice)
+                self._delayed.lost(error=str(error), advice=error.advice)
             except Unstorable as error:
-                log.error("audit_lost", entry=entry.id, error=str(error))  # noqa: TRY400 - its class says all
+                self._lost.lost(entry=entry.id, error=str(error))
                 return
             else:
                 return
         self._waiting.append(entry)
         if len(self._waiting) > MAX_WAITING:
-            log.error("audit_lost", entry=self._waiting.popleft().id, error="too many wait")
+            self._lost.lost(entry=self._waiting.popleft().id, error="too many wait")
 
     async def entries(
         self, filters: AuditFilters, cursor: str | None = None, limit: int = 100
@@ -130,7 +135,7 @@ class AuditLog:
             except HistoryUnavailable:
                 return
             except Unstorable as error:
-                log.error("audit_lost", entries=len(some), error=str(error))  # noqa: TRY400
+                self._lost.lost(len(some), error=str(error))
             for entry in some:
                 if self._waiting and self._waiting[0] is entry:
                     self._waiting.popleft()
@@ -143,7 +148,10 @@ class AuditLog:
             statement = delete(audit).where(audit.c.id.in_(old))
 
             async def work(connection: AsyncConnection, statement=statement) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
-                return int((await connection.execute(statement)).rowcount)
+                await connection.execute(insert(audit_retention), {"before": before})
+                bitten = int((await connection.execute(statement)).rowcount)
+                await connection.execute(delete(audit_retention))
+                return bitten
 
             bitten = await self._database.run(work, write=True)
             removed += bitten

@@ -76,6 +76,7 @@ class Batch:
             self.erased += part.count
         else:
             part.conversation.stored = True
+            part.conversation.end_stored = part.end is not None
             self.written.update(part.fed)
         self._remove(part)
 

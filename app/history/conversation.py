@@ -60,7 +60,8 @@ class BatchPart:
 class RecordedConversation:
     """What is known of a conversation from its start until its last row is written.
 
-    `stored` says that its row was committed, `erased` that nothing more of it may be.
+    `stored` says that its row was committed, `end_stored` that its end was, `erased` that nothing
+    more of it may be.
     `lost` counts records that were dropped, `links` are the vendor's `recordingUrl` and
     `inspectorUrl` as far as its frames told them. `shown` masks what is written.
     """
@@ -70,6 +71,7 @@ class RecordedConversation:
         "_tools",
         "_turn",
         "content",
+        "end_stored",
         "erased",
         "links",
         "lost",
@@ -94,6 +96,7 @@ class RecordedConversation:
         self.replica = replica
         self.shown = shown or Shown()
         self.stored = False
+        self.end_stored = False
         self.erased = False
         self.lost = 0
         self.links: dict[str, str] = {}

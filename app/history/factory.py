@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from app.history.audit import AuditLog
 from app.history.database import Database
-from app.history.presence import Presence
+from app.history.pending_ends import PendingEnds
+from app.history.presence import MARK_DEADLINE, Presence
 from app.history.queue import Bounds
 from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
@@ -112,6 +113,8 @@ class History:
             self._memory.discard()
         if self.audit is not None:
             await self.audit.flush()
+        if self._presence is not None:
+            await self._presence.close()
         if self.database is not None:
             await self.database.close()
 
@@ -146,6 +149,7 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
     store = Store(database, delivery.wake if delivery is not None else None)
     recovery = None if journal is None else Recovery(database, journal)
+    ends = PendingEnds()
     recorder = QueueRecorder(
         bounds or Bounds(),
         clocks.monotonic,
@@ -156,7 +160,10 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         on_dropped=meters.on_dropped,
         on_stored=None if recovery is None else recovery.stored,
         shown=Shown(redaction),
+        ends=ends,
     )
+    # A connection of its own: it is not to wait for those that read and write history.
+    own = Database(url, deadline=MARK_DEADLINE, connections=1)
     return History(
         recorder,
         HistoryReader(database, recorder.forget),
@@ -164,7 +171,7 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         None,
         Retention(database, days, clocks.wall),
         database,
-        Presence(database, replica, clocks.wall, lambda: recorder.is_recording),
+        Presence(own, replica, clocks.wall, lambda: recorder.is_recording, ends),
         recovery,
         UsageReader(database, clocks.wall),
         AuditLog(database, audit_days, clocks.wall),

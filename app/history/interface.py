@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
@@ -67,9 +68,15 @@ class Recorder(Protocol):
         ...
 
     def tool(
-        self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
+        self,
+        session_id: str,
+        call: ToolCall,
+        result: ToolResult,
+        at: float,
+        seconds: float,
+        approval: SettledApproval | None = None,
     ) -> None:
-        """Note a finished tool call."""
+        """Note a finished tool call; `approval` where the tool needed one."""
         ...
 
     def ended(self, session_id: str, reason: CloseReason, at: float) -> None:

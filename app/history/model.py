@@ -73,7 +73,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredToolCall:
-    """One tool call; `arguments` and `result` are JSON, or None where content is not kept."""
+    """One tool call; `arguments` and `result` are JSON, or None where content is not kept.
+
+    `approval` is `approved`, `declined`, `expired` or `too_large`, None for a tool that needs none;
+    `decided_by` is who decided, `decided_at` when (Unix seconds).
+    """
 
     number: int
     call_id: str
@@ -83,6 +87,9 @@ class StoredToolCall:
     seconds: float
     arguments: Any
     result: Any
+    approval: str | None = None
+    decided_by: str | None = None
+    decided_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

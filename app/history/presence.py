@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from app.history.errors import HistoryUnavailable, Unstorable
-from app.history.schema import replicas
+from app.history.pending_ends import PendingEnds, write_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,14 +15,25 @@ if TYPE_CHECKING:
 
     from app.history.database import Database
 
-BEAT: Final = 0.5
+BEAT: Final = 0.25
 """Seconds between two marks while conversations are recorded: an end may be as much too early."""
+
+MARK_DEADLINE: Final = 2.0
+"""Seconds that one mark may take; then it is given up, and made anew."""
+
+_COLUMNS: Final = "INSERT INTO replicas (name, seen_at) VALUES"
+_KNOWN: Final = "ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at"
+_POSTGRESQL: Final = f"{_COLUMNS} ($1::text, $2::float8) {_KNOWN}"
+_SQLITE: Final = f"{_COLUMNS} (?, ?) {_KNOWN}"
 
 
 class Presence:
     """Marks in the database that this replica is there, while it has conversations to record.
 
-    `clock` is in Unix seconds. Failures are the recorder's to log: it writes to the same database.
+    With a mark go the ends that the queue has not written yet: the end of any conversation of a
+    replica that is killed is off by `BEAT` and the time that a mark takes, at the most, however
+    far behind the queue was. `clock` is in Unix seconds. Failures are the recorder's to log: it
+    writes to the same database.
     """
 
     def __init__(
@@ -31,31 +42,44 @@ class Presence:
         replica: str,
         clock: Callable[[], float],
         is_recording: Callable[[], bool],
+        ends: PendingEnds | None = None,
     ) -> None:
         self._database = database
         self._replica = replica
         self._clock = clock
         self._is_recording = is_recording
+        self._ends = PendingEnds() if ends is None else ends
 
     async def run(self) -> None:
-        """Mark until cancelled; never raises."""
+        """Mark until cancelled; never raises. A mark that took long does not put off the next."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
-            await asyncio.sleep(BEAT)
-            if self._is_recording():
+            due = max(due + BEAT, loop.time())
+            await asyncio.sleep(due - loop.time())
+            if self._is_recording() or self._ends:
                 await self.mark()
 
     async def mark(self) -> None:
         """Mark once; a database that is away is left alone until the next time."""
-        statement = self._database.insert(replicas)
-        values = {"name": self._replica, "seen_at": self._clock()}
-        upsert = statement.values(values).on_conflict_do_update(
-            index_elements=[replicas.c.name], set_={"seen_at": statement.excluded.seen_at}
-        )
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(upsert)
-
         try:
-            await self._database.run(work, write=True)
+            written = await self._database.run(self._write, write=True)
         except (HistoryUnavailable, Unstorable):
             return
+        if written:
+            self._ends.written(written)
+
+    async def close(self) -> None:
+        """Let go of the connection, after `run` has ended."""
+        await self._database.close()
+
+    async def _write(self, connection: AsyncConnection) -> frozenset[str]:
+        is_postgresql = self._database.is_postgresql
+        # Both at one time: what has ended by then is in `ends`, or has its end.
+        ends, now = self._ends.due(), self._clock()
+        written: frozenset[str] = frozenset()
+        if ends:
+            written = await write_ends(connection, ends, is_postgresql=is_postgresql)
+        sql = _POSTGRESQL if is_postgresql else _SQLITE
+        await connection.exec_driver_sql(sql, (self._replica, now))
+        return written

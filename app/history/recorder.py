@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from app.history.interface import ConversationStart
+    from app.history.pending_ends import PendingEnds
     from app.history.queue import Record
     from app.history.results.composer import Composer
     from app.history.sink import Sink
     from app.history.writer import Counts
+    from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
 
@@ -40,7 +42,7 @@ class QueueRecorder:
     `composer` every conversation leaves a message for the result webhook. `on_dropped` is called
     with the number of records lost since the last call. `replica` is this process's name.
     `on_stored` is called with the ids of conversations that are stored now, or never will be.
-    `shown` masks all that is written and sent.
+    `shown` masks all that is written and sent. `ends` are told of every end.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part of its own
@@ -56,7 +58,9 @@ class QueueRecorder:
         on_dropped: Callable[[int], None] | None = None,
         on_stored: Callable[[Collection[str]], None] | None = None,
         shown: Shown | None = None,
+        ends: PendingEnds | None = None,
     ) -> None:
+        self._ends = ends
         self._shown = shown or Shown()
         self._content = content
         self._replica = replica
@@ -91,7 +95,13 @@ class QueueRecorder:
             self._queue.put((FRAME, conversation, size, direction, at, payload))
 
     def tool(
-        self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
+        self,
+        session_id: str,
+        call: ToolCall,
+        result: ToolResult,
+        at: float,
+        seconds: float,
+        approval: SettledApproval | None = None,
     ) -> None:
         """Note a finished tool call, as it is now: both values may change later."""
         conversation = self._live.get(session_id)
@@ -108,6 +118,9 @@ class QueueRecorder:
             "seconds": seconds,
             "arguments": arguments,
             "result": answer,
+            "approval": None if approval is None else approval.state,
+            "decided_by": None if approval is None else shown.optional(approval.by),
+            "decided_at": None if approval is None else approval.at,
         }
         size = OVERHEAD + len(arguments or "") + len(answer or "")
         self._queue.put((RecordKind.TOOL, conversation, size, row))
@@ -117,6 +130,8 @@ class QueueRecorder:
         conversation = self._live.pop(session_id, None)
         if conversation is not None:
             self._queue.put((RecordKind.ENDED, conversation, OVERHEAD, reason, at))
+            if self._ends is not None:
+                self._ends.note(conversation, reason, at)
 
     @property
     def is_recording(self) -> bool:

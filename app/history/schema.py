@@ -1,8 +1,9 @@
 """The tables of history. JSON is kept as text: as it was said, in either database.
 
-Every table but `conversations`, `replicas`, `deliveries` and `audit` falls with its conversation,
-so that retention and erasure are one statement each. An event may be stored before its conversation
-is, or belong to none, so `deliveries` has a statement of its own for each. Times are Unix seconds.
+Every table but `conversations`, `replicas`, `deliveries`, `audit` and `audit_retention` falls with
+its conversation, so that retention and erasure are one statement each. An event may be stored
+before its conversation is, or belong to none, so `deliveries` has a statement of its own for each.
+Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -105,6 +106,9 @@ tool_calls: Final = Table(
     Column("seconds", Double, nullable=False),
     Column("arguments", Text),
     Column("result", Text),
+    Column("approval", Text),
+    Column("decided_by", Text),
+    Column("decided_at", Double),
 )
 
 results: Final = Table(
@@ -150,6 +154,14 @@ audit: Final = Table(
     Index("audit_by_time", "at", "id"),
     Index("audit_by_actor", "actor", "at"),
     Index("audit_by_target", "target", "at"),
+)
+
+# What retention removes of `audit` just now: its rows live and die in retention's transactions, and
+# the triggers of the migrations let no other entry go.
+audit_retention: Final = Table(
+    "audit_retention",
+    metadata,
+    Column("before", Double, primary_key=True),
 )
 
 deliveries: Final = Table(

@@ -66,11 +66,29 @@ def request_from_json(document: object) -> ApprovalRequest | None:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided, and by whom; `sentence` tells the agent of a call that is not to run."""
+    """What was decided, and by whom; `sentence` tells the agent of a call that is not to run.
+
+    `cause` is why it was not approved: a word of a closed set.
+    """
 
     approve: bool
     by: str = ""
     sentence: str = ""
+    cause: str = "declined"
+
+    @property
+    def state(self) -> str:
+        """What became of the call: `approved`, `declined`, `expired` or `too_large`."""
+        return "approved" if self.approve else self.cause
+
+
+@dataclass(frozen=True, slots=True)
+class SettledApproval:
+    """A decision as it is recorded. `by` is None where none was made; `at` is in Unix seconds."""
+
+    state: str
+    by: str | None
+    at: float
 
 
 def decision_of_operator(by: str, *, approve: bool) -> Decision:
@@ -83,9 +101,13 @@ def decision_of_user(*, approve: bool) -> Decision:
     return Decision(approve, "user", "The user declined this call.")
 
 
-EXPIRED: Final = Decision(approve=False, sentence="The call was not approved in time.")
+EXPIRED: Final = Decision(
+    approve=False, sentence="The call was not approved in time.", cause="expired"
+)
 TOO_LARGE: Final = Decision(
-    approve=False, sentence="The arguments are too large to be shown for an approval."
+    approve=False,
+    sentence="The arguments are too large to be shown for an approval.",
+    cause="too_large",
 )
 MAX_ARGS: Final = 64 * 1024
 """Bytes of JSON; larger arguments are not shown in parts, and so not approved."""

@@ -6,7 +6,7 @@ A command passes between replicas as JSON, and carries an id: its owner carries 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,12 +67,16 @@ class As(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Say `content`. `speaker` is who says it as the agent; empty: the operator if there is one."""
+    """Say `content`. `speaker` is who says it as the agent; empty: the operator if there is one.
+
+    `operator` is the person who says it; empty: a backend, which says it for whom it may.
+    """
 
     id: str
     role: str
     content: str
     speaker: str = ""
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,11 @@ def from_json(document: Mapping[str, Any]) -> Command | None:
     kind = _KINDS.get(str(document.get("do")))
     if kind is None:
         return None
-    content = {item.name: document.get(item.name) for item in fields(kind)}
+    # A replica of an earlier release does not know every member: those have a default.
+    content = {
+        item.name: document.get(item.name, None if item.default is MISSING else item.default)
+        for item in fields(kind)
+    }
     if any(type(value) is not _TYPES.get(name, str) for name, value in content.items()):
         return None
     build: Callable[..., Command] = kind

@@ -132,8 +132,7 @@ class Approvals:
             self._board.asked(request)
 
     def _tell(self, request: ApprovalRequest, decision: Decision) -> None:
-        state = "approved" if decision.approve else "declined" if decision.by else "expired"
-        self._observe(request, state, by=decision.by or None)
+        self._observe(request, decision.state, by=decision.by or None)
         if request.decider == Decider.USER:
             self._told[request.id] = decision.approve
             if len(self._told) > MAX_REMEMBERED:

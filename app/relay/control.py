@@ -33,7 +33,7 @@ from app.protocol.control import (
 )
 from app.protocol.kept_events import MAX_KEPT
 from app.protocol.phases import Phase
-from app.relay.takeover import NOT_TAKEN, TakeoverLease
+from app.relay.takeover import NOT_TAKEN, TakeoverLease, taken_by
 
 if TYPE_CHECKING:
     from app.relay.control_host import ControlHost
@@ -130,6 +130,9 @@ class SessionControl:
         return self.takeover.hand_back(command)
 
     def _say(self, command: Say) -> Answer:
+        taken = self.takeover.taken
+        if taken is not None and command.operator not in ("", taken.operator):
+            return taken_by(taken)
         if command.role == As.USER:
             return self._say_as_user(command)
         if command.role == As.NOTICE:

@@ -15,7 +15,7 @@ from app.relay.session_events import SessionEvents
 from app.relay.subscribers import EventSubscribers
 
 if TYPE_CHECKING:
-    from app.protocol.approval import ApprovalRequest
+    from app.protocol.approval import ApprovalRequest, SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.initialize import ResolvedInitialize
     from app.protocol.notices import Notices
@@ -207,9 +207,11 @@ class ConversationObserver:
         if self.subscribers.callbacks:
             self.subscribers.publish(kind="browser", at=at, state=state)
 
-    def tool(self, name: str, at: float, state: str) -> None:
-        """A tool began, or ended with an outcome."""
-        self._events.tool(name, at, state)
+    def tool(
+        self, name: str, at: float, state: str, approval: SettledApproval | None = None
+    ) -> None:
+        """A tool began, or ended with an outcome; `approval` where it needed one."""
+        self._events.tool(name, at, state, approval)
         if self.subscribers.callbacks:
             self.subscribers.publish(kind="tool", at=at, tool=name, state=state)
 

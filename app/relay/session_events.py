@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.tool import Outcome
 from app.relay.lifecycle import EventType, LifecycleEvent
 
 if TYPE_CHECKING:
+    from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.relay.dependencies import Conversation
     from app.relay.lifecycle import LifecycleEvents
@@ -50,14 +52,15 @@ class SessionEvents:
         """A browser came back."""
         self._emit(EventType.SESSION_RESUMED, at)
 
-    def tool(self, name: str, at: float, state: str) -> None:
-        """A tool began, or ended with an outcome."""
+    def tool(self, name: str, at: float, state: str, approval: SettledApproval | None) -> None:
+        """A tool began, or ended with an outcome; `approval` where it needed one."""
         if state in BEGUN:
             return
         self._tool_calls += 1
         if state in FAILED:
             self._tools_failed += 1
-            self._emit(EventType.TOOL_FAILED, at, tool=name[:MAX_NAME], outcome=state)
+            more = {} if approval is None else {"approval": asdict(approval)}
+            self._emit(EventType.TOOL_FAILED, at, tool=name[:MAX_NAME], outcome=state, **more)
 
     def ended(
         self, at: float, call_type: str, reason: CloseReason, frames: tuple[int, int]

@@ -42,7 +42,7 @@ class TakeoverLease:
         """Let an operator speak, or renew the lease of the one who does; refuse any other."""
         host, taken, now = self._host, self.taken, self._host.scope.now()
         if taken is not None and taken.operator != command.operator:
-            return _taken_by(taken)
+            return taken_by(taken)
         if host.call_type is not CallType.CHAT:
             return NO_CHAT
         is_new = taken is None
@@ -70,7 +70,7 @@ class TakeoverLease:
         if taken is None:
             return NOT_TAKEN
         if command.operator and command.operator != taken.operator:
-            return _taken_by(taken)
+            return taken_by(taken)
         self._hand_back(command.id, command.summary, HANDED_BACK)
         return Answer(200, self._described(taken))
 
@@ -158,6 +158,7 @@ class TakeoverLease:
             self._timer = None
 
 
-def _taken_by(taken: Takeover) -> Answer:
+def taken_by(taken: Takeover) -> Answer:
+    """Refuse what another than who has taken over asks for."""
     detail = f"{taken.operator} has taken the conversation over."
     return refused(409, "taken", detail, operator=taken.operator, since=round(taken.since, 3))

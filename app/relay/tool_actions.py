@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from app.protocol.actions import Actions
+    from app.protocol.approval import SettledApproval
     from app.protocol.initialize import ResolvedInitialize
     from app.protocol.tool import ToolResult
     from app.relay.scope import Scope
@@ -107,11 +108,11 @@ class ToolActions:
             call_id,
         )
 
-    def _finished(self, result: ToolResult) -> None:
+    def _finished(self, result: ToolResult, approval: SettledApproval | None) -> None:
         """Answer the agent: a tool of ours has finished, or the browser's time is up."""
         name = self._session.calls.name_of(result.id)
         if (shown := self._session.calls.shown.get(result.id)) is not None:
             seconds = self._calls.settled(shown.call, result.outcome)
             self._observer.tool_settled(shown.call.name, result.outcome, seconds)
-        self._observer.tool(name, self._now(), result.outcome.value)
+        self._observer.tool(name, self._now(), result.outcome.value, approval)
         self._answer(self._session.tool_finished(result, self._now()))

@@ -6,6 +6,7 @@ import asyncio
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from app.protocol.approval import SettledApproval
 from app.protocol.tool import Outcome, ToolCall, ToolResult, failure
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class ToolCalls:
     """Runs at most `concurrency` tools at once; the rest wait their turn.
 
-    `context` says for whom a call runs, `finished` hears of every result, once for each call.
+    `context` says for whom a call runs, `finished` hears of every result, once for each call,
+    and of its approval where the tool needed one.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class ToolCalls:
         recorder: Recorder | None,
         context: Callable[[str], ToolContext],
         trace: Trace,
-        finished: Callable[[ToolResult], None],
+        finished: Callable[[ToolResult, SettledApproval | None], None],
         approvals: Approvals,
     ) -> None:
         self._approvals = approvals
@@ -46,6 +48,7 @@ class ToolCalls:
         self._queue: list[ToolCall] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._timers: dict[str, tuple[asyncio.TimerHandle, float]] = {}
+        self._approved: dict[str, SettledApproval] = {}  # of calls that have not finished
 
     @property
     def running(self) -> int:
@@ -65,14 +68,15 @@ class ToolCalls:
         checked = self._runner.check(call)
         if not isinstance(checked, ToolResult):
             decision = await self._approvals.decision(call, checked.args)
+            self._approved[call.id] = SettledApproval(decision.state, decision.by or None, time())
             if decision.approve:
                 del self._tasks[call.id]
                 self._begin(group, call)
                 return
             checked = self._runner.not_approved(call, decision.sentence, monotonic() - begun)
-        self._record(call, checked, monotonic() - begun)
+        approval = self._record(call, checked, monotonic() - begun)
         del self._tasks[call.id]
-        self._finished(checked)
+        self._finished(checked, approval)
 
     def _begin(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         if self._free == 0:
@@ -84,13 +88,17 @@ class ToolCalls:
     async def _run(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         begun = monotonic()
         with self._trace.part("tool", **{"relay.tool": call.name}):
-            result = await self._runner.run(call, self._context(call.id))
-        self._record(call, result, monotonic() - begun)
+            try:
+                result = await self._runner.run(call, self._context(call.id))
+            except asyncio.CancelledError:
+                self._record_cancelled(call, monotonic() - begun)
+                raise
+        approval = self._record(call, result, monotonic() - begun)
         del self._tasks[call.id]
         self._free += 1
         if self._queue:
             self._begin(group, self._queue.pop(0))
-        self._finished(result)
+        self._finished(result, approval)
 
     def await_browser(self, call: ToolCall, seconds: float) -> None:
         """Give the browser so many seconds to answer."""
@@ -109,14 +117,24 @@ class ToolCalls:
         return seconds
 
     def _expire(self, call: ToolCall) -> None:
-        self._finished(failure(call, Outcome.TIMEOUT))
+        self._finished(failure(call, Outcome.TIMEOUT), None)
 
-    def _record(self, call: ToolCall, result: ToolResult, seconds: float) -> None:
+    def _record(self, call: ToolCall, result: ToolResult, seconds: float) -> SettledApproval | None:
+        """Record a finished call; return its approval, where the tool needed one."""
+        approval = self._approved.pop(call.id, None)
         if self._recorder is not None:
-            self._recorder.tool(self._session_id, call, result, time(), seconds)
+            self._recorder.tool(self._session_id, call, result, time(), seconds, approval)
+        return approval
+
+    def _record_cancelled(self, call: ToolCall, seconds: float) -> None:
+        """Record an approved call that was cancelled: who approved it stays known."""
+        if call.id in self._approved:
+            self._record(call, failure(call, Outcome.CANCELLED), seconds)
 
     def cancel(self) -> None:
         """Cancel all: the conversation is over and no answer is needed."""
+        for call in self._queue:
+            self._record_cancelled(call, 0.0)
         self._queue.clear()
         for timer, _ in self._timers.values():
             timer.cancel()

@@ -5,7 +5,7 @@
 """
 
 from app.settings.agents import AgentSettings
-from app.settings.load import adopt, load, reloadable_files
+from app.settings.load import adopt, load, reloadable_files, with_source_lines
 from app.settings.model import Settings
 
-__all__ = ["AgentSettings", "Settings", "adopt", "load", "reloadable_files"]
+__all__ = ["AgentSettings", "Settings", "adopt", "load", "reloadable_files", "with_source_lines"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -13,10 +14,13 @@ from app.protocol.redaction import faults_of
 from app.settings.agents import AgentSettings
 from app.settings.console_checks import console_faults
 from app.settings.event_webhooks import event_webhook_faults
-from app.settings.model import Settings, said
+from app.settings.member_faults import member_faults, unfit_name
 from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
 from app.state.address import parse
+
+if TYPE_CHECKING:
+    from app.settings.model import Settings
 
 
 def contradictions(settings: Settings) -> list[str]:
@@ -70,16 +74,14 @@ def _agents(settings: Settings) -> list[str]:
     sound: dict[str, AgentSettings] = {}
     for name, profile in settings.agents.items():
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", str(name)):
-            faults.append("RELAY_AGENTS: a name must be 1 to 64 of A-Z a-z 0-9 _ . -")
+            faults.append(unfit_name("RELAY_AGENTS", name, "1 to 64 of A-Z a-z 0-9 _ . -"))
             continue
         try:
             agent = AgentSettings.model_validate(profile or {})
         except ValidationError as invalid:
-            faults += [
-                f"RELAY_AGENTS: {name}.{'.'.join(str(part) for part in error['loc'])}: "
-                + said(error["msg"])
-                for error in invalid.errors(include_input=False, include_url=False)
-            ]
+            errors = invalid.errors(include_input=False, include_url=False)
+            members = (*AgentSettings.model_fields, "weight", "agent")
+            faults += member_faults("RELAY_AGENTS", str(name), errors, members)
             continue
         faults += _agent(settings, name, agent)
         sound[name] = agent
@@ -87,7 +89,7 @@ def _agents(settings: Settings) -> list[str]:
 
 
 def _tenants(settings: Settings) -> list[str]:
-    tenants, faults = read_tenants(settings.tenants, said)
+    tenants, faults = read_tenants(settings.tenants)
     tokens = frozenset(token.get_secret_value() for token in settings.service_tokens)
     return faults + tenant_contradictions(tenants, settings.agents, tokens, settings.auth)
 

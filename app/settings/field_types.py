@@ -28,7 +28,7 @@ def mapping(value: object) -> object:
         except yaml.YAMLError:
             raise ValueError("is neither JSON nor YAML") from None
         if not isinstance(value, dict):
-            raise ValueError("must be a JSON object of name to definition")  # noqa: TRY004
+            raise ValueError("must be a mapping of names to definitions")  # noqa: TRY004
     return value
 
 

@@ -13,7 +13,9 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FAULT: Final = re.compile(r"(RELAY_[A-Z_]+)(?::? (?:is neither |must be a JSON )|: ([^ :]+))")
+FAULT: Final = re.compile(
+    r"(RELAY_[A-Z_]+)(?::? (?:is neither |must be a mapping )|: '([^']*)'|: ([^ :]+))"
+)
 
 
 def with_lines(faults: list[str], texts: Mapping[str, tuple[str, str]]) -> list[str]:
@@ -46,12 +48,12 @@ def _with_line(fault: str, texts: Mapping[str, tuple[str, str]]) -> str:
     if found is None or found[1] not in texts:
         return fault
     source, text = texts[found[1]]
-    line = line_of(text, found[2])
+    line = line_of(text, found[2] or found[3])
     return fault if line is None else f"{fault} (line {line} of {source})"
 
 
 def line_of(text: str, path: str | None) -> int | None:
-    """The line, from 1, of a member by its dotted path; of the fault of syntax without one."""
+    """The line, from 1, of a member by its dotted path; without one of what is wrong as a whole."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -60,7 +62,7 @@ def line_of(text: str, path: str | None) -> int | None:
     except (yaml.YAMLError, RecursionError):
         return None
     if node is None or path is None:
-        return None
+        return None if node is None else node.start_mark.line + 1
     return _line(node, path)
 
 

@@ -69,6 +69,22 @@ def reloadable_files(
     return tuple(Path(cleaned(path)) for path in named if path)
 
 
+def with_source_lines(
+    faults: list[str], environ: Mapping[str, str] | None = None, dotenv: Path | None = None
+) -> list[str]:
+    """Add the lines to faults of agents and tenants that were found only later."""
+    given = _dotenv(dotenv, []) | dict(os.environ if environ is None else environ)
+    ours = {name: clean for name, value in given.items() if (clean := cleaned(value))}
+    values: dict[str, str] = {}
+    for field in LINED:
+        variable = f"{PREFIX}{field.upper()}"
+        if variable in ours:
+            values[field] = ours[variable]
+        elif (path := ours.get(f"{variable}{FROM_FILE}")) is not None:
+            _read(f"{variable}{FROM_FILE}", path, field, values, {})
+    return with_lines(faults, _texts(values, ours))
+
+
 def _texts(values: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """The source and the text of every variable whose faults are told with their lines."""
     found = {}
@@ -109,6 +125,10 @@ def _validated(values: dict[str, str], faults: list[str]) -> Settings:
         for error in invalid.errors(include_input=False, include_url=False):
             field = str(error["loc"][0])
             value = str(values.pop(field, ""))
+            if error["loc"][-1] == "[key]" and field in LINED:
+                name = error["loc"][-2]
+                faults.append(f"{PREFIX}{field.upper()}: {name} must be a text: put it in quotes")
+                continue
             where = f"{PREFIX}{'.'.join(str(part) for part in error['loc']).upper()}"
             hint = f"; {SERVICE_LINKS}" if is_service_link(where, value) else ""
             faults.append(f"{where}: {said(error['msg'])}{hint}")
@@ -123,13 +143,16 @@ def _read(
         return [f"{name} and {plain} are both set; keep one"]
     try:
         with Path(path).open(encoding="utf-8-sig") as file:
-            text = file.read(MAX_FILE)
+            text = file.read(MAX_FILE + 1)
             values[field] = cleaned(text)
     except (OSError, UnicodeDecodeError, ValueError) as unreadable:
         return [f"{name}: the file cannot be read ({type(unreadable).__name__})"]
     if not values[field]:
         del values[field]
         return [f"{name}: the file is empty"]
+    if len(text) > MAX_FILE:  # half of it would be another configuration
+        del values[field]
+        return [f"{name}: the file is larger than {MAX_FILE >> 20} MiB"]
     if field in LINED:  # blank lines before count as lines
         values[field] = "\n" * (text[: text.find(values[field][0])].count("\n")) + values[field]
     return []

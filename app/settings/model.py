@@ -287,7 +287,7 @@ class Settings(BaseSettings):
     @property
     def tenant_settings(self) -> dict[str, TenantSettings]:
         """The tenants that can be read; `load` has reported every other one."""
-        return read_tenants(self.tenants, said)[0]
+        return read_tenants(self.tenants)[0]
 
 
 def said(message: str) -> str:

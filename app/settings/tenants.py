@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from app.protocol.principal import CallType  # noqa: TC001 - pydantic reads it at runtime
+from app.settings.member_faults import member_faults, unfit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,13 +27,23 @@ def _listed(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    """A number: `true` would be read as 1."""
+    if isinstance(value, bool):
+        raise ValueError("should be a number")  # noqa: TRY004 - pydantic wants this one
+    return value
+
+
+Number = BeforeValidator(_number)
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Tokens = Annotated[
     tuple[Annotated[SecretStr, Field(min_length=MIN_TOKEN)], ...], BeforeValidator(_listed)
 ]
-Minutes = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-Bound = Annotated[int, Field(ge=1, le=10_000_000)]
-Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Minutes = Annotated[float, Number, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Bound = Annotated[int, Number, Field(ge=1, le=10_000_000)]
+Rate = Annotated[int, Number, Field(ge=1, le=100_000)]
+Grace = Annotated[float, Number, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Price = Annotated[float, Number, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class TenantSettings(BaseModel):
@@ -45,10 +56,10 @@ class TenantSettings(BaseModel):
     agents: Words = ()
     allowed_origins: Words = ()
     max_sessions: Bound | None = None
-    sessions_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    sessions_per_minute: Rate | None = None
     minutes_per_day: Minutes | None = None
     minutes_per_month: Minutes | None = None
-    budget_grace: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
+    budget_grace: Grace | None = None
     prices: dict[CallType, Price] = {}
     jwt_secret: SecretStr | None = None
     jwt_public_key: SecretStr | None = None
@@ -72,12 +83,10 @@ class TenantSettings(BaseModel):
                 yield key.get_secret_value()
 
 
-def read_tenants(
-    written: Mapping[str, Any], said: Any
-) -> tuple[dict[str, TenantSettings], list[str]]:
+def read_tenants(written: Mapping[str, Any]) -> tuple[dict[str, TenantSettings], list[str]]:
     """Read every tenant that can be read, and return a fault for every other one.
 
-    `said` shortens a validator's sentence. A fault names the tenant and the member, no value.
+    A fault names the tenant and the member, no value.
     """
     found: dict[str, TenantSettings] = {}
     faults: list[str] = []
@@ -85,16 +94,14 @@ def read_tenants(
         faults.append(f"RELAY_TENANTS must name at most {MAX_TENANTS} tenants")
     for name, members in written.items():
         if not NAME.fullmatch(str(name)):
-            faults.append("RELAY_TENANTS: a name must be 1 to 63 of a-z 0-9 _ -")
+            faults.append(unfit_name("RELAY_TENANTS", name, "1 to 63 of a-z 0-9 _ -"))
             continue
         try:
             found[str(name)] = TenantSettings.model_validate(members or {})
         except ValidationError as invalid:
-            faults += [
-                f"RELAY_TENANTS: {'.'.join((str(name), *map(str, error['loc'])))}: "
-                + said(error["msg"])
-                for error in invalid.errors(include_input=False, include_url=False)
-            ]
+            errors = invalid.errors(include_input=False, include_url=False)
+            known = TenantSettings.model_fields
+            faults += member_faults("RELAY_TENANTS", str(name), errors, known)
     return found, faults
 
 
@@ -141,7 +148,8 @@ def _routes(owners: Mapping[str, str], agents: Mapping[str, Any]) -> list[str]:
         routes = route if isinstance(route, list) else ()
         others += [("route", each.get("agent")) for each in routes if isinstance(each, dict)]
         for member, other in others:
-            if isinstance(other, str) and owners.get(other) != owners.get(str(name)):
+            is_known = isinstance(other, str) and other in agents
+            if is_known and owners.get(str(other)) != owners.get(str(name)):
                 faults.append(f"RELAY_AGENTS: {name}.{member} names an agent of another tenant")
     return faults
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from app.protocol.errors import StoreUnavailable
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +34,12 @@ class RetryQueue:
         self._store = store
         self._clock = clock
         self._pending: dict[str, tuple[float, Sequence[Command]]] = {}
+        self._dropped = LossLog(log, "state_debt_dropped", "commands", level=logging.WARNING)
 
     def add(self, name: str, commands: Sequence[Command]) -> None:
         """Keep commands; a later entry of the same `name` replaces an earlier one."""
         if len(self._pending) >= MAX_ENTRIES:
-            log.warning("state_debt_dropped")
+            self._dropped.lost()
             return
         self._pending[name] = (self._clock() + _EXPIRY, commands)
 

@@ -16,6 +16,7 @@ from app.protocol.control import (
     EVENT_NAME,
     MAX_CONTENT,
     MAX_EVENT_DATA,
+    MAX_OPERATOR,
     MAX_SENTENCE,
     RESERVED_EVENTS,
     Answer,
@@ -46,16 +47,24 @@ def unicode_text(value: str) -> str:
     return value
 
 
+def operator_name(actor: Actor, given: str, most: Role) -> str:
+    """Who speaks: a person who has signed in only in their own name, up to this role."""
+    if not actor.is_person or actor.role > most:
+        return given
+    return actor.name.encode()[:MAX_OPERATOR].decode(errors="ignore")
+
+
 class MessageBody(BaseModel):
-    """What is said, and in whose name."""
+    """What is said, and in whose name. `operator`: who says it, where a person has taken over."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     content: Annotated[str, Field(min_length=1)]
     role: Annotated[As, Field(alias="as")]
     speaker: Literal["", "backend", "operator"] = ""
+    operator: str = ""
 
-    _is_text = field_validator("content")(unicode_text)
+    _is_text = field_validator("content", "operator")(unicode_text)
 
 
 class EventBody(BaseModel):
@@ -154,6 +163,13 @@ class Control:
         return response(await self._idempotency.once(attempt, work))
 
 
+def _too_long(body: MessageBody) -> Response | None:
+    for name, limit in (("content", MAX_CONTENT), ("operator", MAX_OPERATOR)):
+        if len(getattr(body, name).encode()) > limit:
+            return too_large(name, limit)
+    return None
+
+
 def response(answer: Answer) -> Response:
     """An answer over HTTP; a refusal is a problem (RFC 9457)."""
     if not answer.is_refusal:
@@ -174,12 +190,14 @@ def routes(control: Control) -> APIRouter:
     @router.post(SESSION + "/messages", status_code=202, response_model=None)
     async def say(session_id: str, body: MessageBody, request: Request) -> Response:
         """Speak into a session: as its user, as its agent, or by a notice for the page alone."""
-        if len(body.content.encode()) > MAX_CONTENT:
-            return too_large("content", MAX_CONTENT)
+        refusal = _too_long(body)
+        if refusal is not None:
+            return refusal
+        body.operator = operator_name(actor_of(request), body.operator, Role.ADMIN)
         attempt = control.begin(request, body)
         if isinstance(attempt, Response):
             return attempt
-        command = Say(attempt.id, body.role.value, body.content, body.speaker)
+        command = Say(attempt.id, body.role.value, body.content, body.speaker, body.operator)
         return await control.run(
             actor_of(request), session_id, attempt, command, "session.message", role=body.role.value
         )

@@ -30,12 +30,23 @@ class StartedData(SessionData):
     subject: str = Field(description="Who talks: the credential's subject")
 
 
+class ApprovalData(BaseModel):
+    """Who decided whether a tool may run."""
+
+    state: str = Field(description="approved, or why not: declined, expired, too_large")
+    by: str | None
+    at: float = Field(description="Unix seconds")
+
+
 class ToolFailedData(SessionData):
     """A tool call ended otherwise than with the tool's own result."""
 
     tool: str = Field(description="The name that the agent asked for, at most 128 characters")
     outcome: str = Field(
         description="timeout, crashed, tool_error, bad_args, unknown, fallback or busy"
+    )
+    approval: ApprovalData | None = Field(
+        default=None, description="Who had let it run, where the tool needs an approval"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -13,6 +12,7 @@ from app.web.actor import Actor, actor_of
 from app.web.console.cookies import SESSION, ConsoleSite
 from app.web.console.sessions import ConsoleSessions
 from app.web.roles import least_role
+from app.web.service_auth import ServiceTokens
 
 SIGNED_OUT = "You are signed out. Please sign in again."
 
@@ -24,7 +24,7 @@ class Guard:
     A request with an `Authorization` header is a backend's, whatever cookie comes with it.
     """
 
-    tokens: Callable[[Request], None]
+    tokens: ServiceTokens
     site: ConsoleSite
     sessions: ConsoleSessions | None = None
 
@@ -45,10 +45,15 @@ class Guard:
             raise Refusal(FORBIDDEN, f"This needs the role {needed.name.lower()}.")
 
     async def is_still_valid(self, request: Request) -> bool:
-        """Whether who began a long answer may go on getting it; a backend's token always may."""
+        """Whether who began a long answer may go on getting it, with the same rights.
+
+        A person may have signed out or lost a role, a tenant or its token may have been removed.
+        """
         secret = self._cookie(request)
+        if not secret:
+            return self.tokens.actor(request) == actor_of(request)
         try:
-            return not secret or await self._signed_in(secret) == actor_of(request)
+            return await self._signed_in(secret) == actor_of(request)
         except StoreUnavailable:
             return True  # nothing is known to have changed
 

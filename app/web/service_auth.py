@@ -30,15 +30,20 @@ class ServiceTokens:
 
         Raises HTTPException (403) where a tenant calls what is the operator's.
         """
+        actor = self.actor(request)
+        if actor is None:
+            raise Refusal(UNAUTHENTICATED, "A service token is needed: Authorization: Bearer …")
+        request.state.actor = actor
+        require_route(actor, request)
+
+    def actor(self, request: Request) -> Actor | None:
+        """Who bears the token of a request, None if it is unknown, now: tokens come and go."""
         tenant = None if self.tenancy is None else self.tenancy.actor(_bearer(request))
         if tenant is not None:
-            request.state.actor = tenant
-            require_route(tenant, request)
-            return
+            return tenant
         if not self._bears(request, self.tokens):
-            raise Refusal(UNAUTHENTICATED, "A service token is needed: Authorization: Bearer …")
-        content = self._bears(request, self.content)
-        request.state.actor = Actor("service token", content=content)
+            return None
+        return Actor("service token", content=self._bears(request, self.content))
 
     @staticmethod
     def _bears(request: Request, accepted: tuple[SecretStr, ...]) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
-from time import monotonic
+from time import monotonic, time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -24,6 +24,16 @@ from blackbox_relay import exact_json
 
 ABSENT = "There is no such live session."
 SILENCE = 15.0
+"""Seconds without an event after which a watcher is told that it is still connected."""
+
+RECHECK = 2.0
+"""Seconds between two looks at whether a watcher may still watch."""
+
+NO_LONGER = {
+    "kind": "unauthorized",
+    "status": 401,
+    "detail": "The credential that this was opened with is valid no longer, or has other rights.",
+}
 Text = Annotated[str | None, Query(max_length=256)]
 
 
@@ -124,33 +134,43 @@ async def _events(
 ) -> AsyncIterator[bytes]:
     """Server-sent events of one session, with a sign of life when nothing happens.
 
-    Every `SILENCE` seconds it is asked whether the reader is still signed in.
+    Every `RECHECK` seconds it is asked whether the reader may still see them; the last event says
+    if not.
     """
     yield b": watching\n\n"
     async with aclosing(replicas.watch(session_id)) as events, asyncio.TaskGroup() as tasks:
         following = aiter(events)
         upcoming: asyncio.Task[dict[str, Any]] | None = None
-        asked_at = monotonic()
+        asked_at = told_at = monotonic()
         try:
             while True:
-                if monotonic() - asked_at >= SILENCE:
+                if monotonic() - asked_at >= RECHECK:
                     if not await may_go_on():
+                        yield _line({"at": time(), **NO_LONGER})
                         return
                     asked_at = monotonic()
                 upcoming = upcoming or tasks.create_task(_next(following))
-                done, _ = await asyncio.wait((upcoming,), timeout=SILENCE)
+                done, _ = await asyncio.wait((upcoming,), timeout=RECHECK)
                 if not done:
-                    yield b": still here\n\n"
+                    if monotonic() - told_at >= SILENCE:
+                        told_at = monotonic()
+                        yield b": still here\n\n"
                     continue
                 event, upcoming = upcoming.result(), None
                 if not event:
                     return
                 if not content:
                     event = {key: value for key, value in event.items() if key != "content"}
-                yield b"data: " + exact_json.dumps(event) + b"\n\n"
+                told_at = monotonic()
+                yield _line(event)
         finally:
             if upcoming is not None:
                 upcoming.cancel()
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    """One server-sent event (WHATWG HTML, 9.2.6)."""
+    return b"data: " + exact_json.dumps(event) + b"\n\n"
 
 
 async def _next(events: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:

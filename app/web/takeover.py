@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.protocol.control import MAX_OPERATOR, MAX_SUMMARY, HandBack, TakeOver
-from app.web.actor import Actor, Role, actor_of
+from app.web.actor import Role, actor_of
 from app.web.bodies import BoundedRoute, too_large
-from app.web.control import SESSION, Control, unicode_text
+from app.web.control import SESSION, Control, operator_name, unicode_text
 
 
 class TakeoverBody(BaseModel):
@@ -49,7 +49,7 @@ def routes(control: Control) -> APIRouter:
         """Let a person speak in a chat instead of its agent; the same person renews the lease."""
         if len(body.operator.encode()) > MAX_OPERATOR:
             return too_large("operator", MAX_OPERATOR)
-        body.operator = _named(actor_of(request), body.operator, Role.ADMIN)
+        body.operator = operator_name(actor_of(request), body.operator, Role.ADMIN)
         attempt = control.begin(request, body)
         if isinstance(attempt, Response):
             return attempt
@@ -71,7 +71,7 @@ def routes(control: Control) -> APIRouter:
         body = body or HandBackBody()
         if len(body.summary.encode()) > MAX_SUMMARY:
             return too_large("summary", MAX_SUMMARY)
-        body.operator = _named(actor_of(request), body.operator, Role.OPERATOR)
+        body.operator = operator_name(actor_of(request), body.operator, Role.OPERATOR)
         attempt = control.begin(request, body)
         if isinstance(attempt, Response):
             return attempt
@@ -79,10 +79,3 @@ def routes(control: Control) -> APIRouter:
         return await control.run(actor_of(request), session_id, attempt, command, "takeover.end")
 
     return router
-
-
-def _named(actor: Actor, given: str, most: Role) -> str:
-    """Who speaks: a person who has signed in only in their own name, up to this role."""
-    if not actor.is_person or actor.role > most:
-        return given
-    return actor.name.encode()[:MAX_OPERATOR].decode(errors="ignore")

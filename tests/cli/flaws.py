@@ -95,6 +95,9 @@ FLAWS: dict[str, Callable[[Call], None]] = {
     "other_tool": lambda call: _asking(call, lambda n, a: (n.replace("check", "cancel"), a)),
     "wrong_args": lambda call: _asking(call, lambda n, a: (n, {**a, "order_number": "A-1002"})),
     "args_as_list": lambda call: _asking(call, lambda n, a: (n, list(a))),
+    "null_args": lambda call: _asking(call, lambda n, _: (n, None)),
+    "repeats": lambda call: _saying(call, lambda t: f"{t} {t}"),
+    "shouts": lambda call: _saying(call, str.upper),
     "never_ends": lambda _: None,
     "bad_status": _bad_status,
 }

@@ -200,7 +200,8 @@ async def test_hidden_tool_calls_are_seen_by_the_live_events(
     else:
         assert status == 1, told
         assert told.splitlines()[-1] == "2 scenarios: 1 held, 1 failed"
-        assert 'a call of check_order_status "(not shown to this token)"' in told
+        assert "a call of check_order_status (not shown to this token)" in told
+        assert "RELAY_CONTENT_TOKENS" in told
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -310,3 +311,45 @@ async def test_a_replay_against_the_emulator_needs_no_other_gateway(
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, out.decode()
     assert out.decode().splitlines()[-1] == "no difference"
+
+
+async def test_a_recorded_takeover_becomes_what_the_agent_was_told_of_it(
+    live: Gateway, tmp_path: Path, inside: Inside
+) -> None:
+    """What a person and the user said to each other never reached the agent; a summary did."""
+    ticket = await live.ticket("user", agent="echo", call_type="chat")
+    async with browser(f"{live.ws}/ws/echo?ticket={ticket}") as page, live.api() as backend:
+        session = await page.connected()
+        await page.say("before")
+        await until_said(page, "before")
+        path = f"/v1/sessions/{session}"
+        taken = await backend.post(f"{path}/takeover", json={"operator": "Olga"})
+        assert taken.status_code == 200, taken.text
+        await page.frame("event", "relay.takeover")
+        await page.say("is a person there?")
+        spoken = {"content": "Yes, I am.", "as": "agent"}
+        assert (await backend.post(f"{path}/messages", json=spoken)).status_code == 202
+        await until_said(page, "Yes, I am.")
+        given = await backend.request("DELETE", f"{path}/takeover", json={"summary": "All said."})
+        assert given.status_code == 200, given.text
+        await until_said(page, "All said.")  # what the agent echoes
+        await page.say("after")
+        await until_said(page, "after")
+        assert await page.terminate() == 1000
+
+    async def kept() -> bool:
+        async with live.api() as reader:
+            answer = await reader.get(f"/v1/conversations/{session}")
+        return answer.status_code == 200 and answer.json()["ended_at"] is not None
+
+    await until(kept)
+    file = tmp_path / "taken.yaml"
+    assert await inside("test", "--record", session, "--url", live.base, file) == (0, "")
+    assert "A person had taken over" in file.read_text()
+    turns = yaml.safe_load(file.read_text())["turns"]
+    assert [turn["say"] for turn in turns] == ["before", "All said.", "after"]
+    assert [turn["expect"]["text"] for turn in turns] == ["before", "All said.", "after"]
+    status, told = await inside("test", file, "--url", live.base)
+    assert status == 0, told
+    status, told = await inside("replay", session, "--url", live.base)
+    assert (status, told.splitlines()[-1]) == (0, "no difference")

@@ -27,7 +27,10 @@ THE_END = "the end, after turn 3"
 # By fault: how the first difference begins, what was expected, and what was received.
 PLANTED: dict[str, tuple[str, str, str]] = {
     "wrong_greeting": ("turn 1", "contains", "colour of your order"),
-    "ends_early": (TURN_2, "a conversation that goes on", "1000"),
+    "ends_early": (TURN_2, "", "it was closed with 1000"),
+    "repeats": (TURN_2, "1001.", "1001. I need the order number"),
+    "shouts": ("turn 1", "contains", "WHAT IS THE NUMBER"),
+    "null_args": (TURN_3, "status shipped", "could not be looked up"),
     "wrong_text": (TURN_2, "1001.", "the order number, quick."),
     "goes_on": (TURN_2, "1001.", "Hurry up!"),
     "late": (TURN_2, "1001.", "nothing was said within 2 s"),

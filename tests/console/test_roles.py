@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -108,3 +109,26 @@ def test_a_person_is_shown_by_a_verified_name_without_control_characters() -> No
     assert shown_name(unverified) == "s"
     assert shown_name({"sub": "s", "name": "A\nB\u202e"}) == "A B"
     assert len(shown_name({"sub": "s", "name": "x" * 1000})) == 128
+
+
+@pytest.mark.asyncio(loop_scope="package")
+async def test_who_signs_out_elsewhere_watches_no_longer(
+    pair: ReplicaPair, provider: Provider
+) -> None:
+    """The stream is at one replica, signing out at the other."""
+    here, there = (replica.base for replica in pair.replicas)
+    ticket = (await pair.mint(subject="watched-on"))["ticket"]
+    async with (
+        connect(f"{pair.replicas[0].ws}/ws?ticket={ticket}"),
+        signed_in(here, provider, "operator") as one,
+    ):
+        rows = (await pair.backend.get(f"{here}/v1/sessions?subject=watched-on")).json()
+        [row] = rows["sessions"]
+        path = f"{here}/v1/sessions/{row['id']}/watch"
+        async with one.client.stream("GET", path, timeout=60) as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == ": watching"
+            again = type(one)(there, one.client)
+            assert (await again.ask("POST", "/console/sign-out")).status_code == 204
+            seen = [line async for line in lines if line.startswith("data: ")]
+    assert json.loads(seen[-1].removeprefix("data: "))["kind"] == "unauthorized"

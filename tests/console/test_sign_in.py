@@ -154,9 +154,15 @@ async def test_signing_out_ends_the_session_on_every_replica(
         copied.client.cookies.update(dict(browser.client.cookies))
         assert (await copied.ask("GET", "/v1/sessions")).status_code == 200
         assert (await browser.client.post(f"{one}/console/sign-out")).status_code == 403
-        assert (await browser.ask("POST", "/console/sign-out")).status_code == 204
+        before = len(provider.signed_out)
+        answer = await browser.ask("POST", "/console/sign-out")
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
         assert not browser.client.cookies
         assert (await copied.ask("GET", "/v1/sessions")).status_code == 401
+        back = await browser.client.get(answer.json()["provider"])
+        assert back.headers["location"] == f"{one}/console"
+        assert [who["sub"] for who in provider.signed_out[before:]] == ["viewer-1"]
+        assert (await browser.ask("POST", "/console/sign-out")).status_code == 204
 
 
 async def test_a_persons_sessions_are_revoked_on_every_replica(
@@ -195,7 +201,7 @@ async def test_a_public_client_mapped_roles_and_a_session_that_runs_out(
     emulator: Emulator,
 ) -> None:
     async with (
-        oidc.provider(secret=None) as provider,
+        oidc.provider(secret=None, signs_out=False) as provider,
         gateway(
             emulator.url,
             console_oidc_issuer=provider.issuer,
@@ -225,5 +231,11 @@ async def test_a_public_client_mapped_roles_and_a_session_that_runs_out(
             return answer.status_code == 401
 
         assert await until(is_signed_out, within=10)
+        sent = await browser.client.get(f"{running.base}/console/sign-in")
+        back = (await browser.client.get(sent.headers["location"])).headers["location"]
+        await browser.client.get(f"{running.base}/console/callback?{urlsplit(back).query}")
+        own = {"origin": "http://127.0.0.1:1"}
+        answer = await browser.ask("POST", "/console/sign-out", headers=own)
+        assert answer.status_code == 204, "this provider has no end_session_endpoint"
         async with running.api() as backend:
             assert (await backend.get("/v1/sessions")).status_code == 200

@@ -30,6 +30,33 @@ OTTO = PEOPLE["operator"] | {"name": "Otto Operator"}
 OLGA = {"sub": "operator-2", "name": "Olga Operator", "roles": ["operator"]}
 
 
+async def said_by(page: Page, session: str, body: dict[str, str]) -> list[object]:
+    """Send a message as this person, past the console's own rules: status, title, operator."""
+    said: list[object] = await page.evaluate(
+        """async ([path, body]) => {
+            const headers = { 'Content-Type': 'application/json', 'X-Relay-Console': '1' };
+            const asked = { method: 'POST', headers, body: JSON.stringify(body) };
+            const answer = await fetch(path, asked);
+            const { title, operator } = await answer.json();
+            return [answer.status, title, operator];
+        }""",
+        [f"/v1/sessions/{session}/messages", body],
+    )
+    return said
+
+
+async def assert_silenced(page: Page, session: str, operator: str) -> None:
+    """A person is refused every way to speak in a chat that this operator has taken over."""
+    said = {"content": "psst", "as": "agent"}
+    for body in (
+        said,
+        said | {"as": "notice"},
+        said | {"operator": operator},
+        said | {"speaker": "backend"},
+    ):
+        assert await said_by(page, session, body) == [409, "taken", operator], body
+
+
 @asynccontextmanager
 async def customer(pair: ReplicaPair, marker: str) -> AsyncIterator[Customer]:
     """A customer's page, on the first replica."""
@@ -62,7 +89,7 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
         at_the_console(browser, base, provider, OTTO) as otto,
         at_the_console(browser, base, provider, OLGA) as olga,
     ):
-        await user.connected()
+        session = await user.connected()
         await user.talks("good morning")
         await user.say("a person, please")
         for page in (otto, olga):
@@ -115,6 +142,9 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
         await first.set_viewport_size({"width": 360, "height": 740})
         await assert_fits(first, 360)
         await keep(first, "console-talk-phone")
+
+        await assert_silenced(second, session, f"{name} Operator")
+        assert "psst" not in str(user.frames)
 
         await first.get_by_role("button", name="Hand back").click()
         await first.get_by_label("What the agent should know").fill("She wants a refund.")

@@ -58,6 +58,20 @@ PLANTED: list[str] = [
     *(f"sk-live-{digits(4)}abcdefgh{digits(8)}" for _ in range(20)),
     *(f"Canary<{digits(6)},{digits(2)}>" for _ in range(20)),
 ]
+STEERED: dict[str, Any] = {
+    "hide": [],
+    "tools": ["tell", "complain", "request_human"],
+    "approve": {"complain": "operator"},
+}
+GUARDRAIL = {
+    "name": "no-bombs",
+    "on": ["user", "agent", "tool_args", "tool_result"],
+    "python": "tests.support.hooks:sync",
+    "agents": ["steered"],
+}
+TOLD = {"takeover.started", "takeover.ended", "tool.failed", "guardrail.blocked", "session.ended"}
+"""Lifecycle events of the conversation that is steered."""
+
 GROUPS = [PLANTED[at : at + 10] for at in range(0, 200, 10)]
 RULES = r"card,iban,email,phone,secret,/Canary<\d{1,6},\d+>/"
 
@@ -87,15 +101,23 @@ class Run:
 async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
     """A gateway with every sink there is, after a conversation with every kind of frame."""
     directory = tmp_path_factory.mktemp("redaction")
-    async with scripted_vendor() as vendor, receiving(Receiver()) as receiver, collector() as spans:
-        async with gateway(vendor, receiver, spans, directory) as relay:
+    async with (
+        scripted_vendor() as vendor,
+        receiving(Receiver()) as receiver,
+        receiving(Receiver()) as events,
+        collector() as spans,
+    ):
+        async with gateway(vendor, (receiver, events), spans, directory) as relay:
             it = Run(vendor, relay, directory)
             await be_refused(it)
+            await steer(it)
             await converse(it)
-            await until(lambda: len(receiver.taken) == 4)
+            await until(lambda: len(receiver.taken) == 5)
+            await until(lambda: {event["type"] for event in events.order} >= TOLD)
             await collect(it)
         it.sinks["log"] = relay.log.encode()
         it.sinks["webhook"] = b"".join(b for bodies in receiver.bodies.values() for b in bodies)
+        it.sinks["events"] = b"".join(b for bodies in events.bodies.values() for b in bodies)
         it.sinks["spans"] = b"".join(span.SerializeToString() for span in spans.spans)
         for file in directory.iterdir():  # the write-ahead log is merged or kept at the end
             it.sinks[f"closed {file.name}"] = file.read_bytes()
@@ -104,16 +126,21 @@ async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
 
 @asynccontextmanager
 async def gateway(
-    vendor: ScriptedVendor, receiver: Receiver, spans: Collector, directory: Path
+    vendor: ScriptedVendor,
+    receivers: tuple[Receiver, Receiver],
+    spans: Collector,
+    directory: Path,
 ) -> AsyncIterator[Gateway]:
     relay = processes.Gateway(
         vendor.url,
         auth="ticket",
         redact=RULES,
-        agents={"default": {"hide": [], "browser_tools": ["show"]}},
+        agents={"default": {"hide": [], "browser_tools": ["show"]}, "steered": STEERED},
+        event_webhooks=[{"url": receivers[1].url, "secret": SECRET, "events": "*"}],
+        guardrails=[GUARDRAIL],
         tools="tests.e2e.planted_tools",
         history_url=f"sqlite+aiosqlite:///{directory}/history.db",
-        result_webhook_url=receiver.url,
+        result_webhook_url=receivers[0].url,
         result_webhook_secret=SECRET,
         webhook_allowed_hosts="127.0.0.1/32",
         content_tokens=SERVICE_TOKEN,
@@ -153,6 +180,71 @@ async def converse(it: Run) -> None:
         assert await page.closed() == 1000
         it.page = page.raw
         await watching
+
+
+async def steer(it: Run) -> None:
+    """A conversation in which backends, persons, approvers and guardrails have their say."""
+    ticket = await it.gateway.ticket(agent="steered")
+    url = f"{it.gateway.ws}/ws/steered?ticket={ticket}&call_type=chat"
+    async with browser(url, native=True, max_size=1 << 24) as page:
+        session = it.session = await page.connected()
+        ready = asyncio.Event()
+        watching = asyncio.create_task(watch(it, ready))
+        await ready.wait()
+        for at in range(5):
+            await steer_by(it, at, PLANTED[at::5])
+        await it.vendor.say({"type": "conversationResult", "result": result_of(PLANTED)})
+        await it.vendor.close()
+        assert await page.closed() == 1000
+        await watching
+    shown = "".join(page.raw)
+    assert all(json.dumps(planted)[1:-1] in shown for planted in PLANTED), "pages see them all"
+    await until(lambda: ended(it))
+    for path in ("transcript", "events"):
+        await it.get(f"/v1/conversations/{session}/{path}")
+        it.sinks[f"steered {path}"] = it.sinks.pop(f"/v1/conversations/*/{path}")
+
+
+async def steer_by(it: Run, at: int, group: list[str]) -> None:
+    """Say a group by every route, and in every frame that these conversations have besides."""
+    vendor, whole, session = it.vendor, ", ".join(group), f"/v1/sessions/{it.session}"
+
+    async def answered(call_id: str) -> bool:
+        return call_id in vendor.answers()
+
+    await vendor.text(f"A bomb is {whole}")  # the guardrail blocks it
+    await vendor.text(f"No harm is {whole}")
+    await vendor.ask(f"wanted {at}", "request_human", {"reason": whole})
+    await until(lambda: answered(f"wanted {at}"))
+    for path in (session, "/v1/sessions?wants_human=true"):
+        await it.get(path)
+        it.sinks[f"{path.replace(it.session, '*')} {at}"] = it.sinks.pop(
+            path.replace(it.session, "*")
+        )
+    call = f"approved-{at}"
+    await vendor.ask(call, "complain", {"text": whole})
+    async with it.gateway.api() as client:
+
+        async def asked() -> bool:
+            found = (await client.get("/v1/approvals")).json()["approvals"]
+            return call in {one["id"] for one in found}
+
+        await until(asked)
+        for method, path, body in (
+            ("POST", f"/v1/approvals/{it.session}/{call}", {"approve": at % 2 == 0}),
+            ("POST", f"{session}/messages", {"content": whole, "as": "user"}),
+            ("POST", f"{session}/messages", {"content": whole, "as": "agent"}),
+            ("POST", f"{session}/messages", {"content": whole, "as": "notice"}),
+            ("POST", f"{session}/events", {"name": "told", "data": {whole: group}}),
+            ("POST", f"{session}/takeover", {"operator": "Ann"}),
+            ("POST", f"{session}/messages", {"content": whole, "as": "agent"}),
+            ("DELETE", f"{session}/takeover", {"summary": whole}),
+        ):
+            answer = await client.request(method, path, json=body)
+            assert answer.is_success, answer.text
+            if at % 2 == 0 and path.endswith("takeover"):
+                await vendor.text(f"Held back is {whole}")
+    await until(lambda: answered(call))
 
 
 async def be_refused(it: Run) -> None:
@@ -208,7 +300,9 @@ async def collect(it: Run) -> None:
     """Read every route that shows anything, and the files as they are while it runs."""
     at = f"/v1/conversations/{it.session}"
     await until(lambda: ended(it))
-    for path in (at, f"{at}/transcript", f"{at}/events", "/v1/drift"):
+    for path in (at, f"{at}/transcript", f"{at}/events"):
+        await it.get(path)
+    for path in ("/v1/drift", "/v1/audit", "/v1/deliveries"):
         await it.get(path)
     page = await it.get(f"{at}/events")
     number = 0
@@ -255,9 +349,9 @@ async def test_the_canaries_were_there(run: Run) -> None:
 
 
 async def test_no_sink_holds_a_canary(run: Run) -> None:
-    assert {"log", "webhook", "spans", "watch", "open history.db", "closed history.db"} <= set(
-        run.sinks
-    )
+    expected = {"log", "webhook", "events", "spans", "watch", "/v1/audit", "/v1/deliveries"}
+    expected |= {"steered transcript", "steered events", "/v1/sessions/* 0"}
+    assert expected | {"open history.db", "closed history.db"} <= set(run.sinks)
     assert all(run.sinks.values())
     found = {
         name: [planted for planted in PLANTED if any(form in body for form in forms(planted))]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.history.database import Database
+from app.history.factory import Clocks, stored_history
 from app.history.interface import Direction
+from app.history.pending_ends import PendingEnds
 from app.history.presence import Presence
 from app.history.recorder import QueueRecorder
 from app.history.recovery import Recovery
@@ -21,7 +25,7 @@ from tests.history.feed import DOWN, NOW, QUICK, converse, order_tool, start, te
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from app.history.database import Database
+    from pydantic import SecretStr
 
 DAY = 86_400.0
 EVER = (0.0, 1e11)
@@ -102,6 +106,63 @@ async def test_what_was_recorded_last_is_a_sign_of_life(database: Database) -> N
     assert [u.seconds for u in await summed(database, Group.AGENT)] == [17.0], "no replica marked"
     await Presence(database, "a", lambda: NOW + 5, lambda: True).mark()
     assert [u.seconds for u in await summed(database, Group.AGENT)] == [8.0 + 9.0 + 5.0]
+
+
+async def test_an_end_that_the_queue_still_holds_counts_when_its_replica_dies(
+    database: Database,
+) -> None:
+    """The end is written with the mark; what the queue writes later is the same end."""
+    ends = PendingEnds()
+    recorder = recorder_of(database, "dead", ends=ends)
+    for name in ("ended", "living", "erased"):
+        recorder.started(start(name))
+    recorder.frame("ended", DOWN, NOW + 1, text("assistant", "hello"))
+    await recorder.flush(10)
+    recorder.ended("ended", UPSTREAM_FAILED, NOW + 3)
+    recorder.ended("erased", ENDED, NOW + 3)
+    recorder.started(start("unwritten"))
+    recorder.ended("unwritten", ENDED, NOW + 4)
+    (erased,) = (each for each in ends._ends if each.start.id == "erased")
+    erased.erase()
+    presence = Presence(database, "dead", lambda: NOW + 30, lambda: True, ends)
+    assert [end[0] for end in ends.due()] == ["ended"]
+    await presence.mark()
+    assert ends.due() == [], "once"
+    assert ends, "one is not stored yet"
+    [row] = await summed(database, Group.TENANT)
+    assert (row.sessions, row.seconds, row.failures) == (3, 3.0 + 30.0 + 30.0, 3)
+    await recorder.flush(10)
+    assert ends.due() == []
+    assert not ends
+    [row] = await summed(database, Group.TENANT)
+    assert (row.sessions, row.seconds) == (4, 3.0 + 30.0 + 30.0 + 4.0)
+
+
+async def test_a_mark_waits_for_nobody_who_uses_the_database(postgres_url: SecretStr) -> None:
+    """Readers hold all of its connections, and a writer the rows of conversations that ended."""
+    clocks = Clocks(monotonic, lambda: NOW + 30)
+    history = stored_history(postgres_url, clocks, replica="a")
+    database = history.database
+    assert database is not None
+    await Store(database).open()
+    history.recorder.started(start("c"))
+    await history.recorder.flush(10)
+    history.recorder.ended("c", ENDED, NOW + 3)
+    async with AsyncExitStack() as stack:
+        held = await stack.enter_async_context(database.transaction(write=True))
+        await held.exec_driver_sql("UPDATE conversations SET lost = 0")
+        for _ in range(3):
+            await stack.enter_async_context(database.transaction())
+        assert history._presence is not None
+        await history._presence.mark()
+        other = Database(postgres_url)
+        [row] = await summed(other, Group.TENANT)
+        assert row.seconds == 30.0, "it is there; its end is left to who writes its row"
+    await history._presence.mark()
+    [row] = await summed(other, Group.TENANT)
+    assert row.seconds == 3.0
+    await other.close()
+    await history.close(5)
 
 
 @dataclass(frozen=True)

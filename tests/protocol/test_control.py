@@ -59,6 +59,14 @@ def test_member_of_a_newer_release_is_skipped() -> None:
     assert from_json({**to_json(COMMANDS[0]), "mood": "good"}) == COMMANDS[0]
 
 
+def test_member_that_an_older_release_does_not_write_has_its_default() -> None:
+    written = to_json(Say("m1", "agent", "hello"))
+    del written["operator"]
+    assert from_json(written) == Say("m1", "agent", "hello")
+    del written["content"]
+    assert from_json(written) is None
+
+
 def test_actions_have_names_for_metrics() -> None:
     names = [name_of(command) for command in COMMANDS]
     assert names == ["message", "message", "event", "takeover", "handback", "end", "approval"]

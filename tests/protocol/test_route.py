@@ -14,6 +14,12 @@ from app.protocol.route import Route, agent_for
 from tests.support.gateway import ROOT
 
 SUBJECTS = [f"user-{number}" for number in range(5_000)]
+MANY = [f"someone-{number}" for number in range(100_000)]
+WEIGHTS = st.dictionaries(
+    st.sampled_from(("blue", "green", "canary")),
+    st.floats(0.5, 100, allow_nan=False),
+    min_size=2,
+)
 
 
 def routes(**weights: float) -> list[Route]:
@@ -36,6 +42,30 @@ def test_a_weight_that_grows_moves_subjects_to_its_agent_alone() -> None:
     moved = {subject: after[subject] for subject in SUBJECTS if after[subject] != before[subject]}
     assert set(moved.values()) == {"b"}
     assert len(moved) / len(SUBJECTS) == pytest.approx(30 / 120 - 10 / 100, abs=0.02)
+
+
+@settings(max_examples=2, deadline=None)
+@given(WEIGHTS, st.floats(0, 100, allow_nan=False))
+def test_shares_of_many_subjects_are_their_weights_and_a_change_moves_no_more_than_it_must(
+    weights: dict[str, float], other: float
+) -> None:
+    """Within 1 % of all subjects, which is six standard deviations."""
+    changed = {**weights, "blue": other}
+
+    def shares(of: dict[str, float]) -> dict[str, float]:
+        return {agent: weight / sum(of.values()) for agent, weight in of.items()}
+
+    chosen = []
+    for found in (weights, changed):
+        chosen.append([agent_for(routes(**found), subject) for subject in MANY])
+        counted = Counter(chosen[-1])
+        for agent, share in shares(found).items():
+            assert counted[agent] / len(MANY) == pytest.approx(share, abs=0.01)
+    moved = [pair for pair in zip(*chosen, strict=True) if pair[0] != pair[1]]
+    least = abs(shares(changed)["blue"] - shares(weights).get("blue", 0.0))
+    assert len(moved) / len(MANY) == pytest.approx(least, abs=0.01)
+    grows = shares(changed)["blue"] > shares(weights).get("blue", 0.0)
+    assert all(pair[grows] == "blue" for pair in moved), "to or from that agent alone"
 
 
 def test_an_agent_that_leaves_moves_its_own_subjects_alone() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from time import time
 from typing import TYPE_CHECKING, Any
 
-from app.protocol.approval import MAX_ARGS
+from app.protocol.approval import MAX_ARGS, SettledApproval
 from app.protocol.control import Decide
+from app.relay.lifecycle import EventType, LifecycleEvent
 from tests.protocol.rules import asks, chat, frame
 from tests.relay.stage import Stage
 from tests.support.waiting import until
@@ -15,7 +17,38 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.history.interface import ConversationStart, Direction
+    from app.protocol.close_codes import CloseReason
+    from app.protocol.tool import ToolCall, ToolResult
     from tests.support.memory import MemorySocket
+
+
+class ToolRecorder:
+    """Keeps the tool calls that history is told of; the rest of the port does nothing."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, SettledApproval | None]] = []
+
+    def started(self, start: ConversationStart) -> None: ...
+
+    def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None: ...
+
+    def ended(self, session_id: str, reason: CloseReason, at: float) -> None: ...
+
+    def tool(
+        self, _: str, call: ToolCall, result: ToolResult, *more: float | SettledApproval | None
+    ) -> None:
+        approval = more[2]
+        assert approval is None or isinstance(approval, SettledApproval)
+        self.calls.append((call.id, result.outcome.value, approval))
+
+    def told(self) -> list[tuple[str, str, str | None, str | None]]:
+        """Id, outcome, and what became of the approval by whom."""
+        return [
+            (call, outcome, None if a is None else a.state, None if a is None else a.by)
+            for call, outcome, a in self.calls
+        ]
+
 
 BY_USER = {"approve": {"look_up": "user"}}
 BY_OPERATOR = {"approve": {"look_up": "operator"}}
@@ -162,6 +195,68 @@ async def test_the_end_of_the_conversation_cancels_what_waits() -> None:
         stage.vendor.drop()
         await stage.over()
         assert stage.gate.asked == []
+
+
+async def test_history_is_told_who_decided_on_each_call_whatever_became_of_it() -> None:
+    recorder = ToolRecorder()
+    begun = time()
+    async with Stage(profile=BY_USER, recorder=recorder, tool_concurrency=1) as stage:
+        await stage.live()
+        names = ("declined", "large", "runs", "waits", "undecided")
+        for name in names:
+            args = {"n": "x" * MAX_ARGS} if name == "large" else {"n": 1}
+            content = {"id": name, "toolName": "look_up", "args": args}
+            stage.vendor.say(frame("websocketToolRequest", channelId="c-1", content=content))
+        await until(lambda: len(asked(stage.browser)) == len(names) - 1)
+        stage.browser.say(says("declined", False), says("runs", True), says("waits", True))
+        await until(lambda: len(answers(stage)) == 2 and stage.gate.asked)
+        stage.browser.say(frame("terminate"))
+        stage.vendor.drop()
+        await stage.over()
+    assert sorted(recorder.told()) == [
+        ("declined", "not_approved", "declined", "user"),
+        ("large", "not_approved", "too_large", None),
+        ("runs", "cancelled", "approved", "user"),
+        ("waits", "cancelled", "approved", "user"),
+    ]
+    assert all(begun <= a.at <= time() for _, _, a in recorder.calls if a is not None)
+
+
+async def test_a_call_that_expires_or_needs_no_approval_is_told_as_such() -> None:
+    recorder = ToolRecorder()
+    profile = {"approve": {"look_up": "operator"}}
+    async with Stage(profile=profile, recorder=recorder, tool_timeout=0.05) as stage:
+        await stage.live()
+        stage.vendor.say(asks("late"), asks("none", "no_such_tool"))
+        await until(lambda: len(recorder.calls) == 2)
+    assert sorted(recorder.told()) == [
+        ("late", "not_approved", "expired", None),
+        ("none", "unknown", None, None),
+    ]
+
+
+async def test_the_event_of_an_approved_call_that_failed_says_who_approved_it() -> None:
+    events: list[LifecycleEvent] = []
+
+    class Receiver:
+        def emit(self, event: LifecycleEvent) -> None:
+            events.append(event)
+
+    async with Stage(profile=BY_USER, lifecycle=Receiver()) as stage:
+        await stage.live()
+        stage.gate.timeout = 0.05
+        stage.vendor.say(asks("1"))
+        await until(lambda: asked(stage.browser))
+        stage.browser.say(says("1", True))
+        await until(lambda: any(event.type == EventType.TOOL_FAILED for event in events))
+    (failed,) = [event for event in events if event.type == EventType.TOOL_FAILED]
+    approval = failed.data["approval"]
+    assert (failed.data["outcome"], approval["state"], approval["by"]) == (
+        "timeout",
+        "approved",
+        "user",
+    )
+    assert approval["at"] <= failed.at
 
 
 async def test_a_misshapen_answer_is_refused_with_a_sentence() -> None:

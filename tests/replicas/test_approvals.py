@@ -31,7 +31,8 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replic
         for decider in ("operator", "user")
     }
     directory = tmp_path_factory.mktemp("pair")
-    async with replica_pair(directory, agents=agents) as it:
+    history = f"sqlite+aiosqlite:///{directory}/history.db"
+    async with replica_pair(directory, agents=agents, history_url=history) as it:
         yield it
 
 
@@ -101,6 +102,22 @@ async def test_an_operator_decides_once_through_any_replica(pair: ReplicaPair) -
     audit = [line for replica in pair.replicas for line in replica.lines("audit")]
     assert {"approval.decline"} == {line["action"] for line in audit}
     assert all(session == line["target"] for line in audit)
+    await assert_in_history(pair, session, first["by"], asked["asked_at"])
+
+
+async def assert_in_history(it: ReplicaPair, session: str, by: str, asked_at: float) -> None:
+    """History tells who decided on the call, and when."""
+    url = f"{it.replicas[1].base}/v1/conversations/{session}/events"
+
+    async def tools() -> list[dict[str, Any]]:
+        answer = await it.backend.get(url)
+        found: list[dict[str, Any]] = answer.json().get("tools", [])
+        return found
+
+    (call,) = await until(tools)
+    kept = (call["name"], call["outcome"], call["approval"], call["decided_by"])
+    assert kept == (TOOL, "not_approved", "declined", by)
+    assert asked_at <= call["decided_at"] <= call["at"]
 
 
 async def watched(it: ReplicaPair, session: str) -> list[dict[str, Any]]:

@@ -86,6 +86,19 @@ async def transcript(
     return kept
 
 
+async def assert_refused_as_ben(steered: ReplicaPair, session: str) -> None:
+    """Another person than Ann, who has taken over, neither does so nor is heard."""
+    claim = await steered.backend.post(
+        api(steered, 0, session, "/takeover"), json={"operator": "Ben"}
+    )
+    assert (claim.status_code, claim.json()["operator"]) == (409, "Ann")
+    for role in ("agent", "notice"):
+        other = {"content": "I am Ben.", "as": role, "operator": "Ben"}
+        wrong = await steered.backend.post(api(steered, 0, session, "/messages"), json=other)
+        assert (wrong.status_code, wrong.json()["title"]) == (409, "taken")
+        assert wrong.json()["operator"] == "Ann"
+
+
 async def test_agent_asks_for_a_person_who_takes_over_talks_and_hands_back(
     steered: ReplicaPair,
 ) -> None:
@@ -107,18 +120,17 @@ async def test_agent_asks_for_a_person_who_takes_over_talks_and_hands_back(
             return row["takeover"] is not None and not row["wants_human"]
 
         await until(seen)
-        other = await it.post(api(steered, 0, session, "/takeover"), json={"operator": "Ben"})
-        assert (other.status_code, other.json()["operator"]) == (409, "Ann")
         again = await it.put(api(steered, 0, session, "/takeover"), json={"operator": "Ann"})
         assert again.json()["renewed"] is True
 
         await user.say("are you a person?")
         echo = await user.frame("text")
         assert echo["content"] == {"source": "user", "text": "are you a person?"}
-        said = {"content": "I am Ann.", "as": "agent"}
+        said = {"content": "I am Ann.", "as": "agent", "operator": "Ann"}
         assert (await it.post(api(steered, 1, session, "/messages"), json=said)).status_code == 202
         spoken = (await user.frame("text"))["content"]
         assert spoken == {"source": "assistant", "speaker": "operator", "text": "I am Ann."}
+        await assert_refused_as_ben(steered, session)
         as_user = {"content": "x", "as": "user"}
         refused = await it.post(api(steered, 1, session, "/messages"), json=as_user)
         assert refused.status_code == 409

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from tests.history.receiver import SECRET
 from tests.replicas.pair import ReplicaPair, replica_pair
 from tests.support.browser import Browser, browser
 from tests.support.gateway import AGENTS
 from tests.support.plain import plain_client
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ TENANTS = {
     "acme": {
         "service_tokens": [ACME],
         "content_tokens": [ACME],
-        "agents": ["acme-chat", "acme-phone"],
+        "agents": ["acme-chat", "acme-phone", "acme-approved"],
         "allowed_origins": [ACME_PAGE],
         "jwt_secret": ACME_KEY,
         "jwt_issuer": "acme",
@@ -52,6 +55,7 @@ PROFILES = {
     "acme-chat": AGENTS["echo"],
     "acme-phone": AGENTS["phone"],
     "globex-chat": AGENTS["echo"],
+    "acme-approved": AGENTS["counter"] | {"approve": {"check_order_status": "operator"}},
 }
 
 
@@ -68,6 +72,12 @@ async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replic
         max_sessions_per_subject=1,
         history_url=f"sqlite+aiosqlite:///{directory}/history.db",
         chat_keep=30,
+        # Nothing listens there: what is sent to it waits, and can be sent again.
+        event_webhooks=json.dumps(
+            [{"url": f"http://127.0.0.1:{free_port()}/", "secret": SECRET, "tenant": "acme"}]
+        ),
+        webhook_allowed_hosts="127.0.0.1/32",
+        tool_timeout=120,
     ) as it:
         yield it
 
@@ -104,11 +114,28 @@ class Victim:
     web_token: str
     web_token_id: str
     over: str
+    delivery: str
+    asking: str
+    approval: str
 
     @property
     def names(self) -> list[str]:
         """What no answer to another tenant may hold."""
-        return [self.session, self.ticket_id, self.call, self.web_token_id, self.over, "acme"]
+        ids = (self.session, self.ticket_id, self.call, self.web_token_id, self.over)
+        return [*ids, self.delivery, self.asking, "acme"]
+
+    @property
+    def parameters(self) -> dict[str, list[str]]:
+        """Real values of every parameter of a path."""
+        sessions = [self.session, self.call, self.over, self.asking]
+        return {
+            "session_id": sessions,
+            "conversation_id": sessions,
+            "integration": ["acme-chat"],
+            "token_id": [self.web_token_id],
+            "call_id": [self.approval],
+            "delivery_id": [self.delivery],
+        }
 
 
 @dataclass
@@ -177,6 +204,7 @@ async def state_of(acme: httpx.AsyncClient, victim: Victim) -> dict[str, Any]:
         f"/v1/conversations/{victim.over}",
         f"/v1/conversations/{victim.over}/transcript",
         f"/v1/conversations/{victim.over}/events",
+        "/v1/approvals",
     )
     found = {}
     for path in paths:
@@ -187,21 +215,23 @@ async def state_of(acme: httpx.AsyncClient, victim: Victim) -> dict[str, Any]:
     return found
 
 
-async def called(
-    client: httpx.AsyncClient, route: str, rule: Rule, victim: Victim, named: dict[str, str]
-) -> list[str]:
+def paths_of(path: str, victim: Victim) -> list[str]:
+    """A route's path with every object of the first tenant's in it."""
+    found = [path]
+    for name, values in victim.parameters.items():
+        if f"{{{name}}}" in path:
+            found = [each.replace(f"{{{name}}}", value) for each in found for value in values]
+    assert not any("{" in each for each in found), "a new parameter needs a real value"
+    return found
+
+
+async def called(client: httpx.AsyncClient, route: str, rule: Rule, victim: Victim) -> list[str]:
     """Call one route for each of the first tenant's objects; say what is wrong with the answers."""
     method, _, path = route.partition(" ")
     wrong = []
-    ids = [victim.session, victim.call, victim.over] if "{" in path else [""]
-    for each in ids:
-        where = path
-        for name in ("session_id", "conversation_id"):
-            where = where.replace(f"{{{name}}}", each)
-        for name, value in named.items():
-            where = where.replace(f"{{{name}}}", value)
+    for where in paths_of(path, victim):
         answer = await client.request(method, where, json=rule.json, params=rule.params)
-        told = f"{route} {each[:6]}: {answer.status_code} {answer.text[:120]}"
+        told = f"{method} {where}: {answer.status_code} {answer.text[:120]}"
         if rule.status and answer.status_code not in rule.status:
             wrong.append(told)
         if not rule.status and not answer.is_success:
@@ -212,10 +242,41 @@ async def called(
     return wrong
 
 
+async def own_delivery(acme: httpx.AsyncClient, session: str) -> str:
+    """A delivery of a session's event, which its own tenant may send again: its id."""
+
+    async def listed() -> str | None:
+        rows = (await acme.get("/v1/deliveries")).json()["deliveries"]
+        return next((row["id"] for row in rows if row["session_id"] == session), None)
+
+    found: str = await until(listed, within=20)
+    assert (await acme.post(f"/v1/deliveries/{found}/redeliver")).status_code == 202
+    return found
+
+
+async def own_approval(acme: httpx.AsyncClient, session: str) -> str:
+    """A call of a session's that waits for approval: its id."""
+
+    async def listed() -> str | None:
+        rows = (await acme.get("/v1/approvals")).json()["approvals"]
+        return next((row["id"] for row in rows if row["session_id"] == session), None)
+
+    found: str = await until(listed, within=20)
+    return found
+
+
 async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) -> None:
     ticket = await minted(pair, ACME)
-    async with api(pair, ACME) as acme, page(pair, ticket["ticket"], ACME_PAGE) as user:
-        session = await user.connected()
+    script = {"agent": "counter", "count": 1, "rate": 1000, "toolEvery": 1, "toolTimeout": 100}
+    asks = await minted(
+        pair, ACME, subject="asks", agent="acme-approved", additional_data=script | {"expect": 1}
+    )
+    async with (
+        api(pair, ACME) as acme,
+        page(pair, ticket["ticket"], ACME_PAGE) as user,
+        page(pair, asks["ticket"], ACME_PAGE) as other,
+    ):
+        session, asking = await user.connected(), await other.connected()
         await user.talks("said to acme")
         over = await _ended(pair)
         wanted = {"endpoint": NUMBER, "agent": "acme-phone", "additional_data": {"turns": 1000}}
@@ -226,7 +287,17 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
         )
         assert tokens.status_code == 201, tokens.text
         web, call = tokens.json(), calling.json()["session_id"]
-        victim = Victim(session, ticket["id"], call, web["token"], web["tokenId"], over)
+        victim = Victim(
+            session,
+            ticket["id"],
+            call,
+            web["token"],
+            web["tokenId"],
+            over,
+            await own_delivery(acme, session),
+            asking,
+            await own_approval(acme, asking),
+        )
 
         async def is_kept() -> bool:
             path = f"/v1/conversations/{over}"
@@ -242,18 +313,12 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
         known = rules(victim)
         assert routes == known.keys(), "every route has a rule here, and no rule is left over"
         before = await state_of(acme, victim)
-        named = {
-            "integration": "acme-chat",
-            "token_id": victim.web_token_id,
-            "call_id": "call-1",
-            "delivery_id": f"msg_{victim.over}",
-        }
         async with api(pair, GLOBEX, 0) as here, api(pair, GLOBEX, 1) as there:
             wrong = [
                 fault
                 for client in (here, there)
                 for route, rule in known.items()
-                for fault in await called(client, route, rule, victim, named)
+                for fault in await called(client, route, rule, victim)
             ]
             bulk = await there.post("/v1/calls/bulk", json=known["POST /v1/calls/bulk"].json)
             erased = await there.delete("/v1/conversations", params={"subject": "alice"})
@@ -272,7 +337,11 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
         async with browser(url, native=True, origin=ACME_PAGE) as shopper:
             await shopper.connected()
             assert await shopper.terminate() == 1000
-        assert (await acme.delete(f"/v1/sessions/{call}")).status_code == 204
+        # None of the refusals was one for want of the object: its own tenant reaches each.
+        decided = f"/v1/approvals/{asking}/{victim.approval}"
+        assert (await acme.post(decided, json={"approve": False})).status_code == 200
+        for each in (call, asking):
+            assert (await acme.delete(f"/v1/sessions/{each}")).status_code == 204
         assert await user.terminate() == 1000
 
 

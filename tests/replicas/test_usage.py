@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import itertools
-import json
-import random
 import secrets
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 import pytest_asyncio
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from app.history.usage import LIVING
 from tests.replicas.pair import ReplicaPair, replica_pair
-from tests.support.browser import NATIVE, browser
+from tests.replicas.usage_book import Book, Entry, Load, Tenant, run_load
+from tests.support.browser import browser
 from tests.support.gateway import AGENTS
 from tests.support.plain import plain_client
 from tests.support.postgres import Postgres
@@ -30,13 +26,30 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+# Browsers at once, and what usage may be off by, in seconds.
+SIZE, EXACT = 200, 1.0
+# A bound, of which twice as many browsers want to be; browsers that spend a budget, in seconds.
+CAP, THRIFTY, BUDGET = 6, 12, 20.0
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TOKENS = {"acme": "canary-acme-token-1", "globex": "canary-globex-token-1"}
+TENANTS_OF_LOAD = ("acme", "globex", "capped", "thrifty")
+TOKENS = {name: f"canary-{name}-token-1" for name in TENANTS_OF_LOAD}
 POOR = "canary-poor-token-1"
 TENANTS = {
     "acme": {"service_tokens": [TOKENS["acme"]], "agents": ["acme-chat"], "prices": {"chat": 3.0}},
     "globex": {"service_tokens": [TOKENS["globex"]], "agents": ["globex-chat"]},
+    "capped": {
+        "service_tokens": [TOKENS["capped"]],
+        "agents": ["capped-chat"],
+        "max_sessions": CAP,
+    },
+    "thrifty": {
+        "service_tokens": [TOKENS["thrifty"]],
+        "agents": ["thrifty-chat"],
+        "minutes_per_day": BUDGET / 60,
+        "budget_grace": 2,
+    },
     "poor": {
         "service_tokens": [POOR],
         "agents": ["poor-chat"],
@@ -44,11 +57,9 @@ TENANTS = {
         "budget_grace": 2,
     },
 }
-PROFILES = dict.fromkeys(("default", "acme-chat", "globex-chat", "poor-chat"), AGENTS["echo"])
-SIZE = 200
-# The product's figure in seconds, and how much later a busy machine may notice anything.
-EXACT, SLACK = 1.0, 2.0
-CUT = (OSError, httpx.HTTPError, WebSocketException, EOFError, AssertionError)
+PROFILES = dict.fromkeys(
+    ("default", "poor-chat", *(f"{name}-chat" for name in TENANTS_OF_LOAD)), AGENTS["echo"]
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -127,140 +138,148 @@ async def test_a_used_up_budget_refuses_and_ends(pair: ReplicaPair) -> None:
     assert used >= 1
 
 
-# The load generator and its book
+# The load generator's book
 
 
-@dataclass
-class Entry:
-    """One conversation, as its browser saw it; times are of the monotonic clock.
-
-    The gateway admits it between `dialled` and `began`, its first frame.
-    """
-
-    tenant: str
-    subject: str
-    replica: int
-    dialled: float
-    began: float
-    ended: float = 0.0
-    said: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return self.ended - self.began
-
-    def error(self, seconds: float) -> float:
-        """By how much usage tells more (or less) than can be."""
-        longest = self.ended - self.dialled
-        return max(0.0, seconds - longest) + min(0.0, seconds - self.seconds)
+def seats_of(size: int) -> dict[int, Tenant]:
+    """So many browsers: most of two tenants, some of one with a bound, some with a budget."""
+    acme, globex, capped, thrifty = (
+        Tenant(name, TOKENS[name], f"{name}-chat", lasts)
+        for name, lasts in (
+            ("acme", (1.0, 4.0)),
+            ("globex", (1.0, 4.0)),
+            ("capped", (1.0, 4.0)),
+            ("thrifty", None),
+        )
+    )
+    others = dict(enumerate([capped] * (2 * CAP) + [thrifty] * THRIFTY))
+    rest = range(len(others), size)
+    return others | {number: (acme, globex)[number % 2] for number in rest}
 
 
-async def one(
-    pair: ReplicaPair, number: int, dice: random.Random, book: list[Entry], unsure: set[str]
-) -> None:
-    """One conversation of some seconds, on any replica that is there.
+async def by_subject(pair: ReplicaPair, book: Book) -> dict[tuple[str, str], dict[str, Any]]:
+    """What usage tells of every conversation in the book."""
+    expected = {(entry.tenant, entry.subject) for entry in book.entries}
 
-    `unsure` gets the subject of one that was cut before its first frame: it may have begun.
-    """
-    tenant = dice.choice(list(TOKENS))
-    tries = itertools.count()
-    await asyncio.sleep(dice.uniform(0, 1.5))
-    while True:
-        replica, subject = dice.randrange(2), f"s{number}.{next(tries)}"
-        try:
-            url = await entered(pair, TOKENS[tenant], replica, subject=subject)
-            dialled = time.monotonic()
-            socket = await connect(
-                url,
-                subprotocols=[NATIVE],  # type: ignore[list-item]
-                proxy=None,
-                compression=None,
-                ping_interval=None,
-                open_timeout=30,
-                origin=pair.replicas[replica].base,  # type: ignore[arg-type]
-            )
-            first = json.loads(await asyncio.wait_for(socket.recv(), 30))
-        except CUT:
-            unsure.add(subject)
+    async def rows() -> dict[tuple[str, str], dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for tenant in TENANTS_OF_LOAD:
+            found += await usage(pair, TOKENS[tenant], 0, group="subject")
+        assert all(row["sessions"] == 1 for row in found)
+        counted = {(row["tenant"], row["subject"]): row for row in found}
+        assert len(counted) == len(found)
+        return counted
+
+    async def complete() -> bool:
+        return expected <= (await rows()).keys()
+
+    await until(complete, within=60, every=0.5)
+    # A conversation whose end was lost counts as living until its replica counts as gone.
+    gone = max((kill.after for kill in book.kills), default=0.0) + LIVING
+    await asyncio.sleep(max(0.0, gone + 0.5 - time.monotonic()))
+    counted = await rows()
+    unsure = {subject for _, subject in counted.keys() - expected}
+    assert unsure <= book.unsure, "nothing is counted that nobody began"
+    return {key: counted[key] for key in expected}
+
+
+async def peeks(load: Load) -> None:
+    """One tenant's token asks for the other's conversations, on both replicas, under the load."""
+    pair, dice, asked = load.pair, load.dice("peeks"), 0
+    async with plain_client(headers={"authorization": f"Bearer {TOKENS['acme']}"}) as acme:
+        while not load.over.is_set():
             await asyncio.sleep(0.1)
-            continue
-        assert first["name"] == "relay.session", first
-        break
-    entry = Entry(tenant, subject, replica, dialled, time.monotonic())
-    book.append(entry)
-    until_then = entry.began + dice.uniform(1.0, 4.0)
-    try:
-        while (left := until_then - time.monotonic()) > 0:
-            await socket.send(json.dumps({"type": "incomingChatMessage", "content": "hello"}))
-            entry.said += 1
-            pause = time.monotonic() + min(left, 0.7)
-            while (rest := pause - time.monotonic()) > 0:
-                try:
-                    await asyncio.wait_for(socket.recv(), rest)
-                except TimeoutError:
-                    break
-        await socket.send('{"type":"terminate"}')
-        while True:
-            await asyncio.wait_for(socket.recv(), 30)
-    except ConnectionClosed:
-        entry.ended = time.monotonic()
+            others = [entry for entry in load.book.entries if entry.tenant == "globex"]
+            if not others:
+                continue
+            session = dice.choice(others[-50:]).session
+            method, path = dice.choice(
+                [
+                    ("GET", "sessions/{}"),
+                    ("DELETE", "sessions/{}"),
+                    ("GET", "sessions/{}/watch"),
+                    ("POST", "sessions/{}/messages"),
+                    ("GET", "conversations/{}"),
+                    ("GET", "conversations/{}/transcript"),
+                ]
+            )
+            body = {"content": "x", "as": "notice"} if method == "POST" else None
+            base = dice.choice(pair.replicas).base
+            try:
+                url = f"{base}/v1/{path.format(session)}"
+                answer = await acme.request(method, url, json=body, timeout=30)
+            except httpx.TransportError:
+                continue  # this replica was killed
+            assert answer.status_code == 404, (method, path, answer.text)
+            asked += 1
+    assert asked, "one request at least was answered"
 
 
-async def test_usage_equals_the_load_generators_book(pair: ReplicaPair) -> None:
-    """200 conversations at once, while each replica is killed and comes back."""
+def hold(book: Book, rows: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """Usage is as the book says: each conversation once, within `EXACT` seconds."""
+    errors: list[tuple[float, Entry]] = []
+    for entry in book.entries:
+        row = rows[entry.tenant, entry.subject]
+        kill = book.kill_of(entry)
+        error = book.error(entry, 60 * row["minutes"]["chat"])
+        # A machine that ran nothing for a time ran no replica, either.
+        stall = 0.0 if kill is None or kill.before > entry.ended else kill.stall
+        errors.append((max(0.0, abs(error) - stall), entry))
+        if kill is None:
+            assert row["messages"] >= entry.said
+    errors.sort(key=lambda pair: pair[0])
+    cut = sum(1 for entry in book.entries if entry.asked is None)
+    told = [(round(error, 3), *book.seen(entry)) for error, entry in errors[-5:]]
+    stalls = [round(kill.stall, 2) for kill in book.kills]
+    print(f"{len(errors)} conversations, {cut} were cut; off by (worst) {told}; stalls {stalls}")
+    assert errors[-1][0] < EXACT, errors[-1]
+
+
+def hold_bounds(book: Book) -> None:
+    """A tenant's bound and budget, over both replicas and all kills."""
+    assert book.refused["capped"], "more came than may be"
+    assert 0 < book.most_at_once("capped") <= CAP
+    assert "budget" in book.messages["thrifty"]
+    first = min(book.refused["thrifty"])
+    mine = [entry for entry in book.entries if entry.tenant == "thrifty"]
+    spent = sum(min(first, entry.ended) - entry.dialled for entry in mine)
+    assert spent >= BUDGET, "it was used up when one was refused"
+    assert all(entry.dialled < first for entry in mine), "none is let in after that"
+    assert all(book.kill_of(entry) for entry in mine if entry.code != 4429), "live ones were ended"
+
+
+@pytest.mark.parametrize(
+    ("kills", "pause"),
+    [
+        pytest.param(2, (0.2, 1.0), id="short"),
+        pytest.param(20, (0.5, 4.0), id="long", marks=pytest.mark.nightly),
+    ],
+)
+async def test_usage_equals_the_load_generators_book(
+    pair: ReplicaPair, kills: int, pause: tuple[float, float]
+) -> None:
+    """200 conversations at once, while replicas are killed at random moments and come back."""
     seed = secrets.randbits(32)
     print(f"seed {seed}")
-    dice = random.Random(seed)  # noqa: S311 - a test's dice
-    book: list[Entry] = []
-    unsure: set[str] = set()
-    seats = [
-        asyncio.create_task(one(pair, number, random.Random(f"{seed}.{number}"), book, unsure))  # noqa: S311
-        for number in range(SIZE)
-    ]
-    victim = dice.randrange(2)
-    await until(lambda: len(book) >= SIZE // 2, within=60)
-    await asyncio.sleep(dice.uniform(0, 1.5))
-    lost = [entry for entry in book if not entry.ended]
-    await pair.replicas[victim].kill()
-    await asyncio.gather(*seats)
-    await pair.start(victim)
+    load = Load(pair, seed)
+    book = load.book
 
-    async def counted() -> list[dict[str, Any]] | None:
-        rows: list[dict[str, Any]] = []
-        for token in TOKENS.values():
-            rows += await usage(pair, token, 1 - victim, group="subject")
-        rows = [row for row in rows if row["subject"] not in unsure]
-        return rows if len(rows) >= len(book) else None
+    def begun() -> bool:
+        return sum(not entry.ended for entry in book.entries) >= SIZE // 2
 
-    rows = await until(counted, within=30, every=0.5)
-    # A conversation whose end was lost lasts until its replica counts as gone.
-    await asyncio.sleep(max(0.0, 5.5 - (time.monotonic() - max(e.ended for e in book))))
-    rows = await counted() or []
-    mine = {(row["tenant"], row["subject"]): row for row in rows}
-    assert len(rows) == len(mine) == len(book)
-    assert all(row["sessions"] == 1 for row in rows)
-    errors = {
-        entry.subject: entry.error(60 * mine[entry.tenant, entry.subject]["minutes"]["chat"])
-        for entry in book
-    }
-    survivors = [entry for entry in book if entry.replica != victim]
-    assert all(mine[e.tenant, e.subject]["messages"] >= e.said for e in survivors)
-    worst = sorted(errors.values(), key=abs)[-5:]
-    print(f"{len(book)} conversations, {len(lost)} alive at the kill; off by (worst) {worst}")
-    assert all(abs(error) < EXACT + SLACK for error in errors.values()), worst
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(peeks(load))
+        await run_load(load, seats_of(SIZE), lambda tasks: load.kills(kills, pause, tasks), begun)
+    hold(book, await by_subject(pair, book))
+    hold_bounds(book)
     operators = await usage(pair, pair.backend.headers["authorization"][7:], group="tenant")
     sums = {row["tenant"]: row for row in operators}
     for tenant, price in (("acme", 3.0), ("globex", 1.0)):
-        entries = [entry for entry in book if entry.tenant == tenant]
-        assert sums[tenant]["sessions"] == len(entries)
-        minutes = sums[tenant]["minutes"]["chat"]
-        least, most = (
-            sum(entry.seconds for entry in entries),
-            sum(entry.ended - entry.dialled for entry in entries),
-        )
-        slack = (EXACT + SLACK) * len(entries)
-        assert least - slack < 60 * minutes < most + slack
-        assert sums[tenant]["cost"] == pytest.approx(minutes * price, abs=0.01)
+        sure = sum(entry.tenant == tenant for entry in book.entries)
+        unsure = sum(subject.startswith(f"{tenant}-") for subject in book.unsure)
+        assert sure <= sums[tenant]["sessions"] <= sure + unsure
+        cost = sums[tenant]["minutes"]["chat"] * price
+        assert sums[tenant]["cost"] == pytest.approx(cost, abs=0.01)
 
 
 async def test_usage_comes_as_csv_and_for_a_time(pair: ReplicaPair) -> None:

@@ -30,10 +30,12 @@ SECRET = "canary-oidc-client-secret"
 class Provider:
     """`fault` is what the next answers do wrong; `person` the claims of who signs in."""
 
-    def __init__(self, *, secret: str | None = SECRET) -> None:
+    def __init__(self, *, secret: str | None = SECRET, signs_out: bool = True) -> None:
         self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}/realm"
         self.secret = secret
+        self.signs_out = signs_out
+        self.signed_out: list[dict[str, Any]] = []
         self.fault = ""
         self.person: dict[str, Any] = {"sub": "u1", "email": "ada@example.com", "roles": ["admin"]}
         self.userinfo: dict[str, Any] = {}
@@ -52,6 +54,7 @@ class Provider:
         app.router.add_get("/realm/authorize", self._authorize)
         app.router.add_post("/realm/token", self._token)
         app.router.add_get("/realm/userinfo", self._userinfo)
+        app.router.add_get("/realm/end-session", self._end_session)
         return app
 
     async def _metadata(self, _: web.Request) -> web.Response:
@@ -64,6 +67,8 @@ class Provider:
             "id_token_signing_alg_values_supported": ["RS256", "none", "HS256"],
             "authorization_response_iss_parameter_supported": True,
         }
+        if self.signs_out:
+            metadata["end_session_endpoint"] = f"{self.issuer}/end-session?realm=1"
         return web.json_response(metadata)
 
     async def _keys(self, _: web.Request) -> web.Response:
@@ -149,6 +154,19 @@ class Provider:
             return jwt.encode(claims, SECRET * 2, "HS256", {"kid": "k1"})
         key = self._other if self.fault == "wrong_key" else self._key
         return jwt.encode(claims, key, "RS256", {"kid": "k1"})
+
+    async def _end_session(self, request: web.Request) -> web.Response:
+        query = request.query
+        claims = jwt.decode(
+            query["id_token_hint"],
+            self._key.public_key(),
+            ["RS256"],
+            audience=CLIENT,
+            options={"verify_exp": False},  # an expired one is taken (RP-Initiated Logout 1.0 §4)
+        )
+        assert (query["realm"], query["client_id"]) == ("1", CLIENT)
+        self.signed_out.append(claims)
+        raise web.HTTPFound(query["post_logout_redirect_uri"])
 
     async def _userinfo(self, _: web.Request) -> web.Response:
         return web.json_response(self.userinfo)

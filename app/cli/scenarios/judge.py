@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from app.cli.conversing.observed import Text, ToolCall
+from app.cli.conversing.observed import UNSEEN, Text, ToolCall
 from app.history.turn import join
 
 if TYPE_CHECKING:
@@ -29,13 +29,37 @@ class SeenTurn:
 
     said: str = ""
     calls: dict[str, ToolCall] = field(default_factory=dict)
+    _paired: set[str] = field(default_factory=set)
 
     def take(self, seen: Observed) -> None:
         """Add what happened; what is not the agent's doing is left out."""
         if isinstance(seen, Text) and seen.final and seen.source != "user":
             self.said = join(self.said, seen.text)
         elif isinstance(seen, ToolCall):
-            self.calls.setdefault(seen.id, seen)
+            self._take_call(seen)
+
+    def _take_call(self, call: ToolCall) -> None:
+        """Add a call; one of the page's is also seen without id and arguments, and counts once."""
+        if call.id in self._paired:
+            return
+        twin = next((other for other in self.calls.values() if self._are_one(call, other)), None)
+        if twin is None:
+            self.calls.setdefault(call.id, call)
+            return
+        whole = twin if call.args == UNSEEN else call
+        self._paired |= {call.id, twin.id}
+        self.calls = {
+            whole.id if name == twin.id else name: whole if name == twin.id else each
+            for name, each in self.calls.items()
+        }
+
+    def _are_one(self, call: ToolCall, other: ToolCall) -> bool:
+        return (
+            call.name == other.name
+            and other.id not in self._paired
+            and (call.args == UNSEEN) != (other.args == UNSEEN)
+            and (call.for_client or other.for_client)
+        )
 
 
 def mismatches(expected: Expectation, seen: SeenTurn) -> list[Mismatch]:
@@ -78,7 +102,10 @@ def _calls(tool: ToolExpectation, seen: SeenTurn) -> str:
     """What was called instead, those of the same name if there are any."""
     calls = list(seen.calls.values())
     same = [call for call in calls if call.name == tool.name]
-    shown = [f"{call.name} {compact(call.args)}" for call in same or calls]
+    shown = [
+        f"{call.name} {call.args if call.args == UNSEEN else compact(call.args)}"
+        for call in same or calls
+    ]
     return f"a call of {', '.join(shown)}" if shown else "no tool was called"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.cli.conversing.conversation import conversing
 from app.cli.conversing.gateway import GatewayFailed
-from app.cli.conversing.observed import Closed, Result, ToolCall
+from app.cli.conversing.observed import UNSEEN, Closed, Result, ToolCall
 from app.cli.scenarios.judge import (
     Mismatch,
     SeenTurn,
@@ -33,6 +33,10 @@ ABANDON_WITHIN: Final = 1.0
 NO_MOCK: Final = {
     "error": {"code": "not_mocked", "message": "This tool is not available in this test."}
 }
+ARGUMENTS_UNSEEN: Final = (
+    "this service token may not see tools' arguments: use one that the gateway has in "
+    "RELAY_CONTENT_TOKENS (a tenant's: content_tokens)"
+)
 UNFITTING: Final = {
     "error": {"code": "tool_error", "message": "The scenario has no answer for these arguments."}
 }
@@ -147,6 +151,8 @@ class _Player:
         late = "" if over or expected is None else f" within {within:g} s"
         for mismatch in missing:
             self.differs(Mismatch(mismatch.expected, mismatch.received + (over or late)))
+        if missing and any(call.args == UNSEEN for call in seen.calls.values()):
+            self._run.notes.append(ARGUMENTS_UNSEEN)
 
     async def _next(self, seconds: float) -> Observed | None:
         """What happens next, None for nothing in so many seconds; tools are answered."""

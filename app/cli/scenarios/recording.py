@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
     from app.cli.conversing.gateway import Gateway
 
 MAX_PAGES: Final = 100
+AGENT: Final = "agent"
+"""The speaker of what the agent itself said."""
+
 HEAD: Final = """\
 # yaml-language-server: $schema={schema}
-# Recorded from the conversation {id}. An agent seldom says the same twice: shorten each `text` to
-# what must be said, as `contains` or `matches`.
+# Recorded from the conversation {id}.
+# An agent seldom says the same twice: shorten each `text` to what must be said, as `contains` or
+# `matches`.
+"""
+TAKEN_OVER: Final = """\
+# A person had taken over for a while: what was said then never reached the agent and is left out.
 """
 SCHEMA: Final = "./scenario.schema.json"
 
@@ -35,7 +43,10 @@ class RecordedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A chat as history has it. `ended_by_client`: the browser asked for the end."""
+    """A chat as its agent saw it. `ended_by_client`: the browser asked for the end.
+
+    `taken_over`: a person spoke in the agent's place for a while.
+    """
 
     id: str
     agent: str
@@ -44,6 +55,7 @@ class Recording:
     tools: list[dict[str, Any]]
     close_code: int | None
     ended_by_client: bool
+    taken_over: bool = False
 
 
 async def fetched(gateway: Gateway, conversation_id: str) -> Recording:
@@ -66,15 +78,48 @@ async def fetched(gateway: Gateway, conversation_id: str) -> Recording:
     answers = _answers(events)
     tools = [call | {"result": answers.get(call["call_id"], call["result"])} for call in tools]
     data = shown.get("additional_data") or {}
+    periods = _takeovers(events)
     return Recording(
         shown["id"],
         shown.get("requested_agent") or shown["agent"],
         data,
-        _turns(turns, tools),
+        _turns(_reaching_agent(turns, periods), tools),
         tools,
         shown["close_code"],
         hung_up,
+        bool(periods),
     )
+
+
+def _takeovers(events: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """From when until when a person spoke in the agent's place, in Unix seconds."""
+    found: list[tuple[float, float]] = []
+    for event in sorted(events, key=lambda event: event["at"]):
+        if event["name"] == "relay.takeover" and (not found or found[-1][1] < inf):
+            found.append((event["at"], inf))
+        elif event["name"] == "relay.handback" and found and found[-1][1] == inf:
+            found[-1] = (found[-1][0], event["at"])
+    return found
+
+
+def _reaching_agent(
+    turns: list[dict[str, Any]], periods: list[tuple[float, float]]
+) -> list[dict[str, Any]]:
+    """The turns that the agent has heard or said.
+
+    What a person or a backend said to the page is none of the agent's, nor has it heard what the
+    user said while taken over. The summary that it got at the end was said to it as by the user.
+    """
+    found = []
+    for turn in turns:
+        if turn["source"] == "user":
+            if not any(begin <= turn["started_at"] < end for begin, end in periods):
+                found.append(turn)
+        elif turn.get("speaker", AGENT) == AGENT:
+            found.append(turn)
+        elif turn.get("held"):
+            found.append(turn | {"source": "user"})
+    return found
 
 
 def _answers(events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -138,7 +183,8 @@ def scenario_text(recording: Recording) -> str:
     if not recording.turns:
         raise GatewayFailed("nothing was said in this conversation")
     text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=100)
-    return HEAD.format(schema=SCHEMA, id=recording.id) + text
+    note = TAKEN_OVER if recording.taken_over else ""
+    return HEAD.format(schema=SCHEMA, id=recording.id) + note + text
 
 
 def _turn(turn: RecordedTurn) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.history.migrate import migrate
 from app.history.results.database_outbox import WAITING, MessageTable
 from app.history.schema import deliveries as table
 from app.history.text import clean
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,7 @@ class StoredEvents:
         self._bytes = 0
         self._news = asyncio.Event()
         self._migrated = asyncio.Event()
+        self._dropped = LossLog(log, "events_dropped", "events")
 
     def keep(self, deliveries: Sequence[EventDelivery]) -> None:
         """Queue deliveries; those for which there is no place are dropped and counted."""
@@ -145,6 +147,7 @@ class StoredEvents:
             self._drop(len(self._queue), "the process ends")
             self._queue.clear()
             self._bytes = 0
+        self._dropped.flush()
 
     async def release(self, seconds: float) -> None:
         """Give this replica's claims back; without that they end with their lease."""
@@ -191,7 +194,7 @@ class StoredEvents:
         await self._database.run(work, write=True)
 
     def _drop(self, count: int, cause: str) -> None:
-        log.error("events_dropped", events=count, cause=cause)
+        self._dropped.lost(count, cause=cause)
         self._on_dropped(count)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Table, select, update
 from app.backoff import Backoff
 from app.history.results.delivery import OutboxMessage
 from app.history.schema import outbox
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +72,9 @@ class DatabaseOutbox:
         self._database = database
         self._messages = messages
         self._table = messages.table
-        self._log = log.bind(**messages.log)
+        logger, kind = log.bind(**messages.log), messages.kind
+        self._given_up = LossLog(logger, f"{kind}s_given_up", f"{kind}s")
+        self._unopened = LossLog(logger, f"{kind}_cannot_be_opened", f"{kind}s")
         self._clock = clock
         self._replica = replica
         self._cipher = seal
@@ -110,7 +113,7 @@ class DatabaseOutbox:
 
         expired, rows = await self._database.run(work, write=True)
         if expired:
-            self._give_up(expired)
+            self._given_up.lost(expired)
             if self._on_given_up is not None:
                 self._on_given_up(expired)
         return [queued for row in rows if (queued := self._letter(row)) is not None]
@@ -129,7 +132,7 @@ class DatabaseOutbox:
         statement = update(table).where(table.c.id == queued.id, *mine)
         if final:
             await self._execute(statement.values(**self._settled(GIVEN_UP, trouble)))
-            self._give_up(1)
+            self._given_up.lost(message=queued.id, trouble=trouble)
             return False
         next_at = self._clock() + self._backoff.after(queued.attempts)
         more = {"trouble": trouble} if self._messages.keeps_bodies else {}
@@ -145,10 +148,6 @@ class DatabaseOutbox:
             return settled | {"trouble": None}
         return settled if trouble is None else settled | {"trouble": trouble}
 
-    def _give_up(self, count: int) -> None:
-        kind = f"{self._messages.kind}s"
-        self._log.error(f"{kind}_given_up", **{kind: count})
-
     async def _execute(self, statement: Update) -> None:
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(statement)
@@ -161,6 +160,6 @@ class DatabaseOutbox:
             body = self._cipher.decrypt(body, row["id"]) if self._cipher is not None else None
         if body is None:
             # Another replica may hold the secret that this was sealed under: the lease runs out.
-            self._log.error(f"{self._messages.kind}_cannot_be_opened", message=row["id"])
+            self._unopened.lost(message=row["id"])
             return None
         return OutboxMessage(row["id"], body, row["deadline"], row["attempts"])

@@ -11,6 +11,7 @@ import structlog
 
 from app.backoff import Backoff
 from app.history.results.delivery import OutboxMessage
+from app.telemetry.loss_log import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +50,9 @@ class MemoryOutbox:
         self._backoff = backoff or Backoff(1.0, 60.0)
         self.on_message: Callable[[], None] | None = None
         self._on_dropped = on_dropped
-        self._kind = kind
-        self._log = log if receiver is None else log.bind(receiver=receiver)
+        logger = log if receiver is None else log.bind(receiver=receiver)
+        self._dropped = LossLog(logger, f"{kind}s_dropped", f"{kind}s")
+        self._given_up = LossLog(logger, f"{kind}_given_up", f"{kind}s")
         # Of each conversation the first message is due at a time of the heap's, or is claimed.
         self._lines: dict[str, deque[OutboxMessage]] = {}
         self._waiting: list[tuple[float, int, str]] = []
@@ -98,8 +100,7 @@ class MemoryOutbox:
         due = self._clock() + self._backoff.after(queued.attempts)
         if final or queued.attempts >= self._tries or due >= queued.deadline:
             self._let_go(queued)
-            event = f"{self._kind}_given_up"
-            self._log.error(event, message=queued.id, attempts=queued.attempts, trouble=trouble)
+            self._given_up.lost(message=queued.id, attempts=queued.attempts, trouble=trouble)
             return False
         conversation = self._claimed.pop(queued.id, None)
         if conversation is not None:
@@ -110,6 +111,8 @@ class MemoryOutbox:
         """Let go of everything, loudly."""
         if len(self):
             self._drop(len(self))
+        self._dropped.flush()
+        self._given_up.flush()
         self._lines.clear()
         self._waiting.clear()
         self._claimed.clear()
@@ -154,7 +157,7 @@ class MemoryOutbox:
         return True
 
     def _drop(self, batch: int) -> None:
-        self._log.error(f"{self._kind}s_dropped", **{f"{self._kind}s": batch})
+        self._dropped.lost(batch)
         if self._on_dropped is not None:
             self._on_dropped(batch)
 

@@ -277,6 +277,9 @@ export class RelayClient extends EventTarget {
   }
 
   #renewed() {
+    const left = this.#conversation.takeover; // that person was in the conversation that is lost
+    this.#conversation.takeover = null;
+    if (left) this.#emit('handback', left);
     this.#invite = null;
     this.#turns.finish();
     this.#tools.forget();

@@ -53,8 +53,12 @@ export function leave() {
   token = actor = null;
 }
 
+/** Sign out here, and go to the provider to sign out there, if it takes part in that. */
 export async function signOut() {
-  if (mode === 'oidc' && !token) await ask('console/sign-out', { method: 'POST' });
+  if (mode === 'oidc' && !token) {
+    const answer = await ask('console/sign-out', { method: 'POST' });
+    if (answer.status === 200) location.assign((await answer.json()).provider);
+  }
   leave();
 }
 

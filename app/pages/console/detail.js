@@ -84,12 +84,14 @@ export class Detail {
 
   async #follow(here) {
     const { id, abort } = here;
+    let broken = false;
     for (let wait = 1000; !abort.signal.aborted; wait = Math.min(wait * 2, 15_000)) {
       try {
         say($('watching'), 'Connecting…');
         const response = await ask(route(id, '/watch'), { signal: abort.signal });
         say($('watching'), 'Live');
         wait = 1000;
+        if (broken) talk.catchUp();
         for await (const event of events(response.body)) {
           if (this.watched !== here) return;
           timeline.show(event);
@@ -104,6 +106,7 @@ export class Detail {
         if ([401, 403].includes(error.status)) return;
       }
       if (abort.signal.aborted) return;
+      broken = true;
       await new Promise((done) => setTimeout(done, wait));
     }
   }

@@ -6,6 +6,9 @@ import { clock, moment, since } from './format.js';
 
 const MOST_TURNS = 200;
 const RENEW = 8000; // ms; the gateway hands a chat back that nobody renews, by default after 30 s
+const CATCH_UP = [0, 2000, 6000]; // ms after a stream is back; history is written behind what is said
+const MOST_PAGES = 20;
+const ROUNDED = 1; // ms by which an event's time may differ from history's
 const SPEAKERS = { operator: 'Operator', backend: 'Backend' };
 
 let shown = null; // the session whose chat is shown
@@ -15,16 +18,16 @@ export const isMine = (id) => mine.has(id);
 
 /** Show a chat's words: what history has, then what comes. Who may not see them sees none. */
 export async function open(id) {
-  shown = { id, opened: Date.now() };
+  shown = { id, opened: Date.now(), heard: 0, gap: null };
   const here = shown;
   $('turns').replaceChildren();
   tell($('talk-fault'), '');
   $('say').value = '';
   if (!access.actor.content) return;
   try {
-    const kept = await (await ask(`v1/conversations/${encodeURIComponent(id)}/transcript?limit=${MOST_TURNS}`)).json();
+    const kept = await transcript(id);
     if (shown !== here) return;
-    const earlier = kept.turns.filter((turn) => turn.text && moment(turn.started_at) < here.opened);
+    const earlier = kept.filter((turn) => turn.text && moment(turn.started_at) < here.opened);
     $('turns').prepend(...earlier.map((turn) => item({ ...turn, at: turn.started_at })));
     toEnd();
   } catch {
@@ -36,8 +39,57 @@ export function close() {
   shown = null;
 }
 
+/** The latest turns that history has of a conversation. */
+async function transcript(id) {
+  let [turns, cursor] = [[], null];
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const query = new URLSearchParams({ limit: 1000, ...(cursor && { cursor }) });
+    const found = await (await ask(`v1/conversations/${encodeURIComponent(id)}/transcript?${query}`)).json();
+    turns = [...turns, ...found.turns].slice(-MOST_TURNS);
+    cursor = found.next;
+    if (!cursor) break;
+  }
+  return turns;
+}
+
+/**
+ * The stream was broken and is back: show from history what was said in between. A turn of history is
+ * all that one side said until the other did, so it stands for what is shown of it already.
+ */
+export async function catchUp() {
+  const here = shown;
+  if (!here || !access.actor.content) return;
+  const gap = { from: here.heard, to: Infinity };
+  here.gap = gap;
+  for (const wait of CATCH_UP) {
+    await new Promise((done) => setTimeout(done, wait));
+    const kept = await transcript(here.id).catch(() => []);
+    if (shown !== here || here.gap !== gap) return;
+    for (const turn of kept) {
+      const [begun, ended] = [moment(turn.started_at), moment(turn.ended_at)];
+      if (turn.text && ended > gap.from && begun < gap.to) place(item({ ...turn, at: turn.started_at }), ended);
+    }
+    toEnd();
+  }
+}
+
+/** Put a turn of history where it belongs, in place of what is shown of it. */
+function place(turn, ended) {
+  const begun = Number(turn.dataset.at);
+  for (const one of [...$('turns').children]) {
+    const at = Number(one.dataset.at);
+    if (one.className === turn.className && at >= begun - ROUNDED && at <= ended + ROUNDED) one.remove();
+  }
+  const later = [...$('turns').children].find((one) => Number(one.dataset.at) > begun);
+  $('turns').insertBefore(turn, later ?? null);
+}
+
 /** Take what an event of the session says into the chat. */
 export function hear({ kind, type, content, at, held }) {
+  if (shown) {
+    if (shown.gap) shown.gap.to = Math.min(shown.gap.to, moment(at));
+    shown.heard = Math.max(shown.heard, moment(at) + ROUNDED);
+  }
   const said = kind === 'frame' && type === 'text' ? content?.content : null;
   if (typeof said?.text !== 'string') return;
   const source = said.source ?? 'assistant';
@@ -54,6 +106,7 @@ function item({ source, speaker, text, held, at }) {
   const who = source === 'user' ? 'Customer' : SPEAKERS[speaker] ?? 'Agent';
   const turn = make('li', source === 'user' ? 'user' : speaker ?? 'agent');
   turn.dataset.source = source;
+  turn.dataset.at = moment(at);
   const head = make('p', 'who');
   head.append(make('b', '', who), ` ${clock(at)}${held ? ' · not shown to the customer' : ''}`);
   turn.append(head, make('p', 'text', text));
@@ -123,7 +176,7 @@ export function prepare(changed) {
     if (!content || !id) return;
     $('say').value = '';
     try {
-      await send('POST', route(id, '/messages'), { content, as: 'agent', speaker: 'operator' });
+      await send('POST', route(id, '/messages'), { content, as: 'agent', speaker: 'operator', operator: access.actor.name });
       fault('');
     } catch (error) {
       if (shown?.id !== id) return;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from app.auth.sign_in import SignInFailed
 from app.protocol.errors import StoreUnavailable
@@ -72,16 +72,16 @@ class ConsoleSignIn:
                 return self._failed(
                     request, "denied" if denied else "provider_error", shown="denied"
                 )
-            claims = await self.provider.claims(
+            claims, id_token = await self.provider.redeem(
                 begun, query["code"], query.get("iss"), wanted=self.roles.claim.partition(".")[0]
             )
-            return await self._signed_in(request, claims)
+            return await self._signed_in(request, claims, id_token)
         except SignInFailed as failed:
             return self._failed(request, failed.cause)
         except StoreUnavailable:
             return self._back(request, "busy")
 
-    async def _signed_in(self, request: Request, claims: dict[str, Any]) -> Response:
+    async def _signed_in(self, request: Request, claims: dict[str, Any], id_token: str) -> Response:
         name, subject, role = shown_name(claims), claims["sub"], self.roles.role(claims)
         if role is None:
             log.info("console_sign_in_failed", cause="no_role", subject=subject)
@@ -91,20 +91,27 @@ class ConsoleSignIn:
         earlier = self.site.read(request, SESSION)
         if earlier:
             await self.sessions.end(earlier)
-        secret = await self.sessions.create(actor)
+        secret = await self.sessions.create(actor, id_token)
         await self.audit.record(actor, "console.sign_in", name, role=role.name.lower())
         response = self._back(request, None)
         self.site.set(request, response, SESSION, secret, self.sessions.life)
         return response
 
     async def end(self, request: Request) -> Response:
-        """Sign out here. What the provider knows of the browser stays."""
+        """Sign out here, and say where to sign out at the provider, if that is possible there."""
         self.site.check(request)
         secret = self.site.read(request, SESSION)
-        actor = await self.sessions.end(secret) if secret else None
-        if actor is not None:
-            await self.audit.record(actor, "console.sign_out", actor.name)
-        response = Response(status_code=204, headers=NO_STORE)
+        ended = await self.sessions.end(secret) if secret else None
+        url = None
+        if ended is not None:
+            await self.audit.record(ended.actor, "console.sign_out", ended.actor.name)
+            back = self.site.console(request)
+            url = await self.provider.sign_out_url(ended.id_token, back)
+        response: Response = (
+            Response(status_code=204, headers=NO_STORE)
+            if url is None
+            else JSONResponse({"provider": url}, headers=NO_STORE)
+        )
         self.site.delete(request, response, SESSION)
         return response
 

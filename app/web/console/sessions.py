@@ -24,6 +24,17 @@ BEGUN_FOR: Final = 600.0
 
 SECRET_LENGTH: Final = 43
 
+MAX_ID_TOKEN: Final = 4096
+"""Bytes; a larger ID token is not kept: the provider then asks before it signs a person out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was ended: whose it was, and the ID token of its sign-in, if that was kept."""
+
+    actor: Actor
+    id_token: str
+
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSessions:
@@ -58,8 +69,12 @@ class ConsoleSessions:
             return None
         return SignInRequest(kept["redirect_uri"], kept["nonce"], kept["verifier"])
 
-    async def create(self, actor: Actor) -> str:
-        """Open a session; returns the secret of its cookie."""
+    async def create(self, actor: Actor, id_token: str) -> str:
+        """Open a session; returns the secret of its cookie.
+
+        The ID token goes back to the provider when the person signs out. It opens nothing here: a
+        sign-in takes one only with its own nonce.
+        """
         secret = secrets.token_urlsafe(32)
         kept = {
             "name": actor.name,
@@ -67,6 +82,7 @@ class ConsoleSessions:
             "content": actor.content,
             "subject": actor.subject,
             "expires_at": self.clock() + self.life,
+            "id_token": id_token if len(id_token) <= MAX_ID_TOKEN else "",
         }
         await self.state.records.put_sign_in(_key("session", secret), orjson.dumps(kept), self.life)
         return secret
@@ -78,12 +94,17 @@ class ConsoleSessions:
         payload = await self.state.records.find_sign_in(_key("session", secret))
         return None if payload is None else await self._actor(orjson.loads(payload))
 
-    async def end(self, secret: str) -> Actor | None:
-        """End a session; returns whose it was."""
+    async def end(self, secret: str) -> EndedSession | None:
+        """End a session; None if there is none any more."""
         if not _is_secret(secret):
             return None
         payload = await self.state.records.take_sign_in(_key("session", secret))
-        return None if payload is None else await self._actor(orjson.loads(payload))
+        if payload is None:
+            return None
+        kept = orjson.loads(payload)
+        actor = await self._actor(kept)
+        # A replica of an earlier release has kept no token.
+        return None if actor is None else EndedSession(actor, kept.get("id_token", ""))
 
     async def _actor(self, kept: dict[str, Any]) -> Actor | None:
         subject = kept["subject"]
