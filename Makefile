@@ -33,8 +33,10 @@ NPM_DONE := $(addsuffix /node_modules/.installed,$(NPM_DIRS))
 EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
+PROOF_OPTIONS = $(addprefix --seed ,$(SEED)) $(addprefix --seconds ,$(SECONDS))
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check ready bench nightly ready-nightly conformance lock clean \
+.PHONY: proof chaos soak help run test check ready bench nightly ready-nightly conformance lock clean \
   wheel sbom licenses audit \
   test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
 
@@ -96,6 +98,15 @@ $(addprefix python-,$(PYTHONS)): python-%: $(BIN)/python
 	@python="$$($(BIN)/python tests/interpreter.py $*)" \
 	  && tests/copy.sh $(CACHE)/python-$* \
 	  && $(MAKE) --no-print-directory -C $(CACHE)/python-$* test PYTHON="$$python"
+
+proof: ready ## every proof within its usual bound, and docs/PROOF.md anew; SEED=, SECONDS=
+	$(BIN)/python -m tests.proof all $(PROOF_OPTIONS)
+
+chaos: ready ## cuts, rolling releases, crashes, stores' outages; SEED=, SECONDS= (of each)
+	$(BIN)/python -m tests.proof chaos $(PROOF_OPTIONS)
+
+soak: ready ## SESSIONS= chats for HOURS= (a minute and a half if not given)
+	HOURS=$(HOURS) $(BIN)/python -m tests.proof soak $(PROOF_OPTIONS) $(addprefix --count ,$(SESSIONS))
 
 conformance: $(CACHE)/development $(CACHE)/machine
 	$(BIN)/python -m pytest -m nightly tests/websocket/test_autobahn.py

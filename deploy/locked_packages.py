@@ -48,7 +48,7 @@ SPDX: Final = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
 # Where the metadata leaves it open: read in the licence file that the package brings.
-READ: Final = {"google-re2": "BSD-3-Clause"}
+READ: Final = {"google-re2": "BSD-3-Clause", "lupa": "MIT"}
 
 
 @dataclass(frozen=True, slots=True)

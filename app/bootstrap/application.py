@@ -15,6 +15,7 @@ from app.auth.origin import AllowedOrigins
 from app.bootstrap import config, egress_clients, stored_history, tenants, tool_set, vendor_parts
 from app.bootstrap.agent_parts import AgentParts, Dependencies
 from app.bootstrap.event_webhooks import lifecycle_events
+from app.bootstrap.exposition import exposition_of
 from app.bootstrap.lifespan import lifespan
 from app.bootstrap.live import LiveMapping
 from app.bootstrap.outbound import outbound
@@ -22,6 +23,7 @@ from app.bootstrap.parts import Application
 from app.bootstrap.places import upstream_places
 from app.bootstrap.routes import add_routes
 from app.bootstrap.token_keeper import TokenKeeper
+from app.bootstrap.worker import store_timeout
 from app.cluster.factory import open_bridges, open_live_events
 from app.cluster.replicas import Replicas
 from app.gateway.accounting import SessionAccounting
@@ -49,14 +51,18 @@ from app.websocket.io_batcher import IoBatcher
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.bootstrap.worker import Worker
     from app.history.factory import History
     from app.settings import Settings
     from app.state.interface import State
     from app.upstream.endpoint import Endpoint
 
 
-def build(settings: Settings) -> Application:
-    """Put everything together; nothing is dialled yet. Raises ConfigurationError."""
+def build(settings: Settings, worker: Worker | None = None) -> Application:
+    """Put everything together; nothing is dialled yet. Raises ConfigurationError.
+
+    `worker` is which of several workers this process is; `settings` are that one's.
+    """
     metrics = Metrics(settings.max_sessions)
     batcher = IoBatcher(written=metrics.batch_latency.written)
     out = outbound(settings)
@@ -71,7 +77,7 @@ def build(settings: Settings) -> Application:
         metrics.state_errors_total.labels(operation).inc()
 
     url = settings.state_url.get_secret_value()
-    state = open_state(url, replica, on_error=state_failed)
+    state = open_state(url, replica, on_error=state_failed, timeout=store_timeout(worker))
     history = stored_history.history(
         settings, egress.results, replica, metrics, state.journal, redaction
     )
@@ -163,6 +169,7 @@ def build(settings: Settings) -> Application:
         open_bridges(state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
         open_live_events(state, on_error=state_failed),
     )
+    exposition, shared = exposition_of(worker, gateway, state, metrics, history)
     built = Application(
         app=_fastapi(),
         internal=None if settings.internal_port is None else _fastapi(),
@@ -170,6 +177,8 @@ def build(settings: Settings) -> Application:
         replicas=replicas,
         state=state,
         metrics=metrics,
+        exposition=exposition,
+        worker_metrics=shared,
         traces=open_traces(os.environ, __version__),
         tool_set=box,
         history=history,

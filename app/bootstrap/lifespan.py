@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def lifespan(built: Application) -> Any:
             gc.freeze()  # what was made so far stays: no collection needs to walk it again
             gc.set_threshold(*GC_THRESHOLDS)
             gc.enable()
-            yield
+            async with _answering_others(built):
+                yield
             for task in running:
                 task.cancel()
         # Side by side: no slow database or collector delays the word to other replicas.
@@ -61,6 +62,11 @@ def lifespan(built: Application) -> Any:
         await built.vendor_calls.close()
 
     return running_parts
+
+
+def _answering_others(built: Application) -> AbstractAsyncContextManager[None]:
+    """Let other workers ask for this one's metrics."""
+    return nullcontext() if built.worker_metrics is None else built.worker_metrics.answering()
 
 
 async def _close_history(built: Application) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fastapi import FastAPI
 
     from app.bootstrap.agent_parts import AgentParts
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from app.bootstrap.token_keeper import TokenKeeper
     from app.bootstrap.tool_set import ToolSet
     from app.bootstrap.vendor_parts import TokenKey, Vendor
+    from app.bootstrap.worker_metrics import WorkerMetrics
     from app.cluster.replicas import Replicas
     from app.gateway.approvals import ApprovalBoard
     from app.gateway.calls import CallBook
@@ -49,6 +52,8 @@ class Application:
     replicas: Replicas
     state: State
     metrics: Metrics
+    exposition: Callable[[], Awaitable[bytes]]
+    worker_metrics: WorkerMetrics | None
     traces: Traces
     tool_set: ToolSet
     history: History | None

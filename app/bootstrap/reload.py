@@ -13,7 +13,7 @@ from app.protocol.errors import ConfigurationError
 from app.relay.guardrail_spec import guardrail_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from app.bootstrap.parts import Application
@@ -86,10 +86,7 @@ class Reloader:
             outcome = await self._take(read)
         except ConfigurationError as error:
             outcome = "refused"
-            faults = [fault for fault in error.faults if " (line " not in fault]
-            lined = dict(zip(faults, self._source.lined(faults), strict=True))
-            for fault in (lined.get(each, each) for each in error.faults[:MAX_NAMES]):
-                log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
+            tell_refusal(self._source, error)
         except Exception:
             outcome = "refused"
             log.exception("config_reload_failed", advice="nothing has changed")
@@ -100,7 +97,7 @@ class Reloader:
         """Build everything from the new settings, and only then put it in place."""
         before = self._settings
         _tell_of_others(before, read)
-        after = before.model_copy(update={name: getattr(read, name) for name in RELOADED})
+        after = reloaded(before, read)
         if all(getattr(before, name) == getattr(after, name) for name in RELOADED):
             log.info("config_unchanged")
             return "unchanged"
@@ -133,7 +130,25 @@ class Reloader:
 
     def _stats(self) -> tuple[tuple[int, int, int] | None, ...]:
         """What tells that a file is another one: a mounted one is replaced as a whole."""
-        return tuple(_stat(path) for path in self._source.files)
+        return stamps(self._source.files)
+
+
+def reloaded(before: Settings, read: Settings) -> Settings:
+    """What a reload makes of these settings: agents and tenants are others, all else stays."""
+    return before.model_copy(update={name: getattr(read, name) for name in RELOADED})
+
+
+def tell_refusal(source: Source, error: ConfigurationError) -> None:
+    """Log every fault, with its line where it is in one of the files."""
+    faults = [fault for fault in error.faults if " (line " not in fault]
+    lined = dict(zip(faults, source.lined(faults), strict=True))
+    for fault in (lined.get(each, each) for each in error.faults[:MAX_NAMES]):
+        log.warning("config_reload_refused", fault=fault, advice="nothing has changed")
+
+
+def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes with these files; None for one that is not there."""
+    return tuple(_stat(path) for path in files)
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

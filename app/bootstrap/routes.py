@@ -96,7 +96,7 @@ def add_routes(built: Application, settings: Settings) -> None:
         internal.add_middleware(edges.Edges, metrics=metrics, pages=slashed)
         internal.include_router(health.health_routes(gateway, state, metrics, built.probe))
         internal.include_router(pages.page_routes("console"))
-    internal.include_router(health.metrics_routes(metrics))
+    internal.include_router(health.metrics_routes(built.exposition))
     internal.include_router(tickets.routes(minted, profiles, proxies), dependencies=guarded)
     internal.include_router(web_tokens.routes(reusable, profiles, audit), dependencies=guarded)
     internal.include_router(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from signal import SIGHUP, SIGINT, SIGTERM
+from itertools import zip_longest
+from signal import SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,13 +16,14 @@ from app.server.http_protocol import make_protocol
 from app.websocket.compiled import COMPILED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from socket import socket
 
     from fastapi import FastAPI
 
     from app.bootstrap.parts import Application
     from app.bootstrap.reload import Reloader
+    from app.bootstrap.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -53,12 +55,16 @@ async def serve(
     port: int,
     internal_port: int | None,
     reloader: Reloader | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, drain, and stop. A second signal shortens both.
+
+    A `worker` serves its own sockets, and drains also when its supervisor is gone.
 
     SIGHUP, and a changed file, have `reloader` take agents and tenants over.
     """
     servers = [Server(_config(application, application.app, host, port))]
+    sockets = [] if worker is None else [list(worker.public), list(worker.internal)]
     if application.internal is not None and internal_port is not None:
         servers.append(Server(_config(application, application.internal, host, internal_port)))
     stopping = asyncio.Event()
@@ -72,11 +78,17 @@ async def serve(
     loop = asyncio.get_running_loop()
     for signal in (SIGTERM, SIGINT):
         loop.add_signal_handler(signal, on_signal)
+    if worker is not None:
+        loop.add_reader(worker.lifeline, _supervisor_gone, worker.lifeline, on_signal)
     if reloader is not None:
         loop.add_signal_handler(SIGHUP, reloader.ask)
+        pthread_sigmask(SIG_UNBLOCK, {SIGHUP})  # as a worker begins
     log.info("serving", version=__version__, compiled=COMPILED, port=port)
     async with asyncio.TaskGroup() as tasks:
-        serving = [tasks.create_task(server.serve()) for server in servers]
+        serving = [
+            tasks.create_task(server.serve(given or None))
+            for server, given in zip_longest(servers, sockets[: len(servers)])
+        ]
         waiting = tasks.create_task(stopping.wait())
         reloading = None if reloader is None else tasks.create_task(reloader.run())
         await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
@@ -87,6 +99,13 @@ async def serve(
             reloading.cancel()
         for server in servers:
             server.should_exit = True
+
+
+def _supervisor_gone(lifeline: int, on_signal: Callable[[], None]) -> None:
+    """Drain: no supervisor is left that would ask for it."""
+    asyncio.get_running_loop().remove_reader(lifeline)
+    log.error("supervisor_gone")
+    on_signal()
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from app.cli.conversing_arguments import (
 )
 from app.cli.emulator_process import emulator_command
 from app.cli.serving import run_command, serve_command
-from app.cli.status import DOTENV, FAILED, FINE, MISCONFIGURED
+from app.cli.status import DOTENV, FAILED, FINE, misconfigured
 from app.cli.text_table import table
 from app.cli.ticket import ticket_command
 from app.protocol.errors import ConfigurationError
@@ -42,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except ConfigurationError as error:
-        for fault in error.faults:
-            print(f"error: {fault}", file=sys.stderr)
-        return MISCONFIGURED
+        return misconfigured(error)
     except KeyboardInterrupt:
         return FINE
 

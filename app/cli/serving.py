@@ -11,15 +11,21 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from structlog.contextvars import bind_contextvars
+
 from app.cli.emulator_process import emulator_command
 from app.cli.quickstart import demo_environment, free_port, welcome
-from app.cli.status import DOTENV, FINE
+from app.cli.status import DOTENV, FINE, misconfigured
+from app.protocol.errors import ConfigurationError
 from app.settings import Settings, adopt, load, reloadable_files, with_source_lines
 from app.telemetry.logs import Redactor, configure
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    from app.bootstrap.reload import Source
+    from app.bootstrap.worker import Worker
 
 
 def serve_command(_: argparse.Namespace) -> int:
@@ -32,28 +38,57 @@ def serve(read: Callable[[], Settings]) -> int:
     """Serve until a signal, drain, and return the exit status; `read` reads the configuration."""
     settings = read()
     gc.disable()  # hardly anything of a start is garbage; the application turns it on when ready
-    from app.bootstrap import config  # noqa: PLC0415 - the other commands need not wait for it
-    from app.bootstrap.application import build  # noqa: PLC0415
-    from app.bootstrap.reload import Reloader, Source  # noqa: PLC0415
+    if settings.allowed_origins and "*" in settings.allowed_origins:
+        print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
+    from app.bootstrap.reload import Source  # noqa: PLC0415 - the other commands need not wait
+
+    files, lined = reloadable_files(dotenv=DOTENV), partial(with_source_lines, dotenv=DOTENV)
+    if settings.workers == 1:
+        _serve_here(settings, Source(read, files, lined))
+        return FINE
+    from app.bootstrap.workers import serve_workers  # noqa: PLC0415 - only where there are some
+
+    def work(settings: Settings, worker: Worker) -> int:
+        from app.bootstrap.worker import settings_of  # noqa: PLC0415
+
+        bind_contextvars(worker=worker.number)
+        # The supervisor looks at files, for all workers at once.
+        source = Source(lambda: settings_of(read(), worker), (), lined)
+        try:
+            _serve_here(settings_of(settings, worker), source, worker)
+        except ConfigurationError as error:
+            return misconfigured(error)
+        return FINE
+
+    _configure_logs(settings)
+    return serve_workers(settings, Source(read, files, lined), work)
+
+
+def _serve_here(settings: Settings, source: Source, worker: Worker | None = None) -> None:
+    """Serve in this process."""
+    from app.bootstrap.application import build  # noqa: PLC0415 - the other commands need not wait
+    from app.bootstrap.reload import Reloader  # noqa: PLC0415
     from app.bootstrap.serve import serve as run  # noqa: PLC0415
     from app.network.loop import Loop  # noqa: PLC0415
+
+    redactor = _configure_logs(settings)
+
+    async def served() -> None:
+        built = build(settings, worker)
+        reloader = Reloader(built, settings, source, redactor)
+        await run(built, settings.host, settings.port, settings.internal_port, reloader, worker)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(served())
+
+
+def _configure_logs(settings: Settings) -> Redactor:
+    from app.bootstrap import config  # noqa: PLC0415 - see above
 
     redaction = config.redaction(settings)
     redactor = Redactor(settings.secrets, None if redaction is None else redaction.mask)
     configure(settings.log_level, settings.log_format, redactor)
-    if settings.allowed_origins and "*" in settings.allowed_origins:
-        print("warning: RELAY_ALLOWED_ORIGINS=* lets every page connect", file=sys.stderr)
-
-    async def served() -> None:
-        built = build(settings)
-        lined = partial(with_source_lines, dotenv=DOTENV)
-        source = Source(read, reloadable_files(dotenv=DOTENV), lined)
-        reloader = Reloader(built, settings, source, redactor)
-        await run(built, settings.host, settings.port, settings.internal_port, reloader)
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(served())
-    return FINE
+    return redactor
 
 
 def run_command(_: argparse.Namespace) -> int:

@@ -49,15 +49,13 @@ def _checked(frame: Any) -> dict[str, Any]:
 def decode_strictly(payload: bytes) -> dict[str, Any]:
     """Read one browser frame; beyond `decode`, refuse duplicate keys and depth over 64.
 
-    What is written anew as the very bytes that came named no key twice: so nearly every frame
-    that a browser's own JSON.stringify wrote is done here, without a second parser.
+    A colon that stands in a string as itself, and not as an escape, can be counted: so nearly
+    every frame is done here, without a second parser.
     """
     frame = decode(payload)
     if not _flat(frame) and depth(frame) > MAX_DEPTH:
         raise DecodeError("The message is nested too deeply.")
-    if dumps(frame) == payload:
-        return frame
-    if b"\\" in payload:
+    if b"\\u003" in payload:  # a colon by its number, maybe
         json.loads(payload, object_pairs_hook=_object)
     elif payload.count(b":") != _colons(frame):
         raise DecodeError("The message names a key twice.")
@@ -115,7 +113,7 @@ def depth(value: dict[str, Any]) -> int:
 
 
 def _colons(value: Any) -> int:
-    """How many colons the JSON of a value has, if it was written without an escape.
+    """How many colons the JSON of a value has, if none was written as an escape.
 
     Each stands behind a key or within a string that the parser kept. A key that came twice lost
     its first value, and leaves at least one colon over. This costs far less than a second parser.

@@ -2,8 +2,8 @@
 
 A look says yes only to what is certain, byte by byte; all else is for the parser (`codec`) and
 the rules behind it, which would say the same. That holds for all that is unusual: white space, an
-escape, a list, a fraction, a member that is not known or comes twice; and for all that is long,
-where the parser is as quick. Compiled, this is a loop over bytes that makes no object.
+escape by number, a list, a fraction, a member that is not known or comes twice. Compiled,
+this is a loop over bytes that makes no object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, TEXT, com
 # As source, a loop over bytes costs far more than the parser, which is written in Rust.
 FAST_PATH_ENABLED: Final = not __file__.endswith((".py", ".pyc"))
 
-_LONGEST: Final = 1024
 _LONGEST_NUMBER: Final = 15
 _DEEPEST: Final = 3
 _TEXT: Final = compact_head(TEXT)
@@ -31,6 +30,7 @@ _KEYS: Final = tuple(b'"%s":' % member.encode() for member in _MEMBERS)
 # order of `_KEYS`.
 _NOT_PLAIN: Final = 0
 _PLAIN: Final = 1
+_ESCAPED: Final = 2  # as an answer about bytes: plain, but for escapes
 _CONTENT_IS_TEXT: Final = 2
 _CONTENT: Final = 4
 _TIMESTAMP: Final = _CONTENT << _MEMBERS.index("timestamp")
@@ -44,6 +44,8 @@ _COMMA: Final = ord(",")
 _OPENING: Final = ord("{")
 _CLOSING: Final = ord("}")
 _ESCAPE: Final = ord("\\")
+# From so many bytes on, the end of a text is looked for by the C library.
+_NEAR: Final = 48
 _SPACE: Final = ord(" ")
 _ZERO: Final = ord("0")
 _NINE: Final = ord("9")
@@ -65,7 +67,8 @@ def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, P
     """Name the members behind `head`, as bits, if all of a frame is plain."""
     octets = payload  # compiled, the address of its first byte
     end = len(payload)
-    if end > _LONGEST or not _stands(octets, 0, end, head) or not _is_regular(payload):
+    kind = _kind_of(payload) if _stands(octets, 0, end, head) else _NOT_PLAIN
+    if kind == _NOT_PLAIN:
         return _NOT_PLAIN
     position = len(head)
     found = _PLAIN
@@ -92,7 +95,7 @@ def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, P
             found |= member
             position += len(_KEYS[key])
         else:
-            position = _after_text(octets, position, end)
+            position = _after_text(payload, octets, position, end, kind)
             if position >= end or octets[position] != _COLON:
                 return _NOT_PLAIN
             position += 1
@@ -104,7 +107,7 @@ def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, P
             continue
         if member == _CONTENT and position < end and octets[position] == _QUOTE:
             found |= _CONTENT_IS_TEXT
-        position = _after_scalar(octets, position, end)
+        position = _after_scalar(payload, octets, position, end, kind)
     return _NOT_PLAIN
 
 
@@ -128,13 +131,13 @@ def _key(octets: bytes, position: int, end: int) -> int:
     return -1
 
 
-def _after_scalar(octets: bytes, position: int, end: int) -> int:
+def _after_scalar(payload: bytes, octets: bytes, position: int, end: int, kind: int) -> int:
     """Where a text, a number, true, false or null ends that begins here; `end` where none does."""
     if position >= end:
         return end
     octet = octets[position]
     if octet == _QUOTE:
-        return _after_text(octets, position, end)
+        return _after_text(payload, octets, position, end, kind)
     if _ZERO <= octet <= _NINE:
         start = position
         while position < end and _ZERO <= octets[position] <= _NINE:
@@ -148,26 +151,52 @@ def _after_scalar(octets: bytes, position: int, end: int) -> int:
     return end
 
 
-def _after_text(octets: bytes, position: int, end: int) -> int:
-    """Where a text without escapes ends that begins here; `end` where none does."""
+def _after_text(payload: bytes, octets: bytes, position: int, end: int, kind: int) -> int:
+    """Where a text ends that begins here; `end` where none does. `octets` are the payload's."""
     if position >= end or octets[position] != _QUOTE:
         return end
     position += 1
-    while position < end and octets[position] != _QUOTE:
+    if kind == _ESCAPED:
+        return _after_escaped(octets, position, end)
+    near = min(end, position + _NEAR)
+    while position < near and octets[position] != _QUOTE:
         position += 1
+    if position == near:
+        position = payload.find(b'"', position)
+        if position < 0:
+            return end
     return position + 1 if position < end else end
 
 
-def _is_regular(payload: bytes) -> bool:
-    """Tell whether nothing is escaped, or stands where only white space or a mistake would."""
+def _after_escaped(octets: bytes, position: int, end: int) -> int:
+    """Where a text with escapes ends whose content begins here; `end` where one is unusual."""
+    while position < end:
+        octet = octets[position]
+        position += 1
+        if octet == _QUOTE:
+            return position
+        if octet == _ESCAPE:
+            # RFC 8259 section 7, but for `u`: surrogates are for the parser.
+            if position >= end or octets[position] not in (34, 92, 47, 98, 102, 110, 114, 116):
+                return end
+            position += 1
+    return end
+
+
+def _kind_of(payload: bytes) -> int:
+    """Tell whether something is escaped, or stands where only white space or a mistake would."""
     octets = payload
     irregular = 0
+    escaped = 0
     every = 0
     for at in range(len(payload)):  # without a way out, so that a compiler makes it wide
         octet = octets[at]
         every |= octet
-        irregular |= (octet < _SPACE) | (octet == _ESCAPE)
-    return not irregular and (every < _NOT_ASCII or _is_utf8(payload))
+        irregular |= octet < _SPACE
+        escaped |= octet == _ESCAPE
+    if irregular or (every >= _NOT_ASCII and not _is_utf8(payload)):
+        return _NOT_PLAIN
+    return _ESCAPED if escaped else _PLAIN
 
 
 def _is_utf8(payload: bytes) -> bool:

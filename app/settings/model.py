@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     ] = _about("JSON: call type to the price of a minute, for `cost` in usage", {})
     host: str = _about("Where browsers come in", "0.0.0.0")  # noqa: S104 - a container's default
     port: Port = _about("Its port", 8000)
+    workers: Annotated[int, Field(ge=1, le=256)] = _about(
+        "Processes that share the port, one for each core; each is a replica, see Workers", 1
+    )
     internal_port: Port | None = _about("If set, `/metrics` and `/v1/*` answer there only")
     auth: Items = _about("Comma list of `ticket`, `jwt`, `forward`, `open`", ("ticket",))
     allow_open: bool = _about("Let `open` stand beside a real API key", False)

@@ -18,6 +18,8 @@ import orjson
 import structlog
 from structlog.processors import NAME_TO_LEVEL
 
+from app.telemetry.encoded import encoded_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
     from typing import TextIO
@@ -59,11 +61,16 @@ class Redactor:
     def __init__(self, secrets: Iterable[str], mask: Callable[[str], str] | None = None) -> None:
         self._mask = mask
         self._forms: frozenset[str] = frozenset()
+        self._secrets: frozenset[str] = frozenset()
         self._known: re.Pattern[str] | None = None
+        self._encoded: re.Pattern[str] | None = None
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Take these secrets out, too."""
+        secrets = frozenset(secrets)
+        self._secrets |= secrets
+        self._encoded = encoded_pattern(self._secrets)
         forms = self._forms = self._forms.union(
             form for secret in secrets if secret for form in forms_of(secret)
         )
@@ -81,6 +88,8 @@ class Redactor:
         """Return `text` as a call does, but unmasked."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
+        if self._encoded is not None and "%" in text:
+            text = self._encoded.sub(MASK, text)
         if PLAIN.fullmatch(text):
             return text
         text = CREDENTIAL.sub(_mask, text)

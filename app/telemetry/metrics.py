@@ -202,6 +202,11 @@ class Metrics:
             LABELS["relay_config_reloads_total"],
             registry=registry,
         )
+        Counter(
+            "relay_worker_restarts_total",
+            "Workers that had died and were started again.",
+            registry=registry,
+        )
         self.draining = Gauge("relay_draining", "1 while this replica drains.", registry=registry)
         self.ready = Gauge("relay_ready", "1 while this replica takes sessions.", registry=registry)
         Gauge(

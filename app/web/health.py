@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -66,8 +67,7 @@ def health_routes(
 
         `open_circuits` names agents for whom the vendor is not tried for now.
         """
-        reasons = await _reasons(gateway, state)
-        metrics.ready.set(0 if reasons else 1)
+        reasons = await judge_readiness(gateway, state, metrics)
         content: dict[str, Any] = {
             "status": "unready" if reasons else "ready",
             "sessions": len(gateway.live),
@@ -84,7 +84,8 @@ def health_routes(
     return router
 
 
-async def _reasons(gateway: Gateway, state: State) -> list[str]:
+async def judge_readiness(gateway: Gateway, state: State, metrics: Metrics) -> list[str]:
+    """Why no new sessions are taken, and the metric of it; nothing where they are."""
     reasons = []
     if gateway.draining:
         reasons.append("draining")
@@ -96,6 +97,7 @@ async def _reasons(gateway: Gateway, state: State) -> list[str]:
         reasons.append("state_lost")
     if gateway.all_circuits_open:
         reasons.append("upstream_circuit_open")
+    metrics.ready.set(0 if reasons else 1)
     return reasons
 
 
@@ -106,13 +108,13 @@ def _upstream(probe: UpstreamProbe) -> dict[str, Any] | None:
     return {"reachable": seen.reachable, "status": seen.status, "checked": round(probe.age, 1)}
 
 
-def metrics_routes(metrics: Metrics) -> APIRouter:
-    """`/metrics`."""
+def metrics_routes(text: Callable[[], Awaitable[bytes]]) -> APIRouter:
+    """`/metrics`; `text` is what it answers."""
     router = APIRouter(tags=["health"])
 
     @router.get("/metrics")
     async def exposition() -> Response:
         """Everything that is counted, in Prometheus' text format."""
-        return Response(metrics.exposition(), media_type=EXPOSITION)
+        return Response(await text(), media_type=EXPOSITION)
 
     return router

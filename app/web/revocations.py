@@ -19,10 +19,10 @@ MAX_TTL: Final = 400 * DAY
 class RevocationBody(BaseModel):
     """Which credential, and for how many seconds: at least as long as it could still be used.
 
-    `credential_id` is a ticket's `id` (see `POST /v1/tickets`); a JWT's `jti`, or the SHA-256 of
-    the whole token in lower-case hexadecimal where it has none; or the `credential_id` that
-    forward authentication answered; or `console:` and the `sub` of a person who signed in at the
-    console.
+    `credential_id` is a ticket's `id` (see `POST /v1/tickets`); a JWT's `jti`, or where it has
+    none the SHA-256 of its first two parts with the dot between them (not of the signature), in
+    lower-case hexadecimal; or the `credential_id` that forward authentication answered; or
+    `console:` and the `sub` of a person who signed in at the console.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -14,6 +14,8 @@ cdef class IoBatcher:
     cdef list _corked
     cdef list _reads
     cdef Py_ssize_t _size
+    cdef Py_ssize_t _count
+    cdef bint _is_busy
     cdef bint _scheduled
     cdef double _started_at
     cdef object _loop
@@ -24,4 +26,6 @@ cdef class IoBatcher:
     cpdef deliver_reads(self)
     cpdef _schedule_batch(self)
     cpdef _on_iteration_end(self)
+    cdef _deliver(self, socket, bytes data)
     cdef _run_batch(self)
+    cdef _write_corked(self)

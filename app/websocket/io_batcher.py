@@ -48,16 +48,20 @@ _MAX_BYTES: Final = 256 * 1024
 class IoBatcher:
     """Made once per process and handed to both legs.
 
-    An iteration of the event loop has three phases: all that one poll brought is read, then judged,
-    then written, one write per socket. A call to the kernel leaves the processor's caches cold, so
-    that what is done between two of them costs a multiple of what is done in a row; and a peer that
-    waits for what is written is woken once per iteration, not once per message. `written` is called
-    after each round of writes, with the time (monotonic seconds) at which the first of it had
-    arrived.
+    The first read of an event-loop iteration is judged and written at once: where it is the only
+    one, as at light load, no frame waits for the loop to turn. What the same poll brings behind it
+    is read, then judged, then written, one write per socket. A call to the kernel leaves the
+    processor's caches cold, so that what is done between two of them costs a multiple of what is
+    done in a row; and a peer that waits for what is written is woken once per iteration, not once
+    per message. So after an iteration with several reads the first one is batched, too. `written`
+    is called after each round of writes, with the time (monotonic seconds) at which the first of it
+    had arrived.
     """
 
     __slots__ = (
         "_corked",
+        "_count",
+        "_is_busy",
         "_logged",
         "_loop",
         "_reads",
@@ -79,6 +83,8 @@ class IoBatcher:
         self.written = written
         self._reads: list[tuple[ReadTarget, bytes]] = []
         self._size = 0
+        self._count = 0  # reads of this iteration
+        self._is_busy = False  # whether the last iteration with a read had several
         self._corked: list[WriteTarget] = []
         self._scheduled = False
         self._started_at = 0.0
@@ -86,17 +92,24 @@ class IoBatcher:
         self._logged: dict[tuple[str, str], tuple[float, int]] = {}
 
     def enqueue_read(self, socket: ReadTarget, data: bytes) -> None:
-        """Let `socket` deliver `data`, which it read, at the end of the loop iteration.
+        """Let `socket` deliver `data`, which it read.
 
-        If much waits, that is now.
+        The iteration's first read is delivered now, and what it leads to is written; further ones
+        at the end of the iteration, or as soon as much waits.
         """
+        self._count += 1
+        if not self._scheduled:
+            self._schedule_batch()  # first: what is read meanwhile waits for the iteration's end
+            if not self._is_busy:
+                self._deliver(socket, data)
+                self._write_corked()
+                return
         self._reads.append((socket, data))
         self._size += len(data)
-        if not self._scheduled:
-            self._schedule_batch()
+        if len(self._reads) == 1:
+            self._started_at = monotonic()
         elif len(self._reads) >= _MAX_READS or self._size > _MAX_BYTES:
             self._run_batch()
-            self._started_at = monotonic()
 
     def deliver_reads(self) -> None:
         """Deliver what was read; what its owners send is corked."""
@@ -104,11 +117,14 @@ class IoBatcher:
             read, self._reads = self._reads, []
             self._size = 0
             for socket, data in read:
-                try:
-                    socket.deliver(data)
-                except Exception as error:  # noqa: BLE001 - one socket's fault is its own alone
-                    log.error("read_failed", error=type(error).__name__)  # noqa: TRY400
-                    socket.abort()
+                self._deliver(socket, data)
+
+    def _deliver(self, socket: ReadTarget, data: bytes) -> None:
+        try:
+            socket.deliver(data)
+        except Exception as error:  # noqa: BLE001 - one socket's fault is its own alone
+            log.error("read_failed", error=type(error).__name__)  # noqa: TRY400
+            socket.abort()
 
     def schedule_flush(self, socket: WriteTarget) -> None:
         """Let `socket` write at the end of the loop iteration."""
@@ -128,11 +144,18 @@ class IoBatcher:
             self._run_batch()
         finally:
             self._scheduled = False
+            if self._count:
+                self._is_busy = self._count > 1
+                self._count = 0
             if self._reads or self._corked:  # what came while it wrote has a turn of its own
                 self._schedule_batch()
 
     def _run_batch(self) -> None:
-        self.deliver_reads()
+        if self._reads or self._corked:
+            self.deliver_reads()
+            self._write_corked()
+
+    def _write_corked(self) -> None:
         corked = self._corked
         for socket in corked:  # may grow meanwhile: a flush may make an owner send
             try:

@@ -108,8 +108,8 @@ async def test_claims_become_the_principal() -> None:
 async def test_a_token_without_a_jti_is_known_by_its_hash() -> None:
     token = signed()
     principal = await verify(Jwt(BY_SECRET), token)
-    assert principal.credential_id is not None
-    assert len(principal.credential_id) == 64
+    signed_part = token.rpartition(".")[0].encode()
+    assert principal.credential_id == hashlib.sha256(signed_part).hexdigest()
     assert principal.expires_at is not None
 
 
@@ -121,6 +121,54 @@ async def test_a_public_key_verifies_what_its_private_key_signed(key: Any, algor
     assert await verify(method, signed(key, algorithm))
     escaped = Jwt(JwtKeys(public_key=pem(key).replace("\n", "\\n")))
     assert await verify(escaped, signed(key, algorithm))
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"), [(SECRET, "HS256"), (RSA_KEY, "RS256"), (EC_KEY, "ES256")]
+)
+async def test_a_token_has_one_text_or_its_revocation_by_hash_would_be_evaded(
+    key: Any, algorithm: str
+) -> None:
+    method = Jwt(BY_SECRET if key is SECRET else JwtKeys(public_key=pem(key)))
+    token = signed(key, algorithm)
+    assert await verify(method, token)
+    head, body, signature = token.split(".")
+    others = [f"{token}=", f"{token}==", f"{token}\n", f"{head}.{body}=.{signature}"]
+    others += [f"{head}.{body}.{signature[:5]}{odd}{signature[5:]}" for odd in "\n *="]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for spare in range(1, 16 if len(signature) % 4 == 2 else 4):
+        last = alphabet[alphabet.index(signature[-1]) + spare]
+        assert base64.urlsafe_b64decode(signature[:-1] + last + "==") == base64.urlsafe_b64decode(
+            signature + "=="
+        )
+        others.append(token[:-1] + last)
+    for other in others:
+        assert (await refused(method, other)).reason is UNAUTHENTICATED, other
+
+
+async def test_a_second_ecdsa_signature_does_not_evade_the_revocation_of_the_first() -> None:
+    method = Jwt(JwtKeys(public_key=pem(EC_KEY)))
+    token = signed(EC_KEY, "ES256")
+    unsigned, _, signature = token.rpartition(".")
+    raw_signature = base64.urlsafe_b64decode(signature + "==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    negated = order - int.from_bytes(raw_signature[32:], "big")
+    other = raw_signature[:32] + negated.to_bytes(32, "big")
+    second = f"{unsigned}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"
+    assert second != token
+    assert (await verify(method, second)).credential_id == (
+        await verify(method, token)
+    ).credential_id
+
+
+async def test_the_log_names_a_claim_that_is_missing_and_no_claim_otherwise() -> None:
+    method = Jwt(BY_SECRET)
+    without = jwt.encode({"sub": "customer-7"}, SECRET, "HS256")
+    _, [told] = await refused_and_logged(method, without)
+    assert (told["cause"], told["claim"]) == ("missing_claim", "exp")
+    _, [told] = await refused_and_logged(method, signed("another secret of more than 32 bytes"))
+    assert told["cause"] == "signature"
+    assert "claim" not in told
 
 
 async def test_alg_none_is_refused_in_every_spelling() -> None:

@@ -99,3 +99,7 @@ def test_what_is_no_ipv4_address_is_not_taken_for_one(text: str) -> None:
     found = TrustedProxies().peer(text, "http", {}).address
     assert expected in (None, found)
     assert rate_limit_key(text) == (expected or rate_limit_key(text))
+
+
+def test_a_network_may_be_named_by_any_address_in_it() -> None:
+    assert TrustedProxies.parse(["10.1.2.3/8"]) == TrustedProxies.parse(["10.0.0.0/8"])

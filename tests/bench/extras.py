@@ -1,9 +1,12 @@
-"""More rows of the gateway: with Redis for its state, with history, with traces."""
+"""More rows of the gateway: with history, with Redis, with a guardrail, with traces."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,35 +14,52 @@ from tests.bench.machine import find
 from tests.bench.peers import RELAYS, Peer, with_extra
 from tests.bench.process import Process
 from tests.support.ports import free_port
+from tests.support.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import ExitStack
 
-NAMES: Final = ("redis", "history", "traces")
+USUAL: Final = ("history", "history-postgres", "redis", "guardrail")
+NAMES: Final = (*USUAL, "traces")
+GUARDRAIL: Final = {
+    "name": "numbers",
+    "on": ["user", "agent"],
+    "python": "app.examples.guardrails:mask_numbers",
+}
 
 
 def started(names: Iterable[str], core: int, stack: ExitStack) -> list[Peer]:
-    """Start what these rows lean on, on the load's core, and return the rows."""
+    """Start what these rows lean on, on the load's core, and return the rows.
+
+    They take part in the rounds and do not grow.
+    """
     room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-also-")))
-    rows = []
-    for name in names:
-        if name == "redis":
-            port = free_port()
-            argv = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
-            argv += ["--save", "", "--dir", str(room)]
-            _start(argv, port, core, room, stack)
-            rows.append(with_extra(name, RELAY_STATE_URL=f"redis://127.0.0.1:{port}/0"))
-        elif name == "history":
-            store = f"sqlite+aiosqlite:///{room}/history.db"
-            rows.append(with_extra(name, RELAY_HISTORY_URL=store))
-        else:
-            port = free_port()
-            argv = [sys.executable, str(RELAYS / "sink.py"), str(port)]
-            _start(argv, port, core, room, stack)
-            endpoint = f"http://127.0.0.1:{port}"
-            rows.append(with_extra(name, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint))
-    return rows
+    return [
+        replace(
+            with_extra(name, **_environment(name, core, room, stack)),
+            growths=0,
+            crowd=name == "history",
+        )
+        for name in names
+    ]
+
+
+def _environment(name: str, core: int, room: Path, stack: ExitStack) -> dict[str, str]:
+    """What the gateway needs for this row; the server behind it runs."""
+    if name == "guardrail":
+        return {"RELAY_GUARDRAILS": json.dumps([GUARDRAIL])}
+    if name == "history":
+        return {"RELAY_HISTORY_URL": f"sqlite+aiosqlite:///{room}/history.db"}
+    if name == "history-postgres":
+        return {"RELAY_HISTORY_URL": asyncio.run(stack.enter_context(Postgres()).database())}
+    port = free_port()
+    if name == "redis":
+        argv = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+        _start([*argv, "--save", "", "--dir", str(room)], port, core, room, stack)
+        return {"RELAY_STATE_URL": f"redis://127.0.0.1:{port}/0"}
+    _start([sys.executable, str(RELAYS / "sink.py"), str(port)], port, core, room, stack)
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
 
 
 def _start(argv: list[str], port: int, core: int, room: Path, stack: ExitStack) -> None:

@@ -31,6 +31,16 @@ class Spread:
         return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
+def with_worst(figures: Mapping[str, Spread]) -> dict[str, Spread]:
+    """Add to figures by kind of frame (`us_250:shuffled`) the worst kind's, as `us_250`."""
+    found = dict(figures)
+    for name, spread in figures.items():
+        figure, _, kind = name.partition(":")
+        if kind and (figure not in found or spread.median > found[figure].median):
+            found[figure] = spread
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One run. `figures` by peer and name; `machine` names it and the versions of everything."""

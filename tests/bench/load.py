@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NATIVE = Path(__file__).parent / "native"
 CACHE = Path(__file__).parents[2] / ".cache" / "bench"
 ABREAST = 64
+STORM = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,10 @@ class Load:
             f" {browser.deflate:d} {browser.confirm:d}"
         )
 
+    def speak(self, kind: int) -> str:
+        """Let both ends speak another kind of frames (native/speech.c) from now on; its name."""
+        return self._order(f"kind {kind}").partition("=")[2]
+
     def open(self, count: int, timeout: float = 120) -> int:
         """Open that many sessions more, each up to the vendor's greeting. Returns ns."""
         return self._answer(f"open {count} {ABREAST} {_ms(timeout)}", timeout)["ns"]
@@ -104,12 +109,24 @@ class Load:
         order = f"saturate {size} {answers} {_ms(duration)} {_ms(limit)}"
         return Saturated(**self._answer(order, limit))
 
-    def pace(self, size: int, count: int, hertz: int, duration: float) -> Paced:
-        """Send `hertz` messages a second from each of `count` sessions, evenly staggered."""
+    def pace(self, size: int, count: int, hertz: int, duration: float, *, probe: int = 0) -> Paced:
+        """Send `hertz` messages a second from each of `count` sessions, evenly staggered.
+
+        With a `probe` the first session sends at each so many messages of the others, and its
+        round trips alone are taken.
+        """
         limit = duration + 10
         return Paced(
-            **self._answer(f"pace {size} {count} {hertz} {_ms(duration)} {_ms(limit)}", limit)
+            **self._answer(
+                f"pace {size} {count} {hertz} {probe} {_ms(duration)} {_ms(limit)}", limit
+            )
         )
+
+    def storm(self, count: int, size: int, live: int, hertz: int, timeout: float = 120) -> Paced:
+        """Open that many sessions more, many at once, while `live` sessions send as paced ones."""
+        found = self._answer(f"storm {count} {STORM} {size} {live} {hertz} {_ms(timeout)}", timeout)
+        del found["ns"]
+        return Paced(**found)
 
     def close(self, keep: int = 0, timeout: float = 15) -> None:
         """End sessions properly. Those that the relay leaves hanging, up or down, are a fault."""

@@ -61,14 +61,14 @@ def choose_cores() -> Cores:
 
 
 def raise_limits() -> None:
-    """Lift the soft limit of descriptors to what 4,000 sessions need."""
+    """Lift the soft limit of descriptors to what 9,000 sessions need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         wanted = min(DESCRIPTORS, soft) if soft != resource.RLIM_INFINITY else DESCRIPTORS
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < 9_000:
-        raise Missing(f"4,000 sessions need 9,000 descriptors, the hard limit is {hard}")
+    if wanted < 19_000:
+        raise Missing(f"9,000 sessions need 19,000 descriptors, the hard limit is {hard}")
 
 
 def describe() -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+import contextlib
+import http.client
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field, replace
-from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,14 +24,16 @@ ROOT: Final = HERE.parents[1]
 # As in a wheel: the way of a frame is compiled there.
 COMPILED: Final = ROOT / ".cache" / "compiled"
 VENDOR_PATH: Final = "/api/v1/ws/dev?authorization=bench-key"
-JWT_SECRET: Final = "a-secret-of-the-benchmark-and-nothing-else"
+SERVICE_TOKEN: Final = "a-token-of-the-benchmark-and-nothing-else"
+GROWTH: Final = 9_000
 
 
 @dataclass(frozen=True, slots=True)
 class Browser:
     """How browsers speak to a relay: what they offer, and whether they confirm (resume).
 
-    `header` is one more line of the handshake, in which % is the session's own credential.
+    `header` is one more line of the handshake, in which % is the session's own credential: one of
+    `credentials`, or where the relay wants `tickets`, one that is minted for it before.
     """
 
     path: str = "/ws/bench"
@@ -41,6 +41,7 @@ class Browser:
     credentials: tuple[str, ...] = field(default=(), repr=False)
     deflate: bool = False
     confirm: bool = False
+    tickets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,11 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One row. `rounds`: CPU per message and latency; `most`: sessions held in the growth stage."""
+    """One row. `rounds`: CPU per message and latency; `most`: sessions held in the growth stage.
+
+    `kinds`: it is measured with every kind of frame, else with the first alone; `crowd`: also with
+    many sessions and beside others. `growths`: how often it grows, at most.
+    """
 
     name: str
     title: str
@@ -78,6 +83,9 @@ class Peer:
     tls: bool = False
     rounds: bool = True
     most: int = 4_000
+    kinds: bool = False
+    crowd: bool = False
+    growths: int = 1
 
 
 def nginx(wiring: Wiring) -> Launch:
@@ -126,7 +134,7 @@ def fastapi(wiring: Wiring) -> Launch:
 
 
 def gateway(code: Path = COMPILED, **extra: str) -> Callable[[Wiring], Launch]:
-    """Ours, as an operator starts it: every check on, the limits that one machine would hit up."""
+    """Ours by its defaults: tickets, resume, caps, logs at info. One machine's limits are up."""
 
     def launch(wiring: Wiring) -> Launch:
         if not (code / "app").is_dir():
@@ -136,11 +144,9 @@ def gateway(code: Path = COMPILED, **extra: str) -> Callable[[Wiring], Launch]:
             "RELAY_PORT": str(wiring.port),
             "RELAY_BLACKBOX_URL": wiring.url,
             "RELAY_BLACKBOX_API_KEY": "bench-key",
-            "RELAY_AUTH": "jwt",
-            "RELAY_JWT_SECRET": JWT_SECRET,
-            "RELAY_JWT_ALGORITHMS": "HS256",
+            "RELAY_SERVICE_TOKENS": SERVICE_TOKEN,
             "RELAY_AGENTS": json.dumps({"bench": {"call_types": ["chat"]}}),
-            "RELAY_MAX_SESSIONS": "10000",
+            "RELAY_MAX_SESSIONS": "20000",
             "RELAY_FRAMES_PER_SECOND": "1000000",
             "RELAY_FRAME_BURST": "1000000",
             "RELAY_DRAIN_DELAY": "0",
@@ -157,55 +163,53 @@ def gateway(code: Path = COMPILED, **extra: str) -> Callable[[Wiring], Launch]:
 
 def all_peers() -> tuple[Peer, ...]:
     """Everybody, in the table's order."""
-    ours = with_extra()
-    resuming = replace(
-        ours.browser, header="Sec-WebSocket-Protocol: blackbox-relay.v1, bearer.%", confirm=True
-    )
+    ours = replace(with_extra(), kinds=True, crowd=True, most=GROWTH, growths=2)
     with_compression = Browser(deflate=True)
+    uvloop = aiohttp("uvloop")
     return (
-        Peer("nginx", "nginx", nginx),
+        Peer("nginx", "nginx", nginx, kinds=True, crowd=True, most=GROWTH, growths=2),
         Peer("haproxy", "HAProxy", haproxy),
         ours,
-        replace(ours, name="gateway-resume", title="Blackbox Relay, resume", browser=resuming),
         replace(
-            ours, name="gateway-source", title="Blackbox Relay, not compiled", launch=gateway(ROOT)
+            with_extra("resume off", RELAY_RESUME_WINDOW="0"), name="gateway-resume-off", growths=0
         ),
-        Peer("node", "Node ws", node_ws),
-        Peer("aiohttp-uvloop", "aiohttp, uvloop", aiohttp("uvloop")),
-        Peer("aiohttp", "aiohttp, asyncio", aiohttp("asyncio")),
-        Peer("fastapi", "FastAPI + websockets", fastapi),
-        Peer("fastapi-deflate", "FastAPI, compression", fastapi, with_compression),
+        replace(ours, name="gateway-source", title="Blackbox Relay, not compiled",
+                launch=gateway(ROOT), kinds=False, crowd=False, growths=0),
+        Peer("node", "Node ws", node_ws, kinds=True, crowd=True),
+        Peer("aiohttp-uvloop", "aiohttp, uvloop", uvloop, kinds=True, crowd=True),
+        Peer("aiohttp", "aiohttp, asyncio", aiohttp("asyncio"), growths=0),
+        Peer("fastapi", "FastAPI + websockets", fastapi, kinds=True, crowd=True),
+        Peer("fastapi-deflate", "FastAPI, compression", fastapi, with_compression, growths=0),
         Peer("nginx-wss", "nginx", nginx, tls=True, most=1_000),
-        replace(ours, name="gateway-wss", tls=True, most=1_000),
-        Peer(
-            "aiohttp-wss", "aiohttp, uvloop", aiohttp("uvloop"), tls=True, rounds=False, most=1_000
-        ),
+        replace(with_extra(), name="gateway-wss", tls=True, most=1_000),
+        Peer("aiohttp-wss", "aiohttp, uvloop", uvloop, tls=True, rounds=False, most=1_000),
         Peer("fastapi-wss", "FastAPI + websockets", fastapi, tls=True, rounds=False, most=1_000),
-    )
+    )  # fmt: skip
 
 
 def with_extra(name: str = "", **env: str) -> Peer:
     """Build a row of ours, by default the plain one. Each session is somebody else's."""
     title = f"Blackbox Relay, {name}" if name else "Blackbox Relay"
-    browser = Browser(header="Authorization: Bearer %", credentials=_credentials())
+    header = "Sec-WebSocket-Protocol: blackbox-relay.v1, bearer.%"
+    browser = Browser(header=header, confirm=env.get("RELAY_RESUME_WINDOW") != "0", tickets=True)
     return Peer(f"gateway-{name}" if name else "gateway", title, gateway(**env), browser)
 
 
-@cache
-def _credentials() -> tuple[str, ...]:
-    return tuple(_jwt(f"browser-{number}") for number in range(5_000))
-
-
-def _jwt(subject: str) -> str:
-    """Sign an HS256 token (RFC 7519)."""
-
-    def part(content: bytes) -> str:
-        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-    now = int(time.time())
-    claims = {"sub": subject, "iat": now, "exp": now + 3600, "agent": "bench"}
-    head = part(b'{"alg":"HS256","typ":"JWT"}') + "." + part(json.dumps(claims).encode())
-    return f"{head}.{part(hmac.digest(JWT_SECRET.encode(), head.encode(), hashlib.sha256))}"
+def mint(port: int, count: int) -> tuple[str, ...]:
+    """Mint tickets at a gateway, as a backend does: each is for another user, and good once."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}", "Content-Type": "application/json"}
+    tickets = []
+    with contextlib.closing(connection):
+        for number in range(count):
+            wanted = {"subject": f"browser-{number}", "agent": "bench", "ttl": 300}
+            connection.request("POST", "/v1/tickets", json.dumps(wanted), headers)
+            answer = connection.getresponse()
+            told = answer.read()
+            if answer.status != HTTPStatus.CREATED:
+                raise Fault(f"no ticket: {answer.status} {told[:200]!r}")
+            tickets.append(json.loads(told)["ticket"])
+    return tuple(tickets)
 
 
 def _trust(wiring: Wiring) -> dict[str, str]:

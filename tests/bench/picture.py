@@ -15,6 +15,7 @@ SHOWN: Final = (
     ("nginx", "nginx"),
     ("haproxy", "HAProxy"),
     ("gateway", "Blackbox Relay"),
+    ("gateway-history", "with history"),
     ("node", "Node ws"),
     ("aiohttp-uvloop", "aiohttp, uvloop"),
     ("fastapi", "FastAPI + websockets"),
@@ -33,9 +34,9 @@ class Panel:
 
 
 PANELS: Final = (
-    Panel("CPU per message, 250 B", "us_250", "µs", 1),
-    Panel("CPU per message, 4 KB", "us_4096", "µs", 1),
-    Panel("CPU per message, bursts of 8", "us_burst", "µs", 1),
+    Panel("CPU per message, 250 B, worst kind of frame", "us_250", "µs", 1),
+    Panel("CPU per message, 4 KB, worst kind of frame", "us_4096", "µs", 1),
+    Panel("CPU per message, bursts of 8, worst kind", "us_burst", "µs", 1),
     Panel("Added to a round trip at light load, median", "p50_added", "µs", 0),
     Panel("Memory per idle session", "kib_most", "KiB", 0),
     Panel("CPU to set a session up", "setup_ms", "ms", 2),
@@ -115,7 +116,12 @@ def _panel(report: Report, panel: Panel, rows: list[tuple[str, str]], x: int, y:
     parts = [_text(x, y + 20, panel.title, "panel")]
     for index, (peer, title) in enumerate(rows):
         top = y + 34 + index * STEP
-        kind = {"gateway": "ours", "nginx": "native", "haproxy": "native"}.get(peer, "bar")
+        kind = {
+            "gateway": "ours",
+            "gateway-history": "ours",
+            "nginx": "native",
+            "haproxy": "native",
+        }.get(peer, "bar")
         name = "ours" if kind == "ours" else ""
         parts.append(_text(x, top + BAR - 2, title, name))
         spread = spreads[peer]

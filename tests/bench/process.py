@@ -66,6 +66,10 @@ class Process:
                     total += int(line.split()[1])
         return total
 
+    def descriptors(self) -> int:
+        """Open files and sockets of that of its processes that has most."""
+        return max(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids())
+
     def wait_listening(self, port: int, timeout: float = 30) -> None:
         """Wait until it accepts connections."""
         deadline = time.monotonic() + timeout

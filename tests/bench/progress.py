@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from statistics import mean
 from typing import TYPE_CHECKING, Final, TextIO
 
+from tests.bench.stages import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -20,14 +22,21 @@ ERASE: Final = "\r\x1b[K"
 
 def steps(plan: Plan, peers: Sequence[Peer]) -> dict[str, tuple[int, float]]:
     """Kind of step to its number, and about how many seconds each takes on two idle cores."""
-    in_rounds = sum(peer.rounds for peer in peers)
-    most = mean(min(peer.most, plan.most) for peer in peers) if peers else 0
+    in_rounds = [peer for peer in peers if peer.rounds]
+    growths = [peer for peer in peers for _ in range(min(peer.growths, plan.growth_rounds))]
+    varied = mean(peer.kinds for peer in in_rounds) if in_rounds else 0
+    crowd = mean(peer.crowd for peer in in_rounds) if in_rounds else 0
+    kinds = varied * (4 * len(KINDS) - 5) * (plan.kind + plan.warm / 3)
+    most = mean(min(peer.most, plan.most) for peer in growths) if growths else 0
     return {
-        "start": (in_rounds, 1.5 + 3 * plan.heat),
-        "round": (plan.rounds * in_rounds, 2.5 + 3 * (plan.warm + plan.work) + plan.pace),
+        "start": (len(in_rounds), 1.5 + 3 * plan.heat),
+        "round": (
+            plan.rounds * len(in_rounds),
+            2.5 + 3 * (plan.warm + plan.work) + kinds + (1 + 2 * crowd) * plan.pace,
+        ),
         "growth": (
-            plan.growth_rounds * len(peers),
-            3.5 + 3 * plan.heat + 2 * plan.crowd_work + most / 600,
+            len(growths),
+            3.5 + 3 * plan.heat + 3 * plan.crowd_work + plan.rest + most / 400,
         ),
     }
 
@@ -71,6 +80,10 @@ class Progress:
     def skip(self, kind: str, count: int = 1) -> None:
         """Expect fewer steps of a kind."""
         self._left[kind] -= count
+
+    def skip_rest(self, kind: str) -> None:
+        """Expect no more steps of a kind."""
+        self._left[kind] = 0
 
     def say(self, text: str) -> None:
         """Write a line of its own."""

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,8 +78,8 @@ class Run:
         with self._stack:
             self._prepare()
             self._rounds()
-            for turn in self._while_time("growth", len(self._peers), self._plan.limit):
-                for peer in self._turns(turn, self._peers):
+            for turn in self._while_time("growth", self._plan.limit):
+                for peer in self._turns(turn, [p for p in self._peers if p.growths > turn]):
                     self._guarded(peer, "growth", f"growth {turn + 1}", self._growth)
         self._progress.close()
         self._outcome.seconds = time.monotonic() - started
@@ -126,10 +126,12 @@ class Run:
             in_rounds = [peer for peer in self._peers if peer.rounds]
             for peer in in_rounds:
                 self._guarded(peer, "start", "start", lambda p: self._enter(p, stack, entered))
-            for turn in self._while_time("round", len(in_rounds), self._plan.limit * 0.6):
+            for turn in self._while_time("round", self._plan.limit * 0.6):
                 self._load.target(self._ports[DIRECT], Browser())
-                self._load.open(stages.PACED)
+                self._load.open(stages.SESSIONS)
                 direct = stages.pace(self._load, self._plan)
+                self._load.open(self._plan.crowd - stages.SESSIONS)
+                direct |= stages.crowd(self._load, self._plan)
                 self._load.close()
                 self._outcome.add(DIRECT, direct)
                 for peer in self._turns(turn, in_rounds):
@@ -138,7 +140,7 @@ class Run:
 
     def _enter(self, peer: Peer, stack: ExitStack, entered: dict[str, tuple[Process, int]]) -> None:
         process, port = self._launch(peer, stack)
-        self._load.target(port, peer.browser)
+        self._target(peer, port, stages.SESSIONS)
         self._load.open(stages.SESSIONS)
         stages.heat(self._load, self._plan)
         self._load.close()
@@ -149,17 +151,23 @@ class Run:
     ) -> None:
         process, port = entered[peer.name]
         process.check_alive()
-        self._load.target(port, peer.browser)
 
         def step() -> dict[str, float]:
+            self._target(peer, port, self._plan.crowd)
             self._load.open(stages.SESSIONS)
             figures = stages.saturate(self._load, process, self._plan)
+            if peer.kinds:
+                figures |= stages.vary(self._load, process, self._plan)
             paced = stages.pace(self._load, self._plan)
+            if peer.crowd:
+                self._load.open(self._plan.crowd - stages.SESSIONS)
+                paced |= stages.crowd(self._load, self._plan)
             self._load.close()
             process.settle()
-            figures["p50_added"] = paced["p50"] - direct["p50"]
-            figures["p99_added"] = paced["p99"] - direct["p99"]
-            return figures | paced
+            added = {
+                f"{name}_added": paced[name] - direct[name] for name in paced if name != "late"
+            }
+            return figures | paced | added
 
         self._outcome.add(peer.name, self._quiet.measured(step, partial(self._own_cpu, process)))
 
@@ -167,11 +175,18 @@ class Run:
         ours = sum(process.cpu_ns() for process in (*processes, *self._terminators))
         return ours + self._load.cpu_ns() + time.process_time_ns()
 
+    def _target(self, peer: Peer, port: int, count: int) -> None:
+        """Let the browsers dial this relay; where it wants tickets, so many sessions have one."""
+        browser = peer.browser
+        if browser.tickets:
+            browser = replace(browser, credentials=peers_.mint(port, count))
+        self._load.target(port, browser)
+
     def _growth(self, peer: Peer) -> None:
         most = min(peer.most, self._plan.most)
         with ExitStack() as stack:
             process, port = self._launch(peer, stack)
-            self._load.target(port, peer.browser)
+            self._target(peer, port, max(most, self._plan.middle))
             figures = stages.grow(self._load, process, self._plan, most)
         self._outcome.add(peer.name, figures)
 
@@ -204,7 +219,7 @@ class Run:
             self._progress.say(f"{peer.name} is out, {what}: {fault}")
             self._load.drop()
 
-    def _while_time(self, kind: str, each: int, limit: float) -> Iterator[int]:
+    def _while_time(self, kind: str, limit: float) -> Iterator[int]:
         """Count turns: at least one, and no further one that would end past the limit."""
         turns = self._plan.rounds if kind == "round" else self._plan.growth_rounds
         began = time.monotonic()
@@ -212,7 +227,7 @@ class Run:
             now = time.monotonic()
             if turn and now - self._started + (now - began) / turn > limit:
                 self._progress.say(f"no time for more than {turn} of {turns} turns of {kind}")
-                self._progress.skip(kind, (turns - turn) * each)
+                self._progress.skip_rest(kind)
                 return
             yield turn
 

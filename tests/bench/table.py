@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.bench.figures import TIMES, TO
 from tests.bench.goals import judge
+from tests.bench.stages import KINDS, MANY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +30,27 @@ class Column:
 
 
 CPU: Final = (Column("250 B", "us_250"), Column("4 KB", "us_4096"), Column("burst", "us_burst", 2))
-DELAY: Final = (Column("p50", "p50_added", 0), Column("p99", "p99_added", 0))
+DELAY: Final = (
+    Column("p50", "p50_added", 0),
+    Column("p99", "p99_added", 0),
+    Column("p50, 500", "p50_crowd_added", 0),
+    Column("p99, 500", "p99_crowd_added", 0),
+    Column("p50, voice", "p50_voice_added", 0),
+    Column("p99, voice", "p99_voice_added", 0),
+)
 HELD: Final = (
     Column("KiB, few", "kib_middle"),
     Column("KiB, many", "kib_most"),
     Column("set-up CPU, ms", "setup_ms", 3),
     Column("set-ups/s", "setup_rate", 0, ratio=False),
+    Column("storm, ms", "storm_ms", 3),
+    Column("live p99, µs", "storm_p99", 0),
 )
 GROWTH: Final = (
     Column("µs, 64", "us_few", ratio=False),
     Column("µs, many", "us_many", ratio=False),
     Column("many ÷ 64", "flat", 2, ratio=False),
+    Column("9,000 ÷ 64", "flat_most", 2, ratio=False),
 )
 
 
@@ -47,13 +58,28 @@ def render(report: Report) -> str:
     """Return the whole table: heads, four blocks of figures, the goals."""
     plain = [peer for peer in report.titles if not peer.endswith("-wss")]
     tls = [peer for peer in report.titles if peer.endswith("-wss")]
-    middle, most = int(report.plan["middle"]), int(report.plan["most"])
+    middle, most = int(report.plan["middle"]), min(MANY, int(report.plan["most"]))
     parts = [
         _head(report),
-        _block(report, plain, CPU, "CPU per relayed message, µs", "64 sessions, one message out"),
+        _block(report, plain, CPU, "CPU per relayed message, µs", "the worst kind of frame"),
+        *(
+            _block(
+                report, plain, _by_kind(*work), f"CPU by kind of frame, {work[1]}, µs", "the same"
+            )
+            for work in (
+                ("250", "250 B"),
+                ("4096", "4 KB"),
+                ("burst", "bursts"),
+                ("60000", "60 KB"),
+            )
+        ),
         _block(report, tls, CPU, "The same, wss upstream, µs", "against nginx over TLS"),
         _block(
-            report, plain + tls, DELAY, "Added to a round trip, µs", f"50 sessions {TIMES} 10 msg/s"
+            report,
+            plain + tls,
+            DELAY,
+            "Added to a round trip, µs",
+            f"50 {TIMES} 10 msg/s, 500 {TIMES} 2, a voice transcript beside 200 chats",
         ),
         _block(report, plain + tls, HELD, "A session", f"few: {middle:,}, many: {most:,}, idle"),
         _block(report, plain, GROWTH, "CPU per message among many", f"64 and {most:,} at work"),
@@ -61,6 +87,10 @@ def render(report: Report) -> str:
         _foot(report),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _by_kind(figure: str, _: str) -> tuple[Column, ...]:
+    return tuple(Column(kind, f"us_{figure}:{kind}", 1, ratio=False) for kind in KINDS)
 
 
 def versions(report: Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.protocol.approval import (
     EXPIRED,
+    MAX_ARGS,
     MAX_REMEMBERED,
     ApprovalLedger,
     ApprovalRequest,
@@ -64,3 +65,7 @@ def test_a_request_passes_between_replicas_with_every_digit() -> None:
     assert read.args == {"n": 2**70}
     for other in (None, [], {}, {"session_id": "s"}):
         assert request_from_json(other) is None
+
+
+def test_arguments_are_shown_up_to_64_kib() -> None:
+    assert MAX_ARGS == 65_536

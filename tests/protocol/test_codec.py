@@ -108,6 +108,10 @@ def test_bad_frame_is_refused_with_a_constant_sentence(payload: bytes, said: str
         b'{"type":"text","a":1,"\\u0061":2}',
         b'{"type":"text","":1,"":2}',
         b'{"type":"text","a":"\\n","b":1,"b":2}',
+        b'{"type":"text","a":"\\u003a","b":1,"b":2}',
+        b'{"type":"text","a":"\\u003A","a":""}',
+        b'{"type":"text","\\u003a":1,":":2}',
+        b'{"type":"text","a":"\\\\u003a","a":":"}',
     ],
 )
 def test_key_that_comes_twice_is_refused(payload: bytes) -> None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
         b'{"type":"text","channelId":0,"data":999999999999999,"result":true,"request":false}',
         '{"type":"text","devRequest":"größer 😀 "}'.encode(),
         b'{"type":"text","content":{"a":1,"a":2}}',
+        b'{"type":"text","content":"line\\nbreak"}',
+        b'{"type":"text","content":{"a\\"b":"\\"\\\\\\/\\b\\f\\n\\r\\t"},"data":"\\\\"}',
+        b'{"type":"text","content":"' + b"z" * 100_000 + b'","data":1}',
+        b'{"type":"text","content":"' + b"\\n" * 50_000 + b'","data":1}',
     ],
 )
 def test_plain_text_is_known(payload: bytes) -> None:
@@ -68,7 +72,15 @@ def test_plain_text_is_known(payload: bytes) -> None:
         b'{"type":"text","content":9999999999999999}',
         b'{"type":"text","content":nul}',
         b'{"type":"text","content":nulll}',
-        b'{"type":"text","content":"line\\nbreak"}',
+        b'{"type":"text","content":"\\u00e9"}',
+        b'{"type":"text","content":"\\ud83d\\ude00"}',
+        b'{"type":"text","content":"\\x"}',
+        b'{"type":"text","content":"\\"}',
+        b'{"type":"text","content":"\\',
+        b'{"type":"text","content":"a\\\\" "b"}',
+        b'{"type":"text","content":"a\\n" "b"}',
+        b'{"type":"text","con\\tent":1}',
+        b'{"type":"text","content":\\n1}',
         b'{"type":"text","content":"tab\there"}',
         b'{"type":"text","content":"\xff"}',
         b'{"type":"text","content":"\xed\xa0\x80"}',
@@ -78,7 +90,8 @@ def test_plain_text_is_known(payload: bytes) -> None:
         b'{"type":"text","more":1}',
         b'{"type":"texts"}',
         b'{"content":"a","type":"text"}',
-        b'{"type":"text","content":"' + b"z" * 1024 + b'"}',
+        b'{"type":"text","content":"' + b"z" * 100_000,
+        b'{"type":"text","content":"' + b"z" * 100_000 + b"}",
     ],
 )
 def test_all_else_is_left_to_the_parser(payload: bytes) -> None:

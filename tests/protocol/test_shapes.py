@@ -55,3 +55,13 @@ def test_a_shape_is_bounded_in_depth_members_and_size() -> None:
         for other in "abcdefgh"
     }
     assert len(shape_of({"type": "wide", "data": wide, **wide})) <= MAX_SHAPE
+
+
+def test_bounds_of_a_shape_are_exact() -> None:
+    letters = [f"{one}{other}" for one in "abcdefg" for other in "abcdefg"]
+    assert list(shape(data=dict.fromkeys(letters, 1))["data"]) == letters[:32]
+    assert shape(a=[[[[1]]]])["a"] == [[["array"]]]
+    assert shape(a=[{"b": {"c": 1, "d": {}}}])["a"] == [{"b": {"c": "number", "d": "object"}}]
+    long = {key * 20: dict.fromkeys(letters, 1) for key in letters[:20]}
+    cut = json.loads(shape_of({"type": "wide", "data": {"a": 1}, **long}))
+    assert cut == {"type": "wide", "data": "object", **dict.fromkeys(long, "object")}

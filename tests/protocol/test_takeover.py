@@ -83,3 +83,7 @@ def test_what_the_agent_says_is_held_and_the_echo_of_a_text_is_known(
 )
 def test_agent_may_say_why_it_wants_a_person(args: Any, reason: str) -> None:
     assert reason_of(ToolCall("1", "request_human", args)) == reason
+
+
+def test_an_agent_is_told_8_kib_at_most() -> None:
+    assert MAX_TOLD == 8192

@@ -81,7 +81,10 @@ class Gate:
 
 
 class Stage:
-    """One conversation. `browser` is its first socket, `vendor` upstream's."""
+    """One conversation. `browser` is its first socket, `vendor` upstream's.
+
+    `gate` is the tool `look_up`, one that waits unless another is given.
+    """
 
     def __init__(
         self,
@@ -98,13 +101,14 @@ class Stage:
         recorder: Recorder | None = None,
         guardrails: Iterable[tuple[dict[str, Any], Hook]] = (),
         lifecycle: LifecycleEvents | None = None,
+        gate: Any = None,
         **limits: Any,
     ) -> None:
         self.browser = browser or MemorySocket()
         self.vendor = vendor or MemorySocket()
         self.ready = asyncio.Event()
         self.dialled = 0
-        self.gate = Gate()
+        self.gate = Gate() if gate is None else gate
         self.metrics = Metrics(10)
         self._refused = refused
         who = Principal("subject-1", "ticket", expires_at=expires, call_type=call_type)

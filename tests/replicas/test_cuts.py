@@ -22,8 +22,11 @@ TOOLS = ("check_order_status", "show_order")
 
 async def exact_through(
     directory: Path, cuts: int, seed: int, *, until: float | None = None
-) -> None:
-    """Cut so often, or until a time; then let what runs end in peace, and look at every stream."""
+) -> dict[str, float]:
+    """Cut so often, or until a time; then let what runs end in peace, and look at every stream.
+
+    Return what was made, by name.
+    """
     print(f"seed {seed}")
     begun = time.monotonic()
     async with replica_pair(directory) as it, cutting_proxy(it.ports, seed) as proxy:
@@ -56,6 +59,14 @@ async def exact_through(
         assert proxy.cuts >= cuts or over()
         assert resumes > proxy.cuts / 4
         assert codes[1000] > 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
+        return {
+            "cuts": proxy.cuts,
+            "connections": proxy.connections,
+            "resumes": resumes,
+            "conversations": len(stories),
+            "ended with 4410": codes[4410],
+            "numbered texts": sum(len(s.heard) + len(s.echoed) for s in stories),
+        }
 
 
 async def test_random_cuts_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
 DELAY = 3
 
 
-async def rolled(directory: Path, *, rounds: int, size: int) -> None:
-    """Restart both replicas `rounds` times while `size` conversations run; look at every one."""
-    seed = secrets.randbits(32)
+async def rolled(
+    directory: Path, *, rounds: int, size: int, seed: int | None = None
+) -> dict[str, float]:
+    """Restart both replicas `rounds` times while `size` conversations run; look at every one.
+
+    Return what was made, by name.
+    """
+    seed = secrets.randbits(32) if seed is None else seed
     print(f"seed {seed}")
     begun = time.monotonic()
     script = Script(count=48, rate=12, texts=30, tool_every=15)
@@ -67,6 +72,14 @@ async def rolled(directory: Path, *, rounds: int, size: int) -> None:
         assert broken == []
         assert await it.violations() == []
         assert sum(bool(story.draining) for story in stories) >= size // 4
+        return {
+            "restarts": 2 * rounds,
+            "conversations": len(stories),
+            "told of a drain": sum(bool(story.draining) for story in stories),
+            "resumes": sum(story.resumes for story in stories),
+            "cuts": phones.cuts,
+            "numbered texts": sum(len(s.heard) + len(s.echoed) for s in stories),
+        }
 
 
 async def _restarted(it: ReplicaPair, balancer: Balancer, number: int) -> None:

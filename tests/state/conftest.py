@@ -11,6 +11,7 @@ import pytest
 from app.state.interface import SessionRow, State
 from app.state.memory import MemoryState
 from app.state.redis import RedisState, Timings
+from tests.support.local_store import LocalStoreServer
 from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
+@pytest.fixture(scope="session")
+def local_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStoreServer]:
+    """One store of workers for all tests; they keep apart by prefix."""
+    with LocalStoreServer(tmp_path_factory.mktemp("store")) as server:
+        yield server
+
+
 @pytest.fixture
 def mortal_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of the test's own, to stop and kill; it forgets everything at its end."""
@@ -80,7 +88,7 @@ def prefix() -> str:
     return f"test{next(_prefixes)}"
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "local"])
 async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
     """The port, by each of its implementations, running as replica "a"."""
     if request.param == "memory":
@@ -91,7 +99,7 @@ async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[St
         yield opened
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "local"])
 async def short(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
     """The same with leases of half a second."""
     if request.param == "memory":
@@ -102,7 +110,9 @@ async def short(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[St
         yield opened
 
 
-def server_of(request: pytest.FixtureRequest) -> RedisServer:
-    server = request.getfixturevalue("redis_server")
-    assert isinstance(server, RedisServer)
+def server_of(request: pytest.FixtureRequest) -> RedisServer | LocalStoreServer:
+    """The Redis, or the store of workers, that a test's parameter names."""
+    local = request.param == "local"
+    server = request.getfixturevalue("local_store" if local else "redis_server")
+    assert isinstance(server, RedisServer | LocalStoreServer)
     return server

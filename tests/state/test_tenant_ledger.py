@@ -43,7 +43,7 @@ def calendar() -> Calendar:
     return Calendar()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "local"])
 async def ledger(
     request: pytest.FixtureRequest, prefix: str, calendar: Calendar
 ) -> AsyncIterator[TenantLedger]:

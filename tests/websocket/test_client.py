@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 import pytest
+from websockets.utils import accept_key, generate_key
 
-from app.websocket.client import DialFailure
-from tests.websocket.vendors import KEY, accepting, answering, failure, saying, url
+from app.websocket.client import DialError, DialFailure, DialTarget
+from tests.websocket.vendors import ACCEPTED, KEY, accepting, answering, failure, saying, url
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,26 @@ async def test_silence_is_a_time_out_and_leaves_nothing() -> None:
 async def test_what_is_no_handshake_is_bad(said: bytes) -> None:
     async with answering(saying(said)) as (port, _):
         assert (await failure(url(port))).kind is DialFailure.BAD_HANDSHAKE
+
+
+EXTENDED = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+def test_each_answer_is_judged_whatever_was_right_before() -> None:
+    target = DialTarget(url(1))
+    keys = [generate_key() for _ in range(40)]
+    accepted = [accept_key(key).encode() for key in keys]
+    for number, key in enumerate(keys):
+        date = b"Date: %d\r\n" % (number // 2)  # so that every other answer is a known one
+        target.check_response(ACCEPTED % (accepted[number], date), key)
+        for bad in (
+            ACCEPTED % (accepted[number - 1], date),
+            ACCEPTED % (b"", date),
+            ACCEPTED % (accepted[number], date + EXTENDED),
+            ACCEPTED % (accepted[number].swapcase(), date),
+        ):
+            with pytest.raises(DialError):
+                target.check_response(bad, key)
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,21 @@ class Socket:
             raise ZeroDivisionError("boom")
 
 
-async def test_a_turn_delivers_all_that_was_read_and_then_writes_it() -> None:
+async def test_the_first_read_of_an_iteration_is_delivered_and_written_at_once() -> None:
     notes: list[str] = []
     batcher = IoBatcher(written=lambda _: notes.append("written"))
+    for number in (1, 2):
+        batcher.enqueue_read(Socket("a", batcher, notes), b"1")
+        assert notes == ["a: deliver 1", "a: flush", "written"] * number
+        await asyncio.sleep(0)
+        assert len(notes) == 3 * number  # nothing is left for the end of the iteration
+
+
+async def test_further_reads_of_an_iteration_are_all_delivered_and_then_written() -> None:
+    notes: list[str] = []
+    batcher = IoBatcher(written=lambda _: notes.append("written"))
+    _first_read(batcher)
+    notes.clear()
     a, b = Socket("a", batcher, notes), Socket("b", batcher, notes)
     batcher.enqueue_read(a, b"1")
     batcher.enqueue_read(b, b"2")
@@ -51,10 +63,42 @@ async def test_a_turn_delivers_all_that_was_read_and_then_writes_it() -> None:
     assert notes == [*delivered, "a: flush", "b: flush", "a: flush", "written"]
 
 
+async def test_after_an_iteration_with_several_reads_the_first_is_batched_too() -> None:
+    notes: list[str] = []
+    batcher = IoBatcher()
+    for _ in range(2):
+        _first_read(batcher)
+    await asyncio.sleep(0)
+    batcher.enqueue_read(Socket("a", batcher, notes), b"1")
+    assert notes == []
+    await asyncio.sleep(0)
+    assert notes == ["a: deliver 1", "a: flush"]
+    batcher.enqueue_read(Socket("b", batcher, notes), b"2")
+    assert notes[2:] == ["b: deliver 2", "b: flush"]
+
+
+async def test_a_read_that_comes_while_the_first_is_delivered_waits_for_the_iterations_end() -> (
+    None
+):
+    notes: list[str] = []
+    batcher = IoBatcher()
+
+    class Nested(Socket):
+        def deliver(self, data: bytes) -> None:
+            super().deliver(data)
+            batcher.enqueue_read(Socket("b", batcher, notes), b"2")
+
+    batcher.enqueue_read(Nested("a", batcher, notes), b"1")
+    assert notes == ["a: deliver 1", "a: flush"]
+    await asyncio.sleep(0)
+    assert notes[2:] == ["b: deliver 2", "b: flush"]
+
+
 @pytest.mark.parametrize(("many", "size"), [(64, 1), (2, 200_000)])
 async def test_much_that_was_read_is_delivered_and_written_at_once(many: int, size: int) -> None:
     notes: list[str] = []
     batcher = IoBatcher()
+    _first_read(batcher)
     socket = Socket("a", batcher, notes)
     for number in range(many):
         assert notes == [], number
@@ -65,11 +109,13 @@ async def test_much_that_was_read_is_delivered_and_written_at_once(many: int, si
 async def test_the_time_of_a_turn_runs_from_its_first_read() -> None:
     told: list[float] = []
     batcher = IoBatcher(written=told.append)
-    before = monotonic()
-    batcher.enqueue_read(Socket("a", batcher, []), b"1")
-    after = monotonic()
+    times = [monotonic()]
+    for _ in range(3):  # the first is written at once, the others together
+        batcher.enqueue_read(Socket("a", batcher, []), b"1")
+        times.append(monotonic())
     await asyncio.sleep(0)
-    assert before <= told[0] <= after
+    first, batch = told
+    assert times[0] <= first <= times[1] <= batch <= times[2]
 
 
 async def test_a_socket_that_fails_to_read_is_dropped_and_no_other_suffers() -> None:
@@ -77,11 +123,13 @@ async def test_a_socket_that_fails_to_read_is_dropped_and_no_other_suffers() -> 
     batcher = IoBatcher()
     with structlog.testing.capture_logs() as logs:
         batcher.enqueue_read(Socket("a", batcher, notes, fails="deliver"), b"1")
-        batcher.enqueue_read(Socket("b", batcher, notes), b"2")
+        batcher.enqueue_read(Socket("b", batcher, notes, fails="deliver"), b"2")
+        batcher.enqueue_read(Socket("c", batcher, notes), b"3")
         await asyncio.sleep(0)
-    assert notes == ["a: deliver 1", "a: abort", "b: deliver 2", "b: flush"]
-    failed = {"event": "read_failed", "error": "ZeroDivisionError", "log_level": "error"}
-    assert logs == [failed]
+    failed = ["a: deliver 1", "a: abort", "b: deliver 2", "b: abort"]
+    assert notes == [*failed, "c: deliver 3", "c: flush"]
+    told = {"event": "read_failed", "error": "ZeroDivisionError", "log_level": "error"}
+    assert logs == [told, told]
 
 
 async def test_a_socket_that_fails_to_write_keeps_no_other_from_writing() -> None:
@@ -106,6 +154,7 @@ async def test_what_comes_while_a_turn_writes_has_a_turn_of_its_own() -> None:
             super().flush()
             batcher.enqueue_read(late, b"2")
 
+    _first_read(batcher)
     batcher.enqueue_read(Busy("a", batcher, notes), b"1")
     await asyncio.sleep(0)
     assert notes == ["a: deliver 1", "a: flush"]
@@ -119,13 +168,20 @@ async def test_what_was_read_is_delivered_before_a_loss_is_told() -> None:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
         transport.pause_reading()
-        socket = ClientConnection(transport, WireLimits(), IoBatcher())
+        batcher = IoBatcher()
+        socket = ClientConnection(transport, WireLimits(), batcher)
         owner = Owner(socket)
         socket.open(owner)
         last = b"last words"
+        _first_read(batcher)
         socket.data_received(header(TEXT, len(last)) + last)
         assert owner.heard == []
         socket.connection_lost(None)
         assert owner.ended.done()
         assert owner.heard == [last, "batch"]
         transport.abort()
+
+
+def _first_read(batcher: IoBatcher) -> None:
+    """Let the iteration have its first read: what is read from here on waits for its end."""
+    batcher.enqueue_read(Socket("first", batcher, []), b"0")

@@ -89,6 +89,16 @@ async def test_a_deadline_may_set_the_next() -> None:
     assert len(timer_wheel) == 0
 
 
+async def test_a_deadline_that_sets_the_next_at_once_falls_due_in_a_later_turn() -> None:
+    timer_wheel, log = TimerWheel(10.0), []  # so long that both fall due within one turn
+    slots: list[int] = []
+    item = Item(log, lambda: slots or slots.append(timer_wheel.add(item, 0)))
+    timer_wheel.add(item, 0)
+    timer_wheel._turn(asyncio.get_running_loop())
+    assert slots == [timer_wheel._turned + 1]
+    timer_wheel.remove(item, slots[0])
+
+
 def test_the_spread_is_even() -> None:
     timer_wheel = TimerWheel()
     tenths = [0] * 10

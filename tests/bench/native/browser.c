@@ -36,18 +36,18 @@ void browser_say(struct conn *conn, int opcode, const unsigned char *payload, si
 void browser_ask(struct conn *conn)
 {
     static unsigned char text[LONGEST_MESSAGE];
-    size_t at = LENGTH(ASK);
+    size_t at = ask_length;
     conn->sequence++;
-    memcpy(text, ASK, at);
-    memset(text + at, '-', FILLING);
+    memcpy(text, kind->ask, at);
+    memset(text + at, '-', filling);
     text[at] = (unsigned char)('0' + work.answers_asked / 10);
     text[at + 1] = (unsigned char)('0' + work.answers_asked % 10);
-    at += FILLING;
+    at += filling;
     write_tag(text + at, conn->id, conn->sequence, 0);
     at += TAG_LENGTH;
-    size_t left = work.message_size - at - LENGTH(ASK_END);
-    memcpy(text + at, words(conn->id * 31 + conn->sequence), left);
-    memcpy(text + at + left, ASK_END, LENGTH(ASK_END));
+    size_t left = work.message_size - at - ask_end_length;
+    write_words(text + at, conn->id * 31 + conn->sequence, left);
+    memcpy(text + at + left, kind->ask_end, ask_end_length);
     conn->awaited = (int)work.answers_asked;
     work.outstanding++;
     work.asked++;
@@ -74,15 +74,14 @@ void browser_confirm(struct conn *conn, bool at_once)
 static bool is_answer(const struct conn *conn, const unsigned char *text, size_t length)
 {
     unsigned char tag[TAG_LENGTH];
-    size_t tail = LENGTH(ANSWER) + TAG_LENGTH;
-    if (length != work.message_size || conn->awaited <= 0)
+    size_t left = work.message_size - shortest_message(), at = answer_length + TAG_LENGTH;
+    if (length != at + left + answer_end_length || conn->awaited <= 0)
         return false;
     write_tag(tag, conn->id, conn->sequence, work.answers_asked - (unsigned)conn->awaited);
-    return memcmp(text, ANSWER, LENGTH(ANSWER)) == 0 &&
-           memcmp(text + LENGTH(ANSWER), tag, TAG_LENGTH) == 0 &&
-           memcmp(text + tail, words(conn->id * 31 + conn->sequence),
-                  length - tail - LENGTH(ANSWER_END)) == 0 &&
-           memcmp(text + length - LENGTH(ANSWER_END), ANSWER_END, LENGTH(ANSWER_END)) == 0;
+    return memcmp(text, kind->answer, answer_length) == 0 &&
+           memcmp(text + answer_length, tag, TAG_LENGTH) == 0 &&
+           are_words(text + at, conn->id * 31 + conn->sequence, left) &&
+           memcmp(text + at + left, kind->answer_end, answer_end_length) == 0;
 }
 
 static bool holds(const unsigned char *text, size_t length, const char *what)

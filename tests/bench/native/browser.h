@@ -33,9 +33,13 @@ bool browsers_add(int count, int abreast, uint64_t deadline);
  * of 0 is one message each. False: answers are missing at the deadline. */
 bool browsers_saturate(size_t size, unsigned answers, uint64_t duration_ns, uint64_t deadline,
                        struct tally *tally);
-/* The first `count` send `hertz` messages a second each, evenly staggered. */
-bool browsers_pace(size_t size, int count, int hertz, uint64_t duration_ns, uint64_t deadline,
-                   struct delays *delays);
+/* The first `count` send `hertz` messages a second each, evenly staggered. With a `probe` the very
+ * first sends at each so many of their messages instead, and its delays alone are taken. */
+bool browsers_pace(size_t size, int count, int hertz, unsigned probe, uint64_t duration_ns,
+                   uint64_t deadline, struct delays *delays);
+/* Open `count` more, `abreast` at once, while the first `live` send as in browsers_pace. */
+bool browsers_storm(int count, int abreast, size_t size, int live, int hertz, uint64_t deadline,
+                    struct delays *delays);
 /* Say goodbye properly; who is not gone at the deadline is dropped, and counted. Keeps `keep`. */
 int browsers_close(int keep, uint64_t deadline);
 

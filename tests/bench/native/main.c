@@ -3,9 +3,11 @@
  *     listen COUNT                                 -> ok port=P port=P …
  *     target PORT PATH HEADER CREDENTIALS DEFLATE CONFIRM   ("-" for none; "|" is a blank in the
  *         header, "%" a line of the file CREDENTIALS, another one for each session)
+ *     kind NUMBER                                  -> ok name=…   (of frames, until the next one)
  *     open COUNT ABREAST DEADLINE_MS               -> ok open=N ns=T
  *     saturate SIZE ANSWERS DURATION_MS DEADLINE_MS -> ok asked=N answered=N ns=T
- *     pace SIZE COUNT HERTZ DURATION_MS DEADLINE_MS -> ok count= late= p50= p90= p99= max=
+ *     pace SIZE COUNT HERTZ PROBE DURATION_MS DEADLINE_MS -> ok count= late= p50= p90= p99= max=
+ *     storm COUNT ABREAST SIZE LIVE HERTZ DEADLINE_MS     -> the same, and ns=T
  *     close KEEP DEADLINE_MS                       -> ok dropped=N
  *     upstreams COUNT DEADLINE_MS                  -> ok open=N    (waits until there are COUNT)
  *
@@ -86,9 +88,16 @@ static bool use_target(const char *line)
     return true;
 }
 
+static void tell(const struct delays *d)
+{
+    printf(" count=%llu late=%llu p50=%llu p90=%llu p99=%llu max=%llu",
+           (unsigned long long)d->count, (unsigned long long)d->late, (unsigned long long)d->p50,
+           (unsigned long long)d->p90, (unsigned long long)d->p99, (unsigned long long)d->most);
+}
+
 static void run(const char *line)
 {
-    unsigned long size, count, ms, hertz, deadline;
+    unsigned long size, count, ms, hertz, probe, live, abreast, deadline;
     uint64_t start = now_ns();
     if (sscanf(line, "listen %lu", &count) == 1) {
         fputs("ok", stdout);
@@ -96,23 +105,32 @@ static void run(const char *line)
             printf(" port=%u", vendor_listen());
     } else if (use_target(line)) {
         verdict(true);
+    } else if (sscanf(line, "kind %lu", &count) == 1 && speech_use((unsigned)count)) {
+        printf("ok name=%s", kind->name);
     } else if (sscanf(line, "open %lu %lu %lu", &count, &hertz, &deadline) == 3) {
         verdict(browsers_add((int)count, (int)hertz, in_ms(deadline)));
         printf(" open=%d ns=%llu", browsers_open(), (unsigned long long)(now_ns() - start));
     } else if (sscanf(line, "saturate %lu %lu %lu %lu", &size, &count, &ms, &deadline) == 4 &&
-               size >= SHORTEST_MESSAGE && size <= LONGEST_MESSAGE) {
+               size >= shortest_message() && size <= LONGEST_MESSAGE) {
         struct tally tally = {0};
         verdict(browsers_saturate(size, (unsigned)count, ms * MS, in_ms(deadline), &tally));
         printf(" asked=%llu answered=%llu ns=%llu", (unsigned long long)tally.asked,
                (unsigned long long)tally.answered, (unsigned long long)tally.elapsed_ns);
-    } else if (sscanf(line, "pace %lu %lu %lu %lu %lu", &size, &count, &hertz, &ms, &deadline) ==
-                   5 &&
-               size >= SHORTEST_MESSAGE && size <= LONGEST_MESSAGE && count && hertz) {
+    } else if (sscanf(line, "pace %lu %lu %lu %lu %lu %lu", &size, &count, &hertz, &probe, &ms,
+                      &deadline) == 6 &&
+               size >= shortest_message() && size <= LONGEST_MESSAGE && count && hertz) {
         struct delays d = {0};
-        verdict(browsers_pace(size, (int)count, (int)hertz, ms * MS, in_ms(deadline), &d));
-        printf(" count=%llu late=%llu p50=%llu p90=%llu p99=%llu max=%llu",
-               (unsigned long long)d.count, (unsigned long long)d.late, (unsigned long long)d.p50,
-               (unsigned long long)d.p90, (unsigned long long)d.p99, (unsigned long long)d.most);
+        verdict(browsers_pace(size, (int)count, (int)hertz, (unsigned)probe, ms * MS,
+                              in_ms(deadline), &d));
+        tell(&d);
+    } else if (sscanf(line, "storm %lu %lu %lu %lu %lu %lu", &count, &abreast, &size, &live,
+                      &hertz, &deadline) == 6 &&
+               size >= shortest_message() && size <= LONGEST_MESSAGE && live && hertz) {
+        struct delays d = {0};
+        verdict(browsers_storm((int)count, (int)abreast, size, (int)live, (int)hertz,
+                               in_ms(deadline), &d));
+        tell(&d);
+        printf(" ns=%llu", (unsigned long long)(now_ns() - start));
     } else if (sscanf(line, "close %lu %lu", &count, &deadline) == 2) {
         int dropped = browsers_close((int)count, in_ms(deadline));
         verdict(true);
@@ -143,7 +161,6 @@ static bool spoken_to(void)
 
 int main(void)
 {
-    _Static_assert(FILLING >= 2, "a message must have room for how many answers it asks for");
     speech_start();
     loop_start();
     struct conn *orders = loop_add(COMMANDS, STDIN_FILENO, false);

@@ -114,27 +114,27 @@ static void hang_up(struct conn *conn)
 /* The content begins with how many answers it asks for; all of them go out in one write. */
 static void answer(struct conn *conn, const struct frame *ask)
 {
-    static unsigned char out[MOST_ANSWERS * (LONGEST_HEADER + 4200)];
-    const unsigned char *content = ask->payload + LENGTH(ASK);
-    const unsigned char *tail = content + FILLING;
-    size_t tail_length = ask->length - LENGTH(ANSWER) - LENGTH(ANSWER_END);
+    static unsigned char out[MOST_ANSWERS * (LONGEST_HEADER + LONGEST_ENVELOPE + 4200)];
+    const unsigned char *content = ask->payload + ask_length;
+    const unsigned char *tail = content + filling;
+    size_t tail_length = ask->length - ask_length - filling - ask_end_length;
+    size_t length = answer_length + tail_length + answer_end_length;
     unsigned answers = (unsigned)(content[0] - '0') * 10 + (unsigned)(content[1] - '0');
     size_t at = 0;
-    if (!answers || answers > MOST_ANSWERS ||
-        answers * (ask->length + LONGEST_HEADER) > sizeof out) {
-        complain("vendor: asked for %u answers of %zu bytes", answers, ask->length);
+    if (!answers || answers > MOST_ANSWERS || answers * (length + LONGEST_HEADER) > sizeof out) {
+        complain("vendor: asked for %u answers of %zu bytes", answers, length);
         return;
     }
     for (unsigned i = 0; i < answers; i++) {
-        at += frame_header(out + at, OP_TEXT, false, ask->length, NULL);
-        memcpy(out + at, ANSWER, LENGTH(ANSWER));
-        at += LENGTH(ANSWER);
+        at += frame_header(out + at, OP_TEXT, false, length, NULL);
+        memcpy(out + at, kind->answer, answer_length);
+        at += answer_length;
         memcpy(out + at, tail, tail_length);
         out[at + 18] = (unsigned char)('0' + i / 10);
         out[at + 19] = (unsigned char)('0' + i % 10);
         at += tail_length;
-        memcpy(out + at, ANSWER_END, LENGTH(ANSWER_END));
-        at += LENGTH(ANSWER_END);
+        memcpy(out + at, kind->answer_end, answer_end_length);
+        at += answer_end_length;
     }
     conn_send(conn, out, at);
 }
@@ -147,8 +147,9 @@ static bool begins(const struct frame *frame, const char *text)
 
 static void hear(struct conn *conn, const struct frame *frame)
 {
-    if (begins(frame, ASK) && conn->state == OPEN && frame->length >= SHORTEST_MESSAGE &&
-        memcmp(frame->payload + frame->length - LENGTH(ASK_END), ASK_END, LENGTH(ASK_END)) == 0) {
+    if (begins(frame, kind->ask) && conn->state == OPEN && frame->length >= shortest_message() &&
+        memcmp(frame->payload + frame->length - ask_end_length, kind->ask_end, ask_end_length) ==
+            0) {
         answer(conn, frame);
     } else if (memmem(frame->payload, frame->length, "\"initialize\"", 12)) {
         if (conn->state != GREETING)

@@ -13,6 +13,7 @@
 static uint64_t stop_at, ticks_left, late;
 static uint64_t *samples, sample_count, sample_room;
 static int known, keeping, paced, turn;
+static unsigned every, ticks; /* each so many ticks the first browser asks, which alone is sampled */
 static uint32_t next_id;
 
 int browsers_open(void)
@@ -27,6 +28,8 @@ void browsers_use(const struct target *chosen)
 
 void work_sampled(const struct conn *conn)
 {
+    if (every && conn->slot)
+        return;
     if (sample_count == sample_room)
         samples = realloc(samples, (sample_room += 65536) * sizeof *samples);
     samples[sample_count++] = now_ns() - conn->sent_at;
@@ -80,17 +83,23 @@ bool browsers_saturate(size_t size, unsigned replies, uint64_t duration, uint64_
     return done && work.answered == work.asked * replies;
 }
 
+static void ask(struct conn *conn)
+{
+    if (conn && conn->awaited > 0)
+        late++;
+    else if (conn)
+        browser_ask(conn);
+}
+
 void clock_ticked(struct conn *conn)
 {
     uint64_t due = 0;
     if (read(conn->fd, &due, sizeof due) != sizeof due)
         return;
     for (; due && ticks_left; due--, ticks_left--) {
-        struct conn *next = work.browsers[turn++ % paced];
-        if (next && next->awaited > 0)
-            late++;
-        else if (next)
-            browser_ask(next);
+        ask(work.browsers[every ? 1 + turn++ % (paced - 1) : turn++ % paced]);
+        if (every && ++ticks % every == 0)
+            ask(work.browsers[0]);
     }
 }
 
@@ -105,36 +114,56 @@ static int ascending(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-bool browsers_pace(size_t size, int count, int hertz, uint64_t duration, uint64_t deadline,
-                   struct delays *delays)
+static struct conn *begin_pace(size_t size, int count, int hertz, unsigned probe, uint64_t ticks)
 {
     uint64_t period = 1000000000u / ((uint64_t)count * (uint64_t)hertz);
-    struct itimerspec every = {.it_interval.tv_nsec = (long)period,
-                               .it_value.tv_nsec = (long)period};
+    struct itimerspec interval = {.it_interval.tv_nsec = (long)period,
+                                  .it_value.tv_nsec = (long)period};
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct conn *ticker = loop_add(CLOCK, fd, false);
-    if (count > known)
-        count = known;
     work.message_size = size;
     work.answers_asked = 1;
     work.asked = work.answered = work.outstanding = late = sample_count = 0;
-    ticks_left = duration / period;
-    paced = count;
+    ticks_left = ticks ? ticks : UINT64_MAX;
+    paced = count < known ? count : known;
+    every = paced > 1 ? probe : 0;
     turn = 0;
     work.pacing = true;
-    timerfd_settime(fd, 0, &every, NULL);
+    timerfd_settime(fd, 0, &interval, NULL);
+    return ticker;
+}
+
+static bool end_pace(struct conn *ticker, uint64_t deadline, struct delays *delays)
+{
     bool done = loop_until(paced_out, deadline);
     work.pacing = false;
     loop_forget(ticker);
+    if (!sample_count)
+        return false;
     qsort(samples, sample_count, sizeof *samples, ascending);
-    if (sample_count)
-        *delays = (struct delays){sample_count,
-                                  late,
-                                  samples[sample_count / 2],
-                                  samples[sample_count * 9 / 10],
-                                  samples[sample_count * 99 / 100],
-                                  samples[sample_count - 1]};
-    return done && sample_count;
+    *delays = (struct delays){sample_count,
+                              late,
+                              samples[sample_count / 2],
+                              samples[sample_count * 9 / 10],
+                              samples[sample_count * 99 / 100],
+                              samples[sample_count - 1]};
+    return done;
+}
+
+bool browsers_pace(size_t size, int count, int hertz, unsigned probe, uint64_t duration,
+                   uint64_t deadline, struct delays *delays)
+{
+    uint64_t period = 1000000000u / ((uint64_t)count * (uint64_t)hertz);
+    return end_pace(begin_pace(size, count, hertz, probe, duration / period), deadline, delays);
+}
+
+bool browsers_storm(int count, int abreast, size_t size, int live, int hertz, uint64_t deadline,
+                    struct delays *delays)
+{
+    struct conn *ticker = begin_pace(size, live, hertz, 0, 0);
+    bool added = browsers_add(count, abreast, deadline);
+    ticks_left = 0;
+    return end_pace(ticker, deadline, delays) && added;
 }
 
 static bool down_to_keep(void)

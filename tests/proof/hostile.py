@@ -1,0 +1,328 @@
+"""Broken frames, messages and handshakes: refused by the protocol's words, never by a crash.
+
+Frames come from a pool of streams that are mostly right, harmed by a seed and cut anywhere; what is
+heard must not depend on the cuts. Some are held against another parser, as are messages. Handshakes
+are judged again by rules of this file over h11's reading. A coverage-guided fuzzer (Atheris) looks
+for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import random
+import re
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import h11
+
+from app.protocol.codec import DecodeError, decode_strictly
+from app.protocol.fast_path import is_simple_message, is_simple_text
+from app.websocket.compiled import COMPILED
+from tests.proof.credentials import quiet
+from tests.proof.report import ROOT, Bound, Proof, Result
+from tests.protocol import reference_json
+from tests.protocol.mutants import mutants as messages_gone_wrong
+from tests.support.gateway import clean_environment
+from tests.websocket.boundaries import Reader
+from tests.websocket.listeners import MAX_MESSAGE, Heard, chop
+from tests.websocket.streams import Stream
+from tests.websocket.test_differential import compare, random_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POOL: Final = 4000
+COMPARED_EVERY: Final = 200  # streams
+CUT_EVERY: Final = 4
+REFERENCE_EVERY: Final = 20  # messages
+MESSAGES_SHARE, HANDSHAKES_SHARE, GUIDED_SHARE = 10, 10, 10  # of the frames' count
+MEMORY: Final = 64 * 1024  # KiB that the process may grow by
+HELD: Final = 2 * MAX_MESSAGE + 200
+
+
+def frames(bound: Bound, result: Result) -> None:
+    """Feed harmed streams to the parsers of both roles."""
+    dice = random.Random(bound.seed)  # noqa: S311 - to be had again
+    pool = [_stream(dice, server=bool(n & 1)) for n in range(POOL)]
+    made = streams = compared = 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    while made < bound.count:
+        if streams % 1000 == 0 and bound.over():
+            break
+        server = bool(streams & 1)
+        data, count = pool[dice.randrange(POOL // 2) * 2 + server]
+        data = _harmed(dice, data)
+        whole = _heard(data, result, server=server)
+        if streams % CUT_EVERY == 0:
+            _same_when_cut(whole, data, dice.getrandbits(16), result, server=server)
+        if streams % COMPARED_EVERY == 0:
+            compared += 1
+            try:
+                compare(data, dice.getrandbits(16), server=server)
+            except AssertionError as error:
+                result.lose(f"another parser judges otherwise: {str(error)[:300]}")
+        made += count
+        streams += 1
+    result.add("frames harmed and parsed", made)
+    result.add("streams of frames", streams)
+    result.add("streams held against another parser", compared)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    result.add("KiB that memory grew by", grown)
+    result.require(grown < MEMORY, f"memory grew by {grown} KiB")
+
+
+def _stream(dice: random.Random, *, server: bool) -> tuple[bytes, int]:
+    parts = [random_stream(dice, server=server) for _ in range(dice.randrange(1, 3))]
+    return b"".join(parts), 3 * len(parts)  # one to six frames in each part
+
+
+def _harmed(dice: random.Random, data: bytes) -> bytes:
+    changed = bytearray(data)
+    for _ in range(dice.randrange(1, 4)):
+        at = dice.randrange(len(changed)) if changed else 0
+        what = dice.randrange(8)
+        if what == 0:
+            del changed[at : at + dice.randrange(1, 9)]
+        elif what == 1:
+            changed[at:at] = dice.randbytes(dice.randrange(1, 9))
+        elif changed:
+            changed[at] ^= 1 << dice.randrange(8)
+    return bytes(changed)
+
+
+def _heard(data: bytes, result: Result, *, server: bool) -> Heard | None:
+    heard = Heard(server=server)
+    try:
+        heard.feed(data)
+    except Exception as error:  # noqa: BLE001 - that is what is looked for
+        result.lose(f"{type(error).__name__} from {data[:200]!r}")
+        return None
+    if heard.parser.held > HELD:
+        result.lose(f"held {heard.parser.held} bytes of {data[:200]!r}")
+    return heard
+
+
+def _same_when_cut(
+    whole: Heard | None, data: bytes, seed: int, result: Result, *, server: bool
+) -> None:
+    pieces = Heard(server=server)
+    try:
+        for piece in chop(data, seed):
+            pieces.feed(piece)
+    except Exception as error:  # noqa: BLE001 - that is what is looked for
+        result.lose(f"{type(error).__name__} when cut by {seed}: {data[:200]!r}")
+        return
+    if whole is not None and (whole.events, whole.verdict) != (pieces.events, pieces.verdict):
+        result.lose(f"heard otherwise when cut by {seed}: {data[:200]!r}")
+
+
+def messages(bound: Bound, result: Result) -> None:
+    """Judge messages that are nearly right, some of them by a second, slow reader, too."""
+    dice = random.Random(bound.seed)  # noqa: S311 - to be had again
+    number = 0
+    for number, payload in enumerate(messages_gone_wrong(dice, bound.count), 1):
+        if number % 1000 == 0 and bound.over():
+            break
+        try:
+            is_simple_text(payload)
+            is_simple_message(payload)
+            good = _good(payload)
+        except Exception as error:  # noqa: BLE001 - that is what is looked for
+            result.lose(f"{type(error).__name__} from {payload[:200]!r}")
+            continue
+        if number % REFERENCE_EVERY == 0:
+            result.require(good is _good_by_reference(payload), f"judged otherwise: {payload!r}")
+    result.add("messages judged", number)
+
+
+def _good(payload: bytes) -> bool:
+    try:
+        decode_strictly(payload)
+    except DecodeError:
+        return False
+    return True
+
+
+def _good_by_reference(payload: bytes) -> bool:
+    try:
+        reference_json.read(payload)
+    except reference_json.NotStrict:
+        return False
+    return True
+
+
+async def handshakes(bound: Bound, result: Result) -> None:
+    """Send harmed handshakes; a WebSocket is opened by those alone that RFC 6455 §4.2.1 allows."""
+    dice = random.Random(bound.seed)  # noqa: S311 - to be had again
+    reader = Reader()
+    opened = number = 0
+    while number < bound.count and not bound.over():
+        made = [handshake(dice) for _ in range(50)]
+        readings = await asyncio.gather(*(_open(reader, data, result) for data in made))
+        for data, written in zip(made, readings, strict=True):
+            number += 1
+            accepted = written.startswith(b"HTTP/1.1 101 ")
+            opened += accepted
+            if accepted and not allowed(data):
+                result.lose(f"opened a WebSocket: {data!r}")
+            if not accepted and written and not re.match(rb"HTTP/1\.1 [2345]\d\d ", written):
+                result.lose(f"answered {written[:80]!r} to {data!r}")
+    result.add("handshakes harmed", number)
+    result.add("of them still right and opened", opened)
+
+
+async def _open(reader: Reader, data: bytes, result: Result) -> bytes:
+    try:
+        reading = await reader.read(Stream(data, (data,)), early=False)
+    except Exception as error:  # noqa: BLE001 - that is what is looked for
+        result.lose(f"{type(error).__name__} from {data!r}")
+        return b""
+    return reading.written
+
+
+LINES: Final = (
+    *(b"Host: test", b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"),
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+ODD: Final = (
+    *(b"Host: other", b"Host:", b"Connection: close", b"Connection: keep-alive, Upgrade"),
+    *(b"Connection: Upgrade-Insecure", b"Upgrade: h2c, websocket", b"Upgrade: websockets"),
+    *(b"Upgrade: websocket/13", b"Sec-WebSocket-Version: 8", b"Sec-WebSocket-Version: 13, 8"),
+    *(b"Sec-WebSocket-Version: 013", b"Sec-WebSocket-Key: short", b"Sec-WebSocket-Key:"),
+    *(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"),
+    *(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, x", b"Content-Length: 5", b"Origin: a"),
+    *(b"Transfer-Encoding: chunked", b"Origin: b", b"Sec-WebSocket-Extensions: permessage-deflate"),
+    *(b"Sec-WebSocket-Protocol: a, b", b"X: \x00", b" folded", b"X\xff: y", b"Content-Length: 0"),
+)
+FIRST: Final = (
+    *(b"GET /ws HTTP/1.1",) * 12,
+    *(b"POST /ws HTTP/1.1", b"GET /ws HTTP/1.0", b"GET /ws HTTP/2.0", b"get /ws HTTP/1.1"),
+    *(b"GET  /ws HTTP/1.1", b"GET /ws", b"CONNECT test:80 HTTP/1.1", b"GET * HTTP/1.1"),
+)
+
+
+def handshake(dice: random.Random) -> bytes:
+    """One, with none to four accidents."""
+    lines = list(LINES)
+    for _ in range(dice.choice((0, 1, 1, 1, 2, 2, 3, 4))):
+        at = dice.randrange(len(lines))
+        match dice.randrange(4):
+            case 0:
+                del lines[at]
+                lines = lines or [b"Host: test"]
+            case 1:
+                lines[at] = dice.choice(ODD)
+            case 2:
+                lines.append(dice.choice((*ODD, *LINES)))
+            case _:
+                lines[at] = _harmed(dice, lines[at])
+    dice.shuffle(lines)
+    return b"\r\n".join((dice.choice(FIRST), *lines, b"", b""))
+
+
+def allowed(data: bytes) -> bool:
+    """Whether a handshake may be answered with 101, by h11's reading and RFC 6455 §4.2.1."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(data.lstrip(b"\r\n"))
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError:
+        return False
+    if not isinstance(request, h11.Request) or request.method != b"GET":
+        return False
+    values = _grouped(list(request.headers))
+    keys = values.get(b"sec-websocket-key", [])
+    return (
+        request.http_version == b"1.1"
+        and len(values.get(b"host", [])) == 1
+        and b"upgrade" in _tokens(values.get(b"connection", []))
+        and b"websocket" in _tokens(values.get(b"upgrade", []))
+        and values.get(b"sec-websocket-version") == [b"13"]
+        and len(keys) == 1
+        and _is_key(keys[0])
+        and len(values.get(b"origin", [])) <= 1
+        and b"transfer-encoding" not in values
+        and all(length == b"0" for length in values.get(b"content-length", []))
+    )
+
+
+def _grouped(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _tokens(values: list[bytes]) -> Iterator[bytes]:
+    return (token.strip(b" \t").lower() for value in values for token in value.split(b","))
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def guided(bound: Bound, result: Result) -> None:
+    """Let Atheris look for inputs that reach more of the parsers, in a process of its own.
+
+    A compiled build is not instrumented: there is no coverage to be guided by.
+    """
+    if COMPILED:
+        result.notes.append("not guided by coverage: a compiled build is not instrumented")
+        return
+    module = "tests.proof.guided"
+    options = [f"-runs={bound.count}", f"-max_total_time={max(1, int(bound.seconds))}"]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *options, f"-seed={bound.seed % 2**31 or 1}"],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=bound.seconds + 120,
+        check=False,
+    )
+    found = re.search(r"Done (\d+) runs", done.stderr)
+    result.add("inputs that coverage guided", int(found[1]) if found else 0)
+    edges = re.findall(r"cov: (\d+)", done.stderr)
+    result.add("places in the parsers that they reached", int(edges[-1]) if edges else 0)
+    if done.returncode:
+        result.lose(f"coverage-guided: {done.stderr[-1500:]}")
+
+
+def run(bound: Bound) -> Result:
+    """Frames, messages, handshakes, and what coverage guides."""
+    result = Result(
+        least=(
+            *("frames harmed and parsed", "streams held against another parser"),
+            *("messages judged", "handshakes harmed", "of them still right and opened"),
+            *(() if COMPILED else ("inputs that coverage guided",)),
+        )
+    )
+    frames(Bound(bound.seed, bound.count, bound.seconds * 0.4), result)
+    messages(
+        Bound(bound.seed, max(20, bound.count // MESSAGES_SHARE), bound.seconds * 0.15), result
+    )
+    some = Bound(bound.seed, max(50, bound.count // HANDSHAKES_SHARE), bound.seconds * 0.3)
+    with quiet():
+        asyncio.run(handshakes(some, result))
+    guided(Bound(bound.seed, max(500, bound.count // GUIDED_SHARE), bound.seconds * 0.15), result)
+    return result
+
+
+PROOF: Final = Proof(
+    "hostile",
+    "no frame, message or handshake crashes a parser, is judged otherwise when it is cut, or opens "
+    "what it may not; memory stays bounded",
+    count=10_000_000,
+    seconds=900,
+    unit="frames",
+    run=run,
+)
