@@ -26,14 +26,28 @@ ENDED: Final = RecordKind.ENDED
 BACKLOG_PART: Final = 2
 """A batch takes up to one in so many of the records that wait: the more wait, the fewer batches."""
 
+QUIET: Final = 0.0002
+"""CPU seconds in a rest, below which nobody else used the loop; an empty iteration takes some."""
+
 SHARE: Final = 0.05
 """Which part of a long iteration of the loop a slice may add, with an empty queue."""
+
+
+def rest_after(others: float, queue: RecordQueue, bounds: Bounds) -> float:
+    """Seconds until the next slice: none while a batch waits and nobody else uses the loop.
+
+    `others`: CPU seconds that everything else used in the last rest.
+    """
+    if others < QUIET and len(queue) >= bounds.batch:
+        return 0.0
+    return bounds.rest * queue.slack
 
 
 class Batch:
     """The parts that are to be written. Every record that was fed is in exactly one place.
 
     `written` counts by kind; `erased` and `skipped` (left no trace) are what needs no writing.
+    `work` is how many CPU seconds of the loop it took to gather all batches until now.
     """
 
     def __init__(
@@ -43,6 +57,7 @@ class Batch:
         self.written: Counter[str] = Counter()
         self.erased = 0
         self.skipped = 0
+        self.work = 0.0
         self._queue = queue
         self._bounds = bounds
         self._composer = composer
@@ -67,7 +82,8 @@ class Batch:
             size += record[2]
             if time.is_over():
                 share = SHARE + queue.fullness / 2
-                await time.rest(bounds.rest * queue.slack, share)
+                await time.rest(rest_after(time.others, queue, bounds), share)
+        self.work += time.own
         return taken
 
     def settle(self, part: BatchPart) -> None:

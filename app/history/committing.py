@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from app.history.errors import Unstorable
 from app.history.pacing import TimeSlice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from app.history.batch import Batch
     from app.history.conversation import BatchPart
@@ -55,14 +56,13 @@ class Committer:
 
         Raises `HistoryUnavailable`; what was not written by then stays in the batch.
         """
-        parts = list(self._batch.parts.values())
-        step = max(1, len(parts) // self._shares)
+        step = max(1, len(self._batch.parts) // self._shares)
         self._shares = min(self._shares * 2, MOST_SHARES)
-        for at in range(0, len(parts), step):
-            await self._write_or_lose(parts[at : at + step])
+        while self._batch.parts:
+            await self._write_or_lose(list(islice(self._batch.parts.values(), step)))
         self._shares = 1
 
-    async def _write_or_lose(self, parts: Sequence[BatchPart]) -> None:
+    async def _write_or_lose(self, parts: list[BatchPart]) -> None:
         try:
             await self._write(parts)
         except Unstorable:
@@ -73,18 +73,21 @@ class Committer:
                     self._warnings.warn("history_refused", error=str(error))
                     self._batch.lose(part)
 
-    async def _write(self, parts: Sequence[BatchPart]) -> None:
+    async def _write(self, parts: list[BatchPart]) -> None:
+        """Write parts, and empty the list: to free all of them at once would hold the loop."""
         wanted = [part for part in parts if not part.conversation.erased]
         self.still.clear()
         try:
             gone = await self._sink.write(wanted) if wanted else ()
         finally:
             self.still.set()
+        del wanted
         if self._on_stored is not None:
             new = [p.conversation.start.id for p in parts if not p.conversation.stored]
             self._on_stored(new)
         time = TimeSlice(self._bounds.slice)
-        for part in parts:
+        while parts:
+            part = parts.pop()
             if part.conversation.start.id in gone:
                 part.conversation.erase()
             self._batch.settle(part)

@@ -137,12 +137,12 @@ class Database:
         return await self._result(self._sqlite.run(work), 2 * self.deadline)
 
     @asynccontextmanager
-    async def transaction(
+    async def _transaction(
         self, *, write: bool = False, deadline: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
-        A pooled connection is good on one loop alone: whoever uses `run` must not use this.
+        Only on the database's own loop: a pooled connection is good on one loop alone.
         """
         limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
@@ -193,7 +193,7 @@ class Database:
         write: bool,
         deadline: float | None,
     ) -> Value:
-        async with self.transaction(write=write, deadline=deadline) as connection:
+        async with self._transaction(write=write, deadline=deadline) as connection:
             return await work(connection)
 
     def _finished(self, task: asyncio.Future[Any]) -> None:

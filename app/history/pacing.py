@@ -25,11 +25,17 @@ class TimeSlice:
 
     A loop over items asks `is_over` after each of them, and awaits `rest` when it is. What is
     between two questions is not divided: the limit is exceeded by one item at the most.
+
+    `own` and `others` are CPU seconds of this thread: what the slices before the last rest took
+    together, and what everything else took in that rest.
     """
 
-    __slots__ = ("_limit", "_until")
+    __slots__ = ("_began", "_limit", "_until", "others", "own")
 
     def __init__(self, limit: float = SLICE) -> None:
+        self.own = 0.0
+        self.others = 0.0
+        self._began = thread_time()
         self._limit = limit
         self._until = perf_counter() + limit
 
@@ -40,6 +46,8 @@ class TimeSlice:
     async def rest(self, seconds: float = 0.0, share: float = SHARE) -> None:
         """Leave the loop to others for that long, one iteration at the least; then begin anew."""
         began = thread_time()
+        self.own += began - self._began
         await asyncio.sleep(seconds)
-        others = thread_time() - began
-        self._until = perf_counter() + max(self._limit, min(share * others, LONGEST))
+        self._began = thread_time()
+        self.others = self._began - began
+        self._until = perf_counter() + max(self._limit, min(share * self.others, LONGEST))

@@ -107,7 +107,7 @@ class Writer:
     def _interval(self) -> float:
         """Seconds until the next batch: none while more than one waits, unless frames need them."""
         bounds = self._bounds
-        if self._load.is_busy():
+        if self._load.is_busy(self._batch.work):
             return max(bounds.interval, self._taken / bounds.busy_rate) * self._queue.slack
         return bounds.interval if len(self._queue) < bounds.batch else 0.0
 

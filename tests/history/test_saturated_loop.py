@@ -7,13 +7,17 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from app.history.batch import rest_after
+from app.history.conversation import RecordedConversation
 from app.history.database import Database
+from app.history.load_monitor import LoadMonitor
 from app.history.pacing import TimeSlice
+from app.history.queue import Bounds, RecordKind, RecordQueue
 from app.history.recorder import QueueRecorder
 from app.history.schema import events
 from app.history.statements import CHUNK_SIZE, KEPT, SQLITE_ROWS, insert
 from app.history.store import Store
-from tests.history.feed import QUICK, converse
+from tests.history.feed import QUICK, converse, start
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -97,6 +101,27 @@ async def _used_up(others: float) -> bool:
     await work.rest()
     _burn(0.001)
     return work.is_over()
+
+
+def test_history_does_not_take_its_own_work_for_that_of_conversations() -> None:
+    told, untold = LoadMonitor(), LoadMonitor()
+    before = time.thread_time()
+    _burn(0.5)
+    own = time.thread_time() - before
+    time.sleep(0.04)
+    assert untold.is_busy(0.0)
+    assert not told.is_busy(own)
+
+
+def test_a_backlog_is_read_without_pauses_while_nobody_else_uses_the_loop() -> None:
+    bounds = Bounds(batch=10)
+    queue = RecordQueue(bounds)
+    conversation = RecordedConversation(start("c"), content=True, transcript=None)
+    for number in range(10):
+        assert rest_after(0.0, queue, bounds) == bounds.rest * queue.slack > 0, number
+        queue.put((RecordKind.FRAME, conversation, 100))
+    assert rest_after(0.0, queue, bounds) == 0.0
+    assert rest_after(0.001, queue, bounds) == bounds.rest * queue.slack > 0
 
 
 async def test_a_slice_of_work_grows_with_what_others_use_of_an_iteration() -> None:
