@@ -92,7 +92,7 @@ class Bridges:
             writing,
             reading,
             block=block,
-            wake=lambda number: keys.stream(f"wake:{replica}:{number}"),
+            wake=lambda number: keys.stream(f"wake:{replica}:{number}", replica),
         )
 
     async def run(self) -> None:
@@ -110,8 +110,8 @@ class Bridges:
         bridge = BrowserBridge(
             self._multiplexer,
             socket,
-            outgoing=self._keys.stream(f"{attachment}:up"),
-            incoming=self._keys.stream(f"{attachment}:down"),
+            outgoing=self._keys.stream(f"{attachment}:up", row.replica),
+            incoming=self._keys.stream(f"{attachment}:down", self._replica),
             pipe=self._pipe(),
             warn=self._warn,
         )
@@ -147,8 +147,8 @@ class Bridges:
         """
         remote = RemoteSocket(
             self._multiplexer,
-            outgoing=self._keys.stream(f"{message.attachment}:down"),
-            incoming=self._keys.stream(f"{message.attachment}:up"),
+            outgoing=self._keys.stream(f"{message.attachment}:down", message.replica),
+            incoming=self._keys.stream(f"{message.attachment}:up", self._replica),
             pipe=self._pipe(),
             timings=self._timings,
         )

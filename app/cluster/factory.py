@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.state.keys import Keys
 from app.state.memory import MemoryState
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ def open_bridges(
     *,
     hang_up: Callable[[Socket, CloseReason], None],
     warn: Callable[[Socket, int], None] = lambda *_: None,
-    prefix: str = "relay",
     on_error: Callable[[str], None] = lambda _: None,
     timings: BridgeTimings | None = None,
 ) -> Bridges | None:
@@ -63,7 +61,7 @@ def open_bridges(
     return Bridges(
         replica,
         shared,
-        keys=Keys(prefix),
+        keys=shared.keys,
         stores=(writing, reading),
         block=_BLOCK,
         hang_up=hang_up,
@@ -75,7 +73,6 @@ def open_bridges(
 def open_live_events(
     state: State,
     *,
-    prefix: str = "relay",
     on_error: Callable[[str], None] = lambda _: None,
 ) -> LiveEvents | None:
     """Open the watches that go with `state`; None where there is but one replica."""
@@ -87,7 +84,7 @@ def open_live_events(
 
     return LiveEvents(
         shared,
-        keys=Keys(prefix),
+        keys=shared.keys,
         writing=RedisClient(
             shared.connector, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error
         ),

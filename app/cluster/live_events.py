@@ -122,7 +122,7 @@ class LiveEvents:
 
     def publisher(self, message: Watch) -> Publisher:
         """Begin to publish for a watcher elsewhere."""
-        publisher = Publisher(self._keys.stream(message.stream), self._said)
+        publisher = Publisher(self._keys.stream(message.stream, message.session_id), self._said)
         self._publishers.append(publisher)
         return publisher
 
@@ -132,7 +132,7 @@ class LiveEvents:
         Raises `StoreUnavailable`; the subscriber may then begin anew.
         """
         name = f"watch:{secrets.token_urlsafe(18)}"
-        key = self._keys.stream(name)
+        key = self._keys.stream(name, row.id)
         await self._writing.batch(
             "watch", [("XADD", key, _FIRST, "o", b""), ("PEXPIRE", key, _EXPIRY)]
         )

@@ -246,7 +246,8 @@ class StreamMultiplexer:
         del self._ends[end]
         self._dirty.pop(end, None)
         streams = (end.incoming, end.outgoing) if self._leaving.pop(end).over else (end.incoming,)
-        self._asides.append(("UNLINK", *streams))
+        # One by one: the two readers' streams are in different slots of a Redis Cluster.
+        self._asides += [("UNLINK", stream) for stream in streams]
         self._work.set()
 
 

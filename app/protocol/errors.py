@@ -62,7 +62,14 @@ class UpstreamError(RelayError):
 
 
 class StoreUnavailable(RelayError):  # noqa: N818
-    """The shared store did not answer in time; what needs it fails closed."""
+    """The shared store did not answer in time; what needs it fails closed.
+
+    `advice` says to an operator what is wrong with it, where that is known. It names no secret.
+    """
+
+    def __init__(self, message: str, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class StateReadOnly(StoreUnavailable):

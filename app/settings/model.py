@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     tool_timeout: Positive = _about("How long a tool may take", 20.0)
     tool_concurrency: Count = _about("How many tools of one session run at once", 8)
     state_url: SecretStr = _about(
-        "`memory://`; for many replicas `redis://…` or `redis+sentinel://host:port,…/service`",
+        "`memory://`; for many replicas `redis://…`, `redis+sentinel://host:port,…/service` or "
+        "`redis+cluster://host:port,…`",
         SecretStr("memory://"),
     )
     history_url: SecretStr | None = _about(

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 SENTINEL_PORT: Final = 26379
+CLUSTER_PORT: Final = 6379
 OWN: Final = ("sentinel_username", "sentinel_password")
 """Parameters that are for the Sentinels themselves."""
 
@@ -18,6 +19,7 @@ class Kind(Enum):
     MEMORY = "memory"
     SINGLE = "one Redis, or a name that leads to it"
     SENTINEL = "the primary that Sentinels name"
+    CLUSTER = "a Redis Cluster, by some of its nodes"
 
 
 SCHEMES: Final = {
@@ -27,19 +29,25 @@ SCHEMES: Final = {
     "unix": Kind.SINGLE,
     "redis+sentinel": Kind.SENTINEL,
     "rediss+sentinel": Kind.SENTINEL,
+    "redis+cluster": Kind.CLUSTER,
+    "rediss+cluster": Kind.CLUSTER,
 }
 EXPECTED: Final = "must begin with " + ", ".join(f"{name}://" for name in SCHEMES)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StateAddress:
-    """Where the store is. `url` is what redis-py understands; with Sentinels, all but the host."""
+    """Where the store is. `url` is what redis-py understands; hosts are apart where there are many.
+
+    `nodes` are those of a Redis Cluster that are asked for all others.
+    """
 
     kind: Kind
     url: str
     sentinels: tuple[tuple[str, int], ...] = ()
     service: str = ""
     sentinel_login: tuple[str | None, str | None] = (None, None)
+    nodes: tuple[tuple[str, int], ...] = ()
 
 
 def parse(url: str) -> StateAddress:
@@ -48,7 +56,24 @@ def parse(url: str) -> StateAddress:
     kind = SCHEMES.get(scheme)
     if kind is None:
         raise ValueError(EXPECTED)
-    return StateAddress(kind, url) if kind is not Kind.SENTINEL else _sentinels(url)
+    if kind is Kind.SENTINEL:
+        return _sentinels(url)
+    return _cluster(url) if kind is Kind.CLUSTER else StateAddress(kind, url)
+
+
+def _cluster(url: str) -> StateAddress:
+    """`redis+cluster://[user:password@]host[:port][,…][?parameters]`."""
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    if parts.path.strip("/") not in {"", "0"}:
+        raise ValueError("must name no database: a Redis Cluster has database 0 alone")
+    scheme = parts.scheme.removesuffix("+cluster")
+    query = parts.query and "?" + parts.query
+    return StateAddress(
+        Kind.CLUSTER,
+        f"{scheme}://{login and login + '@'}cluster{query}",
+        nodes=tuple(_host(host, CLUSTER_PORT, "its nodes") for host in hosts.split(",")),
+    )
 
 
 def _sentinels(url: str) -> StateAddress:
@@ -67,18 +92,18 @@ def _sentinels(url: str) -> StateAddress:
     return StateAddress(
         Kind.SENTINEL,
         f"{scheme}://{login and login + '@'}sentinel/{database or 0}{rest and '?' + rest}",
-        tuple(_host(host) for host in hosts.split(",")),
+        tuple(_host(host, SENTINEL_PORT, "its Sentinels") for host in hosts.split(",")),
         unquote(service),
         (own.get(OWN[0]), own.get(OWN[1])),
     )
 
 
-def _host(written: str) -> tuple[str, int]:
+def _host(written: str, default: int, what: str) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{written}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host:
-        raise ValueError("must name its Sentinels as host:port, separated by commas")
-    return host, port or SENTINEL_PORT
+        raise ValueError(f"must name {what} as host:port, separated by commas")
+    return host, port or default

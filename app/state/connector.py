@@ -29,10 +29,14 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
 from app.state.address import Kind, StateAddress, parse
+from app.state.backend import ClusterBackend, SingleBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from app.state.backend import Backend
+
+UNKNOWN_PARAMETER: Final = "has a parameter that Redis does not know"
 AGREEMENT: Final = 0.05
 """Seconds that other Sentinels have to tell of a newer primary, once one has answered."""
 
@@ -51,6 +55,20 @@ class Connector:
         if self._address.kind is Kind.SENTINEL:
             self._sentinels = _sentinels(self._address, self._options)
         self.generation = 0
+        self.is_cluster = self._address.kind is Kind.CLUSTER
+
+    def backend(self, connections: int) -> Backend:
+        """Make a client. Raises `ValueError` where redis-py does not know a parameter."""
+        if not self.is_cluster:
+            return SingleBackend(self.pool(connections), lambda: self.generation)
+        options = dict(self._options)
+        for name in ("host", "port", "db", "retry"):
+            options.pop(name, None)
+        options["ssl"] = options.pop("connection_class", None) is SSLConnection
+        try:
+            return ClusterBackend(self._address.nodes, connections, options)
+        except TypeError:
+            raise ValueError(UNKNOWN_PARAMETER) from None
 
     def pool(self, connections: int) -> ConnectionPool:
         """Make a pool. Raises `ValueError` where redis-py does not know a parameter."""
@@ -77,7 +95,7 @@ class Connector:
         try:
             pool.make_connection()  # type: ignore[no-untyped-call]
         except TypeError:
-            raise ValueError("has a parameter that Redis does not know") from None
+            raise ValueError(UNKNOWN_PARAMETER) from None
         return pool
 
     def demoted(self, generation: int) -> None:

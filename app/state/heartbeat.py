@@ -37,7 +37,8 @@ class Heartbeat:
 
     The store is suspect for `refill` seconds.
 
-    `read_only` says that the last beat was refused as by a replica of Redis.
+    `read_only` says that the last beat was refused as by a replica of Redis; `advice` what was
+    wrong with the store then, where that is known.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Heartbeat:
         self._doubt_until = 0.0
         self.marked = False
         self.read_only = False
+        self.advice: str | None = None
 
     async def renew(self) -> bool:
         """Show that this replica lives; False, and doubt from now on, if the store is away."""
@@ -77,7 +79,9 @@ class Heartbeat:
                 await self._store.call("beat", "SET", self._marker, b"1", "PX", remembered)
         except StoreUnavailable as lost:
             if self._clock() >= self._doubt_until:
-                log.warning("state_lost")
+                told = {} if lost.advice is None else {"advice": lost.advice}
+                log.warning("state_lost", **told)
+            self.advice = lost.advice
             read_only = isinstance(lost, StateReadOnly)
             if read_only and not self.read_only:
                 log.warning("state_read_only", advice=PRIMARY)
@@ -86,6 +90,7 @@ class Heartbeat:
             return False
         self.marked = True
         self.read_only = False
+        self.advice = None
         return True
 
     async def deregister(self) -> None:
@@ -101,4 +106,8 @@ class Heartbeat:
 
         `marked` is what it was before the store was asked, `marker` what the store said.
         """
-        return marked and (marker is None or self._clock() < self._doubt_until)
+        return marked and (marker is None or self.is_doubtful())
+
+    def is_doubtful(self) -> bool:
+        """Say whether the store was away, or had forgotten its data, so recently."""
+        return self._clock() < self._doubt_until

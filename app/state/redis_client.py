@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.concurrency_limit import ConcurrencyLimit
 from app.state.connector import is_read_only
 from app.state.deadline import Deadline
+from app.state.diagnosis import explain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from app.state.connector import Connector
     from app.state.scripts import Script
 
 Command = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """A script with its keys, all of one slot, and arguments."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[str | bytes | int]
+
+    def command(self, *, in_full: bool = False) -> Command:
+        """As a command; `in_full` where Redis does not know the script yet."""
+        head = ("EVAL", self.script.text) if in_full else ("EVALSHA", self.script.sha)
+        return (*head, len(self.keys), *self.keys, *self.args)
 
 
 class RedisClient:
@@ -51,17 +66,12 @@ class RedisClient:
         self._answers = 0
         self._heard = (lambda: 0) if patience else (lambda: self._answers)
         self._connector = connector
-        self._redis = Redis.from_pool(connector.pool(connections))
-        # redis-py leaves this one untyped.
-        self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
-        # One raw shape, whatever redis-py makes of streams in its next version.
-        for command in ("XREAD", "XRANGE", "XREVRANGE"):
-            self._redis.set_response_callback(command, _raw)
+        self._backend = connector.backend(connections)
 
     async def call(self, operation: str, *command: Any) -> Any:
         """Run one command."""
         async with self._asking(operation):
-            return await self._execute(*command)
+            return await self._backend.execute(*command)
 
     async def script(
         self,
@@ -74,13 +84,41 @@ class RedisClient:
         tail = (len(keys), *keys, *args)
         async with self._asking(operation):
             try:
-                return await self._execute("EVALSHA", script.sha, *tail)
+                return await self._backend.execute("EVALSHA", script.sha, *tail)
             except NoScriptError:
-                return await self._execute("EVAL", script.text, *tail)
+                return await self._backend.execute("EVAL", script.text, *tail)
 
     async def batch(self, operation: str, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
         return await self._pipeline(operation, commands)
+
+    async def run(
+        self,
+        operation: str,
+        calls: Sequence[Command | ScriptCall],
+        *,
+        first_alone: bool = False,
+    ) -> list[Any]:
+        """Run commands and scripts in one round trip, in order within a slot, or within one Redis.
+
+        With `first_alone` the first is done before any other begins, whatever their slots. Scripts
+        that Redis did not know yet run after all others.
+        """
+        if first_alone and self._connector.is_cluster and len(calls) > 1:
+            head = await self.run(operation, calls[:1])
+            return head + await self.run(operation, calls[1:])
+        commands = [each.command() if isinstance(each, ScriptCall) else each for each in calls]
+        replies = await self._pipeline(operation, commands, passes=_unknown)
+        unknown = {
+            at: call.command(in_full=True)
+            for at, (call, reply) in enumerate(zip(calls, replies, strict=True))
+            if isinstance(call, ScriptCall) and isinstance(reply, NoScriptError)
+        }
+        if unknown:
+            again = await self._pipeline(operation, list(unknown.values()))
+            for at, reply in zip(unknown, again, strict=True):
+                replies[at] = reply
+        return replies
 
     async def append(self, operation: str, commands: Sequence[Command]) -> None:
         """Run a batch whose `XADD`s name their ids: one that is there already was written before.
@@ -93,7 +131,7 @@ class RedisClient:
         """Close every connection."""
         try:
             async with asyncio.timeout(self._timeout):
-                await self._redis.aclose(close_connection_pool=True)
+                await self._backend.close()
                 await self._connector.close()
         except (RedisError, OSError, TimeoutError) as error:
             self._lost("close", error)
@@ -104,13 +142,8 @@ class RedisClient:
         commands: Sequence[Command],
         passes: Callable[[RedisError], bool] = lambda _: False,
     ) -> list[Any]:
-        async with (
-            self._asking(operation),
-            self._redis.pipeline(transaction=False) as pipeline,
-        ):
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        async with self._asking(operation):
+            replies = await self._backend.pipeline(commands)
         for reply in replies:
             if isinstance(reply, RedisError) and not passes(reply):
                 raise self._lost(operation, reply) from reply
@@ -137,7 +170,7 @@ class RedisClient:
         self._on_error(operation)
         if is_read_only(error):
             return StateReadOnly(f"{operation}: {type(error).__name__}")
-        return StoreUnavailable(f"{operation}: {type(error).__name__}")
+        return StoreUnavailable(f"{operation}: {type(error).__name__}", explain(error))
 
 
 def milliseconds(seconds: float) -> int:
@@ -145,8 +178,8 @@ def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _raw(response: Any, **_: Any) -> Any:
-    return response
+def _unknown(error: RedisError) -> bool:
+    return isinstance(error, NoScriptError)
 
 
 def _already_there(error: RedisError) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from app.protocol.errors import StoreUnavailable
 from app.state.places import (
     MAX_ENTRIES,
     MAX_PROMOTED,
@@ -18,7 +20,7 @@ from app.state.redis_client import RedisClient, milliseconds
 from app.state.scripts import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from app.state.keys import Keys
 
@@ -31,9 +33,9 @@ _PARTS: Final = ("held", "queue", "leases", "counter", "last", "guarded", "limit
 # vendor's figures.
 # ARGV: lease and guard in ms, limit (-1: as published), longest queue, whether this replica has
 # synchronized before, ms between looks (0: none), limit to publish ('': none), most places to
-# give, prefixes of a turn's key, of a replica's mark of life and of its inbox, an inbox's length
-# and expiry in ms, its message ('': none), expiry of turns in ms; then triples of an operation, an
-# entry and an argument. An entry is a session's id, a blank, and its replica.
+# give, prefix of a turn's key, expiry of turns in ms; then triples of an operation, an entry and an
+# argument. An entry is a session's id, a blank, and its replica. Returns also the replicas whose
+# entries were given places without having asked just now.
 PLACES: Final = Script(
     """
 local held, queue, leases, counter = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -106,12 +108,12 @@ if not guarded then
   end
 end
 local promoted = false
-for i = 16, #ARGV, 3 do
+for i = 11, #ARGV, 3 do
   local operation, entry, argument = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if operation == 'release' then
     forget(entry)
   elseif operation == 'keep' then
-    redis.call('SET', ARGV[9] .. entry, argument, 'PX', ARGV[15])
+    redis.call('SET', ARGV[9] .. entry, argument, 'PX', ARGV[10])
   elseif operation == 'hold' then
     forget(entry)
     redis.call('ZADD', held, now + lease, entry)
@@ -123,8 +125,9 @@ for i = 16, #ARGV, 3 do
 end
 promote()
 
-local reply = {0, 0, limit, 0}
-for i = 16, #ARGV, 3 do
+local woken = {}
+local reply = {0, 0, limit, 0, woken}
+for i = 11, #ARGV, 3 do
   if ARGV[i] == 'wait' then
     local entry = ARGV[i + 1]
     local number = redis.call('ZSCORE', queue, entry)
@@ -140,16 +143,9 @@ for i = 16, #ARGV, 3 do
     end
   end
 end
-if ARGV[14] ~= '' then
-  local woken = {}
-  for entry in pairs(given) do woken[string.match(entry, ' (.*)$')] = true end
-  for replica in pairs(woken) do
-    if redis.call('GET', ARGV[10] .. replica) == 'on' then
-      redis.call('XADD', ARGV[11] .. replica, 'MAXLEN', '~', ARGV[12], '*', 'm', ARGV[14])
-      redis.call('PEXPIRE', ARGV[11] .. replica, ARGV[13])
-    end
-  end
-end
+local owners = {}
+for entry in pairs(given) do owners[string.match(entry, ' (.*)$')] = true end
+for replica in pairs(owners) do woken[#woken + 1] = replica end
 reply[1], reply[2] = redis.call('ZCARD', held), redis.call('ZCARD', queue)
 local poll = tonumber(ARGV[6])
 if poll > 0 and redis.call('SET', KEYS[8], '1', 'NX', 'PX', poll) then reply[4] = 1 end
@@ -161,8 +157,8 @@ return reply
 class RedisPlaces:
     """The table of places of all replicas, as replica `replica` sees it.
 
-    `lease` and `guard` are in seconds, see `PlaceTable`; `inbox` is the length and the expiry
-    (seconds) of an inbox.
+    `lease` and `guard` are in seconds, see `PlaceTable`; `tell` sends a message to a
+    replica's inbox.
     """
 
     def __init__(
@@ -173,14 +169,14 @@ class RedisPlaces:
         *,
         lease: float,
         guard: float,
-        inbox: tuple[int, float],
+        tell: Callable[[str, bytes], Awaitable[bool]],
     ) -> None:
         self._store = store
         self._replica = replica
         self._keys = tuple(map(keys.places, _PARTS))
         self._times = (milliseconds(lease), milliseconds(guard))
-        self._prefixes = (keys.turn(""), keys.replica(""), keys.inbox(""))
-        self._inbox = (inbox[0], milliseconds(inbox[1]))
+        self._turns = keys.turn("")
+        self._tell = tell
 
     async def synchronize(self, bounds: PlaceBounds, changes: PlaceChanges) -> PlaceReport:
         """Carry changes out, at most `MAX_ENTRIES` of them. Raises `StoreUnavailable`."""
@@ -195,17 +191,19 @@ class RedisPlaces:
             milliseconds(changes.poll) if changes.poll > 0 else 0,
             "" if changes.publish is None else changes.publish,
             MAX_PROMOTED,
-            *self._prefixes,
-            *self._inbox,
-            changes.wake,
+            self._turns,
             milliseconds(TURN_TTL),
             *operations,
         )
-        reply: list[int] = await self._store.script("places", PLACES, self._keys, args)
-        held, waiting, limit, poll = reply[:4]
+        reply = await self._store.script("places", PLACES, self._keys, args)
+        held, waiting, limit, poll, woken = reply[:5]
+        for replica in woken if changes.wake else ():
+            # One that is not told, looks by itself a second later.
+            with suppress(StoreUnavailable):
+                await self._tell(replica.decode(), changes.wake)
         statuses = {
             waiter.id: PlaceStatus(_STANDINGS[reply[at]], reply[at + 1], reply[at + 2])
-            for at, waiter in zip(range(4, len(reply), 3), changes.wait, strict=True)
+            for at, waiter in zip(range(5, len(reply), 3), changes.wait, strict=True)
         }
         return PlaceReport(
             statuses, held, waiting, None if limit == UNBOUNDED else limit, bool(poll)

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-SCAN: Final = 1_000
+SCAN: Final = 500
 """Rows that are looked at in one step; others have their turn in between."""
 
 MAX_SCANNED: Final = 20_000

@@ -41,6 +41,7 @@ class Readiness(BaseModel):
     open_circuits: list[str] | None = None
     reason: str | None = None
     reasons: list[str] | None = None
+    advice: str | None = None
     upstream: Upstream | None = None
 
 
@@ -67,7 +68,7 @@ def health_routes(
 
         `open_circuits` names agents for whom the vendor is not tried for now.
         """
-        reasons = await judge_readiness(gateway, state, metrics)
+        reasons, advice = await judge_readiness(gateway, state, metrics)
         content: dict[str, Any] = {
             "status": "unready" if reasons else "ready",
             "sessions": len(gateway.live),
@@ -79,26 +80,34 @@ def health_routes(
             content["upstream"] = _upstream(probe)
         if reasons:
             content |= {"reason": reasons[0], "reasons": reasons}
+        if advice is not None:
+            content["advice"] = advice
         return JSONResponse(content, 503 if reasons else 200, headers={"cache-control": "no-store"})
 
     return router
 
 
-async def judge_readiness(gateway: Gateway, state: State, metrics: Metrics) -> list[str]:
-    """Why no new sessions are taken, and the metric of it; nothing where they are."""
-    reasons = []
+async def judge_readiness(
+    gateway: Gateway, state: State, metrics: Metrics
+) -> tuple[list[str], str | None]:
+    """Why no new sessions are taken, and the metric of it; nothing where they are.
+
+    Also what is wrong with the store, where that is known.
+    """
+    reasons, advice = [], None
     if gateway.draining:
         reasons.append("draining")
     if gateway.is_full:
         reasons.append("overloaded")
     try:
         await state.ping()
-    except StoreUnavailable:
+    except StoreUnavailable as lost:
         reasons.append("state_lost")
+        advice = lost.advice
     if gateway.all_circuits_open:
         reasons.append("upstream_circuit_open")
     metrics.ready.set(0 if reasons else 1)
-    return reasons
+    return reasons, advice
 
 
 def _upstream(probe: UpstreamProbe) -> dict[str, Any] | None:

@@ -53,7 +53,6 @@ class Replica:
             name,
             hang_up=hang_up,
             warn=warn,
-            prefix=prefix,
             timings=timings,
         )
         assert isinstance(opened, Bridges)

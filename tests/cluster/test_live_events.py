@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 TIMINGS = Timings(timeout=3.0, alive=1.5)
 
 
-def watches_of(state: State, prefix: str) -> LiveEvents:
-    watches = open_live_events(state, prefix=prefix)
+def watches_of(state: State) -> LiveEvents:
+    watches = open_live_events(state)
     assert watches is not None
     return watches
 
@@ -39,7 +39,7 @@ async def watched(
     """The watches of "b", the publishers that "a" is asked for, and the life of "a"."""
     a = RedisState(server.url, "a", prefix=prefix, timings=TIMINGS)
     b = RedisState(server.url, "b", prefix=prefix, timings=TIMINGS)
-    owner, watcher = watches_of(a, prefix), watches_of(b, prefix)
+    owner, watcher = watches_of(a), watches_of(b)
     publishers: list[Publisher] = []
 
     async def listen() -> None:

@@ -13,6 +13,7 @@ from app.state.memory import MemoryState
 from app.state.redis import RedisState, Timings
 from tests.support.local_store import LocalStoreServer
 from tests.support.redis import RedisServer
+from tests.support.redis_cluster import RedisCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -88,26 +89,31 @@ def prefix() -> str:
     return f"test{next(_prefixes)}"
 
 
-@pytest.fixture(params=["memory", "redis", "local"])
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """One Redis Cluster for all tests that do not harm it; they keep apart by prefix."""
+    with RedisCluster(tmp_path_factory.mktemp("cluster"), replicas=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["memory", "redis", "cluster", "local"])
 async def state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
     """The port, by each of its implementations, running as replica "a"."""
     if request.param == "memory":
         opened: State = MemoryState("a")
     else:
-        opened = RedisState(server_of(request).url, "a", prefix=prefix, timings=PATIENT)
+        opened = RedisState(url_of(request), "a", prefix=prefix, timings=PATIENT)
     async with running(opened):
         yield opened
 
 
-@pytest.fixture(params=["memory", "redis", "local"])
-async def short(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[State]:
-    """The same with leases of half a second."""
-    if request.param == "memory":
-        opened: State = MemoryState("a", clock=Clock(), lease=SHORT_LEASE.lease)
-    else:
-        opened = RedisState(server_of(request).url, "a", prefix=prefix, timings=SHORT_LEASE)
-    async with running(opened):
-        yield opened
+def url_of(request: pytest.FixtureRequest) -> str:
+    """The store of the fixture's parameter."""
+    if request.param != "cluster":
+        return server_of(request).url
+    cluster = request.getfixturevalue("redis_cluster")
+    assert isinstance(cluster, RedisCluster)
+    return cluster.url
 
 
 def server_of(request: pytest.FixtureRequest) -> RedisServer | LocalStoreServer:

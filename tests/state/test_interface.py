@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from app.state.interface import Caps, SessionRow
 from tests.state.conftest import row
 from tests.support.waiting import until
@@ -119,33 +121,6 @@ async def test_leaving_twice_is_leaving_once(state: State) -> None:
     assert [r.id for r in (await state.sessions()).rows] == ["s2"]
 
 
-async def test_lease_runs_out_and_frees_the_caps(short: State) -> None:
-    caps = Caps(per_subject=1, per_address=1)
-    assert await short.enter(row("s1"), caps) is None
-
-    async def let_in() -> bool:
-        return await short.enter(row("s2"), caps) is None
-
-    await until(let_in, within=10)
-    assert await short.find("s1") is None
-    assert "s1" not in [r.id for r in (await short.sessions()).rows]
-
-
-async def test_refreshed_lease_does_not_run_out(short: State) -> None:
-    caps = Caps(per_subject=1, per_address=9)
-    kept, left = row("kept"), row("left", subject="bob")
-    assert await short.enter(kept, caps) is None
-    assert await short.enter(left, caps) is None
-
-    async def only_the_other_is_gone() -> bool:
-        await short.refresh([kept])
-        assert await short.find("kept") == kept
-        return await short.find("left") is None
-
-    await until(only_the_other_is_gone, within=10)
-    assert await short.enter(row("second"), caps) == "subject"
-
-
 async def test_refresh_publishes_the_row(state: State) -> None:
     await state.enter(row("s1"), ROOMY)
     await state.refresh([row("s1", phase="running", frames_in=7)])
@@ -164,6 +139,7 @@ async def test_refresh_of_nothing_is_nothing(state: State) -> None:
     assert (await state.sessions()).rows == ()
 
 
+@pytest.mark.parametrize("state", ["memory", "redis"], indirect=True)
 async def test_refresh_of_thousands(state: State) -> None:
     rows = [row(f"s{n:05}", subject=f"u{n}", address=f"a{n % 50}") for n in range(2500)]
     await state.refresh(rows)

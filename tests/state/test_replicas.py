@@ -138,13 +138,43 @@ async def test_replica_that_dies_is_noticed(redis_server: RedisServer, prefix: s
         await c.close()
 
 
+class Mortal:
+    """Replica "c"; `die` ends it without a word, as a kill does."""
+
+    def __init__(self, state: RedisState) -> None:
+        self.state = state
+        self.live()
+
+    def live(self) -> None:
+        self._life = asyncio.create_task(self.state.run())
+
+    async def die(self) -> None:
+        self._life.cancel()
+        await asyncio.gather(self._life, return_exceptions=True)
+
+
+@asynccontextmanager
+async def mortal(server: RedisServer, prefix: str) -> AsyncIterator[Mortal]:
+    state = RedisState(server.url, "c", prefix=prefix, timings=SHORT_LEASE)
+    it = Mortal(state)
+    try:
+        yield it
+    finally:
+        await it.die()
+        await state.close()
+
+
 async def test_dead_owners_sessions_and_caps_are_free_within_the_lease(
     redis_server: RedisServer, prefix: str
 ) -> None:
     caps = Caps(per_subject=1, per_address=9)
-    async with pair(redis_server, prefix, SHORT_LEASE) as (a, b):
-        assert await a.enter(row("s1"), caps) is None
+    async with (
+        pair(redis_server, prefix, SHORT_LEASE) as (_, b),
+        mortal(redis_server, prefix) as c,
+    ):
+        assert await c.state.enter(row("s1", replica="c"), caps) is None
         assert await b.enter(row("s2"), caps) == "subject"
+        await c.die()
 
         async def is_free() -> bool:
             return await b.enter(row("s2"), caps) is None
@@ -153,12 +183,72 @@ async def test_dead_owners_sessions_and_caps_are_free_within_the_lease(
         assert await b.find("s1") is None
 
 
-async def test_index_is_swept_of_dead_sessions(redis_server: RedisServer, prefix: str) -> None:
-    async with pair(redis_server, prefix, SHORT_LEASE) as (a, _):
-        await a.refresh([row(f"s{n}") for n in range(20)])
-        index = f"{{{prefix}}}:sessions"
-        assert redis_server.command("ZCARD", index) == b":20\r\n"
-        await until(lambda: redis_server.command("ZCARD", index) == b":0\r\n")
+async def test_sessions_of_a_living_owner_outlast_the_lease_without_being_refreshed(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    caps = Caps(per_subject=1, per_address=9)
+    async with (
+        pair(redis_server, prefix, SHORT_LEASE) as (a, b),
+        mortal(redis_server, prefix) as c,
+    ):
+        assert await a.enter(row("s1"), caps) is None
+        assert await c.state.enter(row("s2", replica="c", subject="bob"), caps) is None
+        await c.die()
+        # By the time that a dead owner's session is gone, a lease has passed for all of them.
+        await until(lambda: _is_gone(b, "s2"), within=10)
+        assert await b.find("s1") == row("s1")
+        assert await b.enter(row("s3"), caps) == "subject"
+
+
+async def _is_gone(state: RedisState, session_id: str) -> bool:
+    return await state.find(session_id) is None
+
+
+async def test_everything_of_a_dead_owner_is_swept(redis_server: RedisServer, prefix: str) -> None:
+    async with (
+        pair(redis_server, prefix, SHORT_LEASE) as (a, _),
+        mortal(redis_server, prefix) as c,
+    ):
+        await a.enter(row("kept", subject="s7"), ROOMY)
+        rows = [
+            row(f"s{n}", replica="c", subject=f"s{n}", tenant="acme" if n % 2 else None)
+            for n in range(250)
+        ]
+        await c.state.refresh(rows)
+        assert (await a.sessions()).total == 251
+        await c.die()
+
+        async def all_is_gone() -> bool:
+            left = redis_server.keys(f"{{{prefix}}}:*")
+            return not any(b"#" in name and b":c#" in name for name in left) and not any(
+                b"session:s" in name for name in left
+            )
+
+        await until(all_is_gone, within=20)
+        assert [each.id for each in (await a.sessions()).rows] == ["kept"]
+        assert (await a.sessions()).total == 1
+        counts = [name for name in redis_server.keys(f"{{{prefix}}}:cap:*") if b"#" not in name]
+        assert len(counts) == 2, counts
+
+
+async def test_owner_that_was_taken_for_dead_registers_its_sessions_anew(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    caps = Caps(per_subject=1, per_address=9)
+    async with (
+        pair(redis_server, prefix, SHORT_LEASE) as (_, b),
+        mortal(redis_server, prefix) as c,
+    ):
+        session = row("s1", replica="c")
+        assert await c.state.enter(session, caps) is None
+        await c.die()
+        await until(lambda: _is_gone(b, "s1"), within=10)
+        c.live()
+        await c.state.refresh([session])
+        assert await b.find("s1") == session
+        assert await b.enter(row("s2"), caps) == "subject"
+        await c.state.leave(session)
+        assert await b.enter(row("s2"), caps) is None
 
 
 async def test_inbox_is_bounded(redis_server: RedisServer, prefix: str) -> None:

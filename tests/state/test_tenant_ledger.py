@@ -53,7 +53,7 @@ async def ledger(
     state = RedisState(server_of(request).url, "a", prefix=prefix, timings=PATIENT)
     async with running(state):
         # By the same store, keys and retries, and by the test's calendar.
-        yield RedisLedger(state._store, state._keys, state._retries, lease=15.0, clock=calendar)
+        yield RedisLedger(state._store, state.keys, state._retries, lease=15.0, clock=calendar)
 
 
 async def reason(ledger: TenantLedger, limits: TenantLimits, session: str) -> str | None:

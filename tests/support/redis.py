@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
+from redis import Redis
+
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class RedisServer:
     def url(self) -> str:
         """What `RELAY_STATE_URL` would be."""
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -116,6 +122,12 @@ class RedisServer:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             connection.sendall(packed)
             return connection.recv(65536)
+
+    def keys(self, pattern: str) -> list[bytes]:
+        """The names of all keys that fit a pattern."""
+        with Redis(port=self.port) as client:
+            found: list[bytes] = client.keys(pattern)  # type: ignore[assignment]
+        return found
 
     def __enter__(self) -> Self:
         self.start()

@@ -26,14 +26,6 @@ PATIENCE: Final = 3.0
 """Seconds that a store may take to answer; in service it has less."""
 
 OLDEST: Final = (6, 2)
-BY_ERROR: Final = {
-    "AuthenticationError": "the user or password in RELAY_STATE_URL is refused",
-    "AuthenticationWrongNumberOfArgsError": "this Redis knows no users: leave the name out",
-    "NoPermissionError": "this user may not do what the gateway does: give it +@all ~{relay}*",
-    "MasterNotFoundError": "no Sentinel answers, or none knows a service of this name",
-    "BusyLoadingError": "Redis is loading its data: try again soon",
-    "TimeoutError": "nothing answers there: check host, port and firewall",
-}
 SETTLED: Final = (
     "SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on', "
     "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), "
@@ -51,21 +43,26 @@ async def _state(settings: Settings) -> list[Finding]:
     if url.startswith("memory:"):
         return [fine(STATE, "in memory, for one replica alone")]
     from app.state.connector import Connector  # noqa: PLC0415 - only where Redis is configured
+    from app.state.diagnosis import explain  # noqa: PLC0415
+    from app.state.keys import Keys  # noqa: PLC0415
     from app.state.redis_client import RedisClient  # noqa: PLC0415
 
-    store = RedisClient(Connector(url), timeout=PATIENCE, connections=1, on_error=lambda _: None)
+    connector = Connector(url)
+    keys = Keys("relay", spread=connector.is_cluster)
+    store = RedisClient(connector, timeout=PATIENCE, connections=1, on_error=lambda _: None)
     begun = monotonic()
     try:
         await store.call("ping", "PING")
         took = (monotonic() - begun) * 1000
-        await store.call("check", "SET", "{relay}:check", b"1", "PX", 1000)
-        await store.call("check", "EVAL", "return 1", 0)
+        names = [keys.check(number) for number in range(keys.shards)]
+        await store.run("check", [("SET", name, b"1", "PX", 1000) for name in names])
+        await store.call("check", "EVAL", "return redis.call('EXISTS', KEYS[1])", 1, names[0])
     except StateReadOnly:
         advice = "RELAY_STATE_URL must lead to the primary, or name its Sentinels"
         return [fault(STATE, "a read-only replica answers", advice)]
     except StoreUnavailable as lost:
         kind = type(lost.__cause__).__name__
-        advice = BY_ERROR.get(kind, "check host, port, TLS (rediss://) and firewall")
+        advice = explain(lost.__cause__) or "check host, port, TLS (rediss://) and firewall"
         return [fault(STATE, kind, advice)]
     else:
         return [

@@ -89,6 +89,13 @@ def put(keys: Keyspace, words: Sequence[bytes]) -> object:
     return "OK"
 
 
+def incr(keys: Keyspace, words: Sequence[bytes]) -> object:
+    """INCR; an expiry stays."""
+    value = number(keys.get(words[0], bytes) or b"0") + 1
+    put(keys, (words[0], b"%d" % value, b"KEEPTTL"))
+    return value
+
+
 def delete(keys: Keyspace, words: Sequence[bytes]) -> object:
     """DEL, and UNLINK."""
     return sum(keys.get(key, object) is not None and keys.delete(key) for key in words)
@@ -184,6 +191,11 @@ def hdel(keys: Keyspace, words: Sequence[bytes]) -> object:
     return gone
 
 
+def hkeys(keys: Keyspace, words: Sequence[bytes]) -> object:
+    """HKEYS."""
+    return list(_hash(keys, words[0]))
+
+
 def hlen(keys: Keyspace, words: Sequence[bytes]) -> object:
     """HLEN."""
     return len(_hash(keys, words[0]))
@@ -198,6 +210,7 @@ COMMANDS: Final[dict[bytes, tuple[Command, int]]] = {
     b"GETDEL": (getdel, 1),
     b"MGET": (mget, 1),
     b"SET": (put, 2),
+    b"INCR": (incr, 1),
     b"DEL": (delete, 1),
     b"UNLINK": (delete, 1),
     b"EXISTS": (exists, 1),
@@ -212,6 +225,7 @@ COMMANDS: Final[dict[bytes, tuple[Command, int]]] = {
     b"HSETNX": (hsetnx, 3),
     b"HINCRBY": (hincrby, 3),
     b"HDEL": (hdel, 2),
+    b"HKEYS": (hkeys, 1),
     b"HLEN": (hlen, 1),
 }
 """By its name: what it does, and how many words it needs at least."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
-from app.state.local_store import commands, sorted_set_commands, stream_commands
+from app.state.local_store import commands, set_commands, sorted_set_commands, stream_commands
 from app.state.local_store.resp import ProtocolError, RequestParser, StoreError, encoded
 from app.state.local_store.scripting import Scripts
 from app.state.local_store.stream_commands import Read, read_request
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from app.state.local_store.keyspace import Keyspace
     from app.state.local_store.resp import Request
 
-COMMANDS: Final = commands.COMMANDS | sorted_set_commands.COMMANDS | stream_commands.COMMANDS
+COMMANDS: Final = (
+    commands.COMMANDS
+    | set_commands.COMMANDS
+    | sorted_set_commands.COMMANDS
+    | stream_commands.COMMANDS
+)
 MAX_WAITING: Final = 10_000
 """Requests of one connection that wait for their turn, before nothing more is read of it."""
 
