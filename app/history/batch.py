@@ -27,14 +27,14 @@ BACKLOG_PART: Final = 2
 """A batch takes up to one in so many of the records that wait: the more wait, the fewer batches."""
 
 QUIET: Final = 0.0002
-"""CPU seconds in a rest, below which nobody else used the loop; an empty iteration takes some."""
+"""CPU seconds in a rest, below which the loop had no other work; an empty iteration takes some."""
 
 SHARE: Final = 0.05
 """Which part of a long iteration of the loop a slice may add, with an empty queue."""
 
 
 def rest_after(others: float, queue: RecordQueue, bounds: Bounds) -> float:
-    """Seconds until the next slice: none while a batch waits and nobody else uses the loop.
+    """Seconds until the next slice: none while a batch waits and the loop has no other work.
 
     `others`: CPU seconds that everything else used in the last rest.
     """

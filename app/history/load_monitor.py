@@ -22,7 +22,7 @@ class LoadMonitor:
 
     Time for which others held the core counts as neither used nor spare. Where the system does not
     tell that time, it counts as spare. What history itself used to gather batches is left out, too:
-    it would take its own work for that of conversations, and pause where nobody needs the loop.
+    it would take its own work for that of conversations, and pause on a loop that is idle.
     """
 
     __slots__ = ("_busy", "_kept", "_own", "_ran", "_since")

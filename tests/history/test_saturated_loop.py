@@ -113,7 +113,7 @@ def test_history_does_not_take_its_own_work_for_that_of_conversations() -> None:
     assert not told.is_busy(own)
 
 
-def test_a_backlog_is_read_without_pauses_while_nobody_else_uses_the_loop() -> None:
+def test_a_backlog_is_read_without_pauses_while_the_loop_has_no_other_work() -> None:
     bounds = Bounds(batch=10)
     queue = RecordQueue(bounds)
     conversation = RecordedConversation(start("c"), content=True, transcript=None)
