@@ -194,7 +194,7 @@ class Jwt:
 def _id_of(token: str) -> str:
     """Return the id of a token without `jti`: the SHA-256 of what was signed, its first two parts.
 
-    The signature is left out: of ECDSA whoever has one can make a second (FIPS 186-5 §6.4).
+    The signature is left out: the holder of an ECDSA signature can make a second (FIPS 186-5 §6.4).
     """
     return hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
 
