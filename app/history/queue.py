@@ -47,7 +47,7 @@ class Bounds:
     bytes: int = 64 * 1024 * 1024
     count: int = 100_000
     batch: int = 1000
-    largest_batch: int = 4000
+    largest_batch: int = 2000
     batch_bytes: int = 2 * 1024 * 1024
     interval: float = 0.25
     slice: float = 0.0005
