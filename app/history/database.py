@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sqlite3
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.history.advice import advice
-from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.database_thread import DatabaseThread
+from app.history.errors import HistoryUnavailable
 from app.history.postgres import postgres_options
+from app.history.sqlite import SQLITE_EVENTS, SqliteBatches
+from app.history.translation import FAILURES, translated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from pydantic import SecretStr
     from sqlalchemy import Connection, Table
     from sqlalchemy.engine import ExceptionContext
-    from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,6 @@ Value = TypeVar("Value")
 POSTGRESQL: Final = "postgresql"
 
 UNUSABLE: Final = "is no URL of a database: percent-encode what user and password hold of @ : /"
-WAL_ATTEMPTS: Final = 1000
 CONNECTING: Final = 3.0
 """Deadlines until a connection is there: waiting for a free one, probing it, dialling anew."""
 
@@ -57,9 +57,6 @@ would stay on a server connection that others get."""
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """Seconds of silence, seconds between probes, probes: below the idle time-outs of firewalls."""
 
-CONTENT_CLASSES: Final = ("22", "23")
-"""SQLSTATE classes that blame the content: data exception, integrity constraint violation."""
-
 
 class Database:
     """An engine with a deadline; `deadline` is what one transaction may take, in seconds.
@@ -70,7 +67,8 @@ class Database:
 
     def __init__(self, url: SecretStr, *, deadline: float = 5.0, connections: int = 4) -> None:
         self.deadline = deadline
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._thread = DatabaseThread()
+        self._under_way: set[asyncio.Future[Any]] = set()
         try:
             target = make_url(url.get_secret_value())
         except (SQLAlchemyError, ValueError, TypeError):
@@ -97,6 +95,12 @@ class Database:
             raise ValueError(UNUSABLE) from None
         for name, act in POSTGRESQL_EVENTS if self.is_postgresql else SQLITE_EVENTS:
             event.listen(self._engine.sync_engine, name, act)
+        self._sqlite = None if self.is_postgresql else SqliteBatches(target, deadline)
+
+    @property
+    def hand_overs(self) -> int:
+        """How often the database's own loop was given something to do."""
+        return self._thread.hand_overs
 
     def __repr__(self) -> str:
         return f"Database({self._engine.dialect.name})"
@@ -108,33 +112,37 @@ class Database:
         write: bool = False,
         deadline: float | None = None,
     ) -> Value:
-        """Do `work` in one transaction, and return what it returns; raises as `transaction` does.
+        """Do `work` in one transaction, and return what it returns.
+
+        `work` runs on the database's own event loop, in another thread: it may use the connection
+        and what is not changed elsewhere meanwhile, and its connection is good there alone.
 
         Work that has begun goes on to its end when its caller is cancelled. With SQLite it does
         even when it is late: a statement that runs in the driver's thread cannot be called back,
         and a connection abandoned in the middle would hold the file's lock for good.
+
+        Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
-        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
-        task = asyncio.create_task(self._do(work, write=write, deadline=deadline))
-        self._under_way.add(task)
-        task.add_done_callback(self._finished)
-        try:
-            late = None if self.is_postgresql else deadline or 2 * self.deadline
-            async with asyncio.timeout(late):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            raise HistoryUnavailable("TimeoutError") from None
-        except asyncio.CancelledError:
-            await asyncio.wait([task], timeout=self.deadline)
-            raise
+        limit = None if self.is_postgresql else deadline or 2 * self.deadline
+        return await self._result(self._do(work, write=write, deadline=deadline), limit)
+
+    async def run_at_once(self, work: Callable[[Connection], Value]) -> Value:
+        """Do `work` in one writing transaction, as `run` does, without another loop in between.
+
+        With SQLite, all of it is done in one thread in one go: nothing between two statements has
+        to wait for the interpreter's lock and for a loop, while the file is locked.
+        """
+        if self._sqlite is None:
+            return await self.run(lambda connection: connection.run_sync(work), write=True)
+        return await self._result(self._sqlite.run(work), 2 * self.deadline)
 
     @asynccontextmanager
-    async def transaction(
+    async def _transaction(
         self, *, write: bool = False, deadline: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
-        Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
+        Only on the database's own loop: a pooled connection is good on one loop alone.
         """
         limit = (deadline or self.deadline) if self.is_postgresql else None
         try:
@@ -147,8 +155,23 @@ class Database:
                     connection = await raw.execution_options(writes=write)
                     async with connection.begin():
                         yield connection
-        except (SQLAlchemyError, OSError, TimeoutError, EOFError, ValueError, OverflowError) as e:
+        except FAILURES as e:
             raise translated(e) from None
+
+    async def _result(self, work: Coroutine[Any, Any, Value], limit: float | None) -> Value:
+        """Have `work` done on the database's own loop; see `run`."""
+        # No TaskGroup: it would cancel what must not be cancelled. `close` waits for the rest.
+        future = asyncio.wrap_future(self._thread.submit(work))
+        self._under_way.add(future)
+        future.add_done_callback(self._finished)
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise HistoryUnavailable("TimeoutError") from None
+        except asyncio.CancelledError:
+            await asyncio.wait([future], timeout=self.deadline)
+            raise
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """Begin an INSERT of this database's own kind, which knows ON CONFLICT."""
@@ -158,7 +181,10 @@ class Database:
         """Let go of every connection, once what is under way has ended."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=self.deadline)
-        await self._engine.dispose()
+        await asyncio.wrap_future(self._thread.submit(self._engine.dispose()))
+        if self._sqlite is not None:
+            await asyncio.wrap_future(self._thread.submit(self._sqlite.close()))
+        await self._thread.stop()
 
     async def _do(
         self,
@@ -167,33 +193,13 @@ class Database:
         write: bool,
         deadline: float | None,
     ) -> Value:
-        async with self.transaction(write=write, deadline=deadline) as connection:
+        async with self._transaction(write=write, deadline=deadline) as connection:
             return await work(connection)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
+    def _finished(self, task: asyncio.Future[Any]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # a caller that still waits has it; one that left needs no log line
-
-
-def translated(error: Exception) -> HistoryUnavailable | Unstorable:
-    """Say what an error means, in words that may be logged: its class and SQLSTATE alone."""
-    if isinstance(error, HistoryUnavailable | Unstorable):
-        return error
-    cause: BaseException = error
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        cause = error.orig.__cause__ or error.orig
-    state = str(getattr(cause, "sqlstate", None) or "")
-    name = f"{type(cause).__name__} {state}".strip()
-    blamed = state[:2] in CONTENT_CLASSES or type(cause).__name__ == "IntegrityError"
-    unfit = (
-        isinstance(cause, ValueError | OverflowError)
-        and not isinstance(cause, OSError)  # an untrusted certificate is both
-        and "no active connection" not in str(cause)
-    )
-    if blamed or unfit:
-        return Unstorable(name)
-    return HistoryUnavailable(name, advice(state, type(cause).__name__))
 
 
 def _keep_alive(connection: DBAPIConnection, _: object) -> None:
@@ -219,39 +225,8 @@ def _left_behind(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    _write_ahead(cursor)
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _write_ahead(cursor: DBAPICursor) -> None:
-    """Switch to the write-ahead log.
-
-    Two processes that begin a file together get in each other's way, and SQLite's own busy
-    time-out does not hold for this one statement.
-    """
-    for attempts_left in reversed(range(WAL_ATTEMPTS)):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if not attempts_left:
-                raise
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
 POSTGRESQL_EVENTS: Final = (
     ("connect", _keep_alive),
     ("begin", _begin_postgresql),
     ("handle_error", _left_behind),
 )
-SQLITE_EVENTS: Final = (("connect", _prepare_sqlite), ("begin", _begin_sqlite))

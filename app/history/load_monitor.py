@@ -20,26 +20,32 @@ SCHEDULED: Final = Path("/proc/thread-self/schedstat")
 class LoadMonitor:
     """How much of its time this thread used lately. Asked on the event loop, tells of the loop.
 
-    Time for which others held the core counts as neither used nor spare. Where the system does
-    not tell that time, it counts as spare.
+    Time for which others held the core counts as neither used nor spare. Where the system does not
+    tell that time, it counts as spare. What history itself used to gather batches is left out, too:
+    it would take its own work for that of conversations, and pause on a loop that is idle.
     """
 
-    __slots__ = ("_busy", "_kept", "_ran", "_since")
+    __slots__ = ("_busy", "_kept", "_own", "_ran", "_since")
 
     def __init__(self) -> None:
         self._since = perf_counter()
         self._ran = thread_time()
         self._kept = _kept_waiting()
+        self._own = 0.0
         self._busy = False
 
-    def is_busy(self) -> bool:
-        """Judge by the time since the last judgement, if that is long enough."""
+    def is_busy(self, work: float) -> bool:
+        """Judge by the time since the last judgement, if that is long enough.
+
+        `work` is how many CPU seconds of this thread history has used until now.
+        """
         now = perf_counter()
         if now - self._since >= WINDOW:
             ran, kept = thread_time(), _kept_waiting()
-            own = (now - self._since) - (kept - self._kept)
-            self._busy = ran - self._ran > BUSY * own
-            self._since, self._ran, self._kept = now, ran, kept
+            own = work - self._own
+            free = (now - self._since) - (kept - self._kept) - own
+            self._busy = ran - self._ran - own > BUSY * free
+            self._since, self._ran, self._kept, self._own = now, ran, kept, work
         return self._busy
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
+    from app.history.pending_ends import End
 
 BEAT: Final = 0.25
 """Seconds between two marks while conversations are recorded: an end may be as much too early."""
@@ -63,7 +64,9 @@ class Presence:
     async def mark(self) -> None:
         """Mark once; a database that is away is left alone until the next time."""
         try:
-            written = await self._database.run(self._write, write=True)
+            # Both at one time, and here: what has ended by then is in `ends`, or has its end.
+            ends, now = self._ends.due(), self._clock()
+            written = await self._database.run(lambda c: self._write(c, ends, now), write=True)
         except (HistoryUnavailable, Unstorable):
             return
         if written:
@@ -73,10 +76,10 @@ class Presence:
         """Let go of the connection, after `run` has ended."""
         await self._database.close()
 
-    async def _write(self, connection: AsyncConnection) -> frozenset[str]:
+    async def _write(
+        self, connection: AsyncConnection, ends: list[End], now: float
+    ) -> frozenset[str]:
         is_postgresql = self._database.is_postgresql
-        # Both at one time: what has ended by then is in `ends`, or has its end.
-        ends, now = self._ends.due(), self._clock()
         written: frozenset[str] = frozenset()
         if ends:
             written = await write_ends(connection, ends, is_postgresql=is_postgresql)

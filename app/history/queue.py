@@ -34,15 +34,20 @@ class Bounds:
     """How much may wait, and how it is written.
 
     `bytes` and `count` bound everything not yet committed, the batch in flight included. A batch
-    of `batch` records is written every `interval` seconds, at once while more wait. `slice` seconds
-    of work are done at a time, then `rest` seconds are left to the conversations. While the process
-    has no time to spare, `busy_rate` records are written per second and the others wait, the more
-    of them the shorter: with half a bound taken, neither `rest` nor `busy_rate` holds.
+    of `batch` records is written every `interval` seconds, at once while more wait; then it takes
+    a part of all that wait, up to `largest_batch`: the more there is to do, the less a record
+    costs. `batch_bytes` bounds a batch of `batch` records, a larger one in proportion.
+
+    `slice` seconds of work are done at a time, then `rest` seconds are left to the conversations.
+    While the process has no time to spare, `busy_rate` records are written per second and the
+    others wait, the more of them the shorter: with half a bound taken, neither `rest` nor
+    `busy_rate` holds.
     """
 
     bytes: int = 64 * 1024 * 1024
     count: int = 100_000
     batch: int = 1000
+    largest_batch: int = 2000
     batch_bytes: int = 2 * 1024 * 1024
     interval: float = 0.25
     slice: float = 0.0005
@@ -99,6 +104,15 @@ class RecordQueue:
     def fullness(self) -> float:
         """Which part of the bound in records or in bytes is taken, whichever is more."""
         return max((len(self._queue) + self._held) / self._size, self.bytes / self._limit)
+
+    @property
+    def slack(self) -> float:
+        """Which part of its rests history may take: all with an empty queue, none from half on.
+
+        A queue that fills is written the faster, until as much is written as comes in: records
+        are dropped when the database is too slow for them, not because frames came first.
+        """
+        return max(0.0, 1.0 - 2.0 * self.fullness)
 
     @property
     def owed(self) -> int:

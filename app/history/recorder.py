@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from app.history.pending_ends import PendingEnds
     from app.history.queue import Record
     from app.history.results.composer import Composer
-    from app.history.writer import Counts, Sink
+    from app.history.sink import Sink
+    from app.history.writer import Counts
     from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult

@@ -1,14 +1,16 @@
 """The statements that write many rows at once, made once for each kind of database.
 
-SQLAlchemy would build, compile and convert each row in Python on the event loop. These statements
-go to the driver as they are: SQLite steps through the rows of one `executemany` in the driver's
-thread; PostgreSQL gets each column as an array and unfolds them by `unnest`, one statement for
-many rows, which needs no prepared statement that a pooler could lose.
+SQLAlchemy would build, compile and convert each row in Python. These statements go to the driver as
+they are. SQLite gets many rows in the VALUES of one statement: the driver takes the interpreter's
+lock anew for each statement, which a busy event loop gives up reluctantly. PostgreSQL gets each
+column as an array and unfolds them by `unnest`, one statement for many rows, which needs no
+prepared statement that a pooler could lose.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -20,8 +22,7 @@ from app.history.schema import conversations
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Connection, Table
 
     from app.history.turn import Row
 
@@ -33,6 +34,9 @@ CHUNK: Final = 256
 
 CHUNK_SIZE: Final = 128 * 1024
 """Characters per statement for PostgreSQL, but for a row that is longer by itself."""
+
+SQLITE_ROWS: Final = (128, 16, 1)
+"""Rows in one statement for SQLite, the most first: what is left of one goes by the next."""
 
 END: Final = ("ended_at", "close_code", "close_name", "lost")
 """Columns of a conversation that its end sets."""
@@ -46,21 +50,47 @@ KEPT: Final = "DO NOTHING"
 
 @dataclass(frozen=True, slots=True)
 class BulkStatement:
-    """A statement for many rows. `arrays` says that a column is one parameter, else a row is.
+    """A statement for many rows.
 
-    `values` puts a row into the order of its columns, `wide` are the places of those that may be
-    long.
+    `sql` makes its text for so many rows in one statement, `values` puts a row into the order of
+    its columns, `conversation` is the place of its conversation's id, `wide` are the places of
+    those that may be long. `arrays` says that a column is one parameter, whatever the number of
+    rows; else each value is one.
     """
 
-    sql: str
+    sql: Callable[[int], str]
     values: Callable[[Row], Values]
+    conversation: int
     wide: tuple[int, ...]
     arrays: bool
 
-    def parameters(self, rows: Sequence[Values]) -> Iterator[Any]:
-        """Yield what the driver takes, once for each time that the statement is executed."""
-        if not self.arrays:
-            yield list(rows)
+    def calls(self, rows: Sequence[Values]) -> Iterator[tuple[str, Any]]:
+        """Yield what the driver is called with: a statement and its parameters, or many of them."""
+        if self.arrays:
+            for chunk in self._chunks(rows, CHUNK):
+                yield self.sql(0), tuple(map(list, zip(*chunk, strict=True)))
+            return
+        sized: dict[int, list[Values]] = {rows: [] for rows in SQLITE_ROWS}
+        for chunk in self._chunks(rows, SQLITE_ROWS[0]):
+            at = 0
+            for size in SQLITE_ROWS:
+                while len(chunk) - at >= size:
+                    sized[size].append(tuple(chain.from_iterable(chunk[at : at + size])))
+                    at += size
+        for size, together in sized.items():
+            if together:
+                yield self.sql(size), together
+
+    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Write all rows within the connection's transaction."""
+        for sql, parameters in self.calls(rows):
+            connection.exec_driver_sql(sql, parameters)
+
+    def _chunks(self, rows: Sequence[Values], most: int) -> Iterator[Sequence[Values]]:
+        """Divide rows by number and size: the driver takes one chunk at a time, without a pause."""
+        if not self.wide:
+            for at in range(0, len(rows), most):
+                yield rows[at : at + most]
             return
         chunk: list[Values] = []
         size = 0
@@ -68,25 +98,24 @@ class BulkStatement:
             chunk.append(row)
             for place in self.wide:
                 size += len(row[place] or "")
-            if len(chunk) >= CHUNK or size >= CHUNK_SIZE:
-                yield tuple(map(list, zip(*chunk, strict=True)))
+            if len(chunk) >= most or size >= CHUNK_SIZE:
+                yield chunk
                 chunk, size = [], 0
         if chunk:
-            yield tuple(map(list, zip(*chunk, strict=True)))
-
-    async def execute(self, connection: AsyncConnection, rows: Sequence[Values]) -> None:
-        """Write all rows within the connection's transaction."""
-        if rows:
-            for parameters in self.parameters(rows):
-                await connection.exec_driver_sql(self.sql, parameters)
+            yield chunk
 
 
 def insert(table: Table, conflict: str, *, is_postgresql: bool) -> BulkStatement:
     """Insert rows; `conflict` is what follows ON CONFLICT."""
     columns = tuple(column.name for column in table.columns)
-    given = _unfolded(table, columns) if is_postgresql else ", ".join("?" * len(columns))
-    source = f"SELECT * FROM {given}" if is_postgresql else f"VALUES ({given})"  # noqa: S608
-    sql = f"INSERT INTO {table.name} ({_names(columns)}) {source} ON CONFLICT {conflict}"
+    head = f"INSERT INTO {table.name} ({_names(columns)})"
+    tail = f"ON CONFLICT {conflict}"
+    unfolded = f"SELECT * FROM {_unfolded(table, columns)}"  # noqa: S608
+
+    def sql(rows: int) -> str:
+        source = unfolded if is_postgresql else _marks(columns, rows)
+        return f"{head} {source} {tail}"
+
     return _statement(sql, columns, is_postgresql=is_postgresql)
 
 
@@ -100,23 +129,38 @@ def replacing(table: Table, names: Sequence[str], only_if: str = "") -> str:
 def update_ends(*, is_postgresql: bool) -> BulkStatement:
     """Set the end of conversations that were stored before."""
     columns = (*END, "id")
-    if is_postgresql:
-        taken = ", ".join(f'"{name}" = new."{name}"' for name in END)
-        source = f"{_unfolded(conversations, columns)} AS new ({_names(columns)})"
-        sql = f"UPDATE conversations AS old SET {taken} FROM {source} WHERE old.id = new.id"  # noqa: S608
-    else:
-        taken = ", ".join(f'"{name}" = ?' for name in END)
-        sql = f"UPDATE conversations SET {taken} WHERE id = ?"  # noqa: S608
+    named = _unfolded(conversations, columns)
+    place = {name: name if is_postgresql else f"column{n}" for n, name in enumerate(columns, 1)}
+    taken = ", ".join(f'"{name}" = new."{place[name]}"' for name in END)
+
+    def sql(rows: int) -> str:
+        source = (
+            f"{named} AS new ({_names(columns)})"
+            if is_postgresql
+            else f"({_marks(columns, rows)}) AS new"
+        )
+        only = f'old.id = new."{place["id"]}"'
+        return f"UPDATE conversations AS old SET {taken} FROM {source} WHERE {only}"  # noqa: S608
+
     return _statement(sql, columns, is_postgresql=is_postgresql)
 
 
-def _statement(sql: str, columns: tuple[str, ...], *, is_postgresql: bool) -> BulkStatement:
+def _statement(
+    sql: Callable[[int], str], columns: tuple[str, ...], *, is_postgresql: bool
+) -> BulkStatement:
+    texts = {rows: sql(rows) for rows in (0, *SQLITE_ROWS)}
     wide = tuple(place for place, name in enumerate(columns) if name in WIDE)
-    return BulkStatement(sql, itemgetter(*columns), wide, is_postgresql)
+    owner = columns.index("conversation_id" if "conversation_id" in columns else "id")
+    return BulkStatement(texts.__getitem__, itemgetter(*columns), owner, wide, is_postgresql)
 
 
-async def missing_conversations(
-    connection: AsyncConnection, ids: Sequence[str], *, is_postgresql: bool
+def _marks(columns: Sequence[str], rows: int) -> str:
+    row = ", ".join("?" * len(columns))
+    return "VALUES " + ", ".join([f"({row})"] * rows)
+
+
+def missing_conversations(
+    connection: Connection, ids: Sequence[str], *, is_postgresql: bool
 ) -> frozenset[str]:
     """Return which of these conversations have no row; lock the others' until the commit.
 
@@ -127,7 +171,7 @@ async def missing_conversations(
         return frozenset()
     sql = _MISSING_POSTGRESQL if is_postgresql else _MISSING_SQLITE
     given = (list(ids),) if is_postgresql else (orjson.dumps(list(ids)).decode(),)
-    return frozenset((await connection.exec_driver_sql(sql, given)).scalars())
+    return frozenset(connection.exec_driver_sql(sql, given).scalars())
 
 
 _MISSING_POSTGRESQL: Final = (

@@ -26,7 +26,7 @@ from app.history.statements import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Connection
 
     from app.history.conversation import BatchPart
     from app.history.database import Database
@@ -61,22 +61,20 @@ class Store:
         begins, so that its lock is not held meanwhile.
         """
         rows = await self._grouped(parts)
-        gone = await self._database.run(lambda c: self._all(c, parts, rows), write=True)
+        stored = [part.conversation.start.id for part in parts if part.conversation.stored]
+        gone = await self._database.run_at_once(lambda c: self._all(c, stored, rows))
         if self._on_message is not None and any(part.message for part in parts):
             self._on_message()
         return gone
 
-    async def _all(
-        self, connection: AsyncConnection, parts: Sequence[BatchPart], rows: Grouped
-    ) -> frozenset[str]:
-        stored = [p.conversation.start.id for p in parts if p.conversation.stored]
-        gone = await missing_conversations(
-            connection, stored, is_postgresql=self._database.is_postgresql
-        )
-        if gone:
-            rows = await self._grouped([p for p in parts if p.conversation.start.id not in gone])
+    def _all(self, connection: Connection, stored: Sequence[str], rows: Grouped) -> frozenset[str]:
+        """Execute all statements; the rows are let go of in the thread that does it."""
+        gone = missing_conversations(connection, stored, is_postgresql=self._database.is_postgresql)
         for statement, its_rows in zip(self._statements, rows, strict=True):
-            await statement.execute(connection, its_rows)
+            owner = statement.conversation
+            left = [row for row in its_rows if row[owner] not in gone] if gone else its_rows
+            statement.execute(connection, left)
+        rows.clear()
         return gone
 
     async def _grouped(self, parts: Sequence[BatchPart]) -> Grouped:

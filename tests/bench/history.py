@@ -2,7 +2,8 @@
 
 Short chats (a greeting, one message with its echo, one tool, an answer, a result) are fed to the
 recorder within one process and event loop, without a gateway in front: what is measured is history
-alone. A row is one store; every record is accounted for.
+alone. A row is one store; every record is accounted for. With `--busy`, others use the loop for so
+long in each of its iterations, as the conversations of a saturated gateway do.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from app.bootstrap.application import GC_THRESHOLDS
+from app.bootstrap.lifespan import GC_THRESHOLDS
 from app.history.database import Database
 from app.history.interface import ConversationStart, Direction
 from app.history.queue import Bounds
@@ -126,15 +127,43 @@ class Figures:
         return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1e3
 
 
-def measure(url: SecretStr, chats: int, rate: float, bounds: Bounds | None = None) -> Figures:
-    """Feed `chats` conversations, `rate` of them a second (0: as fast as history takes them)."""
+@dataclass(slots=True)
+class Others:
+    """What conversations take of the loop: `busy` CPU seconds in each iteration; `used` in all."""
+
+    busy: float
+    used: float = 0.0
+
+    async def run(self, selector: HoldSelector) -> None:
+        """Use the loop until cancelled."""
+        while self.busy:
+            began = time.thread_time()
+            while (used := time.thread_time() - began) < self.busy:
+                pass
+            selector.exempt(used)
+            self.used += used
+            await asyncio.sleep(0)
+
+
+def measure(
+    url: SecretStr, chats: int, rate: float, bounds: Bounds | None = None, busy: float = 0.0
+) -> Figures:
+    """Feed `chats` conversations, `rate` of them a second (0: as fast as history takes them).
+
+    `busy`: CPU seconds that others use of each iteration of the loop.
+    """
     selector = HoldSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        return runner.run(_measured(url, chats, rate, bounds or Bounds(), selector))
+        return runner.run(_measured(url, chats, rate, bounds or Bounds(), selector, Others(busy)))
 
 
 async def _measured(
-    url: SecretStr, chats: int, rate: float, bounds: Bounds, selector: HoldSelector
+    url: SecretStr,
+    chats: int,
+    rate: float,
+    bounds: Bounds,
+    selector: HoldSelector,
+    others: Others,
 ) -> Figures:
     database = Database(url)
     store = Store(database)
@@ -148,6 +177,7 @@ async def _measured(
     gc.set_threshold(*GC_THRESHOLDS)
     await asyncio.sleep(0)  # that iteration ends here
     selector.holds.clear()
+    using = asyncio.create_task(others.run(selector))
     feeding = 0.0
     cpu, began = _cpu(), time.monotonic()
     fed = 0
@@ -166,6 +196,8 @@ async def _measured(
         await asyncio.sleep(0.005)
     await _written(recorder)
     seconds, cpu = time.monotonic() - began, _cpu() - cpu
+    cpu -= others.used
+    using.cancel()
     holds = tuple(selector.holds)
     gc.unfreeze()
     task.cancel()
@@ -190,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.history", description=__doc__)
     parser.add_argument("--chats", type=int, default=CHATS)
     parser.add_argument("--rate", type=float, default=0.0, help="chats a second; 0: sustained")
+    parser.add_argument("--busy", type=float, default=0.0, help="ms that others use per iteration")
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     options = parser.parse_args(argv)
     print("store        records/s   CPU µs/record   hold p99.9, ms   longest, ms   dropped")
@@ -202,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 server = stack.enter_context(Postgres(max_wal_size="1GB"))
                 url = asyncio.run(server.database())
-            found = measure(SecretStr(url), options.chats, options.rate)
+            found = measure(SecretStr(url), options.chats, options.rate, None, options.busy / 1e3)
         lost += found.dropped
         print(
             f"{found.store:<12} {found.rate:>9,.0f} {found.micros:>15.1f} "

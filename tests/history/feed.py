@@ -16,8 +16,12 @@ from app.protocol.close_codes import ENDED
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from sqlalchemy import Executable, Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from app.history.database import Database
     from app.history.recorder import QueueRecorder
     from app.protocol.close_codes import CloseReason
 
@@ -113,6 +117,15 @@ async def running(recorder: QueueRecorder, flush: float = 60.0) -> AsyncIterator
         finally:
             task.cancel()
     await recorder.flush(flush)
+
+
+async def found(database: Database, query: Executable) -> Sequence[Row[Any]]:
+    """Return the rows that a query finds."""
+
+    async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        return (await connection.execute(query)).all()
+
+    return await database.run(work)
 
 
 async def until(condition: Any, seconds: float = 60.0) -> None:

@@ -13,6 +13,8 @@ from app.history.errors import Unstorable
 from app.history.migrate import migrate
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from app.history.database import Database
 
 
@@ -21,9 +23,19 @@ def entry(name: str, at: float) -> AuditEntry:
 
 
 async def do(database: Database, *statements: str) -> None:
-    async with database.transaction(write=True) as connection:
+    async def work(connection: AsyncConnection) -> None:
         for statement in statements:
             await connection.execute(text(statement))
+
+    await database.run(work, write=True)
+
+
+async def count(database: Database, table: str) -> int:
+    async def work(connection: AsyncConnection) -> int:
+        found = await connection.execute(text(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608
+        return int(found.scalar_one())
+
+    return await database.run(work)
 
 
 async def names(log: AuditLog) -> list[str]:
@@ -59,8 +71,6 @@ async def test_no_statement_changes_or_removes_an_entry_but_retentions(database:
     assert await log.once() == 2
     assert await names(log) == ["new"]
     assert await log.once() == 0
-    async with database.transaction() as connection:
-        left = await connection.execute(text("SELECT COUNT(*) FROM audit_retention"))
-        assert left.scalar() == 0
+    assert await count(database, "audit_retention") == 0
     with pytest.raises(Unstorable):
         await do(database, "DELETE FROM audit WHERE id = 'new'")

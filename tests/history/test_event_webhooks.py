@@ -26,7 +26,7 @@ from app.history.store import Store
 from app.protocol.close_codes import ENDED
 from app.relay.lifecycle import EventType
 from tests.history.events import OTHER_SECRET, Counted, delivering, delivery, event, named
-from tests.history.feed import NOW, QUICK, running, start, until
+from tests.history.feed import NOW, QUICK, found, running, start, until
 from tests.history.receiver import SECRET, Receiver, receiving
 from tests.support.waiting import until as eventually
 
@@ -259,15 +259,17 @@ async def test_deliveries_are_listed_latest_first_by_page_status_receiver_and_te
                 webhooks.emit(event(number, tenant="acme" if number == 0 else None))
             await until(lambda: len(good.order) == 5 and bad.tries)
     kept = Deliveries(database, None, time.time)
-    found, cursor = [], None
+    listed, cursor = [], None
     for _ in range(6):
         page = await kept.page(DeliveryFilters(), cursor, 2)
-        found += page.items
+        listed += page.items
         cursor = page.next
     assert cursor is None
-    assert len({row.id for row in found}) == 11
-    assert [row.created_at for row in found] == sorted((r.created_at for r in found), reverse=True)
-    assert found[-1].type == "conversation.result"
+    assert len({row.id for row in listed}) == 11
+    assert [row.created_at for row in listed] == sorted(
+        (r.created_at for r in listed), reverse=True
+    )
+    assert listed[-1].type == "conversation.result"
     waiting = (await kept.page(DeliveryFilters("waiting", "bad"))).items
     assert [row.receiver for row in waiting] == ["bad"] * 5
     assert all(row.next_at is not None for row in waiting)
@@ -303,8 +305,7 @@ async def test_without_content_a_waiting_event_is_encrypted_and_arrives_open(
         async with delivering(before, database, content=False) as webhooks:
             webhooks.emit(event(1, data={"number": 1, "canary": "PLAIN"}))
             await until(lambda: receiver.tries)  # refused: it was not signed by its secret
-        async with database.transaction() as connection:
-            rows = (await connection.execute(select(table))).all()
+        rows = await found(database, select(table))
         assert len(rows) == 1
         assert "PLAIN" not in repr(rows)
         after = [named("a", receiver, OTHER_SECRET, SECRET)]

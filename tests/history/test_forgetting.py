@@ -8,6 +8,7 @@ import time
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text as sql
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.history.cursor import encode
 from app.history.database import Database
@@ -19,18 +20,17 @@ from app.history.results.composer import Composer
 from app.history.retention import LOCK, Retention
 from app.history.store import Store
 from app.protocol.close_codes import ENDED
-from tests.history.feed import DOWN, NOW, QUICK, converse, running, start, text, until
+from tests.history.feed import DOWN, NOW, QUICK, converse, found, running, start, text, until
 
 TABLES = ("conversations", "turns", "events", "tool_calls", "results", "outbox")
 DAY = 86_400.0
 
 
 async def rows(database: Database) -> dict[str, int]:
-    async with database.transaction() as connection:
-        return {
-            table: (await connection.execute(sql(f"SELECT count(*) FROM {table}"))).scalar_one()  # noqa: S608
-            for table in TABLES
-        }
+    return {
+        table: (await found(database, sql(f"SELECT count(*) FROM {table}")))[0][0]  # noqa: S608
+        for table in TABLES
+    }
 
 
 async def test_erasing_a_subject_leaves_nothing_of_it_and_all_of_the_others(
@@ -51,14 +51,11 @@ async def test_erasing_a_subject_leaves_nothing_of_it_and_all_of_the_others(
     left = (await archive.conversations(limit=1000)).items
     assert "subject-3" not in {c.subject for c in left}
     for table in TABLES[1:]:
-        async with database.transaction() as connection:
-            orphans = await connection.execute(
-                sql(
-                    f"SELECT count(*) FROM {table} WHERE conversation_id NOT IN "  # noqa: S608
-                    "(SELECT id FROM conversations)"
-                )
-            )
-            assert orphans.scalar_one() == 0
+        orphans = sql(
+            f"SELECT conversation_id FROM {table} WHERE conversation_id NOT IN "  # noqa: S608
+            "(SELECT id FROM conversations)"
+        )
+        assert await found(database, orphans) == []
 
 
 async def test_erasing_covers_what_lives_and_what_still_waits(database: Database) -> None:
@@ -142,9 +139,11 @@ async def test_only_one_replica_deletes_at_a_time(postgres_url: SecretStr) -> No
     async with running(recorder):
         recorder.started(start("old", started_at=NOW - 40 * DAY))
     retention = Retention(database, 30, lambda: NOW)
-    async with database.transaction() as other:
-        await other.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    other = create_async_engine(postgres_url.get_secret_value())
+    async with other.begin() as connection:
+        await connection.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         assert await retention.once() == 0
+    await other.dispose()
     assert await retention.once() == 1
     await database.close()
 

@@ -22,7 +22,8 @@ from app.history.schema import metadata
 from app.history.store import Store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,8 +45,7 @@ def differences(connection: Connection) -> list[object]:
 
 async def test_models_and_migrations_agree(database: Database) -> None:
     await migrate(database)
-    async with database.transaction() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.run(lambda c: c.run_sync(differences)) == []
 
 
 async def test_replicas_that_start_together_migrate_once(
@@ -66,10 +66,12 @@ async def test_replicas_that_start_together_migrate_once(
     for replica in replicas:
         out, err = await asyncio.wait_for(replica.communicate(), 60)
         assert (replica.returncode, out) == (0, b"migrated\n"), err.decode()
-    async with database.transaction() as connection:
+
+    async def look(connection: AsyncConnection) -> tuple[int, list[object]]:
         versions = await connection.execute(text("SELECT version_num FROM alembic_version"))
-        assert len(versions.all()) == 1
-        assert await connection.run_sync(differences) == []
+        return len(versions.all()), await connection.run_sync(differences)
+
+    assert await database.run(look) == (1, [])
 
 
 def first_release(connection: Connection) -> None:
@@ -86,19 +88,22 @@ def first_release(connection: Connection) -> None:
 
 
 async def test_an_old_database_is_upgraded_in_place(database: Database) -> None:
-    async with database.transaction(write=True) as connection:
-        await connection.run_sync(first_release)
+    await database.run(lambda c: c.run_sync(first_release), write=True)
     await migrate(database)
-    async with database.transaction() as connection:
+
+    async def look(connection: AsyncConnection) -> tuple[RowMapping, list[object]]:
         row = (await connection.execute(text("SELECT * FROM conversations"))).mappings().one()
-        assert await connection.run_sync(differences) == []
+        return row, await connection.run_sync(differences)
+
+    row, found = await database.run(look)
+    assert found == []
     assert (row["id"], row["started_at"], row["tenant"], row["replica"]) == ("old", 1.5, None, None)
 
 
 async def test_a_schema_from_the_future_is_left_alone_and_used(database: Database) -> None:
     await migrate(database)
-    async with database.transaction(write=True) as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    await database.run(lambda connection: connection.execute(newer), write=True)
     store = Store(database)
     await store.open()
     assert await store.write([]) == frozenset()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 SMALL = replace(QUICK, count=400, batch=50)
 
 
@@ -52,8 +54,11 @@ async def stored(database: Database) -> dict[str, int]:
         "tool": select(func.count()).select_from(tool_calls),
         "ended": select(func.count()).where(conversations.c.ended_at.is_not(None)),
     }
-    async with database.transaction(deadline=30) as connection:
-        found = {name: (await connection.execute(q)).scalar_one() for name, q in queries.items()}
+
+    async def look(connection: AsyncConnection) -> dict[str, int]:
+        return {name: (await connection.execute(q)).scalar_one() for name, q in queries.items()}
+
+    found = await database.run(look, deadline=30)
     found["frame"] = found.pop("pieces") + found.pop("events") + found.pop("results")
     return found
 

@@ -25,7 +25,18 @@ from app.history.results.sender import Sender
 from app.history.store import Store
 from app.protocol.close_codes import ENDED, UPSTREAM_FAILED
 from app.protocol.errors import ConfigurationError
-from tests.history.feed import DOWN, NOW, QUICK, converse, result, running, start, text, until
+from tests.history.feed import (
+    DOWN,
+    NOW,
+    QUICK,
+    converse,
+    found,
+    result,
+    running,
+    start,
+    text,
+    until,
+)
 from tests.history.receiver import SECRET, Receiver, receiving
 
 if TYPE_CHECKING:
@@ -168,10 +179,8 @@ async def test_with_content_off_a_waiting_result_is_sealed_and_arrives_open(
         recorder.started(start("c1", additional_data={"k": "PLAIN"}))
         recorder.frame("c1", DOWN, NOW, text("user", "PLAIN"))
         recorder.ended("c1", ENDED, NOW + 2)
-    async with database.transaction() as connection:
-        for table in ("conversations", "turns", "events", "results", "outbox"):
-            rows = (await connection.execute(sql(f"SELECT * FROM {table}"))).all()  # noqa: S608
-            assert "PLAIN" not in repr(rows)
+    for table in ("conversations", "turns", "events", "results", "outbox"):
+        assert "PLAIN" not in repr(await found(database, sql(f"SELECT * FROM {table}")))  # noqa: S608
     receiver = Receiver()
     async with receiving(receiver):
         outbox = DatabaseOutbox(database, time.time, "r", seal=seal)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import asyncio
+import threading
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,13 @@ from app.history.store import Store
 from app.history.usage import Group, Usage, UsageReader
 from app.protocol.close_codes import ENDED, UPSTREAM_FAILED
 from tests.history.feed import DOWN, NOW, QUICK, converse, order_tool, start, text
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pydantic import SecretStr
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 DAY = 86_400.0
 EVER = (0.0, 1e11)
@@ -148,16 +151,27 @@ async def test_a_mark_waits_for_nobody_who_uses_the_database(postgres_url: Secre
     history.recorder.started(start("c"))
     await history.recorder.flush(10)
     history.recorder.ended("c", ENDED, NOW + 3)
-    async with AsyncExitStack() as stack:
-        held = await stack.enter_async_context(database.transaction(write=True))
-        await held.exec_driver_sql("UPDATE conversations SET lost = 0")
+    held: list[AsyncConnection] = []
+    release = threading.Event()
+
+    async def hold(connection: AsyncConnection) -> None:
+        if not held:
+            await connection.exec_driver_sql("UPDATE conversations SET lost = 0")
+        held.append(connection)
+        await asyncio.to_thread(release.wait, 60)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(database.run(hold, write=True, deadline=60))
+        await until(lambda: len(held) == 1)
         for _ in range(3):
-            await stack.enter_async_context(database.transaction())
+            tasks.create_task(database.run(hold, deadline=60))
+        await until(lambda: len(held) == 4)
         assert history._presence is not None
         await history._presence.mark()
         other = Database(postgres_url)
         [row] = await summed(other, Group.TENANT)
         assert row.seconds == 30.0, "it is there; its end is left to who writes its row"
+        release.set()
     await history._presence.mark()
     [row] = await summed(other, Group.TENANT)
     assert row.seconds == 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -17,6 +17,8 @@ from tests.history.feed import QUICK, converse, running, until
 from tests.support.pgbouncer import PgBouncer
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from tests.support.postgres import Postgres
 
 GATEWAYS = 3
@@ -73,13 +75,18 @@ async def test_settings_of_a_transaction_stay_in_it(postgres: Postgres) -> None:
     database = Database(SecretStr(await postgres.database()))
     names = ("idle_in_transaction_session_timeout", "jit")
     try:
-        async with database.transaction() as connection:
-            within = [(await connection.exec_driver_sql(f"SHOW {name}")).scalar() for name in names]
+
+        async def within(connection: AsyncConnection) -> tuple[Any, ...]:
+            shown = [(await connection.exec_driver_sql(f"SHOW {name}")).scalar() for name in names]
             raw = await connection.get_raw_connection()
-            driver = raw.driver_connection
-        assert within == ["30s", "off"]
-        assert driver is not None
-        after = [await driver.fetchval(f"SHOW {name}") for name in names]
-        assert after == ["0", "on"]
+            return shown, raw.driver_connection, asyncio.get_running_loop()
+
+        async def after() -> list[str]:
+            return [await driver.fetchval(f"SHOW {name}") for name in names]
+
+        shown, driver, loop = await database.run(within)
+        assert shown == ["30s", "off"]
+        asked = asyncio.run_coroutine_threadsafe(after(), loop)
+        assert await asyncio.wrap_future(asked) == ["0", "on"]
     finally:
         await database.close()

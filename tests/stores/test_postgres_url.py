@@ -19,6 +19,8 @@ from tests.support.pgbouncer import PgBouncer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from app.history.postgres import PostgresOptions
     from tests.support.postgres import Postgres
 
@@ -140,12 +142,14 @@ async def test_startup_parameters_of_the_url_reach_the_server(postgres: Postgres
     query = "application_name=shop&options=-cstatement_timeout%3D4321"
     database = Database(SecretStr(f"{await postgres.database()}?{query}"))
     try:
-        async with database.transaction() as connection:
-            shown = [
+
+        async def shown(connection: AsyncConnection) -> list[str]:
+            return [
                 (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
                 for name in ("application_name", "statement_timeout")
             ]
-        assert shown == ["shop", "4321ms"]
+
+        assert await database.run(shown) == ["shop", "4321ms"]
     finally:
         await database.close()
 
