@@ -109,7 +109,7 @@ def test_history_does_not_take_its_own_work_for_that_of_conversations() -> None:
     for _ in range(10):
         told, untold = LoadMonitor(), LoadMonitor()
         before = time.thread_time()
-        _burn(0.1)
+        _burn(0.25)
         own = time.thread_time() - before
         _burn(0.001)
         judged.append((untold.is_busy(0.0), told.is_busy(own)))
