@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,8 @@ async def lines() -> AsyncIterator[str]:
     queue: asyncio.Queue[str | None] = asyncio.Queue(WAITING)
 
     def read() -> None:
-        with suppress(RuntimeError, OSError):  # the loop is closed: none waits for more
+        # The loop is closed, or is being closed: none waits for more.
+        with suppress(RuntimeError, CancelledError, OSError):
             for line in _lines(sys.stdin.fileno()):
                 asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
             asyncio.run_coroutine_threadsafe(queue.put(None), loop).result()

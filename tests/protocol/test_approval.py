@@ -9,6 +9,7 @@ from app.protocol.approval import (
     ApprovalLedger,
     ApprovalRequest,
     Decider,
+    Decision,
     Verdict,
     decision_of_operator,
     decision_of_user,
@@ -69,3 +70,9 @@ def test_a_request_passes_between_replicas_with_every_digit() -> None:
 
 def test_arguments_are_shown_up_to_64_kib() -> None:
     assert MAX_ARGS == 65_536
+
+
+def test_a_decision_says_what_became_of_the_call() -> None:
+    assert Decision(approve=True, by="ada").state == "approved"
+    assert Decision(approve=False).state == "declined"
+    assert Decision(approve=False, cause="expired").state == "expired"

@@ -37,6 +37,12 @@ def test_peer_and_upstream_errors_carry_what_is_sent_on() -> None:
     assert UpstreamError(UPSTREAM_FAILED, "refused").reason is UPSTREAM_FAILED
 
 
+def test_lost_store_carries_advice_for_operators_where_there_is_some() -> None:
+    assert StoreUnavailable("no answer").advice is None
+    lost = StoreUnavailable("no answer", "check host and port")
+    assert (str(lost), lost.advice) == ("no answer", "check host and port")
+
+
 @pytest.mark.parametrize(
     "kind",
     [ConfigurationError, Refusal, PeerError, UpstreamError, StoreUnavailable, IllegalTransition],

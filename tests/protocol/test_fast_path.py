@@ -57,6 +57,8 @@ def test_plain_text_is_known(payload: bytes) -> None:
         b'{"type":"text"} ',
         b' {"type":"text"}',
         b'{"type":"text","content"}',
+        b'{"type":"text","content":',
+        b'{"type":"text","content":{"a":',
         b'{"type":"text","content":}',
         b'{"type":"text","content":"}',
         b'{"type":"text","content":"a" "b"}',

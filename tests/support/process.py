@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without any of the gateway's variables."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "OTEL_"))}
+    """This process's environment without any of the gateway's variables, and of pytest's."""
+    ours = ("RELAY_", "OTEL_", "PYTEST_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)}
 
 
 class Running:

@@ -166,6 +166,8 @@ export class BlackboxRelayChat extends ElementWithProperties {
       BlackboxRelayChat.#parked.put(keptName(this), client);
     } else {
       client?.hangUp();
+      // A start that was given up before it had a client of its own is not shown for ever.
+      if (starting && (!client || client.state === 'ended')) this.#arrange(client ? 'ended' : 'idle');
     }
   }
 
