@@ -104,6 +104,17 @@ def test_a_table_between_marks_is_replaced_and_nothing_else() -> None:
         publish.between("a", "t", "new")
 
 
+def test_capacity_planning_is_that_of_the_published_run() -> None:
+    """`make bench` writes all of it; `--redraw tests/bench/baseline.json` writes it again."""
+    report = Report.read(ROOT / "tests/bench/baseline.json")
+    kept = json.loads(publish.SLOPES.read_text())
+    assert kept == publish.slopes(report, kept)
+    planned, readme = publish.CAPACITY.read_text(), publish.README.read_text()
+    assert planned == publish.capacity_text(planned, kept)
+    assert readme == publish.between(readme, "benchmark", publish.readme_table(report))
+    assert (ROOT / "docs/bench.svg").read_text() == draw(report)
+
+
 def test_the_worst_kind_of_frame_is_the_figure() -> None:
     figures = {
         "us_250:compact": Spread.of([1, 9]),
