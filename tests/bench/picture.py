@@ -15,7 +15,7 @@ SHOWN: Final = (
     ("nginx", "nginx"),
     ("haproxy", "HAProxy"),
     ("gateway", "Blackbox Relay"),
-    ("gateway-history", "with history"),
+    ("gateway-history", "with history *"),
     ("node", "Node ws"),
     ("aiohttp-uvloop", "aiohttp, uvloop"),
     ("fastapi", "FastAPI + websockets"),
@@ -98,7 +98,8 @@ def draw(report: Report) -> str:
         y = HEAD + index // 2 * panel_height
         parts += _panel(report, panel, rows, x, y)
     machine, measured = versions(report)
-    parts.append(_text(MARGIN, height - 42, machine + ", " + report.date, "small"))
+    footnote = f"{machine}, {report.date} · * compact frames alone"
+    parts.append(_text(MARGIN, height - 42, footnote, "small"))
     parts.append(_text(MARGIN, height - 24, measured, "small"))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
