@@ -24,7 +24,7 @@ def encoded_pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
 def _character(character: str) -> str:
     raw = character.encode(errors="surrogatepass")
     escaped = "".join(f"%(?:25)*(?i:{byte:02x})" for byte in raw)
-    forms = [re.escape(character), escaped]
+    forms = [escaped, re.escape(character)]  # the longer first: `%25` is a `%`, and nothing is left
     if character == " ":  # as forms of HTML write it
         forms.append(r"\+")
     return f"(?:{'|'.join(forms)})"

@@ -86,10 +86,10 @@ class Redactor:
 
     def without_secrets(self, text: str) -> str:
         """Return `text` as a call does, but unmasked."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
         if self._encoded is not None and "%" in text:
             text = self._encoded.sub(MASK, text)
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
         if PLAIN.fullmatch(text):
             return text
         text = CREDENTIAL.sub(_mask, text)

@@ -56,6 +56,11 @@ def test_a_log_line_shows_no_encoding_of_a_secret(written: str) -> None:
     assert Redactor([SECRET])(f"dial /x/{written} failed") == f"dial /x/{MASK} failed"
 
 
+@pytest.mark.parametrize("written", ["50%", "50%25", "50%2525", "%35%30%25"])
+def test_nothing_is_left_of_a_percent_sign_at_the_end(written: str) -> None:
+    assert Redactor(["50%"])(f"x {written} y%25") == f"x {MASK} y%25"
+
+
 def test_a_blank_may_be_a_plus() -> None:
     assert Redactor(["pass word"])("x pass+word%21") == f"x {MASK}%21"
 
