@@ -6,6 +6,7 @@ and its conversations would count until its last sign of life.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -52,12 +53,16 @@ class PendingEnds:
             del self._ends[next(iter(self._ends))]
         self._ends[conversation] = (conversation.start.id, at, reason.code, reason.name)
 
-    def due(self) -> list[End]:
-        """Return up to `PER_WRITE` ends of conversations that have a row, whose end it lacks."""
+    def due(self, until: float = math.inf) -> list[End]:
+        """Return up to `PER_WRITE` ends of conversations that have a row, whose end it lacks.
+
+        Ends after `until` (Unix seconds) are left out: the queue is likely to write them soon, and
+        with them all that was said before.
+        """
         over = [each for each in self._ends if each.end_stored or each.erased]
         for conversation in over:
             del self._ends[conversation]
-        due = [end for conversation, end in self._ends.items() if conversation.stored]
+        due = [end for each, end in self._ends.items() if each.stored and end[1] <= until]
         return due[:PER_WRITE]
 
     def written(self, ids: Collection[str]) -> None:

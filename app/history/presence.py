@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 BEAT: Final = 0.25
 """Seconds between two marks while conversations are recorded: an end may be as much too early."""
 
+QUEUE_TIME: Final = 0.5
+"""Seconds that the queue has to write an end, and the records before it, by itself: who sees that a
+conversation has ended will ask for its transcript."""
+
 MARK_DEADLINE: Final = 2.0
 """Seconds that one mark may take; then it is given up, and made anew."""
 
@@ -32,9 +36,9 @@ class Presence:
     """Marks in the database that this replica is there, while it has conversations to record.
 
     With a mark go the ends that the queue has not written yet: the end of any conversation of a
-    replica that is killed is off by `BEAT` and the time that a mark takes, at the most, however
-    far behind the queue was. `clock` is in Unix seconds. Failures are the recorder's to log: it
-    writes to the same database.
+    replica that is killed is off by `QUEUE_TIME`, `BEAT` and the time that a mark takes, at the
+    most, however far behind the queue was. `clock` is in Unix seconds. Failures are the recorder's
+    to log: it writes to the same database.
     """
 
     def __init__(
@@ -65,7 +69,8 @@ class Presence:
         """Mark once; a database that is away is left alone until the next time."""
         try:
             # Both at one time, and here: what has ended by then is in `ends`, or has its end.
-            ends, now = self._ends.due(), self._clock()
+            now = self._clock()
+            ends = self._ends.due(now - QUEUE_TIME)
             written = await self._database.run(lambda c: self._write(c, ends, now), write=True)
         except (HistoryUnavailable, Unstorable):
             return

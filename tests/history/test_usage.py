@@ -128,7 +128,8 @@ async def test_an_end_that_the_queue_still_holds_counts_when_its_replica_dies(
     (erased,) = (each for each in ends._ends if each.start.id == "erased")
     erased.erase()
     presence = Presence(database, "dead", lambda: NOW + 30, lambda: True, ends)
-    assert [end[0] for end in ends.due()] == ["ended"]
+    await Presence(database, "dead", lambda: NOW + 3.4, lambda: True, ends).mark()
+    assert [end[0] for end in ends.due()] == ["ended"], "the queue has half a second to write it"
     await presence.mark()
     assert ends.due() == [], "once"
     assert ends, "one is not stored yet"
