@@ -314,6 +314,8 @@ async def test_customer_talks_to_a_person_over_a_cut_and_a_killed_replica(
         bubble = page.locator('.turn[data-speaker="operator"] .bubble')
         await expect(bubble).to_have_text("Hello, I am Ann.")
         await type_in(page, "Where is my parcel?")
+        # Else it may come after Ann's next words, whose order is what is compared.
+        await expect(page.locator(".user .bubble").last).to_have_text("Where is my parcel?")
 
         await steered.replicas[1].kill()
         cutter.target = steered.ports[0]
