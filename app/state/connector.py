@@ -29,7 +29,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
 from app.state.address import Kind, StateAddress, parse
-from app.state.backend import ClusterBackend, SingleBackend
+from app.state.backend import SingleBackend
+from app.state.cluster_backend import ClusterBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -117,6 +117,7 @@ class RedisState(State):
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)
         self._sweeper = Sweeper(store, keys, self._owners)
+        self._advice: str | None = None  # on why this replica's sessions were not shown alive
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket."""
@@ -215,8 +216,9 @@ class RedisState(State):
         await self._vital.call("ping", "PING")
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
-        if self._heartbeat.advice is not None:
-            raise StoreUnavailable("ping: the last beat failed", self._heartbeat.advice)
+        advice = self._heartbeat.advice or self._advice
+        if advice is not None:
+            raise StoreUnavailable("ping: the last beat failed", advice)
 
     async def run(self) -> None:
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
@@ -249,6 +251,7 @@ class RedisState(State):
                     if now - audited >= self._timings.lease:
                         audited = now
                         await self._registry.audit()
-                except StoreUnavailable:
-                    pass  # the next beat says so
+                    self._advice = None
+                except StoreUnavailable as lost:
+                    self._advice = lost.advice
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))
