@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.state.backend import RAW, Backend, ClusterUnusable, raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from app.state.backend import Command
 
@@ -65,11 +65,16 @@ class ClusterBackend(Backend):
     """A Redis Cluster. Commands are followed to where their slot is, for `PATIENCE` seconds.
 
     A command that was redirected was not carried out, so it is safe to send it again; whatever
-    else goes wrong is the caller's. `answers` counts replies of nodes, redirections included.
+    else goes wrong is the caller's. `answers` counts replies of nodes, redirections included;
+    `on_loss` is called when a node does not answer.
     """
 
     def __init__(
-        self, nodes: Sequence[tuple[str, int]], connections: int, options: Mapping[str, Any]
+        self,
+        nodes: Sequence[tuple[str, int]],
+        connections: int,
+        options: Mapping[str, Any],
+        on_loss: Callable[[], None],
     ) -> None:
         self._cluster = RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
@@ -83,6 +88,7 @@ class ClusterBackend(Backend):
             self._cluster.set_response_callback(command, raw)
         self._map = self._cluster.nodes_manager
         self._given = self._map.startup_nodes
+        self._on_loss = on_loss
         self._looking: asyncio.Task[None] | None = None
         self._turn = 0
         self._looks = 0
@@ -195,6 +201,7 @@ class ClusterBackend(Backend):
     def _lost(self, node: ClusterNode) -> None:
         """Dial a node anew that has failed, and look which nodes there are."""
         self._turn += 1
+        self._on_loss()
         for connection in node._connections:
             connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
         self._look_soon(LOOK_AFTER_LOSS)

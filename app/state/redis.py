@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.command_stream import CommandStream
 from app.state.connector import Connector
-from app.state.heartbeat import ON, Heartbeat
+from app.state.heartbeat import Heartbeat
 from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.keys import Keys
+from app.state.liveness import Liveness
 from app.state.owners import Owners
 from app.state.redis_client import RedisClient, milliseconds
 from app.state.redis_idempotency import RedisRequests
@@ -104,6 +105,9 @@ class RedisState(State):
             refill=timings.refill,
             clock=clock,
         )
+        self._liveness = Liveness(
+            store, keys, replica, self._heartbeat, connector, timings=timings, clock=clock
+        )
         self._tickets = RedisTickets(store, keys, retries)
         self._revocations = RedisRevocations(store, keys)
         self._owners = Owners(
@@ -154,10 +158,8 @@ class RedisState(State):
         """
         marked = self._heartbeat.marked
         row = await self._registry.find(session_id)
-        if row is None:
-            marker = await self._store.call("find", "GET", self.keys.marker(self._replica))
-            if self._heartbeat.is_suspect(marked, marker):
-                raise StoreUnavailable("find: the registry is being filled again")
+        if row is None and not await self._liveness.is_known_to_be_gone("find", marked):
+            raise StoreUnavailable("find: the registry is being filled again")
         return row
 
     async def sessions(
@@ -202,14 +204,7 @@ class RedisState(State):
 
     async def alive(self, replica: str) -> bool:
         """Say whether a replica beats; raise `StoreUnavailable` while that is unknown."""
-        marked = self._heartbeat.marked
-        beat, marker = await self._store.run(
-            "alive",
-            [("GET", self.keys.replica(replica)), ("GET", self.keys.marker(self._replica))],
-        )
-        if beat is None and self._heartbeat.is_suspect(marked, marker):
-            raise StoreUnavailable("alive: replicas have not reported again")
-        return bool(beat == ON)
+        return await self._liveness.alive(replica)
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` if Redis is silent, or read-only at the last heartbeat."""
@@ -239,6 +234,7 @@ class RedisState(State):
     async def _beat(self) -> None:
         audited = float("-inf")
         while True:
+            self._liveness.note_losses()
             if await self._heartbeat.renew():
                 await self._retries.flush()
                 await self._registry.settle()
