@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONVERSATIONS = 50
-SCRIPT = Script(count=60, rate=10.0, texts=20)
+SCRIPT = Script(count=60, rate=15.0, texts=20)
 SLOTS = 40
 MOVES = 500
 MANY = 2_000
