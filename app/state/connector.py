@@ -7,7 +7,6 @@ every other one of this process that was made before is dialled anew when it is 
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
@@ -19,8 +18,6 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
-    MasterNotFoundError,
-    Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
@@ -31,15 +28,14 @@ from redis.exceptions import ReadOnlyError, RedisError
 from app.state.address import Kind, StateAddress, parse
 from app.state.backend import SingleBackend
 from app.state.cluster_backend import ClusterBackend
+from app.state.sentinels import Sentinels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from app.state.backend import Backend
 
 UNKNOWN_PARAMETER: Final = "has a parameter that Redis does not know"
-AGREEMENT: Final = 0.05
-"""Seconds that other Sentinels have to tell of a newer primary, once one has answered."""
 
 
 class Connector:
@@ -175,50 +171,6 @@ class _TlsBySentinel(_Renewed, SentinelManagedSSLConnection):
 
 
 _CLASSES: Final = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
-
-
-class Sentinels(Sentinel):
-    """redis-py's client of Sentinels, but all are asked at once.
-
-    One that does not answer costs no time, and one that was cut off from the others, and has
-    missed a failover, is overruled by a newer configuration (Redis Sentinel documentation,
-    "Configuration epochs").
-    """
-
-    async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Return where the primary is. Raises `MasterNotFoundError`."""
-        asking = {asyncio.create_task(_ask(each, service_name)) for each in self.sentinels}
-        try:
-            waiting, found = asking, None
-            while waiting and found is None:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                found = self._newest(done, service_name)
-            if waiting:
-                await asyncio.wait(waiting, timeout=AGREEMENT)
-            found = self._newest((task for task in asking if task.done()), service_name)
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-        if found is None:
-            raise MasterNotFoundError("no Sentinel knows a primary")
-        return found
-
-    def _newest(
-        self, told: Iterable[asyncio.Task[Mapping[str, Any] | None]], service: str
-    ) -> tuple[str, int] | None:
-        states = [state for task in told if (state := task.result()) is not None]
-        usable = [state for state in states if self.check_master_state(dict(state), service)]
-        newest = max(usable, key=lambda state: int(state["config-epoch"]), default=None)
-        return None if newest is None else (str(newest["ip"]), int(newest["port"]))
-
-
-async def _ask(sentinel: Any, service: str) -> Mapping[str, Any] | None:
-    try:
-        state: Mapping[str, Any] | None = (await sentinel.sentinel_masters()).get(service)
-    except (RedisError, OSError):
-        return None
-    return state
 
 
 def _sentinels(address: StateAddress, options: Mapping[str, Any]) -> Sentinels:

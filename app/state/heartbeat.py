@@ -29,6 +29,10 @@ PRIMARY: Final = (
     "Redis answers as a replica that takes no writes: RELAY_STATE_URL must lead to the primary, "
     "or name its Sentinels (redis+sentinel://)"
 )
+NEVER_ANSWERED: Final = (
+    "RELAY_STATE_URL: no Redis has answered yet: check host, port, firewall, and whether it speaks "
+    "TLS (rediss://)"
+)
 _MARKER_EXPIRY: Final = 24 * 3600.0
 
 
@@ -81,7 +85,7 @@ class Heartbeat:
             if self._clock() >= self._doubt_until:
                 told = {} if lost.advice is None else {"advice": lost.advice}
                 log.warning("state_lost", **told)
-            self.advice = lost.advice
+            self.advice = lost.advice or (None if self.marked else NEVER_ANSWERED)
             read_only = isinstance(lost, StateReadOnly)
             if read_only and not self.read_only:
                 log.warning("state_read_only", advice=PRIMARY)

@@ -208,7 +208,10 @@ class RedisState(State):
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` if Redis is silent, or read-only at the last heartbeat."""
-        await self._vital.call("ping", "PING")
+        try:
+            await self._vital.call("ping", "PING")
+        except StoreUnavailable as lost:
+            raise StoreUnavailable(str(lost), lost.advice or self._heartbeat.advice) from lost
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
         advice = self._heartbeat.advice or self._advice

@@ -94,16 +94,30 @@ local function settle(period, report)
   local over = redis.call('HGET', budget, period .. '_over')
   return used, over and tonumber(over) or -1, before, reported
 end
-local function add(id, spent, left)
-  local known = redis.call('GET', prefix .. id)
-  local before = known and tonumber((known:gsub('^left:', ''))) or 0
-  local delta = math.max(0, spent - before)
-  for period in pairs(current) do
-    local counted = math.min(delta, now - began[period])
-    redis.call('HINCRBY', budget, period .. '_used', string.format('%d', counted))
+-- Add what is new in what sessions have lasted; `known` is what they have reported, or false.
+local function add(ids, spent, known, mark)
+  local total = {day = 0, month = 0}
+  for i, id in ipairs(ids) do
+    local before = known[i] and tonumber((known[i]:gsub('^left:', ''))) or 0
+    local delta = math.max(0, spent[i] - before)
+    for period in pairs(current) do
+      total[period] = total[period] + math.min(delta, now - began[period])
+    end
+    if delta > 0 or not known[i] or mark ~= '' then
+      local value = string.format('%d', math.max(before, spent[i]))
+      redis.call('SET', prefix .. id, mark .. value, 'PX', ttl)
+    end
   end
-  local value = string.format('%d', math.max(before, spent))
-  redis.call('SET', prefix .. id, (left and 'left:' or '') .. value, 'PX', ttl)
+  for period, more in pairs(total) do
+    if more > 0 then
+      redis.call('HINCRBY', budget, period .. '_used', string.format('%d', more))
+    end
+  end
+end
+local function reported(ids)
+  local names = {}
+  for i, id in ipairs(ids) do names[i] = prefix .. id end
+  return redis.call('MGET', unpack(names))
 end
 roll()
 """.replace("__WARNINGS__", ", ".join(map(str, WARNINGS)))
@@ -145,12 +159,22 @@ ACCOUNT: Final = Script(
     _PRELUDE
     + """
 local lease = tonumber(ARGV[6])
-for i = 7, #ARGV, 2 do
-  local known = redis.call('GET', prefix .. ARGV[i])
-  if not (known and known:sub(1, 5) == 'left:') then
-    redis.call('ZADD', sessions, now + lease, ARGV[i])
-    add(ARGV[i], tonumber(ARGV[i + 1]), false)
+local named, ids, spent, kept, leases = {}, {}, {}, {}, {}
+for i = 7, #ARGV, 2 do named[#named + 1] = ARGV[i] end
+if #named > 0 then
+  for i, known in ipairs(reported(named)) do
+    if not (known and known:sub(1, 5) == 'left:') then
+      ids[#ids + 1] = named[i]
+      kept[#kept + 1] = known
+      spent[#spent + 1] = tonumber(ARGV[6 + 2 * i])
+      leases[#leases + 1] = now + lease
+      leases[#leases + 1] = named[i]
+    end
   end
+end
+if #ids > 0 then
+  redis.call('ZADD', sessions, unpack(leases))
+  add(ids, spent, kept, '')
 end
 redis.call('PEXPIRE', sessions, lease)
 return {now, {settle('day', true)}, {settle('month', true)}}
@@ -162,7 +186,7 @@ LEAVE: Final = Script(
     _PRELUDE
     + """
 redis.call('ZREM', sessions, ARGV[6])
-add(ARGV[6], tonumber(ARGV[7]), true)
+add({ARGV[6]}, {tonumber(ARGV[7])}, reported({ARGV[6]}), 'left:')
 return true
 """
 )

@@ -107,6 +107,22 @@ if not guarded then
     forget(entry)
   end
 end
+-- All that are held, at once: the same as to forget each and to add it to those held.
+local holding, names = {}, {}
+for i = 11, #ARGV, 3 do
+  if ARGV[i] == 'hold' then
+    names[#names + 1] = ARGV[i + 1]
+    holding[#holding + 1] = now + lease
+    holding[#holding + 1] = ARGV[i + 1]
+  end
+end
+local function hold_all()
+  if #names == 0 then return end
+  redis.call('ZREM', queue, unpack(names))
+  redis.call('ZREM', leases, unpack(names))
+  redis.call('ZADD', held, unpack(holding))
+  names = {}
+end
 local promoted = false
 for i = 11, #ARGV, 3 do
   local operation, entry, argument = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -115,8 +131,7 @@ for i = 11, #ARGV, 3 do
   elseif operation == 'keep' then
     redis.call('SET', ARGV[9] .. entry, argument, 'PX', ARGV[10])
   elseif operation == 'hold' then
-    forget(entry)
-    redis.call('ZADD', held, now + lease, entry)
+    hold_all()
   else
     if not promoted then promote() end
     promoted = true

@@ -33,6 +33,7 @@ class Authority:
         self.key = directory / "server.key"
         ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests' authority")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         root = (
             _certificate(name, name, ours.public_key())
@@ -40,7 +41,7 @@ class Authority:
             .sign(ours, hashes.SHA256())
         )
         leaf = (
-            _certificate(name, x509.Name([]), theirs.public_key())
+            _certificate(name, subject, theirs.public_key())
             .add_extension(x509.SubjectAlternativeName([address]), critical=True)
             .sign(ours, hashes.SHA256())
         )

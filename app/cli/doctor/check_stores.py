@@ -67,13 +67,13 @@ async def _state(settings: Settings) -> list[Finding]:
     else:
         return [
             fine(STATE, f"takes writes; first answer after {took:.0f} ms"),
-            *await _facts(store),
+            *await _facts(store, is_cluster=connector.is_cluster),
         ]
     finally:
         await store.close()
 
 
-async def _facts(store: RedisClient) -> list[Finding]:
+async def _facts(store: RedisClient, *, is_cluster: bool) -> list[Finding]:
     """What Redis says of itself, where it may be asked."""
     try:
         told: bytes | Mapping[str, Any] = await store.call("check", "INFO")
@@ -84,6 +84,10 @@ async def _facts(store: RedisClient) -> list[Finding]:
     version = str(facts.get("redis_version", ""))
     if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         found.append(fault(STATE, f"Redis {version}", "Redis 6.2 or later, or Valkey"))
+    if facts.get("redis_mode") == "cluster" and not is_cluster:
+        # It answers what its own slots hold, and fails as soon as those move.
+        advice = "use redis+cluster:// or rediss+cluster:// in RELAY_STATE_URL"
+        found.append(fault(STATE, "a node of a Redis Cluster answers", advice))
     if facts.get("aof_enabled") == 0:
         found.append(
             note(STATE, "keeps no append-only file", "appendonly yes, or revocations may be lost")
