@@ -78,8 +78,9 @@ class RedisState(State):
             connector, timeout=timings.timeout, connections=connections, on_error=on_error
         )
         # Signs of life stand in no line: a crowd must not make a replica look dead, or unready.
+        # One connection each for the mark of life, the owner's beat and readiness.
         self._vital = RedisClient(
-            connector, timeout=timings.timeout, connections=1, on_error=on_error
+            connector, timeout=timings.timeout, connections=3, on_error=on_error
         )
         self._retries = retries = RetryQueue(store, clock)
         self.records: Records = RedisRecords(store, keys, retries)
@@ -121,6 +122,7 @@ class RedisState(State):
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)
         self._sweeper = Sweeper(store, keys, self._owners)
+        self._renewed = asyncio.Event()
         self._advice: str | None = None  # on why this replica's sessions were not shown alive
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
@@ -222,6 +224,7 @@ class RedisState(State):
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweeper.run())
+            tasks.create_task(self._maintain())
             await self._beat()
 
     async def close(self) -> None:
@@ -235,22 +238,33 @@ class RedisState(State):
         await self._store.close()
 
     async def _beat(self) -> None:
-        audited = float("-inf")
+        """Show that this replica lives, whatever else takes its time."""
         while True:
             self._liveness.note_losses()
             if await self._heartbeat.renew():
-                await self._retries.flush()
-                await self._registry.settle()
-                now = self._clock()
-                try:
-                    if self._owners.is_due:
-                        claim = await self._owners.beat()
-                        if claim is not None:
-                            self._sweeper.claim(claim)
-                    if now - audited >= self._timings.lease:
-                        audited = now
-                        await self._registry.audit()
-                    self._advice = None
-                except StoreUnavailable as lost:
-                    self._advice = lost.advice
+                self._renewed.set()
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))
+
+    async def _maintain(self) -> None:
+        """After each beat: what is owed to the store, the owner's beat, the audit.
+
+        In a Redis Cluster any of them may wait for a slot that is being moved.
+        """
+        audited = float("-inf")
+        while True:
+            await self._renewed.wait()
+            self._renewed.clear()
+            await self._retries.flush()
+            await self._registry.settle()
+            now = self._clock()
+            try:
+                if self._owners.is_due:
+                    claim = await self._owners.beat()
+                    if claim is not None:
+                        self._sweeper.claim(claim)
+                if now - audited >= self._timings.lease:
+                    audited = now
+                    await self._registry.audit()
+                self._advice = None
+            except StoreUnavailable as lost:
+                self._advice = lost.advice

@@ -67,6 +67,8 @@ async def conversations_during(
         await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
         cutting.cancel()
+        over = [task.result() for task in running if task.done() and not task.cancelled()]
+        print(f"{len(over)} have ended by then: {[(s.code, s.codes, s.error) for s in over[:3]]}")
     stories = list(await asyncio.gather(*running))
     wrong = [fault for story in stories for fault in story.wrong(script.count)]
     assert wrong == [], f"seed {seed}: " + "\n".join(wrong[:20])

@@ -14,9 +14,9 @@ from redis import Redis
 from app.protocol.errors import StoreUnavailable
 from app.state.interface import Caps
 from app.state.redis import RedisState
+from tests.replicas import test_sharing as sharing
 from tests.replicas.pair import replica_pair
 from tests.state.conftest import PATIENT, row, running
-from tests.support.browser import browser
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_security import Authority, secured_cluster, secured_sentinels
 from tests.support.waiting import until
@@ -76,19 +76,26 @@ async def test_cluster_by_tls_and_the_documented_user(tmp_path: Path) -> None:
             allow(node, "relay", "canary%word")
         url = f"rediss+cluster://relay:{quote('canary%word', safe='')}@{hosts}?{authority.query}"
         await exercise(url)
-        async with replica_pair(tmp_path / "pair", state_url=url) as it:
-            for replica in it.replicas:
-                ticket = (await it.mint(replica.base))["ticket"]
-                async with browser(f"{replica.ws}/ws?ticket={ticket}") as user:
-                    await user.frame("event", "connection")
-                    await user.talks()
-                    assert await user.terminate() == 1000
         assert denied(cluster.nodes) == []
         await refused(url.replace(authority.query, ""), "certificate")
         await refused(url.replace("canary", "another"), "user or password")
         for node in cluster.nodes:
             node.command("ACL", "SETUSER", "relay", "-xread", "-zadd")
         await refused(url, "ACL")
+
+
+@pytest.mark.nightly
+async def test_gateways_hold_conversations_by_tls_and_the_documented_user(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    cluster, hosts = secured_cluster(tmp_path / "cluster", authority)
+    with cluster:
+        for node in cluster.nodes:
+            allow(node, "relay", "word")
+        url = f"rediss+cluster://relay:word@{hosts}?{authority.query}"
+        given = {"auth": "ticket,jwt,open", "jwt_secret": sharing.SECRET}
+        async with replica_pair(tmp_path / "pair", state_url=url, **given) as it:
+            await sharing.test_browser_resumes_on_the_other_replica_and_back(it)
+        assert denied(cluster.nodes) == []
 
 
 async def test_sentinels_by_tls_and_users_of_their_own(tmp_path: Path) -> None:

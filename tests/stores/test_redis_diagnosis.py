@@ -129,33 +129,49 @@ async def test_plain_url_of_any_cluster_node_is_a_fault(servers: Servers) -> Non
         assert "redis+cluster://" in await checked(node.url)
 
 
-async def test_gateway_starts_unready_with_the_reason_and_recovers(servers: Servers) -> None:
-    """A slot without a node, a user without a password, a service that is not known yet."""
-    cluster, sentinel = servers.cluster, servers.sentinels.sentinels[0]
-    node, locked = cluster.nodes[0], servers.locked
-    cluster.ask(node, "CLUSTER", "DELSLOTS", 5)
-    primary = str(servers.sentinels.servers[0].port)
-    urls = {
-        cluster.url: "slots that no node serves",
-        servers.url("redis://relay:canary-late@127.0.0.1:{locked}"): "user or password",
-        servers.url("redis+sentinel://127.0.0.1:{sentinel}/late"): "no service of the name",
-    }
-    gateways = [Gateway(f"ws://127.0.0.1:{free_port()}", state_url=url) for url in urls]
-    try:
-        await asyncio.gather(*(gateway.start() for gateway in gateways))
-        for gateway, reason in zip(gateways, urls.values(), strict=True):
-            await until(lambda g=gateway, r=reason: says(g, r), within=60)
-        cluster.ask(node, "CLUSTER", "ADDSLOTS", 5)
+async def test_state_recovers_when_its_user_or_service_is_made(servers: Servers) -> None:
+    """A user without a password, a service that Sentinels do not know yet."""
+    locked, sentinel = servers.locked, servers.sentinels.sentinels[0]
+    user = servers.url("redis://relay:canary-late@127.0.0.1:{locked}")
+    service = servers.url("redis+sentinel://127.0.0.1:{sentinel}/late")
+    states = [RedisState(url, "a", prefix="relay", timings=QUICK) for url in (user, service)]
+    async with running(states[0]), running(states[1]):
+        for state, reason in zip(states, ("user or password", "no service"), strict=True):
+            lost: StoreUnavailable = await until(lambda s=state: fault_of(s), within=15)
+            assert reason in str(lost.advice)
         with Redis(port=locked.port, password="canary-password") as client:
             client.acl_setuser(
-                "relay", enabled=True, passwords="+canary-late", keys="{relay*", categories="+@all"
+                "relay",
+                enabled=True,
+                passwords=["+canary-late"],
+                keys=["{relay*"],
+                categories=["+@all"],
             )
+        primary = str(servers.sentinels.servers[0].port)
         sentinel.command("SENTINEL", "MONITOR", "late", "127.0.0.1", primary, "1")
-        for gateway in gateways:
-            await until(lambda g=gateway: is_ready(g), within=60)
-            assert "canary" not in gateway.log
+        for state in states:
+            await until(lambda s=state: is_well(s), within=15)
+
+
+async def is_well(state: RedisState) -> bool:
+    try:
+        await state.ping()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def test_gateway_starts_unready_with_the_reason_and_recovers(servers: Servers) -> None:
+    cluster = servers.cluster
+    cluster.ask(cluster.nodes[0], "CLUSTER", "DELSLOTS", 5)
+    gateway = Gateway(f"ws://127.0.0.1:{free_port()}", state_url=cluster.url)
+    try:
+        await gateway.start()
+        await until(lambda: says(gateway, "slots that no node serves"), within=50)
+        cluster.ask(cluster.nodes[0], "CLUSTER", "ADDSLOTS", 5)
+        await until(lambda: is_ready(gateway), within=50)
     finally:
-        await asyncio.gather(*(gateway.stop() for gateway in gateways))
+        await gateway.stop()
 
 
 async def says(gateway: Gateway, reason: str) -> bool:

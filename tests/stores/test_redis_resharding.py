@@ -114,6 +114,27 @@ async def test_replica_shows_that_it_lives_while_its_slot_is_half_moved(
         assert await b.alive("a")
 
 
+async def test_replica_shows_that_it_lives_while_the_slot_of_owners_is_half_moved(
+    cluster: RedisCluster,
+) -> None:
+    """The owner's beat waits for its slot, the mark of life does not wait for the owner's beat."""
+    a, b = (
+        RedisState(cluster.url, name, prefix="beats", timings=Timings(timeout=2.0, alive=0.3))
+        for name in "ab"
+    )
+    move = SlotMove(cluster, key_slot(b"beats:owners"))
+    async with running(a), running(b):
+        await until(lambda: answers(a))
+        await until(lambda: answers(b))
+        move.begin()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 3.0  # ten times as long as a mark lasts
+        while loop.time() < end:
+            assert await b.alive("a")
+        move.migrate_all()
+        move.finish()
+
+
 async def test_slot_that_stays_open_is_named_and_recovers(cluster: RedisCluster) -> None:
     state = RedisState(cluster.url, "a", prefix="open", timings=Timings(timeout=0.5, alive=0.6))
     move = SlotMove(cluster, key_slot(b"open:owners"))
