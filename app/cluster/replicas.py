@@ -69,11 +69,11 @@ class Replicas:
     async def run(self) -> None:
         """Do what other replicas ask, and keep bridges and watches going, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
+            tasks.create_task(self._listen(), name="replicas:commands")
             if self._bridges is not None:
-                tasks.create_task(self._bridges.run())
+                tasks.create_task(self._bridges.run(), name="replicas:bridges")
             if self._watches is not None:
-                tasks.create_task(self._watches.run())
+                tasks.create_task(self._watches.run(), name="replicas:watches")
 
     async def close(self) -> None:
         """Let go of connections, after `run` has ended."""
@@ -211,14 +211,16 @@ class Replicas:
                     self._attach(message)
                 elif isinstance(message, ControlRequest):
                     answer = self.commands.carry_out(message)
-                    tasks.create_task(self.commands.reply(message, answer))
+                    tasks.create_task(
+                        self.commands.reply(message, answer), name=f"reply:{message.session_id}"
+                    )
                 elif isinstance(message, ControlAnswer):
                     self.commands.answered(message)
                 elif isinstance(message, PlaceGiven):
                     if self.gateway.places is not None:
                         self.gateway.places.wake()
                 elif isinstance(message, Watch):
-                    tasks.create_task(self._publish(message))
+                    tasks.create_task(self._publish(message), name=f"publish:{message.session_id}")
 
     def _attach(self, message: Attach) -> None:
         """Take over a browser that another replica serves."""

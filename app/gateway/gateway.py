@@ -87,10 +87,10 @@ class Gateway:
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._upkeep.keep_leases())
-            self._tasks.create_task(self._upkeep.watch_lag())
+            self._tasks.create_task(self._upkeep.keep_leases(), name="gateway:leases")
+            self._tasks.create_task(self._upkeep.watch_lag(), name="gateway:lag")
             if self.places is not None:
-                self._tasks.create_task(self.places.run())
+                self._tasks.create_task(self.places.run(), name="places")
             started.set()
 
     # Readiness
@@ -191,7 +191,7 @@ class Gateway:
         self._draining.session_started()
         if socket is not None:
             relay.browser.attach(socket)
-        self._tasks.create_task(self._run(relay, admission.row))
+        self._tasks.create_task(self._run(relay, admission.row), name=f"relay:{admission.row.id}")
         return relay
 
     async def _run(self, relay: Relay, row: SessionRow) -> None:
@@ -275,7 +275,8 @@ class Gateway:
         if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
             assert self._tasks is not None  # noqa: S101 - it has live sessions
             self._tasks.create_task(
-                self._registration.publish(current(self._rows[session_id], relay))
+                self._registration.publish(current(self._rows[session_id], relay)),
+                name=f"publish_row:{session_id}",
             )
         return answer
 

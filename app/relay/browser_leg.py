@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 class BrowserLeg:
     """The browser's leg: the socket that is connected right now, if any, and its handler.
 
-    `received` takes what that socket receives, `events` hears how it fares. `outbox` (bytes of
-    the bounds) may wait for a slow reader, `patience` (seconds) is how long it may not catch up at
-    all; past either its socket ends with 4508, for good where it cannot come back.
+    `received` takes what that socket receives, `events` hears how it fares. A reader that is
+    too slow by either bound of `RelayLimits` loses its socket with 4508, for good where it cannot
+    come back.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class BrowserLeg:
         self._session_id = scope.conversation.id
         self._outgoing = session.outgoing
         self._outbox = scope.limits.outbox
-        self._patience = scope.limits.patience
+        self._slow_reader_timeout = scope.limits.slow_reader_timeout
         self._socket: Socket | None = None
         self._was_connected = False
         self._is_held = False  # what was read waits for a guardrail
@@ -173,7 +173,7 @@ class BrowserLeg:
         self._events.on_browser_writable(writable=False)
         if self.slow_timer is None:
             loop = asyncio.get_running_loop()
-            self.slow_timer = loop.call_later(self._patience, self._too_slow)
+            self.slow_timer = loop.call_later(self._slow_reader_timeout, self._too_slow)
 
     def resume_writing(self) -> None:
         """The browser caught up."""

@@ -149,7 +149,9 @@ async def _events(
                         yield _line({"at": time(), **NO_LONGER})
                         return
                     asked_at = monotonic()
-                upcoming = upcoming or tasks.create_task(_next(following))
+                upcoming = upcoming or tasks.create_task(
+                    _next(following), name=f"watch:{session_id}"
+                )
                 done, _ = await asyncio.wait((upcoming,), timeout=RECHECK)
                 if not done:
                     if monotonic() - told_at >= SILENCE:
