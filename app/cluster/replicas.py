@@ -159,7 +159,7 @@ class Replicas:
     async def find(self, session_id: str) -> SessionRow | None:
         """Look a session up; this replica's own are fresher than the store's."""
         row = await self._state.find(session_id)
-        return None if row is None else self.gateway.current_row(row)
+        return None if row is None else self.gateway.live.current_row(row)
 
     async def watch(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what happens in a session until it ends; who is slow is told what it missed."""
@@ -189,7 +189,7 @@ class Replicas:
             else:
                 waiting.put_nowait(event)
 
-        async with self.gateway.watching(session_id, tell):
+        with self.gateway.live.watching(session_id, tell):
             while True:
                 event = await waiting.get()
                 if missed:
@@ -261,7 +261,7 @@ class Replicas:
             if event["kind"] == "end" or publisher.closed:
                 over.set()
 
-        async with self.gateway.watching(message.session_id, tell):
+        with self.gateway.live.watching(message.session_id, tell):
             await over.wait()
         publisher.close()
 

@@ -19,6 +19,7 @@ cdef class BrowserLeg:
     cdef double _slow_reader_timeout
     cdef object _socket
     cdef bint _was_connected
+    cdef bint _is_gone
     cdef bint _is_held
     cdef object _kept
     cdef object _close_reason

@@ -66,7 +66,7 @@ def routes(
         actor = actor_of(request)
         only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())
         page = await state.sessions(cursor, limit, only, actor.tenant)
-        rows = (gateway.current_row(row) for row in page.rows)
+        rows = (gateway.live.current_row(row) for row in page.rows)
         return {
             "sessions": [_shown(row, content=actor.content) for row in rows if only.fits(row)],
             "next": page.next,
