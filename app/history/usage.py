@@ -15,6 +15,7 @@ from sqlalchemy import Float, and_, case, cast, func, literal, or_, select
 from sqlalchemy import Text as TextType
 
 from app.history.schema import conversations, events, replicas, tool_calls, turns
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ class Group(StrEnum):
     DAY = "day"
 
 
-class TooMuch(ValueError):  # noqa: N818 - what was asked for, told to who asked
+class TooMuch(RelayError, ValueError):  # noqa: N818 - what was asked for, told to who asked
     """The answer would have more rows than may be."""
 
 

@@ -154,7 +154,7 @@ class ClusterBackend(Backend):
         """Look for the nodes of all slots soon, if a node is not what it was."""
         lost = (RedisConnectionError, ClusterDownError, RedisClusterException, OSError)
         if isinstance(error, lost) and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._look(), name="state:cluster_slots")
 
     async def _look(self) -> None:
         try:

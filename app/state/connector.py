@@ -180,7 +180,10 @@ class Sentinels(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return where the primary is. Raises `MasterNotFoundError`."""
-        asking = {asyncio.create_task(_ask(each, service_name)) for each in self.sentinels}
+        asking = {
+            asyncio.create_task(_ask(each, service_name), name="state:sentinel")
+            for each in self.sentinels
+        }
         try:
             waiting, found = asking, None
             while waiting and found is None:

@@ -221,7 +221,7 @@ class RedisState(State):
     async def run(self) -> None:
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweeper.run())
+            tasks.create_task(self._sweeper.run(), name="state:sweeper")
             await self._beat()
 
     async def close(self) -> None:
