@@ -190,8 +190,8 @@ class Bridges:
 
         To be sure of it may take seconds, see `app.state.liveness`.
         """
-        asking = asyncio.create_task(self._replicas.alive(owner))
-        ending = asyncio.create_task(over.wait())
+        asking = asyncio.create_task(self._replicas.alive(owner), name="bridge:owner_alive")
+        ending = asyncio.create_task(over.wait(), name="bridge:over")
         try:
             await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
             return not over.is_set() and not await asking
