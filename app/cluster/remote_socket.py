@@ -23,9 +23,11 @@ LOW_WATER: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BridgeTimings:
-    """In seconds: how often an end speaks at least, how long a silence means that it is gone.
+    """Of one bridge between replicas, in seconds.
 
-    `closing` is how long a browser may take for its closing handshake.
+    - `beat`: how often each end speaks at least.
+    - `silence`: how long an end may say nothing before it counts as gone. Several times `beat`.
+    - `closing`: how long a browser may take for its closing handshake.
     """
 
     beat: float = 1.5

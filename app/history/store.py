@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from app.history.migrate import migrate
 from app.history.pacing import TimeSlice
+from app.history.partitioned import PARTITIONED, START
+from app.history.partitions import Partitions
 from app.history.schema import (
     conversations,
     events,
@@ -42,10 +44,19 @@ Grouped = list[list["Values"]]
 
 
 class Store:
-    """Implements the port `Sink`. `on_message` is called when results were put into the outbox."""
+    """Implements the port `Sink`. `on_message` is called when results were put into the outbox.
 
-    def __init__(self, database: Database, on_message: Callable[[], None] | None = None) -> None:
+    `partitions` makes those that a batch needs; by default the database's, for 30 days of history.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        on_message: Callable[[], None] | None = None,
+        partitions: Partitions | None = None,
+    ) -> None:
         self._database = database
+        self._partitions = partitions or Partitions(database)
         self._on_message = on_message
         self._statements = _statements(is_postgresql=database.is_postgresql)
 
@@ -61,6 +72,7 @@ class Store:
         begins, so that its lock is not held meanwhile.
         """
         rows = await self._grouped(parts)
+        await self._partitions.cover(part.conversation.start.started_at for part in parts)
         stored = [part.conversation.start.id for part in parts if part.conversation.stored]
         gone = await self._database.run_at_once(lambda c: self._all(c, stored, rows))
         if self._on_message is not None and any(part.message for part in parts):
@@ -94,15 +106,15 @@ def _statements(*, is_postgresql: bool) -> tuple[BulkStatement, ...]:
     """Make the statements, in the order of the numbers that `_rows` names them by."""
     # A conversation that was written before its end, by a try whose outcome is unknown, gets it
     # now; a turn only grows, so that a batch that comes late takes nothing away.
+    own = PARTITIONED if is_postgresql else {}
+    said, concluded = own.get(turns, turns), own.get(results, results)
+    grown = f"excluded.pieces >= {said.name}.pieces"
     conflicts = (
         (conversations, replacing(conversations, END, "excluded.ended_at IS NOT NULL")),
-        (
-            turns,
-            replacing(turns, ("text", "pieces", "ended_at"), "excluded.pieces >= turns.pieces"),
-        ),
-        (events, KEPT),
-        (tool_calls, KEPT),
-        (results, replacing(results, [c.name for c in results.columns if not c.primary_key])),
+        (said, replacing(said, ("text", "pieces", "ended_at"), grown)),
+        (own.get(events, events), KEPT),
+        (own.get(tool_calls, tool_calls), KEPT),
+        (concluded, replacing(concluded, [c.name for c in results.columns if not c.primary_key])),
         (outbox, KEPT),
     )
     inserts = (insert(*each, is_postgresql=is_postgresql) for each in conflicts)
@@ -116,13 +128,18 @@ def _rows(part: BatchPart) -> Iterator[tuple[int, Row]]:
         yield 0, conversation.row() | (part.end or NO_END)
     elif part.end is not None:
         yield 6, part.end | {"id": conversation.start.id}
+    started = conversation.start.started_at
     for row in part.turn_rows():
+        row[START] = started
         yield 1, row
     for row in part.events:
+        row[START] = started
         yield 2, row
     for row in part.tools:
+        row[START] = started
         yield 3, row
     if part.result is not None:
+        part.result[START] = started
         yield 4, part.result
     if part.message is not None:
         yield 5, _message(part.message)

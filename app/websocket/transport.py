@@ -27,7 +27,8 @@ class BufferedTransport:
     """The half of a `Connection` that knows no rule of the protocol.
 
     It is an asyncio protocol by its methods, not by its base: compiled, it has a C layout.
-    Its state is OPEN → CLOSING → OVER → LOST, with any of them left out.
+    Its state is OPEN → CLOSING → CLOSING_TCP → CLOSED, with any of them left out: those of RFC 6455
+    section 4.1 and 7, and one more, as the peer may be done while TCP is not.
     """
 
     __slots__ = (

@@ -87,8 +87,17 @@ class RedisCluster:
         return found
 
     def wait_until_covered(self) -> None:
-        """Wait until every node that runs says that all slots are served."""
-        self._wait(lambda: all(self._is_ok(node) for node in self.nodes if node.is_running))
+        """Wait until every node that runs says that living primaries serve all slots."""
+        self._wait(
+            lambda: (
+                len(self.primaries()) == PRIMARIES
+                and all(self._is_ok(node) for node in self.nodes if node.is_running)
+            )
+        )
+
+    def wait_until_replicated(self) -> None:
+        """Wait until every node that runs is a primary, or has its primary's data."""
+        self._wait(lambda: all(self._follows(node) for node in self.nodes if node.is_running))
 
     def __enter__(self) -> Self:
         try:
@@ -136,6 +145,14 @@ class RedisCluster:
         with Redis(port=node.port) as client:
             facts = client.info("replication")
         return facts.get("master_link_status") == "up"
+
+    def _follows(self, node: RedisServer) -> bool:
+        try:
+            with Redis(port=node.port, socket_timeout=10) as client:
+                facts = client.info("replication")
+        except RedisError:
+            return False
+        return facts["role"] == "master" or facts.get("master_link_status") == "up"
 
     def _role(self, node: RedisServer) -> str:
         with Redis(port=node.port, socket_timeout=10) as client:
