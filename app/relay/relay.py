@@ -49,7 +49,10 @@ class Relay:
         self.session = scope.session
         self.observer = scope.observer
         self._deadlines = SessionDeadlines(
-            scope, self.end, self._counted_idle, lambda: self._presence.on_window_expired()
+            scope,
+            self.end,
+            self._counted_idle,
+            lambda: self._presence.on_window_expired(),  # noqa: PLW0108 - it is made below
         )
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
         self.dispatcher = Dispatcher(scope, self, self._deadlines, self._diagnostics, self.end)
