@@ -38,8 +38,8 @@ class BridgeTimings:
 class RemoteSocket(Socket):
     """A browser's socket, over two streams.
 
-    `waiting` counts what was sent and is not yet written to the browser's own socket, with a
-    few bytes for each message. The death of the other replica, or of the store, ends it with
+    `write_buffer_size` counts what was sent and is not yet written to the browser's own socket,
+    with a few bytes for each message. The death of the other replica, or of the store, ends it with
     1006 within `BridgeTimings.silence` and a little.
     """
 
@@ -65,6 +65,12 @@ class RemoteSocket(Socket):
         self._choked = False
         self._close_by: float | None = None
         self._closed: CloseEvent | None = None
+
+    def __repr__(self) -> str:
+        state = "closing" if self._close_by is not None else "open"
+        if self._closed is not None:
+            state = f"closed by {self._closed.code}"
+        return f"<RemoteSocket: {state}, {self.pipe.waiting} bytes wait for the browser>"
 
     # As the relay sees it: a socket.
 

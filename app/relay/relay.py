@@ -52,7 +52,7 @@ class Relay:
             scope,
             self.end,
             self._counted_idle,
-            lambda: self._presence.on_window_expired(),  # noqa: PLW0108 - made below
+            lambda: self._presence.on_window_expired(),  # noqa: PLW0108 - it is made below
         )
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
         self.dispatcher = Dispatcher(scope, self, self._deadlines, self._diagnostics, self.end)

@@ -145,6 +145,7 @@ async def test_browser_that_stays_away_ends_upstream() -> None:
         await stage.live()
         stage.browser.drop()
         assert stage.relay.browser.life is BrowserLife.AWAY
+        assert repr(stage.relay) == "<Relay s-1: OPEN, browser away>"
         await stage.over()
         assert stage.vendor.kinds[-1] == "terminate"
 
