@@ -226,7 +226,7 @@ class ClusterBackend(Backend):
 def slot_of_command(command: Command) -> int | None:
     """The slot of a command's first key; None without keys. All of a command's share a slot."""
     match command[0]:
-        case "PING":
+        case "PING" | "INFO":
             return None
         case "EVAL" | "EVALSHA":
             key = command[3]

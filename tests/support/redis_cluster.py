@@ -37,6 +37,7 @@ class RedisCluster:
             "cluster-replica-validity-factor": "0",
             "repl-diskless-sync-delay": "0",
         } | (settings or {})
+        self.ports: dict[RedisServer, int] = {}  # where nodes speak TLS to each other
         self._buses = [free_port() for _ in range(count)]
         self.nodes = [
             RedisServer(directory / f"node{at}", settings=own | {"cluster-port": str(bus)})
@@ -58,7 +59,7 @@ class RedisCluster:
             self.ask(node, "CLUSTER", "ADDSLOTSRANGE", low, high)
             self.ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            first = self.nodes[0].port
+            first = self.ports.get(self.nodes[0], self.nodes[0].port)
             self.ask(node, "CLUSTER", "MEET", "127.0.0.1", first, self._buses[0])
         self._wait(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, node in enumerate(self.nodes[PRIMARIES:]):
