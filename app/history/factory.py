@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.history.audit import AuditLog
 from app.history.database import Database
+from app.history.partitions import Partitions
 from app.history.pending_ends import PendingEnds
 from app.history.presence import MARK_DEADLINE, Presence
 from app.history.queue import Bounds
@@ -147,7 +148,8 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
             database, clocks.wall, replica, seal=seal, on_given_up=meters.on_results_lost
         )
         delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
-    store = Store(database, delivery.wake if delivery is not None else None)
+    partitions = Partitions(database, days)
+    store = Store(database, delivery.wake if delivery is not None else None, partitions)
     recovery = None if journal is None else Recovery(database, journal)
     ends = PendingEnds()
     recorder = QueueRecorder(
@@ -169,7 +171,7 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         HistoryReader(database, recorder.forget),
         delivery,
         None,
-        Retention(database, days, clocks.wall),
+        Retention(database, days, clocks.wall, partitions=partitions),
         database,
         Presence(own, replica, clocks.wall, lambda: recorder.is_recording, ends),
         recovery,

@@ -88,7 +88,7 @@ class Redaction:
 
         Where two finds overlap they become one, under the label of the rule that comes first.
         """
-        folded = text if text.isascii() and text.isprintable() else fold(text)
+        folded = fold(text)
         found: list[tuple[int, int, int]] = []
         for rank, (_, finder) in enumerate(self._finders):
             found += ((begin, end, rank) for begin, end in finder(folded) if end > begin)

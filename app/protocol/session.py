@@ -279,7 +279,7 @@ class Session:
             FAST_PATH_ENABLED
             and phase is OPEN
             and self._texts_shown
-            and self.call.answer is None
+            and (self.call.answer is None or self.call.heard)
             and is_simple_text(payload)
         ):
             self._from_upstream_counters.add(TEXT, len(payload))
