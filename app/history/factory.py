@@ -89,17 +89,17 @@ class History:
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.recorder.run())
+            group.create_task(self.recorder.run(), name="history:recorder")
             if self._delivery is not None:
-                group.create_task(self._delivery.run())
+                group.create_task(self._delivery.run(), name="history:results")
             if self._retention is not None:
-                group.create_task(self._retention.run())
+                group.create_task(self._retention.run(), name="history:retention")
             if self.audit is not None:
-                group.create_task(self.audit.run())
+                group.create_task(self.audit.run(), name="history:audit")
             if self._presence is not None:
-                group.create_task(self._presence.run())
+                group.create_task(self._presence.run(), name="history:presence")
             if self.recovery is not None:
-                group.create_task(self.recovery.run())
+                group.create_task(self.recovery.run(), name="history:recovery")
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""

@@ -16,6 +16,7 @@ from sqlalchemy import Text as TextType
 
 from app.history.partitioned import PARTITIONED, START
 from app.history.schema import conversations, events, replicas, tool_calls, turns
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ class Group(StrEnum):
     DAY = "day"
 
 
-class TooMuch(ValueError):  # noqa: N818 - what was asked for, told to who asked
+class TooMuch(RelayError, ValueError):  # noqa: N818 - what was asked for, told to who asked
     """The answer would have more rows than may be."""
 
 
