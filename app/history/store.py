@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.history.migrate import migrate
-from app.history.pacing import TimeSlice
+from app.history.pacing import ThreadRests, TimeSlice
 from app.history.schema import (
     conversations,
     events,
@@ -70,10 +70,11 @@ class Store:
     def _all(self, connection: Connection, stored: Sequence[str], rows: Grouped) -> frozenset[str]:
         """Execute all statements; the rows are let go of in the thread that does it."""
         gone = missing_conversations(connection, stored, is_postgresql=self._database.is_postgresql)
+        rests = ThreadRests()
         for statement, its_rows in zip(self._statements, rows, strict=True):
             owner = statement.conversation
             left = [row for row in its_rows if row[owner] not in gone] if gone else its_rows
-            statement.execute(connection, left)
+            statement.execute(connection, left, rests.take)
         rows.clear()
         return gone
 
