@@ -161,8 +161,8 @@ def build(settings: Settings, worker: Worker | None = None) -> Application:
         upstream_places(settings, state, metrics, out),
         SessionAccounting(admission, _journal(state, history)),
     )
-    metrics.tenants.live = gateway.tenants
-    metrics.bind(gateway.labels, gateway.buffered_bytes)
+    metrics.tenants.live = gateway.live.tenants
+    metrics.bind(gateway.live.labels, gateway.live.buffered_bytes)
     replicas = Replicas(
         gateway,
         state,

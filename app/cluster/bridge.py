@@ -179,14 +179,25 @@ class Bridges:
             except TimeoutError:
                 silent = loop.time() - bridge.pipe.last_received_at
                 suspicious = silent > _SUSPICIOUS or not bridge.pipe.heard
-                if suspicious and await self._is_dead(owner):
+                if suspicious and await self._is_dead(owner, bridge.over):
                     return CANNOT_RESUME
                 if silent > self._timings.silence:
                     return BROKEN
         return bridge.fault
 
-    async def _is_dead(self, owner: str) -> bool:
+    async def _is_dead(self, owner: str, over: asyncio.Event) -> bool:
+        """Whether the owner is known to be dead; False as soon as `over` is set.
+
+        To be sure of it may take seconds, see `app.state.liveness`.
+        """
+        asking = asyncio.create_task(self._replicas.alive(owner), name="bridge:owner_alive")
+        ending = asyncio.create_task(over.wait(), name="bridge:over")
         try:
-            return not await self._replicas.alive(owner)
+            await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
+            return not over.is_set() and not await asking
         except StoreUnavailable:
             return False
+        finally:
+            asking.cancel()
+            ending.cancel()
+            await asyncio.gather(asking, ending, return_exceptions=True)

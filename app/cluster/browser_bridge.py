@@ -51,6 +51,10 @@ class BrowserBridge:
         self._paused = False
         self._written = 0
 
+    def __repr__(self) -> str:
+        state = "over" if self.over.is_set() else "paused" if self._paused else "open"
+        return f"<BrowserBridge: {state}, {self.pipe.waiting} bytes wait for the owner>"
+
     # As the browser's socket sees it: a receiver.
 
     def text_received(self, payload: bytes) -> None:

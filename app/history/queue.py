@@ -44,7 +44,8 @@ class Bounds:
     `slice` seconds of work are done at a time, then `rest` seconds are left to the conversations.
     While the process has no time to spare, `busy_rate` records are written per second and the
     others wait, the more of them the shorter: with half a bound taken, neither `rest` nor
-    `busy_rate` holds.
+    `busy_rate` holds. `slowest_retry` is the longest pause, in seconds, between two tries of a
+    database that does not answer.
     """
 
     bytes: int = 64 * 1024 * 1024

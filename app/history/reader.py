@@ -20,6 +20,7 @@ from app.history.model import (
     StoredToolCall,
     StoredTurn,
 )
+from app.history.partitioned import erase_rows, rows_of_conversation
 from app.history.schema import (
     conversations,
     deliveries,
@@ -102,7 +103,8 @@ class HistoryReader:
 
     async def result(self, conversation_id: str) -> StoredResult | None:
         """Return the result and the state of its delivery, or None when there is neither."""
-        found = await self._all(select(results).where(results.c.conversation_id == conversation_id))
+        started = await self._started(conversation_id)
+        found = await self._all(rows_of_conversation(results, conversation_id, started))
         sent = await self._all(
             select(outbox.c.state, outbox.c.attempts).where(
                 outbox.c.conversation_id == conversation_id
@@ -127,11 +129,15 @@ class HistoryReader:
             whose = and_(whose, conversations.c.tenant == tenant)
         theirs = select(conversations.c.id).where(whose)
         told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
-        statement = delete(conversations).where(whose).returning(conversations.c.id)
+        columns = (conversations.c.id, conversations.c.started_at)
+        statement = delete(conversations).where(whose).returning(*columns)
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
             await connection.execute(delete(deliveries).where(told))
-            return frozenset((await connection.execute(statement)).scalars())
+            gone = [(name, at) for name, at in await connection.execute(statement)]
+            if self._database.is_postgresql:
+                await erase_rows(connection, gone)
+            return frozenset(name for name, _ in gone)
 
         erased = await self._database.run(work, write=True, deadline=60.0)
         return len(erased | waiting)
@@ -145,10 +151,10 @@ class HistoryReader:
         limit: int,
     ) -> Page[Numbered]:
         limit = _limit(limit)
-        query = select(table).where(table.c.conversation_id == conversation_id)
-        if cursor is not None:
-            query = query.where(table.c.number > decode(cursor, int)[0])
-        rows = await self._all(query.order_by(table.c.number).limit(limit + 1))
+        after = None if cursor is None else int(decode(cursor, int)[0])
+        started = await self._started(conversation_id)
+        query = rows_of_conversation(table, conversation_id, started, after)
+        rows = await self._all(query.order_by(query.selected_columns.number).limit(limit + 1))
         items = []
         for row in rows[:limit]:
             values = _values(row)
@@ -158,6 +164,14 @@ class HistoryReader:
                 values["held"] = bool(values["held"])
             items.append(kind(**values))
         return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
+
+    async def _started(self, conversation_id: str) -> float | None:
+        """When a conversation began, where its rows are looked for by that; else None."""
+        if not self._database.is_postgresql:
+            return None
+        query = select(conversations.c.started_at).where(conversations.c.id == conversation_id)
+        rows = await self._all(query)
+        return rows[0]["started_at"] if rows else None
 
     async def _all(self, query: Select[Any]) -> list[RowMapping]:
         async def work(connection: AsyncConnection) -> list[RowMapping]:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, text
 
 from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.partitions import Partitions
 from app.history.schema import conversations, deliveries, replicas
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Retention:
         every: float = 3600.0,
         bite: int = 200,
         rest: float = 0.2,
+        partitions: Partitions | None = None,
     ) -> None:
         self._database = database
         self._days = days
@@ -50,9 +52,12 @@ class Retention:
         self._every = every
         self._bite = bite
         self._rest = rest
+        self._partitions = partitions or Partitions(database, days)
 
     async def run(self) -> None:
         """Delete again and again until cancelled; never raises."""
+        now = self._clock()
+        await self._partitions.maintain(now, now - self._days * DAY)
         while True:
             await asyncio.sleep(jittered(self._every))
             try:
@@ -68,7 +73,9 @@ class Retention:
 
         A replica that finds another one at it leaves the work to that one.
         """
-        before = self._clock() - self._days * DAY
+        now = self._clock()
+        before = now - self._days * DAY
+        await self._partitions.maintain(now, before)
         time = deliveries.c.created_at
         told = select(deliveries.c.id).where(time < before).order_by(time).limit(self._bite)
         await self._delete_all(deliveries, told)
@@ -81,6 +88,7 @@ class Retention:
             .limit(self._bite)
         )
         deleted = await self._delete_all(conversations, old)
+        await self._partitions.drop(before)
         await self._forget_replicas(before)
         return deleted
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from app.protocol.errors import RelayError
 from app.protocol.redaction_rules import RULES, SECRET_MEMBERS, Span, fold, open_end
 from blackbox_relay import exact_json
 
@@ -31,7 +32,7 @@ WITHHELD: Final = "[redacted]"
 """What stands for a value that cannot be looked through, as one that is nested too deeply."""
 
 
-class InvalidRule(ValueError):  # noqa: N818 - what it is
+class InvalidRule(RelayError, ValueError):  # noqa: N818 - what it is
     """A rule is none; the message says what is wrong, without the rule itself."""
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.protocol.close_codes import CANNOT_RESUME, ENDED, CloseReason
+from app.protocol.close_codes import (
+    CANNOT_RESUME,
+    ENDED,
+    UPSTREAM_FAILED,
+    UPSTREAM_TIMEOUT,
+    CloseReason,
+)
+from app.relay.browser_life import BrowserLife
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,11 +22,14 @@ if TYPE_CHECKING:
     from app.relay.scope import Scope
     from app.websocket.interface import Socket
 
+# A browser that is away when these happen has frames to come back for.
+REASONS_KEPT_FOR_RESUME = (ENDED, UPSTREAM_FAILED, UPSTREAM_TIMEOUT)
+
 
 class Presence:
     """Decides what the loss and the return of the first page's socket mean.
 
-    `end` ends the conversation. `window_expired`: the page did not come back in time.
+    `end` ends the conversation.
     """
 
     def __init__(
@@ -30,7 +40,6 @@ class Presence:
         queue: QueueWait,
         end: Callable[[CloseReason], None],
     ) -> None:
-        self.window_expired = False
         self._scope = scope
         self._dispatcher = dispatcher
         self._backpressure = dispatcher.backpressure
@@ -66,8 +75,16 @@ class Presence:
         if self._dispatcher.pages is not None:
             self._dispatcher.pages.first_lost(for_good=True)
             return
-        self.window_expired = True
+        self._dispatcher.browser.give_up()
         self._end(ENDED)
+
+    def may_come_back(self, reason: CloseReason) -> bool:
+        """Tell whether a browser may still come for the end: not one that asked for it and left."""
+        scope, browser = self._scope, self._dispatcher.browser
+        if browser.life is BrowserLife.GONE or not scope.resume_window:
+            return False
+        has_left = scope.session.hung_up and not browser.is_connected
+        return not has_left and reason in REASONS_KEPT_FOR_RESUME
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the page's next socket: replay what it missed, or tell it that this is lost."""
