@@ -209,7 +209,7 @@ class ClusterBackend(Backend):
     def _look_soon(self, pause: float) -> None:
         """Look for the nodes of all slots, then not again for `pause` seconds."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look(pause))
+            self._looking = asyncio.create_task(self._look(pause), name="state:cluster_slots")
 
     async def _look(self, pause: float) -> None:
         """Ask one node after the other, in turn those that were given, and all that are known."""

@@ -223,8 +223,8 @@ class RedisState(State):
     async def run(self) -> None:
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweeper.run())
-            tasks.create_task(self._maintain())
+            tasks.create_task(self._sweeper.run(), name="state:sweeper")
+            tasks.create_task(self._maintain(), name="state:maintenance")
             await self._beat()
 
     async def close(self) -> None:

@@ -40,7 +40,7 @@ class Sentinels(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return where the primary is. Raises a `MasterNotFoundError` that says why not."""
-        asking = {asyncio.create_task(_ask(each)) for each in self.sentinels}
+        asking = {asyncio.create_task(_ask(each), name="state:sentinel") for each in self.sentinels}
         try:
             waiting, found = asking, None
             while waiting and found is None:
