@@ -28,6 +28,8 @@ CONFIRMED_AFTER: Final = 2.0
 """Lifetimes of a mark for which it must stay away in a Redis Cluster."""
 
 LOOKS_PER_LIFE: Final = 6
+LOOKS: Final = round(CONFIRMED_AFTER * LOOKS_PER_LIFE)
+"""How often it must not be there: a replica that itself stood still has looked but once."""
 
 
 class Liveness:
@@ -71,8 +73,7 @@ class Liveness:
 
     async def alive(self, replica: str) -> bool:
         """Say whether a replica beats; raise `StoreUnavailable` while that is unknown."""
-        loop = asyncio.get_running_loop()
-        first = loop.time()
+        looks = 0
         while True:
             marked = self._heartbeat.marked
             beat, marker = await self._store.run(
@@ -80,8 +81,8 @@ class Liveness:
             )
             if beat is None and self._is_suspect(marked, marker):
                 raise StoreUnavailable("alive: replicas have not reported again")
-            confirmed = loop.time() - first >= CONFIRMED_AFTER * self._alive
-            if beat is not None or confirmed or not self._connector.is_cluster:
+            looks += 1
+            if beat is not None or looks > LOOKS or not self._connector.is_cluster:
                 return bool(beat == ON)
             await asyncio.sleep(self._alive / LOOKS_PER_LIFE)
 
