@@ -35,7 +35,7 @@ CHUNK: Final = 256
 CHUNK_SIZE: Final = 128 * 1024
 """Characters per statement for PostgreSQL, but for a row that is longer by itself."""
 
-SQLITE_ROWS: Final = (128, 16, 1)
+SQLITE_ROWS: Final = (64, 8, 1)
 """Rows in one statement for SQLite, the most first: what is left of one goes by the next."""
 
 END: Final = ("ended_at", "close_code", "close_name", "lost")
@@ -83,10 +83,23 @@ class BulkStatement:
             if together:
                 yield self.sql(size), together
 
-    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
-        """Write all rows within the connection's transaction."""
+    def execute(
+        self,
+        connection: Connection,
+        rows: Sequence[Values],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write all rows within the connection's transaction; call `rest` after each of SQLite's.
+
+        PostgreSQL's driver waits for the server after each: nothing else has to.
+        """
         for sql, parameters in self.calls(rows):
-            connection.exec_driver_sql(sql, parameters)
+            if self.arrays:
+                connection.exec_driver_sql(sql, parameters)
+                continue
+            for of_one in parameters:
+                connection.exec_driver_sql(sql, of_one)
+                rest()
 
     def _chunks(self, rows: Sequence[Values], most: int) -> Iterator[Sequence[Values]]:
         """Divide rows by number and size: the driver takes one chunk at a time, without a pause."""

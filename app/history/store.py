@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from app.history.copying import FEWEST, CopyRefused, copy_rows
 from app.history.migrate import migrate
-from app.history.pacing import TimeSlice
+from app.history.pacing import ThreadRests, TimeSlice
 from app.history.partitioned import PARTITIONED, START
 from app.history.partitions import Partitions
 from app.history.schema import (
@@ -113,8 +113,9 @@ class Store:
     def _all(self, connection: Connection, stored: Sequence[str], rows: Grouped) -> frozenset[str]:
         """Execute all statements; the rows are let go of in the thread that does it."""
         gone = missing_conversations(connection, stored, is_postgresql=self._database.is_postgresql)
+        rests = ThreadRests()
         for statement, its_rows in zip(self._statements, rows, strict=True):
-            statement.execute(connection, _without(gone, statement, its_rows))
+            statement.execute(connection, _without(gone, statement, its_rows), rests.take)
         rows.clear()
         return gone
 

@@ -42,6 +42,23 @@ def fold(text: str) -> str:
     return text.translate(_FOLDED)
 
 
+_SHAPES: Final = bytes(
+    48 if chr(code).isdigit() else 97 if chr(code).isalpha() else code for code in range(128)
+).ljust(256, b".")
+"""Each ASCII digit as `0`, each letter as `a`."""
+
+
+def has_shape(text: str, shape: bytes, without: bytes = b"") -> bool:
+    """Tell whether an ASCII text may hold such a row of letters (`a`) and digits (`0`).
+
+    The characters of `without` are passed over. True for every other text with a digit in it. A
+    byte of a text is looked up in a table ten times faster than a pattern looks at it.
+    """
+    if not has_digit(text):
+        return False
+    return not text.isascii() or shape in text.encode().translate(_SHAPES, without)
+
+
 def has_digit(text: str) -> bool:
     """Tell whether a decimal digit of any script is in a text.
 
@@ -84,7 +101,7 @@ def cards(text: str) -> Iterator[Span]:
     A number begins and ends where a group of digits does. A run of more than 64 groups is masked
     whole.
     """
-    if not has_digit(text):
+    if not has_shape(text, b"0" * _CARD_DIGITS.start, b" .-"):
         return
     for run in _DIGIT_RUN.finditer(text):
         groups = [found.span() for found in _GROUP.finditer(text, *run.span())]
@@ -128,8 +145,6 @@ def is_luhn(digits: str) -> bool:
 
 
 _IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}")
-_IBAN_HEAD: Final = re.compile(r"\d(?<=[A-Za-z]{2}\d)(?<![A-Za-z0-9][A-Za-z]{2}\d)\d")
-"""How an account number begins, from its first digit on, which `re` finds much sooner."""
 _ALPHANUMERIC: Final = re.compile(r"[A-Za-z0-9]+")
 _IBAN_SIZE: Final = range(15, 35)
 
@@ -139,7 +154,7 @@ def ibans(text: str) -> Iterator[Span]:
 
     Behind 256 texts of that shape, every further one is masked unchecked.
     """
-    if not has_digit(text) or _IBAN_HEAD.search(text) is None:
+    if not has_shape(text, b"aa00"):
         return
     position = seen = 0
     while (found := _IBAN.search(text, position)) is not None:
@@ -208,7 +223,7 @@ _SHORTEST_NATIONAL: Final = 9
 
 def phones(text: str) -> Iterator[Span]:
     """Telephone numbers as people write them; a plain run of digits is one only in its form."""
-    if not has_digit(text) or _SEVEN_DIGITS.search(text) is None:
+    if not has_shape(text, b"0" * 7, b" ()./-") or _SEVEN_DIGITS.search(text) is None:
         return
     for pattern in _PHONES:
         shortest = _SHORTEST_NATIONAL if pattern is _PHONES[1] else _SHORTEST_PHONE

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.protocol.redaction_rules import RULES, fold, has_digit, is_luhn, open_end
+from app.protocol.redaction_rules import RULES, fold, has_digit, has_shape, is_luhn, open_end
 
 
 def found(rule: str, text: str) -> list[str]:
@@ -268,6 +268,17 @@ def test_a_run_of_digits_begins_where_no_digit_is_before_it(text: str) -> None:
     runs = [m.span() for m in re.finditer(r"(?<!\d)\d(?:[ .-]{0,2}\d){12,}(?!\d)", text)]
     for begin, end in RULES["card"](text):
         assert any(first <= begin and end <= last for first, last in runs)
+
+
+@given(st.text("059 .-/()aZ@", max_size=60))
+def test_no_text_in_which_a_pattern_finds_something_is_taken_for_one_without(text: str) -> None:
+    if re.search(r"\d(?:[ .-]{0,2}\d){12,}", text):
+        assert has_shape(text, b"0" * 13, b" .-")
+    if re.search(r"[A-Za-z]{2}\d{2}", text):
+        assert has_shape(text, b"aa00")
+    if re.search(r"\d(?:[ ()./-]{0,3}\d){6}", text):
+        assert has_shape(text, b"0" * 7, b" ()./-")
+    assert has_shape(text, b"0") == has_digit(text)
 
 
 ACCOUNT = "DE89370400440532013000"

@@ -114,12 +114,12 @@ class Deliveries:
         if found.receiver == RESULT_RECEIVER and found.type == RESULT_TYPE:
             if found.status != WAITING:
                 raise CannotRedeliver(BODY_GONE)
-            await self._hurry(outbox, delivery_id)
+            await self._make_due(outbox, delivery_id)
         else:
             if self._webhooks is None or found.receiver not in self._webhooks.names:
                 raise CannotRedeliver(NO_RECEIVER)
             if found.status == WAITING:
-                await self._hurry(table, delivery_id)
+                await self._make_due(table, delivery_id)
             else:
                 await self._again(delivery_id, self._webhooks.next_sequence())
             self._webhooks.wake(found.receiver)
@@ -139,7 +139,7 @@ class Deliveries:
         row = await self._database.run(work)
         return None if row is None else _delivery(row)
 
-    async def _hurry(self, messages: Any, delivery_id: str) -> None:
+    async def _make_due(self, messages: Any, delivery_id: str) -> None:
         """Make a message due now, unless a try of it is under way."""
         mine = (messages.c.state == WAITING, messages.c.claimed_by.is_(None))
         statement = update(messages).where(messages.c.id == delivery_id, *mine)
