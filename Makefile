@@ -8,7 +8,7 @@ PORT ?= 8000
 PARTS := check test-source test-compiled test-replicas test-bench
 NIGHTLY := nightly-source nightly-compiled
 # Test files that run at a time: much of what they do is waiting.
-WORKERS ?= 3
+WORKERS ?= 4
 # A worker takes a file as a whole, in the order of tests/order.py.
 SHARED := --dist loadfile --no-loadscope-reorder --durations 12
 # What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.
@@ -19,12 +19,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Containers often forbid Python to keep what it has compiled. The tests start some hundreds of processes,
-# each of which would compile the same modules again: that is a third of the time that each takes to start.
+# Containers often forbid Python to keep what it has compiled; each of the hundreds of processes that
+# tests start would compile the same modules again, a third of the time that it takes to start.
 unexport PYTHONDONTWRITEBYTECODE
 # Exactly what is locked: nothing is resolved, whatever has come out since, and no foreign code built
 # (but for the one exception of $(CACHE)/proof, which no test needs).
-LOCKED := --no-deps --require-hashes --only-binary :all:
+# Nor is all of it compiled, which takes longer than to install it: Python compiles what it imports, once.
+LOCKED := --no-deps --require-hashes --only-binary :all: --no-compile
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
 SOURCES := setup.py tests/compiled.sh $(shell find app blackbox_relay tests -name '*.py' -o -name '*.pxd')
@@ -179,6 +180,6 @@ $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
 	tests/compiled.sh $(BIN)/python $(COMPILED)
 	@touch $@
 
-%/node_modules/.installed: %/package.json %/package-lock.json
+%/node_modules/.installed: %/package.json %/package-lock.json | $(CACHE)/machine
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -37,7 +37,7 @@ class BrowserBridge:
         outgoing: str,
         incoming: str,
         pipe: ReliableStream,
-        warn: Callable[[Socket, int], None],
+        send_error: Callable[[Socket, int], None],
     ) -> None:
         self.outgoing = outgoing
         self.incoming = incoming
@@ -47,7 +47,7 @@ class BrowserBridge:
         self.fault: CloseReason | None = None
         self._multiplexer = multiplexer
         self._socket = socket
-        self._warn = warn
+        self._send_error = send_error
         self._paused = False
         self._written = 0
 
@@ -80,7 +80,7 @@ class BrowserBridge:
 
     def protocol_error(self, code: int) -> None:
         """Say why here; the owner hears of it by the close, and ends the conversation."""
-        self._warn(self._socket, code)
+        self._send_error(self._socket, code)
 
     def connection_lost(self, closed: CloseEvent) -> None:
         """Tell the owner how the browser's socket closed."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import and_, delete, select, tuple_
+from sqlalchemy import and_, delete, select
 
 from app.history.cursor import decode, encode
 from app.history.frames import speaker_of
+from app.history.listing import list_conversations
 from app.history.model import (
     Filters,
     Page,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 MOST: Final = 1000
 """Rows on a page, at the most."""
 
+CHUNK: Final = 500
+"""Sessions whose deliveries one statement erases."""
+
 JSON_COLUMNS: Final = frozenset({"additional_data", "data", "arguments", "result", "body"})
 
 Numbered = TypeVar("Numbered", StoredTurn, StoredEvent, StoredToolCall)
@@ -66,16 +70,17 @@ class HistoryReader:
     async def conversations(
         self, filters: Filters | None = None, cursor: str | None = None, limit: int = 100
     ) -> Page[StoredConversation]:
-        """List conversations, the latest first. Raises `InvalidCursor`."""
-        limit = _limit(limit)
-        order = (conversations.c.started_at, conversations.c.id)
-        query = _filtered(filters or Filters()).order_by(*(column.desc() for column in order))
+        """List conversations, the latest first. Raises `InvalidCursor`.
+
+        A page may be short before the end: see `listing`.
+        """
+        after = None
         if cursor is not None:
-            query = query.where(tuple_(*order) < tuple_(*decode(cursor, float, str)))
-        rows = await self._all(query.limit(limit + 1))
-        items = tuple(_conversation(row) for row in rows[:limit])
-        more = len(rows) > limit
-        return Page(items, encode(float(items[-1].started_at), items[-1].id) if more else None)
+            started, name = decode(cursor, float, str)
+            after = (float(started), str(name))
+        wanted, most = filters or Filters(), _limit(limit)
+        rows, last = await self._database.run(lambda c: list_conversations(c, wanted, after, most))
+        return Page(tuple(map(_conversation, rows)), encode(*last) if last is not None else None)
 
     async def conversation(self, conversation_id: str) -> StoredConversation | None:
         """Return one conversation, or None."""
@@ -127,14 +132,15 @@ class HistoryReader:
         whose = conversations.c.subject == subject
         if tenant is not None:
             whose = and_(whose, conversations.c.tenant == tenant)
-        theirs = select(conversations.c.id).where(whose)
-        told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
         columns = (conversations.c.id, conversations.c.started_at)
         statement = delete(conversations).where(whose).returning(*columns)
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
-            await connection.execute(delete(deliveries).where(told))
             gone = [(name, at) for name, at in await connection.execute(statement)]
+            told = [*(name for name, _ in gone), *waiting]
+            for at in range(0, len(told), CHUNK):
+                theirs = deliveries.c.session_id.in_(told[at : at + CHUNK])
+                await connection.execute(delete(deliveries).where(theirs))
             if self._database.is_postgresql:
                 await erase_rows(connection, gone)
             return frozenset(name for name, _ in gone)
@@ -178,19 +184,6 @@ class HistoryReader:
             return list((await connection.execute(query)).mappings())
 
         return await self._database.run(work)
-
-
-def _filtered(filters: Filters) -> Select[Any]:
-    query = select(conversations)
-    for name in ("agent", "subject", "call_type", "tenant"):
-        value = getattr(filters, name)
-        if value is not None:
-            query = query.where(conversations.c[name] == value)
-    if filters.since is not None:
-        query = query.where(conversations.c.started_at >= filters.since)
-    if filters.until is not None:
-        query = query.where(conversations.c.started_at < filters.until)
-    return query
 
 
 def _conversation(row: RowMapping) -> StoredConversation:

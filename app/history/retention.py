@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, text
 
 from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.indexes import build_missing_indexes
 from app.history.partitions import Partitions
 from app.history.schema import conversations, deliveries, replicas
 
@@ -58,6 +59,7 @@ class Retention:
         """Delete again and again until cancelled; never raises."""
         now = self._clock()
         await self._partitions.maintain(now, now - self._days * DAY)
+        await build_missing_indexes(self._database)
         while True:
             await asyncio.sleep(jittered(self._every))
             try:
@@ -115,7 +117,9 @@ class Retention:
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if not (await connection.execute(lock, {"lock": LOCK})).scalar():
                     return 0
-            statement = delete(table).where(table.c.id.in_(old))
-            return (await connection.execute(statement)).rowcount
+            ids = list((await connection.execute(old)).scalars())
+            if ids:  # given one by one: a join with the query might read the whole table
+                await connection.execute(delete(table).where(table.c.id.in_(ids)))
+            return len(ids)
 
         return await self._database.run(work, write=True)

@@ -8,14 +8,12 @@ cdef int _HIGH_SURROGATES, _LOW_SURROGATES, _LAST_SURROGATE
 
 @cython.locals(
     octets="const unsigned char *",
-    control="unsigned char",
-    escape="unsigned char",
+    escaped="unsigned char",
     every="unsigned char",
     at=Py_ssize_t,
     octet="unsigned char",
-    found=int,
 )
-cpdef int kinds_of(bytes payload) except -1
+cpdef bint is_well_written(bytes payload) except -1
 
 @cython.locals(
     octets="const unsigned char *",

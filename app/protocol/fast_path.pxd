@@ -1,7 +1,7 @@
 # C types of fast_path.py, for the compiled build (setup.py).
 
 cimport cython
-from app.protocol.byte_checks cimport has_valid_escapes, is_utf8, kinds_of
+from app.protocol.byte_checks cimport is_well_written
 from app.protocol.json_scanner cimport (
     after_colon,
     after_scalar,
@@ -13,13 +13,26 @@ from app.protocol.json_scanner cimport (
 
 cdef int _DEEPEST
 cdef int _NOTHING, _TYPE, _TIMESTAMP, _CONTENT, _CONTENT_IS_TEXT, _WHOLE_MESSAGE
-cdef bytes _TEXT, _MESSAGE
+cdef bytes _TEXT, _MESSAGE, _ACKED
+cdef Py_ssize_t _MOST_DIGITS
+cdef int _NINE
 cdef tuple _KEYS
-cdef unsigned char _QUOTE, _COMMA, _OPENING_BRACE, _CLOSING_BRACE, _OPENING_BRACKET
+cdef unsigned char _QUOTE, _COMMA, _OPENING_BRACE, _CLOSING_BRACE, _OPENING_BRACKET, _ZERO
 
 cpdef bint is_simple_text(bytes payload)
 
 cpdef bint is_simple_message(bytes payload)
+
+@cython.locals(
+    octets="const unsigned char *",
+    end=Py_ssize_t,
+    start=Py_ssize_t,
+    size=Py_ssize_t,
+    at=Py_ssize_t,
+    digit=int,
+    count="long long",
+)
+cpdef long long acked_count(bytes payload) except -2
 
 @cython.locals(
     octets="const unsigned char *",
@@ -32,9 +45,6 @@ cpdef bint is_simple_message(bytes payload)
     octet="unsigned char",
 )
 cdef int _members(bytes payload, bytes kind, int deepest) except -1
-
-@cython.locals(kinds=int)
-cdef bint _is_well_written(bytes payload) except -1
 
 @cython.locals(at=int, known=bytes)
 cdef int _key(const unsigned char *octets, Py_ssize_t start, Py_ssize_t stop) except -2

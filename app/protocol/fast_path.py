@@ -1,4 +1,4 @@
-"""Fast path: the two commonest frames judged from their bytes, without a parser or objects.
+"""Fast path: the commonest frames judged from their bytes, without a parser or objects.
 
 A look says yes only to what is certain, byte by byte; all else is for the parser (`codec`) and
 the rules behind it, which would say the same. Members may stand in any order, with any white
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.protocol.byte_checks import ESCAPE, NOT_ASCII, has_valid_escapes, is_utf8, kinds_of
-from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, TEXT
+from app.protocol.byte_checks import is_well_written
+from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, RECEIVED, TEXT, compact_head
 from app.protocol.json_scanner import (
     after_colon,
     after_scalar,
@@ -26,6 +26,8 @@ FAST_PATH_ENABLED: Final = not __file__.endswith((".py", ".pyc"))
 
 # Levels within a frame of the vendor's.
 _DEEPEST: Final = 63
+_ACKED: Final = compact_head(RECEIVED) + b',"count":'
+_MOST_DIGITS: Final = 15
 _TEXT: Final = b'"%s"' % TEXT.encode()
 _MESSAGE: Final = b'"%s"' % INCOMING_CHAT_MESSAGE.encode()
 # The vendor's envelope but `name`, which may be the gateway's own. The commonest first.
@@ -44,6 +46,8 @@ _COMMA: Final = ord(",")
 _OPENING_BRACE: Final = ord("{")
 _CLOSING_BRACE: Final = ord("}")
 _OPENING_BRACKET: Final = ord("[")
+_ZERO: Final = ord("0")
+_NINE: Final = 9
 
 
 def is_simple_text(payload: bytes) -> bool:
@@ -59,12 +63,33 @@ def is_simple_message(payload: bytes) -> bool:
     return _members(payload, _MESSAGE, 0) & _WHOLE_MESSAGE == _WHOLE_MESSAGE
 
 
+def acked_count(payload: bytes) -> int:
+    """The number in a `relay.received` as `client.js` writes it, or -1: the parser is to look."""
+    octets = payload  # compiled, the address of its first byte
+    end = len(payload)
+    start = len(_ACKED)
+    if not is_at(octets, 0, end, _ACKED):
+        return -1
+    size = end - 1 - start
+    if not 1 <= size <= _MOST_DIGITS or octets[end - 1] != _CLOSING_BRACE:
+        return -1
+    if octets[start] == _ZERO and size > 1:
+        return -1
+    count = 0
+    for at in range(start, end - 1):
+        digit = octets[at] - _ZERO
+        if not 0 <= digit <= _NINE:
+            return -1
+        count = count * 10 + digit
+    return count
+
+
 def _members(payload: bytes, kind: bytes, deepest: int) -> int:  # noqa: C901
     """Name the members, as bits, of a frame of this `type`; nothing if that is not certain."""
     octets = payload  # compiled, the address of its first byte
     end = len(payload)
     position = after_space(octets, 0, end)
-    if position >= end or octets[position] != _OPENING_BRACE or not _is_well_written(payload):
+    if position >= end or octets[position] != _OPENING_BRACE or not is_well_written(payload):
         return _NOTHING
     found = _NOTHING
     while position < end:
@@ -97,14 +122,6 @@ def _members(payload: bytes, kind: bytes, deepest: int) -> int:  # noqa: C901
     if position >= end or octets[position] != _CLOSING_BRACE:
         return _NOTHING
     return found if after_space(octets, position + 1, end) == end else _NOTHING
-
-
-def _is_well_written(payload: bytes) -> bool:
-    """Tell whether this is UTF-8, and the escapes in its strings are right."""
-    kinds = kinds_of(payload)
-    if kinds & NOT_ASCII and not is_utf8(payload):
-        return False
-    return not kinds & ESCAPE or has_valid_escapes(payload)
 
 
 def _key(octets: bytes, start: int, stop: int) -> int:

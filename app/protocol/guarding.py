@@ -22,7 +22,6 @@ USER: Final = "user"
 AGENT: Final = "agent"
 TOOL_ARGS: Final = "tool_args"
 TOOL_RESULT: Final = "tool_result"
-DIRECTIONS: Final = (USER, AGENT, TOOL_ARGS, TOOL_RESULT)
 
 PASS: Final = "pass"  # noqa: S105 - no password
 MASK: Final = "mask"

@@ -2,7 +2,7 @@
 
 cimport cython
 
-cdef int UNDECIDED
+cdef int _UNDECIDED
 cdef Py_ssize_t _LONGEST_NUMBER, _LONGEST_EXPONENT, _BLOCK
 cdef bytes _NULL, _TRUE, _FALSE
 cdef unsigned char _QUOTE, _BACKSLASH, _COLON, _COMMA, _SPACE, _ZERO, _NINE

@@ -1,7 +1,7 @@
 """JSON values passed over from their bytes, without a parser or objects (RFC 8259).
 
-Each function says where something ends that begins at a position, or `UNDECIDED`: it is wrong, or
-so unusual that a parser must tell. Taken for granted is what `byte_checks` finds out: the payload
+Each function says where something ends that begins at a position, or -1: it is wrong, or so
+unusual that a parser must tell. Taken for granted is what `byte_checks` finds out: the payload
 is UTF-8, and the escapes in it are right. No string begins in its first byte, and no number ends
 with its last, as it is an object. Whether a key comes twice in an object is not looked at.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-UNDECIDED: Final = -1
+_UNDECIDED: Final = -1
 # A number within both has no more than 300 digits before its point: a double can hold it.
 _LONGEST_NUMBER: Final = 200
 _LONGEST_EXPONENT: Final = 2
@@ -55,7 +55,7 @@ def is_at(octets: bytes, position: int, end: int, expected: bytes) -> bool:
 def after_string(octets: bytes, position: int, end: int) -> int:
     """Where a string ends that begins here, behind its closing quotation mark."""
     if position >= end or octets[position] != _QUOTE:
-        return UNDECIDED
+        return _UNDECIDED
     position += 1
     while position < end:
         if end - position >= _BLOCK and not _may_end(octets, position):
@@ -69,8 +69,8 @@ def after_string(octets: bytes, position: int, end: int) -> int:
                 if not _is_escaped(octets, position - 1):
                     return position
             elif octet < _SPACE:
-                return UNDECIDED
-    return UNDECIDED
+                return _UNDECIDED
+    return _UNDECIDED
 
 
 def _may_end(octets: bytes, position: int) -> int:
@@ -97,7 +97,7 @@ def after_key(octets: bytes, position: int, end: int) -> int:
     """Where a key's value begins: behind the colon and white space around it."""
     position = after_string(octets, position, end)
     if position < 0:
-        return UNDECIDED
+        return _UNDECIDED
     return after_colon(octets, position, end)
 
 
@@ -105,14 +105,14 @@ def after_colon(octets: bytes, position: int, end: int) -> int:
     """Where a value begins whose key has just ended."""
     position = after_space(octets, position, end)
     if position >= end or octets[position] != _COLON:
-        return UNDECIDED
+        return _UNDECIDED
     return after_space(octets, position + 1, end)
 
 
 def after_scalar(octets: bytes, position: int, end: int) -> int:
     """Where a string, a number, true, false or null ends that begins here."""
     if position >= end:
-        return UNDECIDED
+        return _UNDECIDED
     if octets[position] == _QUOTE:
         return after_string(octets, position, end)
     if is_at(octets, position, end, _NULL) or is_at(octets, position, end, _TRUE):
@@ -130,12 +130,12 @@ def after_number(octets: bytes, position: int, end: int) -> int:
     start = position
     position = _after_digits(octets, position, stop)
     if position == start or (octets[start] == _ZERO and position - start > 1):
-        return UNDECIDED
+        return _UNDECIDED
     if position < stop and octets[position] == 0x2E:
         start = position + 1
         position = _after_digits(octets, start, stop)
         if position == start:
-            return UNDECIDED
+            return _UNDECIDED
     if position < stop and octets[position] | 0x20 == 0x65:
         position += 1
         if position < stop and octets[position] in (0x2B, 0x2D):
@@ -143,8 +143,8 @@ def after_number(octets: bytes, position: int, end: int) -> int:
         start = position
         position = _after_digits(octets, position, stop)
         if position == start or position - start > _LONGEST_EXPONENT:
-            return UNDECIDED
-    return position if position < stop else UNDECIDED
+            return _UNDECIDED
+    return position if position < stop else _UNDECIDED
 
 
 def _after_digits(octets: bytes, position: int, end: int) -> int:
@@ -182,10 +182,10 @@ def after_value(octets: bytes, position: int, end: int, deepest: int) -> int:
                 position = _next_value(octets, after_space(octets, position, end), end, objects)
                 break
             if octet != _closing(objects):
-                return UNDECIDED
+                return _UNDECIDED
             objects >>= 1
             depth -= 1
-    return UNDECIDED
+    return _UNDECIDED
 
 
 def _closing(objects: int) -> int:

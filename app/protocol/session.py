@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol import frames
 from app.protocol.actions import (
+    ACKED,
     FORWARD,
     HELD,
     HELD_ECHO,
     NOTHING,
-    Acked,
     Actions,
     Announce,
     AwaitUpstreamClose,
@@ -48,7 +48,12 @@ from app.protocol.control_frames import said
 from app.protocol.disclosure import Disclosure
 from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.early_frames import EarlyFrames
-from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
+from app.protocol.fast_path import (
+    FAST_PATH_ENABLED,
+    acked_count,
+    is_simple_message,
+    is_simple_text,
+)
 from app.protocol.frames import (
     APPROVAL,
     CONVERSATION_RESULT,
@@ -162,10 +167,10 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if self._takes_fast_path and phase is OPEN and is_simple_message(payload):
-            self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
-            self.received += 1
-            return FORWARD if self._bucket.allows(now) else FLOODED
+        if FAST_PATH_ENABLED:
+            actions = self._from_browser_unparsed(payload, now)
+            if actions is not None:
+                return actions
         try:
             frame = decode_strictly(payload)
         except DecodeError as bad:
@@ -174,7 +179,9 @@ class Session:
         kind = frame["type"]
         self._from_browser_counters.add(kind, len(payload))
         if kind in ANSWERED_HERE:
-            return self._take_ack(frame, now) if kind == RECEIVED else self._pinged(now)
+            return (
+                self._take_ack(frame.get("count"), now) if kind == RECEIVED else self._pinged(now)
+            )
         if (kind in FORWARDED and "name" not in frame) or not is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
@@ -185,6 +192,18 @@ class Session:
             return self._from_browser(kind, frame, payload, now)
         except FrameRejected as refused:
             return self._violations.by_browser(refused, now)
+
+    def _from_browser_unparsed(self, payload: bytes, now: float) -> Actions | None:
+        """Judge one of the commonest frames without a parser; None: it is none of them."""
+        if self._takes_fast_path and self.phase is OPEN and is_simple_message(payload):
+            self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
+            self.received += 1
+            return FORWARD if self._bucket.allows(now) else FLOODED
+        count = acked_count(payload)
+        if count < 0:
+            return None
+        self._from_browser_counters.add(RECEIVED, len(payload))
+        return self._take_ack(count, now)
 
     def binary_from_browser(self, now: float) -> Actions:
         """Refuse a binary frame: they are not part of the protocol (S D)."""
@@ -247,15 +266,15 @@ class Session:
             return NOTHING
         return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
 
-    def _take_ack(self, frame: dict[str, Any], now: float) -> Actions:
+    def _take_ack(self, count: Any, now: float) -> Actions:
         """Let confirmed frames go. Progress is free of charge: the frames that it confirms paid."""
-        count, before = frame.get("count"), self.outgoing.acked
+        before = self.outgoing.acked
         if type(count) is not int or not self.outgoing.ack(count):
             refused = FrameRejected(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
             return self._violations.by_browser(refused, now)
         if self.outgoing.acked == before and not self._bucket.allows(now):
             return FLOODED
-        return (Acked(),)
+        return ACKED
 
     def _pinged(self, now: float) -> Actions:
         """Answer at once, whatever the phase: the browser wants to know that it is heard."""
@@ -327,7 +346,7 @@ class Session:
         """While a text may have to be held, each is judged."""
         is_judged = self.takeover is not None or self._hidden_echo is not None
         self._texts_shown = TEXT not in self._profile.hide and not is_judged
-        self._takes_fast_path = FAST_PATH_ENABLED and self.takeover is None
+        self._takes_fast_path = self.takeover is None
 
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""

@@ -22,6 +22,7 @@ from app.relay.deadlines import SessionDeadlines
 from app.relay.dispatch import Dispatcher
 from app.relay.opening import Opening
 from app.relay.pages import Pages
+from app.relay.parts import RelayParts
 from app.relay.presence import REASONS_KEPT_FOR_RESUME, Presence
 from app.relay.queueing import QueueWait
 from app.relay.refusals import retry_after
@@ -48,22 +49,16 @@ class Relay:
         self.scope = scope = open_scope(conversation, dependencies, limits)
         self.session = scope.session
         self.observer = scope.observer
-        self._deadlines = SessionDeadlines(
-            scope,
-            self.end,
-            self._counted_idle,
-            lambda: self._presence.on_window_expired(),  # noqa: PLW0108 - it is made below
-        )
+        self._deadlines = SessionDeadlines(scope, self.end, self._counted_idle)
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
         self.dispatcher = Dispatcher(scope, self, self._deadlines, self._diagnostics, self.end)
         self.browser = self.dispatcher.browser
         self.upstream = self.dispatcher.upstream
         self.queue = QueueWait(conversation.place, self.browser, self.now)
         self._opening = Opening(scope, self.dispatcher.from_browser, self.browser)
-        self._upstream_opening = UpstreamOpening(
-            scope, self.dispatcher, self._deadlines, self.queue, self.end
-        )
-        self._presence = Presence(scope, self.dispatcher, self._deadlines, self.queue, self.end)
+        parts = RelayParts(scope, self.dispatcher, self._deadlines, self.queue, self.end)
+        self._upstream_opening = UpstreamOpening(parts)
+        self._presence = Presence(parts)
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self.is_ending = False  # whether a reason to end is known
         self.ended_at = 0.0  # Unix seconds; 0 until both sides are closed
@@ -102,13 +97,13 @@ class Relay:
         self._send_session_event(resolved)
         async with asyncio.TaskGroup() as group:
             self.dispatcher.tools.group = group
-            dialling = group.create_task(
+            dial = group.create_task(
                 self._upstream_opening.run(resolved), name=f"dial:{self.conversation.id}"
             )
             try:
                 return await self._ended
             finally:
-                dialling.cancel()
+                dial.cancel()
                 self.dispatcher.tools.cancel()
 
     def _send_session_event(self, resolved: ResolvedInitialize) -> None:

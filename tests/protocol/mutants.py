@@ -17,6 +17,7 @@ HEADS = (
     (b'"type":"text"',),
     (b'"type":"incomingChatMessage"',),
     (b'"type":"event"',),
+    (b'"type":"relay.received"', b'"count":0'),
     (b'"a":1',),
     (b"",),
 )

@@ -13,7 +13,12 @@ import pytest
 
 from app.protocol import session as rules_of_a_session
 from app.protocol.actions import FORWARD, Actions
-from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
+from app.protocol.fast_path import (
+    FAST_PATH_ENABLED,
+    acked_count,
+    is_simple_message,
+    is_simple_text,
+)
 from app.protocol.frame_counters import FrameCounters
 from app.protocol.frames import BODIES, ENVELOPE, HEADER
 from app.websocket.compiled import COMPILED
@@ -161,6 +166,38 @@ def test_what_is_simple_is_what_the_rules_forward_unchanged(
     assert simple == 2 ** (len(ENVELOPE) - 4)  # without name; with type, timestamp and content
 
 
+@pytest.mark.parametrize("number", ["0", "7", "10", "999999999999999"])
+def test_confirmation_is_read(number: str) -> None:
+    assert acked_count(b'{"type":"relay.received","count":%s}' % number.encode()) == int(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "",
+        "-1",
+        "01",
+        "00",
+        "1.0",
+        "1e3",
+        "1 ",
+        " 1",
+        '"1"',
+        "null",
+        "1/",
+        ":",
+        "9" * 16,
+        "1}",
+        "{}",
+    ],
+)
+def test_any_other_confirmation_is_left_to_the_parser(number: str) -> None:
+    whole = b'{"type":"relay.received","count":%s}' % number.encode()
+    assert acked_count(whole) == -1
+    assert acked_count(b'{"type":"relay.received","count":1') == -1
+    assert acked_count(b'{"type":"relay.received", "count":1}') == -1
+
+
 def test_a_look_pays_compiled_only() -> None:
     assert FAST_PATH_ENABLED is COMPILED
 
@@ -188,7 +225,15 @@ def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[object, ...]:
     counts = [
         (count.frames, count.size) for count in (counters.from_browser, counters.from_upstream)
     ]
-    return (made, counts, rules.phase, rules.received, rules.size_received, rules.call)
+    return (
+        made,
+        counts,
+        rules.phase,
+        rules.received,
+        rules.size_received,
+        rules.call,
+        rules.outgoing.acked,
+    )
 
 
 def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

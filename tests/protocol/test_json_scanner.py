@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from app.protocol.byte_checks import has_valid_escapes, is_utf8
 from app.protocol.json_scanner import (
-    UNDECIDED,
     after_colon,
     after_number,
     after_scalar,
@@ -26,6 +25,7 @@ from tests.protocol.mutants import mutants
 from tests.protocol.test_codec import texts
 
 DEEPEST = 64
+UNDECIDED = -1
 
 
 def is_passed(payload: bytes) -> bool:

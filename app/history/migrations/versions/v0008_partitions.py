@@ -1,9 +1,9 @@
-"""PostgreSQL: tables partitioned by the conversation's start, beside those that were there.
+"""An index of deliveries by time, and PostgreSQL's tables partitioned by the conversation's start.
 
 Nothing is moved and no table that is in use is locked: older rows stay where they are until
 retention deletes them, and older releases go on writing there during a rollout. Partitions are
 made by the gateway (`app/history/partitions.py`); what has none goes to the default partition.
-SQLite's schema stays as it is.
+The index of a large table is left to the gateway, too (`app/history/indexes.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
+
+SMALL = 32 * 1024 * 1024
+"""Bytes of a table that is indexed at once: that takes less than a second."""
 
 
 def _turns() -> tuple[sa.Column[Any], ...]:
@@ -65,8 +68,13 @@ def _results() -> tuple[sa.Column[Any], ...]:
 
 
 def upgrade() -> None:
-    """Create the tables, each with its default partition."""
-    if op.get_bind().dialect.name != "postgresql":
+    """Create the index, and the tables, each with its default partition."""
+    connection = op.get_bind()
+    is_postgresql = connection.dialect.name == "postgresql"
+    size = sa.text("SELECT pg_relation_size('outbox')")
+    if not is_postgresql or connection.execute(size).scalar_one() <= SMALL:
+        op.create_index("outbox_by_time", "outbox", ["created_at", "id"])
+    if not is_postgresql:
         return
     for name, numbers, columns in (
         ("partitioned_turns", ["number"], _turns),
