@@ -421,7 +421,8 @@ async def test_redis_lost_ends_both_sides_or_costs_nothing_but_leaves_no_gap(
 
 
 async def test_hundred_bridges_keep_apart(redis_server: RedisServer, prefix: str) -> None:
-    async with replicas(redis_server, prefix, store=PATIENT) as (a, b):
+    patient = BridgeTimings(silence=60)
+    async with replicas(redis_server, prefix, patient, PATIENT) as (a, b):
         browsers = [Browser() for _ in range(100)]
         async with asyncio.TaskGroup() as tasks:
             for number, browser in enumerate(browsers):
