@@ -97,13 +97,13 @@ class Relay:
         self._send_session_event(resolved)
         async with asyncio.TaskGroup() as group:
             self.dispatcher.tools.group = group
-            dialling = group.create_task(
+            dial = group.create_task(
                 self._upstream_opening.run(resolved), name=f"dial:{self.conversation.id}"
             )
             try:
                 return await self._ended
             finally:
-                dialling.cancel()
+                dial.cancel()
                 self.dispatcher.tools.cancel()
 
     def _send_session_event(self, resolved: ResolvedInitialize) -> None:
