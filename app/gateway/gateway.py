@@ -20,7 +20,8 @@ from app.gateway.draining import Draining
 from app.gateway.page_access import may_join, page_by_proof
 from app.gateway.registration import Registration
 from app.gateway.session_row import current
-from app.gateway.upkeep import Upkeep
+from app.gateway.steps import in_steps
+from app.gateway.upkeep import SESSIONS_PER_STEP, Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -33,7 +34,7 @@ from app.protocol.errors import Refusal
 from app.relay.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
@@ -82,7 +83,7 @@ class Gateway:
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
-        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics, self._account)
+        self._upkeep = Upkeep(state, self._live, self._rows, self.rows_of, metrics, self._account)
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
@@ -254,9 +255,13 @@ class Gateway:
         """Count a browser that came back to a conversation that is no more."""
         self._metrics.resumes_total.labels("cannot_resume").inc()
 
-    def rows(self) -> list[SessionRow]:
-        """What this replica publishes of its sessions."""
-        return [current(self._rows[session], relay) for session, relay in self._live.items()]
+    def rows_of(self, sessions: Iterable[str]) -> list[SessionRow]:
+        """What this replica publishes of those of these sessions that it has."""
+        return [
+            current(self._rows[each], relay)
+            for each in sessions
+            if (relay := self._live.get(each)) is not None
+        ]
 
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
         """End one of this replica's sessions; False if it has no such session."""
@@ -305,11 +310,11 @@ class Gateway:
     async def _account(self) -> None:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
         if self._accounting is not None:
-            owned = [
-                current(row, self._live[session_id])
-                for session_id, row in self._rows.items()
-                if row.tenant is not None
-            ]
+            owned: list[SessionRow] = []
+            tenants = [each for each, row in self._rows.items() if row.tenant is not None]
+            async for some in in_steps(tenants, SESSIONS_PER_STEP):
+                owned += self.rows_of(some)
+            owned = [row for row in owned if row.id in self._live]
             await self._accounting.tenants.account(owned, self._end_over_budget)
 
     def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:

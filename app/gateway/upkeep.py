@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from app.gateway.steps import in_steps
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import StoreUnavailable
 from app.protocol.tenant import revocation_names
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from app.relay.relay import Relay
     from app.state.interface import SessionRow, State
@@ -24,12 +25,15 @@ log = structlog.get_logger(__name__)
 HEARTBEAT: Final = 2.0
 BEATS_PER_REFRESH: Final = 2
 LAG_TICK: Final = 0.25
+SESSIONS_PER_STEP: Final = 40
+"""Sessions that are looked after in one iteration of the event loop, in which frames wait."""
 
 
 class Upkeep:
     """Looks after the sessions of one replica. `live` and `registered` are the gateway's own.
 
-    `rows` is what the replica publishes of its sessions; `account` reports what tenants use.
+    `rows` is what the replica publishes of some sessions, as far as they live; `account` reports
+    what tenants use.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class Upkeep:
         state: State,
         live: Mapping[str, Relay],
         registered: Mapping[str, SessionRow],
-        rows: Callable[[], list[SessionRow]],
+        rows: Callable[[Iterable[str]], list[SessionRow]],
         metrics: Metrics,
         account: Callable[[], Awaitable[None]],
     ) -> None:
@@ -53,7 +57,8 @@ class Upkeep:
         for beat in count():
             try:
                 if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self._rows())
+                    async for some in in_steps(self._live, SESSIONS_PER_STEP):
+                        await self._state.refresh(self._rows(some))
                 await self._end_revoked()
                 await self._account()
             except StoreUnavailable:
@@ -61,7 +66,10 @@ class Upkeep:
             await asyncio.sleep(HEARTBEAT)
 
     async def _end_revoked(self) -> None:
-        held = {name for row in self._registered.values() for name in row.revocation_names}
+        held: set[str] = set()
+        async for some in in_steps(self._registered, SESSIONS_PER_STEP):
+            rows = (row for each in some if (row := self._registered.get(each)) is not None)
+            held.update(name for row in rows for name in row.revocation_names)
         joined = [
             (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
             for relay in self._live.values()

@@ -25,7 +25,7 @@ from app.state.redis_timings import INBOX_EXPIRY, MAX_INBOX, Timings
 from app.state.retry_queue import RetryQueue
 from app.state.scripts import TELL
 from app.state.session_list import SessionList
-from app.state.session_registry import SessionRegistry
+from app.state.session_registry import LOOKS_PER_LEASE, SessionRegistry
 from app.state.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class RedisState(State):
         )
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)
-        self._sweeper = Sweeper(store, keys, self._owners)
+        self._sweeper = Sweeper(store, keys, self._owners, self._registry.removals)
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket."""
@@ -235,7 +235,7 @@ class RedisState(State):
         await self._store.close()
 
     async def _beat(self) -> None:
-        audited = float("-inf")
+        audited = looked = float("-inf")
         while True:
             if await self._heartbeat.renew():
                 await self._retries.flush()
@@ -246,6 +246,9 @@ class RedisState(State):
                         claim = await self._owners.beat()
                         if claim is not None:
                             self._sweeper.claim(claim)
+                    if now - looked >= self._timings.lease / LOOKS_PER_LEASE:
+                        looked = now
+                        await self._registry.look()
                     if now - audited >= self._timings.lease:
                         audited = now
                         await self._registry.audit()

@@ -205,7 +205,7 @@ class Schedule:
         name = f"r{self._names}"
         owners = Owners(store, store, self.keys, name, lease=LEASE, is_doubtful=lambda: False)
         registry = SessionRegistry(store, self.keys, owners, clock=lambda: self.now)
-        sweeper = Sweeper(store, self.keys, owners)
+        sweeper = Sweeper(store, self.keys, owners, registry.removals)
         self.replicas.append(Replica(name, owners, registry, sweeper, self.now))
 
     def _enter(self, replica: Replica) -> None:
