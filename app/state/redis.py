@@ -67,11 +67,12 @@ class RedisState(State):
         connections: int = 32,
         on_error: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        connector: Connector | None = None,
     ) -> None:
         self._replica = replica
         self._timings = timings = timings or Timings()
         self._clock = clock
-        self.connector = connector = Connector(url)
+        self.connector = connector = connector or Connector(url)
         self.keys = keys = Keys(prefix, spread=connector.is_cluster)
         self._store = store = RedisClient(
             connector, timeout=timings.timeout, connections=connections, on_error=on_error
