@@ -21,6 +21,14 @@ class Primaries:
         self._store = store
         self._ids: frozenset[str] | None = None
 
+    async def know(self) -> None:
+        """Look for the first time, before anything is written that could be lost.
+
+        Raises `StoreUnavailable`.
+        """
+        if self._ids is None:
+            await self.have_changed()
+
     async def have_changed(self) -> bool:
         """Look; say whether a primary was seen that was none before. Raises `StoreUnavailable`."""
         reply = await self._store.call("audit", "INFO", "replication")

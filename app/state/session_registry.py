@@ -88,6 +88,7 @@ class SessionRegistry:
     async def enter(self, row: SessionRow, caps: Caps) -> str | None:
         """Register a session unless its credential is revoked or a cap is full."""
         await self._owners.join("enter")
+        await self._primaries.know()
         held = self._make.of(row, self._owners.me)
         self._published[row.id] = published = _Published(held)
         self.removals.registered(row.id)
@@ -232,6 +233,7 @@ class SessionRegistry:
         anew, changed = self._unpublished(rows)
         if anew or changed:
             await self._owners.confirm("refresh")  # and be another one if the others say so
+            await self._primaries.know()
             anew, changed = self._unpublished(rows)
             await self._register(anew, changed)
         # A session that left while its refresh was on the way must not come back by it.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +28,8 @@ def main() -> int:
     given = vars(parser.parse_args())
     path: Path = given.pop("report")
     options = Options(**given)
+    # Servers and processes are ended on the way out, whatever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     began, about = time.monotonic(), machine()
     run = Run(options)
     run.all_phases()

@@ -105,8 +105,7 @@ class PipelinedBackend(Backend):
 
     async def pipeline(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         asked = [self._ask(command) for command in commands]
-        await asyncio.wait(asked)
-        return [reply.result() for reply in asked]
+        return [await reply for reply in asked]
 
     async def close(self) -> None:
         """Leave the connections open: others use them."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.scale.nodes import Spent
 
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 PAGES: Final[dict[str, dict[str, Any]]] = {
     "first": {},
     "deep": {"cursor": "f7"},

@@ -22,7 +22,7 @@ from tests.support.redis_cluster import PRIMARIES, RedisCluster
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-STAGES: Final = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)
+STAGES: Final = (0.01, 0.1, 0.25, 0.5, 1.0)
 STEP: Final = 2_500
 """Attempts of one process between two looks at the time."""
 
