@@ -109,12 +109,14 @@ class SessionRegistry:
     async def refresh(self, rows: Sequence[SessionRow]) -> None:
         """Publish what has changed, `ROWS_PER_TRIP` rows in a trip; register what was lost.
 
-        Rows of which nothing has changed cost the store nothing.
+        Rows of which nothing has changed cost nothing.
         """
         self._refreshing += 1
         try:
             if rows and self._owners.is_due:
                 await self._owners.confirm("refresh")
+            if self._owners.was_forgotten():
+                self._verification.suspect(self._published)
             for start in range(0, len(rows), ROWS_PER_TRIP):
                 await self._refresh(rows[start : start + ROWS_PER_TRIP])
         finally:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 NODES: Final = 3
-AT_ONCE: Final = 64
+AT_ONCE: Final = 24
 CLOCK: Final = "{redis.call('GET', 'now' .. string.match(KEYS[1], '{m(%d+)')), 0}"
 
 

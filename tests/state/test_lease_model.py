@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.state.lease_model import Schedule
-from tests.state.model_store import Wire, run_beside
+from tests.state.model_run import run_schedules
+from tests.state.model_store import Wire
 from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-LENGTH = 80
 
 
 @pytest.fixture
@@ -24,22 +21,6 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
         wire = Wire(server.port)
         yield wire
         wire.close()
-
-
-def run_schedules(wire: Wire, seeds: range) -> Counter[str]:
-    """Run them all; raise `AssertionError` with the seed that breaks a promise."""
-    counts: Counter[str] = Counter()
-
-    async def one(seed: int, number: int) -> None:
-        schedule = Schedule(wire, seed, number)
-        try:
-            await schedule.run(LENGTH)
-        except AssertionError as broken:
-            raise AssertionError(f"seed {seed}: {broken}") from broken
-        counts.update(schedule.counts)
-
-    run_beside(wire, iter(seeds), one)
-    return counts
 
 
 @pytest.mark.parametrize(
