@@ -125,6 +125,8 @@ class Claim:
 class Owners:
     """The registry of owners, as replica `replica` sees it. `lease` is in seconds.
 
+    `token` makes the part of an owner's name that changes from life to life.
+
     Beats go by `vital`, where nothing else stands in line; all else by `store`.
     """
 
@@ -138,6 +140,7 @@ class Owners:
         lease: float,
         is_doubtful: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
+        token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
         self._store = store
         self._vital = vital
@@ -145,6 +148,7 @@ class Owners:
         self._replica = replica
         self._is_doubtful = is_doubtful
         self._clock = clock
+        self._token = token
         self._beaten = float("-inf")
         self._dead_after = milliseconds(lease * DEAD_AFTER)
         self._times = (
@@ -239,4 +243,4 @@ class Owners:
         return found
 
     def _new(self) -> str:
-        return f"{self._replica}#{secrets.token_hex(4)}"
+        return f"{self._replica}#{self._token()}"

@@ -1,8 +1,7 @@
 """Live sessions in Redis: entering under caps, leaving, publishing what has changed.
 
-Between its start and its end a session costs the store what changes of it. After a failover its
-owner looks for all its sessions (`app.state.primaries`); without one, for `VERIFIED_PER_AUDIT` in
-each audit, so that what was lost in another way is found as well.
+Between its start and its end a session costs what changes of it. After a failover its owner looks
+for all its sessions (`app.state.primaries`); else for `VERIFIED_PER_AUDIT` in each audit.
 """
 
 from __future__ import annotations
@@ -136,7 +135,6 @@ class SessionRegistry:
                 payload = await self._store.call("leave", "GET", self._keys.row(row.id))
                 owner = None if payload is None else owner_of(payload)
                 held = held if owner is None else replace(held, owner=owner)
-            # A command that was lost may still be on its way.
             uncertain = published is None or published.facts is None
             await self.removals.remove([held], "leave", mark=uncertain)
         except (StoreUnavailable, asyncio.CancelledError):

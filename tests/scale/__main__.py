@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.proof.report import ROOT, commit, machine
+from tests.scale.picture import draw
 from tests.scale.plan import CAPS
 from tests.scale.run import Options, Run
 
@@ -30,7 +31,7 @@ def main() -> int:
     options = Options(**given)
     # Servers and processes are ended on the way out, whatever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    began, about = time.monotonic(), machine()
+    began, about, code = time.monotonic(), machine(), commit()
     run = Run(options)
     run.all_phases()
     report = {
@@ -41,12 +42,13 @@ def main() -> int:
         "refresh": options.refresh,
         "caps": {"subject": CAPS.per_subject, "address": CAPS.per_address},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": code,
         "machine": about,
         "seconds": round(time.monotonic() - began, 1),
         "faults": run.faults,
     } | run.report
     path.write_text(json.dumps(report, indent=2) + "\n")
+    path.with_suffix(".svg").write_text(draw(report))
     print(json.dumps(report, indent=2))
     return 1 if run.faults else 0
 

@@ -74,16 +74,19 @@ class Plan:
         """The attempt with this number; numbers that follow each other are of many caps."""
         of_subjects = self.subjects * CAPS.per_subject * self.asks() // self.places
         if number < of_subjects:
-            subject, address = f"subject{number % self.subjects}", f"10.{number // 40}"
+            person = number % self.subjects
+            subject, address = f"subject{person}", f"10.{number // 40}"
         else:
             place = number - of_subjects
-            subject, address = f"single{place // 5}", f"nat{place % self.addresses}"
+            person = place // 5
+            subject, address = f"single{person}", f"nat{place % self.addresses}"
         return Ask(
             number,
             subject,
             address,
             "rare" if number % RARE == 7 else f"agent{number % AGENTS}",
-            f"tenant{number % TENANTS}" if number % 2 else None,
+            # A cap of a subject is one of the subject within its tenant.
+            f"tenant{person % TENANTS}" if person % 2 else None,
         )
 
     def share(self, worker: int, workers: int) -> Iterator[Ask]:

@@ -82,9 +82,10 @@ class Run:
         report["replicas_alone"] = self._keep(0)
         report["growth"] = []
         for stage in STAGES:
-            if not self._fill(stage):
-                break
+            filled = self._fill(stage)
             self._stage()
+            if not filled:
+                break
         whole = self._asked >= self._plan.asks()
         report["asked"], report["places"] = self._asked, self._plan.places
         self._check_caps("filled", whole=whole)

@@ -11,113 +11,29 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.errors import StoreUnavailable
-from app.state.interface import Caps, SessionRow
+from app.state.interface import SessionRow
 from app.state.keys import Keys
 from app.state.owners import BEAT_OWNER, Owners
 from app.state.redis_client import ScriptCall
 from app.state.session_registry import SessionRegistry
 from app.state.sweeper import Sweeper
-from tests.state.failovers import ADDRESSES, SUBJECTS, TENANTS, Failovers, caps_of
+from tests.state.failovers import ADDRESSES, SUBJECTS, TENANTS, Failovers
+from tests.state.lease_checks import check_left, check_registered
+from tests.state.model_replica import CAPS, LEASE, Replica, Store, Task
 from tests.state.model_store import Part, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-
     from tests.state.model_store import Wire
 
-CAPS: Final = Caps(per_subject=2, per_address=3)
-LEASE: Final = 15.0
 OLDEST_BEAT: Final = 6.0
 """Seconds after which a living replica has beaten again: none is taken for dead by mistake."""
 
 MAX_REPLICAS: Final = 3
 LATE: Final = 2.0
-
-
-class Step:
-    """A command on its way; the schedule answers it, or raises."""
-
-    def __init__(self, command: Any) -> None:
-        self.command = command
-
-    def __await__(self) -> Any:
-        return (yield self)
-
-
-class Store:
-    """The part of `RedisClient` that the protocol uses; nothing of a batch is atomic."""
-
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
-
-    async def call(self, operation: str, *command: Any) -> Any:  # noqa: ARG002
-        return await Step(command)
-
-    async def script(self, operation: str, script: Any, keys: Any, args: Any) -> Any:  # noqa: ARG002
-        return await Step(ScriptCall(script, keys, args))
-
-    async def batch(self, operation: str, commands: Sequence[Any]) -> list[Any]:
-        return await self.run(operation, commands)
-
-    async def run(
-        self,
-        operation: str,  # noqa: ARG002
-        calls: Sequence[Any],
-        *,
-        first_alone: bool = False,
-    ) -> list[Any]:
-        order = list(range(first_alone, len(calls)))
-        self._dice.shuffle(order)
-        replies: list[Any] = [None] * len(calls)
-        lost: StoreUnavailable | None = None
-        for at in [0] * first_alone + order:
-            try:
-                replies[at] = await Step(calls[at])
-            except StoreUnavailable as error:
-                if first_alone and at == 0:
-                    raise
-                lost = error  # what is on other nodes is carried out all the same
-        if lost is not None:
-            raise lost
-        return replies
-
-
-@dataclass(eq=False)
-class Replica:
-    """One process."""
-
-    name: str
-    owners: Owners
-    registry: SessionRegistry
-    sweeper: Sweeper
-    beaten: float
-    tasks: list[Task] = field(default_factory=list)
-    admitted: dict[str, SessionRow] = field(default_factory=dict)
-
-    async def beat(self) -> None:
-        """What `RedisState.run` and the gateway's upkeep do."""
-        claim = await self.owners.beat()
-        if claim is not None:
-            await self.sweeper.sweep(claim)
-        await self.registry.settle()
-        await self.registry.look()
-        await self.registry.audit()
-        await self.registry.refresh(list(self.admitted.values()))
-
-
-@dataclass(eq=False)
-class Task:
-    """An operation under way; `step` is what it waits for."""
-
-    kind: str
-    coroutine: Coroutine[Any, Any, Any]
-    row: SessionRow | None = None
-    step: Step | None = None
 
 
 class Schedule:
@@ -150,7 +66,7 @@ class Schedule:
 
     async def _act(self) -> None:
         if len(self.replicas) < MAX_REPLICAS and self.dice.random() < 0.3:
-            self._start()
+            self.start()
         if not self.replicas:
             return
         if self.dice.random() < 0.03:
@@ -158,7 +74,7 @@ class Schedule:
         chance = self.dice.random()
         busy = [(r, t) for r in self.replicas for t in r.tasks]
         if busy and chance < 0.75:
-            await self._advance(*self.dice.choice(busy))
+            await self.advance(*self.dice.choice(busy))
         elif chance < 0.87:
             self._enter(self.dice.choice(self.replicas))
         elif chance < 0.93:
@@ -166,9 +82,9 @@ class Schedule:
         elif chance < 0.97:
             self._begin_beat(self.dice.choice(self.replicas))
         else:
-            await self._pass_time(self.dice.uniform(0.5, 4.0))
+            await self.pass_time(self.dice.uniform(0.5, 4.0))
 
-    def _start(self) -> None:
+    def start(self) -> None:
         self._names += 1
         store: Any = Store(self.dice)
         name = f"r{self._names}"
@@ -180,6 +96,7 @@ class Schedule:
             lease=LEASE,
             is_doubtful=lambda: False,
             clock=lambda: self.now,
+            token=lambda: f"{self.dice.getrandbits(32):08x}",
         )
         registry = SessionRegistry(store, self.keys, owners, clock=lambda: self.now)
         sweeper = Sweeper(store, self.keys, owners, registry.removals)
@@ -187,12 +104,10 @@ class Schedule:
 
     def _enter(self, replica: Replica) -> None:
         dice = self.dice
-        row = self._row(
-            replica, dice.choice(SUBJECTS), dice.choice(ADDRESSES), dice.choice(TENANTS)
-        )
-        self._begin(replica, Task("enter", replica.registry.enter(row, CAPS), row))
+        row = self.row(replica, dice.choice(SUBJECTS), dice.choice(ADDRESSES), dice.choice(TENANTS))
+        self.begin(replica, Task("enter", replica.registry.enter(row, CAPS), row))
 
-    def _row(
+    def row(
         self, replica: Replica, subject: str, address: str, tenant: str | None = None
     ) -> SessionRow:
         return SessionRow(
@@ -209,20 +124,20 @@ class Schedule:
     def _leave(self, replica: Replica) -> None:
         if replica.admitted:
             row = replica.admitted.pop(self.dice.choice(sorted(replica.admitted)))
-            self._begin(replica, Task("leave", replica.registry.leave(row), row))
+            self.begin(replica, Task("leave", replica.registry.leave(row), row))
 
     def _begin_beat(self, replica: Replica) -> Task | None:
         if any(task.kind == "beat" for task in replica.tasks):
             return None
         task = Task("beat", replica.beat())
-        self._begin(replica, task)
+        self.begin(replica, task)
         return task
 
-    def _begin(self, replica: Replica, task: Task) -> None:
+    def begin(self, replica: Replica, task: Task) -> None:
         replica.tasks.append(task)
         self._resume(replica, task, None)
 
-    async def _advance(self, replica: Replica, task: Task) -> None:
+    async def advance(self, replica: Replica, task: Task) -> None:
         """Carry out what a task waits for, or let something go wrong with it."""
         assert task.step is not None
         command = task.step.command
@@ -288,13 +203,13 @@ class Schedule:
         if await self.failovers.step():
             self.counts["failovers"] += 1
 
-    async def _pass_time(self, seconds: float) -> None:
+    async def pass_time(self, seconds: float) -> None:
         """Let time pass; who has not beaten for long beats first, and late commands come."""
         await self.failovers.end()  # what is that old is replicated
         faults, self.faults = self.faults, False
         for replica in self.replicas:
             if self.now + seconds - replica.beaten > OLDEST_BEAT:
-                await self._beat_now(replica)
+                await self.beat_now(replica)
         self.faults = faults
         self.now += seconds
         self.part.set_time(self.now)
@@ -303,13 +218,13 @@ class Schedule:
         for command in due:
             await self.part.carry_out(command)
 
-    async def _beat_now(self, replica: Replica) -> None:
+    async def beat_now(self, replica: Replica) -> None:
         while any(task.kind == "beat" for task in replica.tasks):
-            await self._advance(replica, next(t for t in replica.tasks if t.kind == "beat"))
+            await self.advance(replica, next(t for t in replica.tasks if t.kind == "beat"))
         task = self._begin_beat(replica)
         while task in replica.tasks:
             assert task is not None
-            await self._advance(replica, task)
+            await self.advance(replica, task)
 
     def _live(self) -> list[SessionRow]:
         return [row for replica in self.replicas for row in replica.admitted.values()]
@@ -333,83 +248,27 @@ class Schedule:
         for replica in list(self.replicas):
             for task in list(replica.tasks):
                 while task in replica.tasks:
-                    await self._advance(replica, task)
+                    await self.advance(replica, task)
             if self.dice.random() < 0.4:
                 await self._crash(replica, None)
         self._check_caps()
         for _ in range(2):
-            await self._pass_time(LATE + 1)
+            await self.pass_time(LATE + 1)
         await self._end_all()
-        await self._check_left()
+        await check_left(self)
 
     async def _end_all(self) -> None:
         """What lives is registered as a whole; then it ends."""
         for replica in self.replicas:
             for _ in range(2):
-                await self._beat_now(replica)
-            await self._check_registered(replica)
+                await self.beat_now(replica)
+            await check_registered(self, replica)
         for replica in self.replicas:
             while replica.admitted:
                 self._leave(replica)
             while replica.tasks:
-                await self._advance(replica, replica.tasks[0])
-            await self._beat_now(replica)
-
-    async def _check_left(self) -> None:
-        """Let a new replica sweep for a lease, and see what is left."""
-        self._start()
-        sweeping = self.replicas[-1]
-        # After a silence of all replicas nobody is taken for dead for one more lease.
-        await self._beat_now(sweeping)
-        until = float(await self.part.carry_out(("GET", self.keys.owners("guard"))) or 0) / 1000
-        for _ in range(round((LEASE + max(0.0, until - self.now)) / 2) + 1):
-            await self._beat_now(sweeping)
-            await self._pass_time(2.0)
-        left = [n for n in await self.part.names() if b"gone:" not in n and b"owners:" not in n]
-        if left and self.counts["failovers"] and self.counts["crashed"]:
-            self.counts["left by both"] += 1
-            await self._check_free(sweeping)
-        else:
-            assert not left, left
-
-    async def _check_registered(self, replica: Replica) -> None:
-        """The store has of a living replica's sessions everything, and nothing of others."""
-        owner, rows = replica.owners.me, replica.admitted
-        noted = await self.part.carry_out(("HKEYS", self.keys.held(owner)))
-        assert sorted(noted) == sorted(each.encode() for each in rows), "notes"
-        for cap in caps_of(self.keys):
-            name = self.keys.cap_members(cap, owner)
-            held = await self.part.carry_out(("SMEMBERS", name))
-            mine = [
-                each.id.encode()
-                for each in rows.values()
-                if cap
-                in {self.keys.subject_cap(each.subject_scope), self.keys.address_cap(each.address)}
-            ]
-            assert sorted(held) == sorted(mine), (name, held, mine)
-        for each in rows:
-            assert await self.part.carry_out(("EXISTS", self.keys.row(each))), "row"
-
-    async def _check_free(self, replica: Replica) -> None:
-        """What a crash and a failover together have left keeps nobody out beyond a lease."""
-        for number in range(2):
-            for _ in range(CAPS.per_subject):
-                await self._admit(replica, f"u{number}", f"free{number}")
-            for other in range(CAPS.per_address):
-                await self._admit(replica, f"free{number}{other}", f"a{number}")
-
-    async def _admit(self, replica: Replica, subject: str, address: str) -> None:
-        for _ in range(2):
-            row = self._row(replica, subject, address)
-            self._begin(replica, Task("enter", replica.registry.enter(row, CAPS), row))
-            while replica.tasks:
-                await self._advance(replica, replica.tasks[0])
-            if row.id in replica.admitted:
-                return
-            for _ in range(round(LEASE / 2) + 1):
-                await self._beat_now(replica)
-                await self._pass_time(2.0)
-        raise AssertionError((subject, address))
+                await self.advance(replica, replica.tasks[0])
+            await self.beat_now(replica)
 
 
 @lru_cache

@@ -66,6 +66,7 @@ def run_part(part: tuple[int, int, int, float]) -> tuple[Counter[str], list[str]
                 counts += run_schedules(wire, some)
             except AssertionError as fault:
                 broken.append(str(fault))
+                print(fault, file=sys.stderr)
             finally:
                 wire.close()
             print(f"from {first}: up to {some[-1]}, {len(broken)} broken", file=sys.stderr)
