@@ -56,11 +56,19 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     Raises TypeError or ValueError for what is not JSON, NumberTooLarge, and RecursionError.
     """
     try:
-        return orjson.dumps(value, default=default, option=orjson.OPT_NON_STR_KEYS)
+        return fitted(orjson.dumps(value, default=default, option=orjson.OPT_NON_STR_KEYS))
     except TypeError:
         plain = _plain(value, default)
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode()
+
+
+def fitted(encoded: bytes) -> bytes:
+    """What orjson wrote, in as much memory as it needs: for what is kept.
+
+    orjson writes into 4 KiB or more, and hands all of it over, however short the text is.
+    """
+    return bytes(memoryview(encoded))
 
 
 def _loads(document: bytes) -> tuple[Any, bool]:

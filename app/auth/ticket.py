@@ -17,6 +17,7 @@ from app.auth.claims import InvalidClaims, principal_from
 from app.auth.origin import normal_origin
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import Refusal
+from blackbox_relay.exact_json import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,7 +138,7 @@ class Tickets:
         text = urlsafe_b64encode(self._random(RANDOM_BYTES)).rstrip(b"=").decode()
         ticket = (PLAIN if origin is None else PINNED) + text
         expires_at = self._clock() + request.ttl
-        payload = orjson.dumps({**request.claims(), "until": expires_at})
+        payload = fitted(orjson.dumps({**request.claims(), "until": expires_at}))
         key = _key(ticket, origin)
         await self._store.put_ticket(key, payload, request.ttl)
         return Ticket(SecretStr(ticket), expires_at, key)

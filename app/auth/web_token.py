@@ -23,6 +23,7 @@ from app.protocol.errors import Refusal
 from app.protocol.principal import Principal
 from app.protocol.tenant import scoped
 from app.protocol.web_token import TokenConflict, TokenRecord
+from blackbox_relay.exact_json import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -114,7 +115,8 @@ class WebTokens:
                 **({} if tenant is None else {"tenant": tenant}),
             }
         )
-        record = TokenRecord(token.id, scoped(integration, tenant), name, payload, life)
+        group = scoped(integration, tenant)
+        record = TokenRecord(token.id, group, name, fitted(payload), life)
         conflict = await self._records.add_token(record)
         return token if conflict is None else conflict
 

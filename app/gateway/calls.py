@@ -13,6 +13,7 @@ import structlog
 from app.protocol.call_record import CallRecord, CallStatus, ended, with_frame
 from app.protocol.errors import StoreUnavailable
 from app.telemetry.loss_log import LossLog
+from blackbox_relay.exact_json import fitted
 
 if TYPE_CHECKING:
     from app.relay.relay import Relay
@@ -101,7 +102,7 @@ class CallBook:
 
 
 def _encode(record: CallRecord) -> bytes:
-    return orjson.dumps(record)
+    return fitted(orjson.dumps(record))
 
 
 def _decode(payload: bytes) -> CallRecord:

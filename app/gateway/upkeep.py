@@ -14,10 +14,10 @@ from app.protocol.errors import StoreUnavailable
 from app.protocol.tenant import revocation_names
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable
 
-    from app.relay.relay import Relay
-    from app.state.interface import SessionRow, State
+    from app.gateway.live_sessions import LiveSessions
+    from app.state.interface import State
     from app.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -30,25 +30,17 @@ SESSIONS_PER_STEP: Final = 40
 
 
 class Upkeep:
-    """Looks after the sessions of one replica. `live` and `registered` are the gateway's own.
-
-    `rows` is what the replica publishes of some sessions, as far as they live; `account` reports
-    what tenants use.
-    """
+    """Looks after the sessions of one replica. `account` reports what tenants use."""
 
     def __init__(
         self,
         state: State,
-        live: Mapping[str, Relay],
-        registered: Mapping[str, SessionRow],
-        rows: Callable[[Iterable[str]], list[SessionRow]],
+        live: LiveSessions,
         metrics: Metrics,
         account: Callable[[], Awaitable[None]],
     ) -> None:
         self._state = state
         self._live = live
-        self._registered = registered
-        self._rows = rows
         self._metrics = metrics
         self._account = account
 
@@ -57,8 +49,8 @@ class Upkeep:
         for beat in count():
             try:
                 if beat % BEATS_PER_REFRESH == 0:
-                    async for some in in_steps(self._live, SESSIONS_PER_STEP):
-                        await self._state.refresh(self._rows(some))
+                    async for some in in_steps(self._live.relays, SESSIONS_PER_STEP):
+                        await self._state.refresh(self._live.rows_of(some))
                 await self._end_revoked()
                 await self._account()
             except StoreUnavailable:
@@ -66,13 +58,14 @@ class Upkeep:
             await asyncio.sleep(HEARTBEAT)
 
     async def _end_revoked(self) -> None:
+        registered = self._live.registered
         held: set[str] = set()
-        async for some in in_steps(self._registered, SESSIONS_PER_STEP):
-            rows = (row for each in some if (row := self._registered.get(each)) is not None)
+        async for some in in_steps(registered, SESSIONS_PER_STEP):
+            rows = (row for each in some if (row := registered.get(each)) is not None)
             held.update(name for row in rows for name in row.revocation_names)
         joined = [
             (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
-            for relay in self._live.values()
+            for relay in self._live.relays.values()
             if (pages := relay.pages) is not None
             for credential in pages.credentials()
         ]
@@ -82,9 +75,11 @@ class Upkeep:
             for pages, credential, names in joined:
                 if not revoked.isdisjoint(names):
                     pages.cut_revoked({credential})
-            for session_id, row in tuple(self._registered.items()):
+            for session_id, row in tuple(self._live.registered.items()):
                 if not revoked.isdisjoint(row.revocation_names):
-                    self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
+                    self._live.relays[session_id].end(
+                        UNAUTHENTICATED, "The credential was revoked."
+                    )
 
     async def watch_lag(self) -> None:
         """Measure how late the event loop is."""

@@ -146,6 +146,7 @@ Action = (
 Actions = tuple[Action, ...]
 
 FORWARD: Final[Actions] = (Forward(),)
+ACKED: Final[Actions] = (Acked(),)
 NOTHING: Final[Actions] = ()
 HELD: Final[Actions] = (Held(),)
 """The vendor's frame is recorded as held."""

@@ -37,7 +37,13 @@ class Disclosure:
     def _contains_secret(self, frame: dict[str, Any], payload: bytes) -> bool:
         """Tell whether a frame holds the API key, as it came or with its escapes undone.
 
-        .NET, for one, escapes every `+`; written anew, a frame escapes only what it must.
+        .NET, for one, escapes every `+`; written anew, a frame escapes only what it must. Without
+        an escape the strings in it are as they came.
         """
+        for secret in self._secrets:
+            if secret in payload:
+                return True
+        if b"\\" not in payload:
+            return False
         plain = exact_json.dumps(frame)
-        return any(secret in payload or secret in plain for secret in self._secrets)
+        return any(secret in plain for secret in self._secrets)

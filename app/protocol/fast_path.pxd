@@ -1,63 +1,50 @@
 # C types of fast_path.py, for the compiled build (setup.py).
 
 cimport cython
+from app.protocol.byte_checks cimport is_well_written
+from app.protocol.json_scanner cimport (
+    after_colon,
+    after_scalar,
+    after_space,
+    after_string,
+    after_value,
+    is_at,
+)
 
-cdef Py_ssize_t _LONGEST_NUMBER, _NEAR
 cdef int _DEEPEST
-cdef int _NOT_PLAIN, _PLAIN, _ESCAPED, _CONTENT_IS_TEXT, _CONTENT, _TIMESTAMP, _CHANNEL
-cdef bytes _TEXT, _MESSAGE, _NULL, _TRUE, _FALSE
+cdef int _NOTHING, _TYPE, _TIMESTAMP, _CONTENT, _CONTENT_IS_TEXT, _WHOLE_MESSAGE
+cdef bytes _TEXT, _MESSAGE, _ACKED
+cdef Py_ssize_t _MOST_DIGITS
+cdef int _NINE
 cdef tuple _KEYS
-cdef unsigned char _QUOTE, _COLON, _COMMA, _OPENING, _CLOSING, _ESCAPE, _SPACE, _ZERO, _NINE
-cdef unsigned char _NOT_ASCII
+cdef unsigned char _QUOTE, _COMMA, _OPENING_BRACE, _CLOSING_BRACE, _OPENING_BRACKET, _ZERO
 
 cpdef bint is_simple_text(bytes payload)
 
-@cython.locals(found=int)
 cpdef bint is_simple_message(bytes payload)
 
 @cython.locals(
     octets="const unsigned char *",
     end=Py_ssize_t,
-    position=Py_ssize_t,
-    found=int,
-    depth=int,
-    member=int,
-    key=int,
-    kind=int,
+    start=Py_ssize_t,
+    size=Py_ssize_t,
+    at=Py_ssize_t,
+    digit=int,
+    count="long long",
 )
-cdef int _members(bytes payload, bytes head, int deepest) except -1
-
-@cython.locals(wanted="const unsigned char *", size=Py_ssize_t, at=Py_ssize_t)
-cdef bint _stands(
-    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, bytes expected
-) except -1
-
-@cython.locals(at=int)
-cdef int _key(const unsigned char *octets, Py_ssize_t position, Py_ssize_t end) except -2
-
-@cython.locals(octet="unsigned char", start=Py_ssize_t, size=Py_ssize_t)
-cdef Py_ssize_t _after_scalar(
-    bytes payload, const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, int kind
-) except -1
-
-@cython.locals(near=Py_ssize_t)
-cdef Py_ssize_t _after_text(
-    bytes payload, const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, int kind
-) except -1
-
-@cython.locals(octet="unsigned char")
-cdef Py_ssize_t _after_escaped(
-    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end
-) except -1
+cpdef long long acked_count(bytes payload) except -2
 
 @cython.locals(
     octets="const unsigned char *",
-    irregular="unsigned char",
-    escaped="unsigned char",
-    every="unsigned char",
-    at=Py_ssize_t,
+    end=Py_ssize_t,
+    position=Py_ssize_t,
+    start=Py_ssize_t,
+    found=int,
+    key=int,
+    member=int,
     octet="unsigned char",
 )
-cdef int _kind_of(bytes payload) except -1
+cdef int _members(bytes payload, bytes kind, int deepest) except -1
 
-cdef bint _is_utf8(bytes payload) except -1
+@cython.locals(at=int, known=bytes)
+cdef int _key(const unsigned char *octets, Py_ssize_t start, Py_ssize_t stop) except -2

@@ -1,207 +1,132 @@
-"""Fast path: the two commonest frames validated from their bytes, without a parser or objects.
+"""Fast path: the commonest frames judged from their bytes, without a parser or objects.
 
 A look says yes only to what is certain, byte by byte; all else is for the parser (`codec`) and
-the rules behind it, which would say the same. That holds for all that is unusual: white space, an
-escape by number, a list, a fraction, a member that is not known or comes twice. Compiled,
-this is a loop over bytes that makes no object.
+the rules behind it, which would say the same. Members may stand in any order, with any white
+space, escapes and characters; left to the parser is what is wrong, a member that is not known or
+comes twice, and what `json_scanner` does not decide. Compiled, this makes no object.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, TEXT, compact_head
+from app.protocol.byte_checks import is_well_written
+from app.protocol.frames import BODIES, HEADER, INCOMING_CHAT_MESSAGE, RECEIVED, TEXT, compact_head
+from app.protocol.json_scanner import (
+    after_colon,
+    after_scalar,
+    after_space,
+    after_string,
+    after_value,
+    is_at,
+)
 
 # As source, a loop over bytes costs far more than the parser, which is written in Rust.
 FAST_PATH_ENABLED: Final = not __file__.endswith((".py", ".pyc"))
 
-_LONGEST_NUMBER: Final = 15
-_DEEPEST: Final = 3
-_TEXT: Final = compact_head(TEXT)
-_MESSAGE: Final = compact_head(INCOMING_CHAT_MESSAGE)
-# The vendor's envelope but `type`, which stands first, and `name`, which may be the gateway's own.
-# The commonest is looked for first.
-_MEMBERS: Final = (
-    "content",
-    *(each for each in HEADER + BODIES if each not in {"type", "name", "content"}),
-)
-_KEYS: Final = tuple(b'"%s":' % member.encode() for member in _MEMBERS)
-# What a frame has, as bits: that it is plain, that its content is a text, and its members, in the
-# order of `_KEYS`.
-_NOT_PLAIN: Final = 0
-_PLAIN: Final = 1
-_ESCAPED: Final = 2  # as an answer about bytes: plain, but for escapes
-_CONTENT_IS_TEXT: Final = 2
+# Levels within a frame of the vendor's.
+_DEEPEST: Final = 63
+_ACKED: Final = compact_head(RECEIVED) + b',"count":'
+_MOST_DIGITS: Final = 15
+_TEXT: Final = b'"%s"' % TEXT.encode()
+_MESSAGE: Final = b'"%s"' % INCOMING_CHAT_MESSAGE.encode()
+# The vendor's envelope but `name`, which may be the gateway's own. The commonest first.
+_FIRST: Final = ("type", "timestamp", "content")
+_MEMBERS: Final = (*_FIRST, *(each for each in HEADER + BODIES if each not in (*_FIRST, "name")))
+_KEYS: Final = tuple(b'"%s"' % member.encode() for member in _MEMBERS)
+# What a frame has, as bits: its members, in the order of `_KEYS`; whether its content is a text.
+_NOTHING: Final = 0
+_TYPE: Final = 1
+_TIMESTAMP: Final = 2
 _CONTENT: Final = 4
-_TIMESTAMP: Final = _CONTENT << _MEMBERS.index("timestamp")
-_CHANNEL: Final = _CONTENT << _MEMBERS.index("channelId")
-_NULL: Final = b"null"
-_TRUE: Final = b"true"
-_FALSE: Final = b"false"
+_CONTENT_IS_TEXT: Final = 1 << len(_MEMBERS)
+_WHOLE_MESSAGE: Final = _TYPE | _TIMESTAMP | _CONTENT | _CONTENT_IS_TEXT
 _QUOTE: Final = ord('"')
-_COLON: Final = ord(":")
 _COMMA: Final = ord(",")
-_OPENING: Final = ord("{")
-_CLOSING: Final = ord("}")
-_ESCAPE: Final = ord("\\")
-# From so many bytes on, the end of a text is looked for by the C library.
-_NEAR: Final = 48
-_SPACE: Final = ord(" ")
+_OPENING_BRACE: Final = ord("{")
+_CLOSING_BRACE: Final = ord("}")
+_OPENING_BRACKET: Final = ord("[")
 _ZERO: Final = ord("0")
-_NINE: Final = ord("9")
-_NOT_ASCII: Final = 0x80
+_NINE: Final = 9
 
 
 def is_simple_text(payload: bytes) -> bool:
     """Tell whether this is a `text` of the vendor's with no member but its envelope's."""
-    return _members(payload, _TEXT, _DEEPEST) != _NOT_PLAIN
+    return _members(payload, _TEXT, _DEEPEST) & _TYPE != 0
 
 
 def is_simple_message(payload: bytes) -> bool:
-    """Tell whether this is an `incomingChatMessage` as a browser may send it, and complete."""
-    found = _members(payload, _MESSAGE, 1)
-    return found | _CHANNEL == _PLAIN | _CONTENT_IS_TEXT | _CONTENT | _TIMESTAMP | _CHANNEL
+    """Tell whether this is an `incomingChatMessage` as a browser may send it, and complete.
+
+    It has neither objects nor lists within: the parser tells whether a key comes twice in one.
+    """
+    return _members(payload, _MESSAGE, 0) & _WHOLE_MESSAGE == _WHOLE_MESSAGE
 
 
-def _members(payload: bytes, head: bytes, deepest: int) -> int:  # noqa: C901, PLR0912
-    """Name the members behind `head`, as bits, if all of a frame is plain."""
+def acked_count(payload: bytes) -> int:
+    """The number in a `relay.received` as `client.js` writes it, or -1: the parser is to look."""
     octets = payload  # compiled, the address of its first byte
     end = len(payload)
-    kind = _kind_of(payload) if _stands(octets, 0, end, head) else _NOT_PLAIN
-    if kind == _NOT_PLAIN:
-        return _NOT_PLAIN
-    position = len(head)
-    found = _PLAIN
-    depth = 1
+    start = len(_ACKED)
+    if not is_at(octets, 0, end, _ACKED):
+        return -1
+    size = end - 1 - start
+    if not 1 <= size <= _MOST_DIGITS or octets[end - 1] != _CLOSING_BRACE:
+        return -1
+    if octets[start] == _ZERO and size > 1:
+        return -1
+    count = 0
+    for at in range(start, end - 1):
+        digit = octets[at] - _ZERO
+        if not 0 <= digit <= _NINE:
+            return -1
+        count = count * 10 + digit
+    return count
+
+
+def _members(payload: bytes, kind: bytes, deepest: int) -> int:  # noqa: C901
+    """Name the members, as bits, of a frame of this `type`; nothing if that is not certain."""
+    octets = payload  # compiled, the address of its first byte
+    end = len(payload)
+    position = after_space(octets, 0, end)
+    if position >= end or octets[position] != _OPENING_BRACE or not is_well_written(payload):
+        return _NOTHING
+    found = _NOTHING
     while position < end:
-        if octets[position] == _CLOSING:
-            position += 1
-            depth -= 1
-            if not depth:
-                return found if position == end else _NOT_PLAIN
-            continue
-        if octets[position - 1] != _OPENING:  # else it is an object's first member
-            if octets[position] != _COMMA:
-                return _NOT_PLAIN
-            position += 1
-        member = 0
-        if depth == 1:
-            key = _key(octets, position, end)
-            if key < 0:
-                return _NOT_PLAIN
-            member = _CONTENT << key
-            if found & member:
-                return _NOT_PLAIN
-            found |= member
-            position += len(_KEYS[key])
+        start = after_space(octets, position + 1, end)
+        position = after_string(octets, start, end)
+        if position < 0:
+            return _NOTHING
+        key = _key(octets, start, position)
+        if key < 0 or found & 1 << key:
+            return _NOTHING
+        member = 1 << key
+        found |= member
+        position = after_colon(octets, position, end)
+        if position < 0 or position >= end:
+            return _NOTHING
+        octet = octets[position]
+        if member == _TYPE and not is_at(octets, position, end, kind):
+            return _NOTHING
+        if octet in (_OPENING_BRACE, _OPENING_BRACKET):
+            position = after_value(octets, position, end, deepest)
         else:
-            position = _after_text(payload, octets, position, end, kind)
-            if position >= end or octets[position] != _COLON:
-                return _NOT_PLAIN
-            position += 1
-        if position < end and octets[position] == _OPENING:
-            depth += 1
-            if depth > deepest:
-                return _NOT_PLAIN
-            position += 1
-            continue
-        if member == _CONTENT and position < end and octets[position] == _QUOTE:
-            found |= _CONTENT_IS_TEXT
-        position = _after_scalar(payload, octets, position, end, kind)
-    return _NOT_PLAIN
+            if member == _CONTENT and octet == _QUOTE:
+                found |= _CONTENT_IS_TEXT
+            position = after_scalar(octets, position, end)
+        if position < 0:
+            return _NOTHING
+        position = after_space(octets, position, end)
+        if position >= end or octets[position] != _COMMA:
+            break
+    if position >= end or octets[position] != _CLOSING_BRACE:
+        return _NOTHING
+    return found if after_space(octets, position + 1, end) == end else _NOTHING
 
 
-def _stands(octets: bytes, position: int, end: int, expected: bytes) -> bool:
-    """Tell whether these bytes stand here."""
-    wanted = expected  # compiled, the address of its first byte
-    size = len(expected)
-    if size > end - position:
-        return False
-    for at in range(size):  # noqa: SIM110 - compiled, a loop without a generator
-        if octets[position + at] != wanted[at]:
-            return False
-    return True
-
-
-def _key(octets: bytes, position: int, end: int) -> int:
-    """Say which key stands here, with its colon; -1: none that is known."""
+def _key(octets: bytes, start: int, stop: int) -> int:
+    """Say which key stands here, with its quotation marks; -1: none that is known."""
     for at in range(len(_KEYS)):
-        if _stands(octets, position, end, _KEYS[at]):
+        if len(_KEYS[at]) == stop - start and is_at(octets, start, stop, _KEYS[at]):
             return at
     return -1
-
-
-def _after_scalar(payload: bytes, octets: bytes, position: int, end: int, kind: int) -> int:
-    """Where a text, a number, true, false or null ends that begins here; `end` where none does."""
-    if position >= end:
-        return end
-    octet = octets[position]
-    if octet == _QUOTE:
-        return _after_text(payload, octets, position, end, kind)
-    if _ZERO <= octet <= _NINE:
-        start = position
-        while position < end and _ZERO <= octets[position] <= _NINE:
-            position += 1
-        size = position - start
-        return end if size > _LONGEST_NUMBER or (octet == _ZERO and size > 1) else position
-    if _stands(octets, position, end, _NULL) or _stands(octets, position, end, _TRUE):
-        return position + len(_NULL)
-    if _stands(octets, position, end, _FALSE):
-        return position + len(_FALSE)
-    return end
-
-
-def _after_text(payload: bytes, octets: bytes, position: int, end: int, kind: int) -> int:
-    """Where a text ends that begins here; `end` where none does. `octets` are the payload's."""
-    if position >= end or octets[position] != _QUOTE:
-        return end
-    position += 1
-    if kind == _ESCAPED:
-        return _after_escaped(octets, position, end)
-    near = min(end, position + _NEAR)
-    while position < near and octets[position] != _QUOTE:
-        position += 1
-    if position == near:
-        position = payload.find(b'"', position)
-        if position < 0:
-            return end
-    return position + 1 if position < end else end
-
-
-def _after_escaped(octets: bytes, position: int, end: int) -> int:
-    """Where a text with escapes ends whose content begins here; `end` where one is unusual."""
-    while position < end:
-        octet = octets[position]
-        position += 1
-        if octet == _QUOTE:
-            return position
-        if octet == _ESCAPE:
-            # RFC 8259 section 7, but for `u`: surrogates are for the parser.
-            if position >= end or octets[position] not in (34, 92, 47, 98, 102, 110, 114, 116):
-                return end
-            position += 1
-    return end
-
-
-def _kind_of(payload: bytes) -> int:
-    """Tell whether something is escaped, or stands where only white space or a mistake would."""
-    octets = payload
-    irregular = 0
-    escaped = 0
-    every = 0
-    for at in range(len(payload)):  # without a way out, so that a compiler makes it wide
-        octet = octets[at]
-        every |= octet
-        irregular |= octet < _SPACE
-        escaped |= octet == _ESCAPE
-    if irregular or (every >= _NOT_ASCII and not _is_utf8(payload)):
-        return _NOT_PLAIN
-    return _ESCAPED if escaped else _PLAIN
-
-
-def _is_utf8(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

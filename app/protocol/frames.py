@@ -102,7 +102,8 @@ def tool_response(now: float, result: ToolResult, channel: Any) -> bytes:
 
 
 def _event(now: float, name: str, fields: dict[str, Any]) -> bytes:
-    return orjson.dumps({"type": EVENT, "name": name, "timestamp": timestamp(now), "data": fields})
+    event = {"type": EVENT, "name": name, "timestamp": timestamp(now), "data": fields}
+    return exact_json.fitted(orjson.dumps(event))
 
 
 def session_opened(
@@ -203,7 +204,8 @@ def withheld(now: float, message: str) -> bytes:
 
     It has no code, as nothing ends: every client shows it, and none takes it for a close's cause.
     """
-    return orjson.dumps({"type": ERROR, "timestamp": timestamp(now), "data": {"message": message}})
+    frame = {"type": ERROR, "timestamp": timestamp(now), "data": {"message": message}}
+    return exact_json.fitted(orjson.dumps(frame))
 
 
 def guardrail(now: float, verdict: dict[str, Any]) -> bytes:
@@ -234,4 +236,5 @@ def error(
     if retry_after is not None:
         fields["retryAfter"] = round(retry_after, 3)
     name = {} if numbered else {"name": OWN_ERROR}
-    return orjson.dumps({"type": ERROR, **name, "timestamp": timestamp(now), "data": fields})
+    frame = {"type": ERROR, **name, "timestamp": timestamp(now), "data": fields}
+    return exact_json.fitted(orjson.dumps(frame))

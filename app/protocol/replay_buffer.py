@@ -6,22 +6,27 @@ Frames are numbered from 1 in the order in which they were sent; those of the ga
 
 from __future__ import annotations
 
-from collections import deque
+from typing import Final
+
+_NOTHING_HELD: Final = -1
+# So many that were let go are cut off at once: a list loses its beginning at a price.
+_MANY: Final = 64
 
 
 class ReplayBuffer:
     """The unconfirmed tail of the frames that were sent to one browser.
 
-    `count` is the number of the newest frame, `confirmed` of the newest that is confirmed, `size`
+    `count` is the number of the newest frame, `acked` of the newest that is confirmed, `size`
     the bytes that are held, `sent` the bytes that ever were. Without `limit` (bytes) nothing is
     held at all.
     """
 
-    __slots__ = ("_frames", "_limit", "acked", "count", "is_full", "sent", "size")
+    __slots__ = ("_first", "_frames", "_limit", "acked", "count", "is_full", "sent", "size")
 
     def __init__(self, limit: int | None) -> None:
-        self._frames: deque[bytes] = deque()
-        self._limit = limit
+        self._frames: list[bytes] = []  # those before `_first` were let go, and are empty
+        self._first = 0
+        self._limit = _NOTHING_HELD if limit is None else limit
         self.count = 0
         self.acked = 0
         self.size = 0
@@ -33,7 +38,7 @@ class ReplayBuffer:
         size = len(payload)
         self.count += 1
         self.sent += size
-        if self._limit is not None:
+        if self._limit >= 0:
             self._frames.append(payload)
             self.size += size
             if self.size >= self._limit:
@@ -44,15 +49,16 @@ class ReplayBuffer:
 
         It can no longer resume from before them, and is told so if it tries.
         """
-        if self._limit is not None:
+        if self._limit >= 0:
             while self.size > self._limit:
-                self.size -= len(self._frames.popleft())
-            self.is_full = self.size >= self._limit
+                self._drop()
+            self._cut()
 
     def release(self) -> None:
         """Hold nothing any more: this browser is not expected back."""
         self._frames.clear()
-        self._limit = None
+        self._first = 0
+        self._limit = _NOTHING_HELD
         self.size = 0
         self.is_full = False
 
@@ -60,17 +66,34 @@ class ReplayBuffer:
         """Let go of everything up to frame `count`; False if no such frame was sent."""
         if not 0 <= count <= self.count:
             return False
-        if count > self.acked:
-            self.acked = count
-            while self._frames and self.count - len(self._frames) < count:
-                self.size -= len(self._frames.popleft())
-            self.is_full = self._limit is not None and self.size >= self._limit
+        acked = count  # compiled, no object any more
+        if acked > self.acked:
+            self.acked = acked
+            held = len(self._frames) - self._first
+            for _ in range(held - (self.count - acked)):
+                self._drop()
+            self._cut()
         return True
 
     def after(self, received: int) -> list[bytes] | None:
         """The frames after number `received`, or None when they are not all held any more."""
         missing = self.count - received
-        if missing < 0 or received < 0 or missing > len(self._frames):
+        held = len(self._frames) - self._first
+        if missing < 0 or received < 0 or missing > held:
             return None
-        skip = len(self._frames) - missing
-        return [payload for at, payload in enumerate(self._frames) if at >= skip]
+        return self._frames[len(self._frames) - missing :]
+
+    def _drop(self) -> None:
+        """Let the oldest frame go."""
+        self.size -= len(self._frames[self._first])
+        self._frames[self._first] = b""
+        self._first += 1
+
+    def _cut(self) -> None:
+        """Cut off what was let go, if that is all or much; tell whether there is room again."""
+        if self._first == len(self._frames) or (
+            self._first >= _MANY and self._first * 2 >= len(self._frames)
+        ):
+            del self._frames[: self._first]
+            self._first = 0
+        self.is_full = 0 <= self._limit <= self.size

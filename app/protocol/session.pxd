@@ -3,7 +3,7 @@
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
 from app.protocol.documented cimport has_known_members
-from app.protocol.fast_path cimport is_simple_message, is_simple_text
+from app.protocol.fast_path cimport acked_count, is_simple_message, is_simple_text
 from app.protocol.validation cimport validate, missing_members, response_id
 from app.protocol.rate_limit cimport TokenBucket
 from app.protocol.replay_buffer cimport ReplayBuffer
@@ -31,12 +31,15 @@ cdef class Session:
     cdef object _secrets
     cdef object _disclosure
     cdef object _early_frames
-    cdef Py_ssize_t _violations
-    cdef Py_ssize_t _malformed
+    cdef object _violations
     cdef object _failure
 
+    @cython.locals(count="long long")
+    cdef _from_browser_unparsed(self, bytes payload, double now)
     @cython.locals(frame=dict)
     cpdef from_browser(self, bytes payload, double now)
+    @cython.locals(before=Py_ssize_t)
+    cdef _take_ack(self, count, double now)
     cdef _from_browser(self, kind, dict frame, bytes payload, double now)
     @cython.locals(frame=dict)
     cpdef from_upstream(self, bytes payload, double now)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol import frames
 from app.protocol.actions import (
+    ACKED,
     FORWARD,
     HELD,
     HELD_ECHO,
     NOTHING,
-    Acked,
     Actions,
     Announce,
     AwaitUpstreamClose,
@@ -33,7 +33,6 @@ from app.protocol.close_codes import (
     FORBIDDEN,
     OVERLOADED,
     TOO_MANY,
-    UPSTREAM_FAILED,
     CloseReason,
 )
 from app.protocol.codec import (
@@ -49,7 +48,12 @@ from app.protocol.control_frames import said
 from app.protocol.disclosure import Disclosure
 from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.early_frames import EarlyFrames
-from app.protocol.fast_path import FAST_PATH_ENABLED, is_simple_message, is_simple_text
+from app.protocol.fast_path import (
+    FAST_PATH_ENABLED,
+    acked_count,
+    is_simple_message,
+    is_simple_text,
+)
 from app.protocol.frames import (
     APPROVAL,
     CONVERSATION_RESULT,
@@ -69,7 +73,6 @@ from app.protocol.frames import (
     is_own,
 )
 from app.protocol.phases import Event, Phase, advance
-from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.takeover import Takeover, is_echo, is_held
 from app.protocol.tool_ledger import ToolLedger
@@ -87,6 +90,7 @@ from app.protocol.vendor_failures import (
     failure_in,
     said_in,
 )
+from app.protocol.violations import Violations
 
 if TYPE_CHECKING:
     from app.protocol.frame_counters import FrameCounters
@@ -103,6 +107,11 @@ FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages
 
 class Session:
     """The rules of one conversation.
+
+    One class, though it is long: every method reads or moves the same state (`phase`, `calls`,
+    `call`, `takeover`, `outgoing`), and each frame that either side sends may change it. What
+    decides without that state is elsewhere: `validation`, `disclosure`, `tool_rules`, `takeover`,
+    `vendor_failures`, `violations`. Parts that shared it would be called twice per frame.
 
     `tools` names what the backend can run, `secrets` are the forms of the API key that no browser
     may be shown, `received` counts the browser's frames, `size_received` all of its bytes, and
@@ -136,9 +145,12 @@ class Session:
         self.takeover: Takeover | None = None
         self.serve(profile, tools)
         self._early_frames = EarlyFrames()
-        self._violations = 0
-        self._malformed = 0
+        self._violations = Violations(session_id)
         self._failure = LatestFailure()
+
+    def __repr__(self) -> str:
+        received, sent = self.received, self.outgoing.count
+        return f"<Session {self._id}: {self.phase.name}, {received} received, {sent} sent>"
 
     def serve(self, profile: Profile, tools: frozenset[str]) -> None:
         """Let another agent serve, before anything came from upstream."""
@@ -155,19 +167,21 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if self._takes_fast_path and phase is OPEN and is_simple_message(payload):
-            self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
-            self.received += 1
-            return FORWARD if self._bucket.allows(now) else FLOODED
+        if FAST_PATH_ENABLED:
+            actions = self._from_browser_unparsed(payload, now)
+            if actions is not None:
+                return actions
         try:
             frame = decode_strictly(payload)
         except DecodeError as bad:
             self.received += 1
-            return self._refuse(FrameRejected(BAD_FRAMES, str(bad), "bad_json"), now)
+            return self._violations.by_browser(FrameRejected(BAD_FRAMES, str(bad), "bad_json"), now)
         kind = frame["type"]
         self._from_browser_counters.add(kind, len(payload))
         if kind in ANSWERED_HERE:
-            return self._take_ack(frame, now) if kind == RECEIVED else self._pinged(now)
+            return (
+                self._take_ack(frame.get("count"), now) if kind == RECEIVED else self._pinged(now)
+            )
         if (kind in FORWARDED and "name" not in frame) or not is_own(frame):
             self.received += 1
         if not self._bucket.allows(now):
@@ -177,14 +191,26 @@ class Session:
         try:
             return self._from_browser(kind, frame, payload, now)
         except FrameRejected as refused:
-            return self._refuse(refused, now)
+            return self._violations.by_browser(refused, now)
+
+    def _from_browser_unparsed(self, payload: bytes, now: float) -> Actions | None:
+        """Judge one of the commonest frames without a parser; None: it is none of them."""
+        if self._takes_fast_path and self.phase is OPEN and is_simple_message(payload):
+            self._from_browser_counters.add(INCOMING_CHAT_MESSAGE, len(payload))
+            self.received += 1
+            return FORWARD if self._bucket.allows(now) else FLOODED
+        count = acked_count(payload)
+        if count < 0:
+            return None
+        self._from_browser_counters.add(RECEIVED, len(payload))
+        return self._take_ack(count, now)
 
     def binary_from_browser(self, now: float) -> Actions:
         """Refuse a binary frame: they are not part of the protocol (S D)."""
         if self.phase is Phase.CLOSED:
             return NOTHING
         self.received += 1
-        return self._refuse(
+        return self._violations.by_browser(
             FrameRejected(BAD_FRAMES, "Binary messages are not known.", "binary"), now
         )
 
@@ -240,28 +266,21 @@ class Session:
             return NOTHING
         return (Count("early_frames"), End(TOO_MANY, "Too many messages before the start."))
 
-    def _take_ack(self, frame: dict[str, Any], now: float) -> Actions:
+    def _take_ack(self, count: Any, now: float) -> Actions:
         """Let confirmed frames go. Progress is free of charge: the frames that it confirms paid."""
-        count, before = frame.get("count"), self.outgoing.acked
+        before = self.outgoing.acked
         if type(count) is not int or not self.outgoing.ack(count):
             refused = FrameRejected(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
-            return self._refuse(refused, now)
+            return self._violations.by_browser(refused, now)
         if self.outgoing.acked == before and not self._bucket.allows(now):
             return FLOODED
-        return (Acked(),)
+        return ACKED
 
     def _pinged(self, now: float) -> Actions:
         """Answer at once, whatever the phase: the browser wants to know that it is heard."""
         if not self._bucket.allows(now):
             return FLOODED
         return (Announce(frames.pong(now, self.received)),)
-
-    def _refuse(self, refused: FrameRejected, now: float) -> Actions:
-        self._violations += 1
-        if self._violations >= MAX_VIOLATIONS:
-            return (Count(refused.count), End(refused.reason, str(refused)))
-        frame = frames.error(now, refused.reason, self._id, str(refused))
-        return (Count(refused.count), ToBrowser(frame))
 
     # Upstream's side
 
@@ -279,7 +298,7 @@ class Session:
             FAST_PATH_ENABLED
             and phase is OPEN
             and self._texts_shown
-            and self.call.answer is None
+            and (self.call.answer is None or self.call.heard)
             and is_simple_text(payload)
         ):
             self._from_upstream_counters.add(TEXT, len(payload))
@@ -327,16 +346,11 @@ class Session:
         """While a text may have to be held, each is judged."""
         is_judged = self.takeover is not None or self._hidden_echo is not None
         self._texts_shown = TEXT not in self._profile.hide and not is_judged
-        self._takes_fast_path = FAST_PATH_ENABLED and self.takeover is None
+        self._takes_fast_path = self.takeover is None
 
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
-        self._malformed += 1
-        if self._malformed > MAX_VIOLATIONS:
-            return NOTHING
-        if self._malformed == MAX_VIOLATIONS:
-            return (Count("malformed_upstream"), End(UPSTREAM_FAILED))
-        return (Count("malformed_upstream"),)
+        return self._violations.by_upstream()
 
     def _from_upstream(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float

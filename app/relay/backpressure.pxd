@@ -14,3 +14,5 @@ cdef class Backpressure:
     cdef ReplayBuffer _outgoing
     cdef BrowserLeg _browser
     cdef UpstreamLeg _upstream
+
+    cpdef acked(self)

@@ -62,6 +62,11 @@ class Backpressure:
         if self._outgoing.is_full and not self._browser.is_connected:
             self.update()
 
+    def acked(self) -> None:
+        """The first page has confirmed frames: that matters where there was no room for more."""
+        if self._upstream.is_paused:
+            self.update()
+
     def update(self) -> None:
         """Read the vendor only while there is somewhere to put what it says."""
         loads = [(self._browser.is_connected, self.browser_is_slow, self._outgoing.is_full)]

@@ -161,7 +161,7 @@ class Dispatcher:
             case VendorRefused(failure, said):
                 self._observer.vendor_refused(failure, said)
             case Acked():
-                self.backpressure.update()
+                self.backpressure.acked()
             case AwaitUpstreamClose():
                 self._deadlines.start_close_timeout()
             case SdpExchanged():

@@ -5,10 +5,10 @@ cdef class UpstreamLeg:
     cdef public object binary_received
     cdef public object read_complete
     cdef public bint is_held
+    cdef public bint is_paused
     cdef public bint write_paused
     cdef object _events
     cdef object _socket
     cdef object _disconnected
-    cdef bint _paused
 
     cpdef send(self, bytes payload)

@@ -19,10 +19,10 @@ class UpstreamLeg:
     __slots__ = (
         "_disconnected",
         "_events",
-        "_paused",
         "_socket",
         "binary_received",
         "is_held",
+        "is_paused",
         "read_complete",
         "text_received",
         "write_paused",
@@ -33,11 +33,11 @@ class UpstreamLeg:
         self.binary_received = received.binary_received
         self.read_complete = received.read_complete
         self.is_held = False  # what was read waits for a guardrail
+        self.is_paused = False  # whether it is not read
         self.write_paused = False
         self._events = events
         self._socket: Socket | None = None
         self._disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._paused = False
 
     def attach(self, socket: Socket) -> None:
         """Take the socket that was dialled; nothing is heard of it before `start_receiving`."""
@@ -56,9 +56,9 @@ class UpstreamLeg:
     def set_reading(self, reading: bool) -> None:
         """Read the vendor, or let TCP slow it down; not while what was read waits."""
         reading = reading and not self.is_held
-        if self._socket is None or self._paused is not reading:
+        if self._socket is None or self.is_paused is not reading:
             return
-        self._paused = not reading
+        self.is_paused = not reading
         if reading:
             self._socket.resume_reading()
         else:

@@ -1,8 +1,10 @@
 # C types of frame_parser.py, for the compiled build (setup.py).
 
 cimport cython
+from app.protocol.byte_checks cimport is_utf8
 from app.websocket.pass_through cimport PassThrough
 
+cdef bint _COMPILED
 cdef int _FIN_TEXT
 cdef unsigned long long _MAX_CONTROL
 

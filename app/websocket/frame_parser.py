@@ -9,6 +9,7 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from typing import TYPE_CHECKING, Final, Protocol
 
+from app.protocol.byte_checks import is_utf8
 from app.protocol.errors import PeerError
 from app.websocket.frames import (
     BINARY,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from app.websocket.pass_through import PassThrough
 
+_COMPILED: Final = not __file__.endswith((".py", ".pyc"))
 _FIN_TEXT: Final = FIN | TEXT
 _MAX_CONTROL: Final = MAX_CONTROL
 _OPCODES: Final = frozenset((CONT, TEXT, BINARY, CLOSE, PING, PONG))
@@ -281,6 +283,9 @@ class FrameParser:
 
 
 def _check_utf8(payload: bytes) -> None:
+    # Compiled, this is quicker by far than a decoder, which makes a string.
+    if _COMPILED and is_utf8(payload):
+        return
     try:
         payload.decode()
     except UnicodeDecodeError:

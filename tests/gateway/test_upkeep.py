@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from app.gateway.live_sessions import LiveSessions
 from app.gateway.steps import in_steps
 from app.gateway.upkeep import SESSIONS_PER_STEP, Upkeep
 from app.state.memory import MemoryState
@@ -13,8 +14,6 @@ from tests.state.conftest import row
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from app.state.interface import SessionRow
 
 SESSIONS = 9_000
@@ -59,23 +58,32 @@ async def test_sessions_that_begin_or_end_meanwhile_do_no_harm() -> None:
     assert seen == [str(number) for number in range(10)]
 
 
-async def test_9000_sessions_are_refreshed_a_few_in_each_iteration() -> None:
-    registered = {str(number): row(str(number), address=str(number)) for number in range(SESSIONS)}
-    live: Any = {each: SimpleNamespace(pages=None) for each in registered}
-    iterations = Iterations()
-    built: dict[int, int] = {}
+class CountedSessions(LiveSessions):
+    """Counts the rows that are made in each iteration; they are those that were registered."""
 
-    def rows(some: Iterable[str]) -> list[SessionRow]:
-        found = [registered[each] for each in some]
-        built[iterations.count] = built.get(iterations.count, 0) + len(found)
-        return found
+    def __init__(self, iterations: Iterations) -> None:
+        super().__init__()
+        self.made: dict[int, int] = {}
+        self._iterations = iterations
+
+    def row(self, session_id: str) -> SessionRow:
+        self.made[self._iterations.count] = self.made.get(self._iterations.count, 0) + 1
+        return self.registered[session_id]
+
+
+async def test_9000_sessions_are_refreshed_a_few_in_each_iteration() -> None:
+    iterations = Iterations()
+    live = CountedSessions(iterations)
+    silent: Any = SimpleNamespace(pages=None)
+    for number in range(SESSIONS):
+        live.add(silent, row(str(number), address=str(number)))
 
     async def account() -> None:
         pass
 
     state = MemoryState("a")
     metrics: Any = None
-    upkeep = Upkeep(state, live, registered, rows, metrics, account)
+    upkeep = Upkeep(state, live, metrics, account)
     keeping = asyncio.create_task(upkeep.keep_leases())
 
     async def all_are_listed() -> bool:
@@ -84,5 +92,5 @@ async def test_9000_sessions_are_refreshed_a_few_in_each_iteration() -> None:
     await until(all_are_listed, within=60)
     keeping.cancel()
     iterations.stop()
-    assert sum(built.values()) >= SESSIONS
-    assert max(built.values()) <= SESSIONS_PER_STEP
+    assert sum(live.made.values()) >= SESSIONS
+    assert max(live.made.values()) <= SESSIONS_PER_STEP

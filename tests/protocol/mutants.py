@@ -1,4 +1,7 @@
-"""Frames that are nearly right, from a seed: the members that come up, and bytes gone wrong."""
+"""Frames that are nearly right, from a seed: the members that come up, and bytes gone wrong.
+
+The members of some are in any order, and some have white space as several writers of JSON set it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-HEADS = (b'{"type":"text"', b'{"type":"incomingChatMessage"', b'{"type":"event"', b'{"a":1', b"{")
-WHOLE = b'{"type":"incomingChatMessage","timestamp":"t","content":"hello"'
+HEADS = (
+    (b'"type":"text"',),
+    (b'"type":"incomingChatMessage"',),
+    (b'"type":"event"',),
+    (b'"type":"relay.received"', b'"count":0'),
+    (b'"a":1',),
+    (b"",),
+)
+WHOLE = (b'"type":"incomingChatMessage"', b'"timestamp":"t"', b'"content":"hello"')
+# What stands behind an opening brace, behind a comma, behind a colon, and before a closing brace.
+SPACES = (
+    (b"", b", ", b": ", b""),
+    (b"\n  ", b",\n  ", b": ", b"\n"),
+    (b"\r\n\t", b" ,\r\n\t", b"\t:\t", b"\r\n"),
+    (b"", b",", b":", b" \n"),
+    (b"\x0b", b",", b":", b""),
+)
 USUAL = ("timestamp", "channelId", "content")
 KEYS = (
     *(b'"%s"' % member.encode() for member in (*USUAL, *sorted(ENVELOPE - set(USUAL)))),
@@ -24,6 +42,12 @@ VALUES = (
     *(b"null", b"true", b"false", b"nul", b"0", b"7", b"01", b"1.5", b"-1", b"9" * 15, b"9" * 16),
     *(b"{}", b'{"source":"user","text":"hi"}', b'{"a":{"b":1}}', b'{"a":{"b":{"c":{}}}}', b"[]"),
     *(b'{"a":1,"a":2}', b"{,}", b'{"a"}', b'{"a":1,}', b"[[1]]", b'"relay.resumed"', b"NaN"),
+    *(b'"\\ud83d\\ude00"', b'"\\ude00\\ud83d"', b'"\\ud83d\\u0041"', b'"\\\\\\\\"', b'"\\\\\\""'),
+    *(b'"\\u12g4"', b'"\\u12"', b'"\\uD7ff\\uE000"', '"ß—€𐍈"'.encode()),
+    *(b"1e5", b"-0.5E-9", b"1e999", b"1e100", b"9" * 250, b"1.", b"-", b".5", b"1e", b"+1"),
+    *(b'[1, {"a" : [ ] },{"b":[[]]}]', b"[" * 70 + b"]" * 70, b'{"a":' * 66 + b"1" + b"}" * 66),
+    *(b"[1,]", b"[1}", b'{"a":1]', b"[1 2]", b'[{"a":1 ,"b" :2}]', b"[true,false,null]"),
+    *(b'"\xf0\x9f\x98"', b'"\xc3"', b'"\xc0\x80"', b'"\xf5\x80\x80\x80"', b'"\xe0\x80\x80"'),
     *(
         b'"\xff"',
         b'"\xed\xa0\x80"',
@@ -42,11 +66,20 @@ def mutants(random: Random, count: int) -> Iterator[bytes]:
     """Make `count` frames; about one in six is right."""
     for _ in range(count):
         head = WHOLE if random.random() < 0.2 else random.choice(HEADS)
+        usual = random.random() < 0.6
+        opening, comma, colon, closing = (
+            (b"", b",", b":", b"") if usual or random.random() < 0.3 else random.choice(SPACES)
+        )
         members = [
-            _of(random, KEYS, USUAL_KEYS) + b":" + _of(random, VALUES, USUAL_VALUES)
-            for _ in range(random.randrange(2 if head is WHOLE else 5))
+            *(member.replace(b":", colon, 1) for member in head),
+            *(
+                _of(random, KEYS, USUAL_KEYS) + colon + _of(random, VALUES, USUAL_VALUES)
+                for _ in range(random.randrange(2 if head is WHOLE else 5))
+            ),
         ]
-        payload = bytearray(b",".join((head, *members)) + b"}")
+        if not usual:
+            random.shuffle(members)
+        payload = bytearray(b"{" + opening + comma.join(members) + closing + b"}")
         if random.random() < 0.4:
             for _ in range(random.randrange(1, 3)):
                 _harm(random, payload)

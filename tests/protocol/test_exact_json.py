@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from decimal import Decimal
 from math import inf, isinf
 from typing import Any
@@ -131,3 +132,16 @@ def test_the_slow_way_writes_as_orjson_does() -> None:
 def test_only_long_numbers_may_be_changed() -> None:
     assert not exact_json.may_be_changed(b'{"n": 123456789012345, "t": 1e22}')
     assert exact_json.may_be_changed(b'{"n": 12345678901234567}')
+
+
+def test_what_is_kept_takes_no_more_memory_than_it_needs() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = [exact_json.dumps({"n": number}) for number in range(500)]
+        kept += [exact_json.fitted(orjson.dumps([number])) for number in range(500)]
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert (kept[7], kept[507]) == (b'{"n":7}', b"[7]")
+    assert taken / len(kept) < 256  # orjson's own take 4 KiB each

@@ -76,6 +76,25 @@ def test_confirming_what_was_trimmed_is_fine() -> None:
     assert kept.after(2) == [b"abc"]
 
 
+def test_held_frames_stay_in_order_while_many_come_and_go() -> None:
+    kept = ReplayBuffer(10_000)
+    for number in range(1, 1_001):
+        kept.append(b"%d" % number)
+        if number % 7 == 0:
+            assert kept.ack(number - 300 if number > 300 else 0)
+    held = [b"%d" % number for number in range(kept.acked + 1, 1_001)]
+    assert kept.after(kept.acked) == held
+    assert kept.after(998) == [b"999", b"1000"]
+    assert kept.size == sum(map(len, held))
+    assert kept.ack(1_000)
+    assert (kept.size, kept.after(1_000), kept.after(999)) == (0, [], None)
+
+
+def test_a_number_beyond_all_is_refused() -> None:
+    assert not filled(b"a").ack(1 << 64)
+    assert not filled(b"a").ack(-(1 << 64))
+
+
 def test_without_a_limit_frames_are_counted_and_not_kept() -> None:
     kept = filled(b"a", b"b", limit=None)
     assert (kept.count, kept.size, kept.is_full) == (2, 0, False)

@@ -5,14 +5,15 @@ Every coroutine raises `HistoryUnavailable` when the database does not answer in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import literal, null, select, tuple_, union_all, update
+from sqlalchemy import Double, Text, cast, literal, null, select, union_all, update
 
 from app.history.cursor import decode, encode
 from app.history.errors import CannotRedeliver
 from app.history.lifecycle.webhooks import LIFETIME
+from app.history.listing import Wanted, list_merged
 from app.history.model import Page
 from app.history.results.database_outbox import WAITING
 from app.history.schema import deliveries as table
@@ -21,11 +22,12 @@ from app.history.schema import outbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Select
+    from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
     from app.history.lifecycle.webhooks import EventWebhooks
+    from app.history.listing import Key
 
 MOST: Final = 500
 """Rows on a page, at the most."""
@@ -82,26 +84,23 @@ class Deliveries:
     async def page(
         self, filters: DeliveryFilters, cursor: str | None = None, limit: int = 100
     ) -> Page[StoredDelivery]:
-        """List deliveries, the latest first. Raises `InvalidCursor`."""
+        """List deliveries, the latest first. Raises `InvalidCursor`.
+
+        A page may be short before the end: see `listing`.
+        """
         limit = max(1, min(limit, MOST))
-        everything = union_all(_events(), _results()).subquery()
-        found = everything.c
-        query = select(everything).order_by(found.created_at.desc(), found.id.desc())
-        wanted = (
-            (found.status, filters.status),
-            (found.receiver, filters.receiver),
-            (found.tenant, filters.tenant),
-        )
-        for column, value in wanted:
-            if value is not None:
-                query = query.where(column == value)
+        after = None
         if cursor is not None:
-            after = decode(cursor, float, str)
-            query = query.where(tuple_(found.created_at, found.id) < tuple_(*after))
-        rows = await self._all(query.limit(limit + 1))
-        items = tuple(StoredDelivery(**row) for row in rows[:limit])
-        more = len(rows) > limit
-        return Page(items, encode(float(items[-1].created_at), items[-1].id) if more else None)
+            at, name = decode(cursor, float, str)
+            after = (float(at), str(name))
+        sources = [each for each in (_events(filters), _results(filters)) if each is not None]
+
+        async def work(connection: AsyncConnection) -> tuple[list[RowMapping], Key | None]:
+            return await list_merged(connection, sources, after, limit)
+
+        rows, last = await self._database.run(work)
+        items = tuple(_delivery(row) for row in rows)
+        return Page(items, encode(*last) if last is not None else None)
 
     async def redeliver(self, delivery_id: str, tenant: str | None = None) -> StoredDelivery | None:
         """Send one again, under the same id: at once, and for as long as a new one.
@@ -115,26 +114,32 @@ class Deliveries:
         if found.receiver == RESULT_RECEIVER and found.type == RESULT_TYPE:
             if found.status != WAITING:
                 raise CannotRedeliver(BODY_GONE)
-            await self._hurry(outbox, delivery_id)
+            await self._make_due(outbox, delivery_id)
         else:
             if self._webhooks is None or found.receiver not in self._webhooks.names:
                 raise CannotRedeliver(NO_RECEIVER)
             if found.status == WAITING:
-                await self._hurry(table, delivery_id)
+                await self._make_due(table, delivery_id)
             else:
                 await self._again(delivery_id, self._webhooks.next_sequence())
             self._webhooks.wake(found.receiver)
         return await self._find(delivery_id, tenant)
 
     async def _find(self, delivery_id: str, tenant: str | None) -> StoredDelivery | None:
-        everything = union_all(_events(), _results()).subquery()
-        query = select(everything).where(everything.c.id == delivery_id)
-        if tenant is not None:
-            query = query.where(everything.c.tenant == tenant)
-        rows = await self._all(query)
-        return StoredDelivery(**rows[0]) if rows else None
+        every = DeliveryFilters(tenant=tenant)
+        its = [
+            each.query.where(*each.by_row, each.order[1] == delivery_id)
+            for each in (_events(every), _results(every))
+            if each is not None
+        ]
 
-    async def _hurry(self, messages: Any, delivery_id: str) -> None:
+        async def work(connection: AsyncConnection) -> RowMapping | None:
+            return (await connection.execute(union_all(*its))).mappings().first()
+
+        row = await self._database.run(work)
+        return None if row is None else _delivery(row)
+
+    async def _make_due(self, messages: Any, delivery_id: str) -> None:
         """Make a message due now, unless a try of it is under way."""
         mine = (messages.c.state == WAITING, messages.c.claimed_by.is_(None))
         statement = update(messages).where(messages.c.id == delivery_id, *mine)
@@ -163,40 +168,46 @@ class Deliveries:
 
         await self._database.run(work, write=True)
 
-    async def _all(self, query: Select[Any]) -> list[dict[str, Any]]:
-        async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
-            rows = (await connection.execute(query)).mappings()
-            return [dict(row) for row in rows]
 
-        found = await self._database.run(work)
-        for row in found:
-            if row["status"] != WAITING:
-                row["next_at"] = None
-        return found
+def _delivery(row: RowMapping) -> StoredDelivery:
+    found = StoredDelivery(**row)
+    return found if found.status == WAITING else replace(found, next_at=None)
 
 
-def _events() -> Select[Any]:
+def _events(filters: DeliveryFilters) -> Wanted:
     names = ("id", "receiver", "type", "session_id", "agent", "tenant")
     more = ("created_at", "attempts", "next_at", "trouble", "settled_at")
-    return select(
+    query = select(
         *(table.c[name] for name in names),
         table.c.state.label("status"),
         *(table.c[name] for name in more),
     )
+    wanted = (
+        (table.c.state, filters.status),
+        (table.c.receiver, filters.receiver),
+        (table.c.tenant, filters.tenant),
+    )
+    given = [column == value for column, value in wanted if value is not None]
+    return Wanted(query, (table.c.created_at, table.c.id), by_row=given)
 
 
-def _results() -> Select[Any]:
-    return select(
+def _results(filters: DeliveryFilters) -> Wanted | None:
+    """Deliveries of results, or None where the filters want none of them: a tenant sees none."""
+    if filters.tenant is not None or filters.receiver not in (None, RESULT_RECEIVER):
+        return None
+    query = select(
         outbox.c.id,
         literal(RESULT_RECEIVER).label("receiver"),
         literal(RESULT_TYPE).label("type"),
         outbox.c.conversation_id.label("session_id"),
-        null().label("agent"),
-        null().label("tenant"),
+        cast(null(), Text).label("agent"),
+        cast(null(), Text).label("tenant"),
         outbox.c.state.label("status"),
         outbox.c.created_at,
         outbox.c.attempts,
         outbox.c.next_at,
-        null().label("trouble"),
-        null().label("settled_at"),
+        cast(null(), Text).label("trouble"),
+        cast(null(), Double).label("settled_at"),
     )
+    given = [] if filters.status is None else [outbox.c.state == filters.status]
+    return Wanted(query, (outbox.c.created_at, outbox.c.id), by_row=given)
