@@ -31,19 +31,25 @@ class Removals:
         self._store = store
         self._make = Registrations(keys)
         self._clock = clock
-        self._latest: OrderedDict[str, tuple[float, Registration]] = OrderedDict()
-        self._due: dict[str, Registration] = {}
+        self._latest: OrderedDict[str, tuple[float, Registration, bool]] = OrderedDict()
+        self._due: dict[str, tuple[Registration, bool]] = {}
 
     async def remove(
-        self, gone: Sequence[Registration], operation: str, *, mark: bool = False
+        self,
+        gone: Sequence[Registration],
+        operation: str,
+        *,
+        mark: bool = False,
+        final: bool = True,
     ) -> None:
         """Remove rows and places, then the notes. With `mark`, commands under way come too late.
 
+        `final` False: their owner may be alive after all, and register them again.
         Raises `StoreUnavailable`.
         """
         if not gone:
             return
-        self._remember(gone)
+        self._remember(gone, final=final)
         calls = [call for held in gone for call in self._make.removal(held, mark=mark)]
         await self._store.run(operation, calls)
         await self._store.run(operation, self._make.forget(gone))
@@ -56,7 +62,7 @@ class Removals:
     def suspect(self) -> int:
         """Repeat the removals of the last `REMEMBERED` seconds; return how many."""
         self._remember(())
-        self._due = {held.id: held for _, held in self._latest.values()}
+        self._due = {held.id: (held, final) for _, held, final in self._latest.values()}
         return len(self._due)
 
     async def repeat(self, live: Container[str]) -> None:
@@ -66,17 +72,20 @@ class Removals:
         """
         while self._due:
             some = list(self._due.values())[:REPEATED_PER_TRIP]
-            await self.remove([held for held in some if held.id not in live], "audit")
-            for held in some:
+            for final in (True, False):
+                # The failover may have lost the marks as well, on which late commands fail.
+                gone = [held for held, ends in some if ends == final and held.id not in live]
+                await self.remove(gone, "audit", mark=final, final=final)
+            for held, _ in some:
                 self._due.pop(held.id, None)
 
-    def _remember(self, removed: Sequence[Registration]) -> None:
+    def _remember(self, removed: Sequence[Registration], *, final: bool = True) -> None:
         now, latest = self._clock(), self._latest
         for held in removed:
-            latest[held.id] = (now, held)
+            latest[held.id] = (now, held, final)
             latest.move_to_end(held.id)
         while latest:
-            at, _ = next(iter(latest.values()))
+            at, _, _ = next(iter(latest.values()))
             if len(latest) <= MAX_REMEMBERED and now - at <= REMEMBERED:
                 return
             latest.popitem(last=False)

@@ -66,7 +66,7 @@ class Sweeper:
     async def _step(self, owner: str) -> int:
         noted = (await self._noted(owner))[:SESSIONS_PER_STEP]
         if noted:
-            await self._removals.remove(noted, "sweep")
+            await self._removals.remove(noted, "sweep", final=False)
         return len(noted)
 
     async def _noted(self, owner: str) -> list[Registration]:

@@ -18,9 +18,9 @@ async def check_left(it: Schedule) -> None:
     # After a silence of all replicas nobody is taken for dead for one more lease.
     await it.beat_now(sweeping)
     until = float(await it.part.carry_out(("GET", it.keys.owners("guard"))) or 0) / 1000
-    for _ in range(round((LEASE + max(0.0, until - it.now)) / 2) + 1):
+    for _ in range(round(LEASE + max(0.0, until - it.now))):
         await it.beat_now(sweeping)
-        await it.pass_time(2.0)
+        await it.pass_time(1.0)
     left = [n for n in await it.part.names() if b"gone:" not in n and b"owners:" not in n]
     if left and it.counts["failovers"] and it.counts["crashed"]:
         it.counts["left by both"] += 1
