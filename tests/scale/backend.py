@@ -77,6 +77,7 @@ class PipelinedBackend(Backend):
     """A Redis Cluster whose slots stay where they are."""
 
     def __init__(self, port: int) -> None:
+        self.answers = 0
         self._port = port
         self._nodes: list[PipelinedConnection] = []
         self._by_slot: list[int] = []
@@ -99,13 +100,16 @@ class PipelinedBackend(Backend):
             replies = await asyncio.gather(*(node.ask(command) for node in self._nodes))
             return {str(at): facts(reply) for at, reply in enumerate(replies)}
         reply = await self._ask(command)
+        self.answers += 1
         if isinstance(reply, RedisError):
             raise reply
         return reply
 
     async def pipeline(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         asked = [self._ask(command) for command in commands]
-        return [await reply for reply in asked]
+        replies = [await reply for reply in asked]
+        self.answers += len(replies)
+        return replies
 
     async def close(self) -> None:
         """Leave the connections open: others use them."""
