@@ -66,7 +66,7 @@ class Removals:
         return len(self._due)
 
     async def repeat(self, live: Container[str]) -> None:
-        """Repeat what is due, but nothing of what is `live`.
+        """Repeat what is due, but nothing of what is `live`. An id must not be used twice.
 
         Raises `StoreUnavailable`: what was not repeated stays due.
         """
