@@ -13,6 +13,7 @@ from app.protocol.redaction import Redaction
 from app.protocol.route import Route
 from app.protocol.routing import linked
 from app.relay.dependencies import RelayLimits
+from app.settings.upstream import upstream_of
 from app.telemetry.logs import forms_of
 from app.websocket.limits import WireLimits
 
@@ -56,7 +57,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             name=name,
             call_types=agent.call_types,
             default_call_type=agent.default_call_type or first_of(agent.call_types),
-            request_field=DIAL_PATHS[agent.upstream or settings.upstream][2],
+            request_field=DIAL_PATHS[upstream_of(settings, agent).kind][2],
             initialize=template(agent),
             client_data_keys=frozenset()
             if agent.client_data_keys == ANY_KEY
@@ -68,7 +69,7 @@ def profiles(settings: Settings) -> dict[str, Profile]:
             browser_tools=listed(agent),
             hide=agent.hide,
             discover=agent.discover,
-            web_integration_id=agent.web_integration_id or settings.web_integration_id,
+            web_integration_id=upstream_of(settings, agent).integration,
             approve=dict(agent.approve),
             integration_tools=agent.browser_tools == "integration",
             tenant=owned.get(name),

@@ -12,6 +12,7 @@ from app.bootstrap.config import DIAL_PATHS
 from app.egress.addresses import AllowedHosts
 from app.egress.ssrf_guard import guarded_client
 from app.protocol.errors import ConfigurationError
+from app.settings.upstream import upstream_of
 from app.upstream.calls import VendorCalls
 from app.upstream.endpoint import Endpoint, StaticCredential, UpstreamCredential
 from app.upstream.integration import Integrations
@@ -64,16 +65,14 @@ def vendor(
     there = tokens or {}
     client = vendor_client(settings, out)
     for name, agent in settings.agent_settings.items():
-        path, parameter, _ = DIAL_PATHS[agent.upstream or settings.upstream]
-        base = agent.blackbox_url or settings.blackbox_url
-        key = agent.blackbox_api_key or settings.blackbox_api_key
-        token = agent.web_integration_token or settings.web_integration_token
-        integration = agent.web_integration_id or settings.web_integration_id
+        upstream = upstream_of(settings, agent)
+        path, parameter, _ = DIAL_PATHS[upstream.kind]
+        base, key, integration = upstream.base, upstream.key, upstream.integration
         credential: UpstreamCredential
         if parameter == "authorization" and key is not None:
             credential = StaticCredential(key)
-        elif token is not None:
-            credential = StaticCredential(token)
+        elif upstream.token is not None:
+            credential = StaticCredential(upstream.token)
         elif key is not None and integration is not None:
             rest = base.replace("ws", "http", 1).rstrip("/")
             known = (base, integration, key.get_secret_value())
@@ -108,9 +107,9 @@ def accounts(settings: Settings) -> dict[str, tuple[str, SecretStr]]:
     """The vendor's base URL and the API key of each agent that has one."""
     found = {}
     for name, agent in settings.agent_settings.items():
-        key = agent.blackbox_api_key or settings.blackbox_api_key
-        if key is not None:
-            found[name] = (agent.blackbox_url or settings.blackbox_url, key)
+        upstream = upstream_of(settings, agent)
+        if upstream.key is not None:
+            found[name] = (upstream.base, upstream.key)
     return found
 
 
@@ -126,7 +125,7 @@ def probe(settings: Settings, metrics: Metrics, out: Outbound) -> UpstreamProbe 
     if not settings.upstream_probe_interval:
         return None
     agents = settings.agent_settings.values()
-    bases = dict.fromkeys(agent.blackbox_url or settings.blackbox_url for agent in agents)
+    bases = dict.fromkeys(upstream_of(settings, agent).base for agent in agents)
     return UpstreamProbe(
         tuple(bases),
         vendor_client(settings, out),

@@ -108,8 +108,7 @@ class HistoryReader:
 
     async def result(self, conversation_id: str) -> StoredResult | None:
         """Return the result and the state of its delivery, or None when there is neither."""
-        started = await self._started(conversation_id)
-        found = await self._all(rows_of_conversation(results, conversation_id, started))
+        found = await self._rows_of(results, conversation_id)
         sent = await self._all(
             select(outbox.c.state, outbox.c.attempts).where(
                 outbox.c.conversation_id == conversation_id
@@ -158,9 +157,7 @@ class HistoryReader:
     ) -> Page[Numbered]:
         limit = _limit(limit)
         after = None if cursor is None else int(decode(cursor, int)[0])
-        started = await self._started(conversation_id)
-        query = rows_of_conversation(table, conversation_id, started, after)
-        rows = await self._all(query.order_by(query.selected_columns.number).limit(limit + 1))
+        rows = await self._rows_of(table, conversation_id, after, limit + 1)
         items = []
         for row in rows[:limit]:
             values = _values(row)
@@ -171,13 +168,22 @@ class HistoryReader:
             items.append(kind(**values))
         return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
 
-    async def _started(self, conversation_id: str) -> float | None:
-        """When a conversation began, where its rows are looked for by that; else None."""
-        if not self._database.is_postgresql:
-            return None
-        query = select(conversations.c.started_at).where(conversations.c.id == conversation_id)
-        rows = await self._all(query)
-        return rows[0]["started_at"] if rows else None
+    async def _rows_of(
+        self, table: Table, conversation_id: str, after: int | None = None, most: int | None = None
+    ) -> list[RowMapping]:
+        """Rows of a conversation, the `most` after a number in their order if it is given."""
+        begun = select(conversations.c.started_at).where(conversations.c.id == conversation_id)
+
+        async def work(connection: AsyncConnection) -> list[RowMapping]:
+            started = None
+            if self._database.is_postgresql:
+                started = (await connection.execute(begun)).scalar()
+            query = rows_of_conversation(table, conversation_id, started, after)
+            if most is not None:
+                query = query.order_by(query.selected_columns.number).limit(most)
+            return list((await connection.execute(query)).mappings())
+
+        return await self._database.run(work)
 
     async def _all(self, query: Select[Any]) -> list[RowMapping]:
         async def work(connection: AsyncConnection) -> list[RowMapping]:

@@ -17,6 +17,7 @@ from app.settings.event_webhooks import event_webhook_faults
 from app.settings.member_faults import member_faults, unfit_name
 from app.settings.routing import routing_faults
 from app.settings.tenants import read_tenants, tenant_contradictions
+from app.settings.upstream import upstream_of
 from app.state.address import parse
 
 if TYPE_CHECKING:
@@ -109,25 +110,20 @@ def _agent(settings: Settings, name: str, agent: AgentSettings) -> list[str]:
     if wrong is not None:
         faults.append(f"RELAY_AGENTS: {name}.discover.{wrong} is not what the vendor answers there")
     faults += _approvals(name, agent)
-    upstream = agent.upstream or settings.upstream
-    if agent.browser_tools == "integration" and upstream != "webcall":
+    upstream = upstream_of(settings, agent)
+    if agent.browser_tools == "integration" and upstream.kind != "webcall":
         faults.append(
             f"RELAY_AGENTS: {name}.browser_tools: integration needs RELAY_UPSTREAM=webcall"
         )
     where = f"RELAY_AGENTS: {name}.blackbox_url" if agent.blackbox_url else "RELAY_BLACKBOX_URL"
-    faults += _upstream_url(where, agent.blackbox_url or settings.blackbox_url, settings)
-    key = agent.blackbox_api_key or settings.blackbox_api_key
-    if upstream == "dev":
-        if key is None:
-            faults.append("RELAY_BLACKBOX_API_KEY is missing")
-    else:
-        token = agent.web_integration_token or settings.web_integration_token
-        integration = agent.web_integration_id or settings.web_integration_id
-        if token is None and (integration is None or key is None):
-            faults.append(
-                "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
-                "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
-            )
+    faults += _upstream_url(where, upstream.base, settings)
+    if not upstream.has_credential:
+        faults.append(
+            "RELAY_BLACKBOX_API_KEY is missing"
+            if upstream.kind == "dev"
+            else "RELAY_UPSTREAM=webcall needs RELAY_WEB_INTEGRATION_TOKEN, or "
+            "RELAY_WEB_INTEGRATION_ID with RELAY_BLACKBOX_API_KEY"
+        )
     return faults
 
 

@@ -137,12 +137,17 @@ async def _events(
     Every `RECHECK` seconds it is asked whether the reader may still see them; the last event says
     if not.
     """
-    yield b": watching\n\n"
     async with aclosing(replicas.watch(session_id)) as events, asyncio.TaskGroup() as tasks:
         following = aiter(events)
-        upcoming: asyncio.Task[dict[str, Any]] | None = None
+        upcoming: asyncio.Task[dict[str, Any]] | None = tasks.create_task(
+            _next(following), name=f"watch:{session_id}"
+        )
         asked_at = told_at = monotonic()
         try:
+            # By then that task has subscribed to a session of this replica: nothing is missed that
+            # happens after this line. Another replica's events begin when it has been told.
+            await asyncio.sleep(0)
+            yield b": watching\n\n"
             while True:
                 if monotonic() - asked_at >= RECHECK:
                     if not await may_go_on():

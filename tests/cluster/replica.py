@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.support.redis import RedisServer
 
 TIMINGS = Timings(timeout=2.0, alive=1.5)
+# Where a test is not about time: a starved machine is no lost store.
+PATIENT = Timings(timeout=20.0, alive=15.0)
 
 
 def hang_up(browser: Any, reason: CloseReason) -> None:
@@ -45,9 +47,10 @@ class Replica:
         prefix: str,
         owner: Callable[[Socket], Owner] = Owner,
         timings: BridgeTimings | None = None,
+        store: Timings = TIMINGS,
     ) -> None:
         self.name = name
-        self.state = RedisState(url, name, prefix=prefix, timings=TIMINGS)
+        self.state = RedisState(url, name, prefix=prefix, timings=store)
         opened = open_bridges(
             self.state,
             name,
@@ -98,10 +101,13 @@ class Replica:
 
 @asynccontextmanager
 async def replicas(
-    server: RedisServer, prefix: str, timings: BridgeTimings | None = None
+    server: RedisServer,
+    prefix: str,
+    timings: BridgeTimings | None = None,
+    store: Timings = TIMINGS,
 ) -> AsyncIterator[tuple[Replica, Replica]]:
-    a = Replica(server.url, "a", prefix, timings=timings)
-    b = Replica(server.url, "b", prefix, timings=timings)
+    a = Replica(server.url, "a", prefix, timings=timings, store=store)
+    b = Replica(server.url, "b", prefix, timings=timings, store=store)
     await asyncio.gather(a.start(), b.start())
     try:
         yield a, b

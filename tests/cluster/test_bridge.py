@@ -16,7 +16,7 @@ from app.cluster.remote_socket import BridgeTimings
 from app.protocol.close_codes import CANNOT_RESUME
 from app.protocol.errors import StoreUnavailable
 from app.websocket.interface import CloseEvent
-from tests.cluster.replica import Replica, replicas
+from tests.cluster.replica import PATIENT, Replica, replicas
 from tests.cluster.sockets import Browser, Owner
 from tests.state.conftest import row
 from tests.support.waiting import until
@@ -421,12 +421,13 @@ async def test_redis_lost_ends_both_sides_or_costs_nothing_but_leaves_no_gap(
 
 
 async def test_hundred_bridges_keep_apart(redis_server: RedisServer, prefix: str) -> None:
-    async with replicas(redis_server, prefix) as (a, b):
+    patient = BridgeTimings(silence=60)
+    async with replicas(redis_server, prefix, patient, PATIENT) as (a, b):
         browsers = [Browser() for _ in range(100)]
         async with asyncio.TaskGroup() as tasks:
             for number, browser in enumerate(browsers):
                 tasks.create_task(b.bridges.serve(browser, row(f"s{number}"), {"n": number}))
-            await until(lambda: len(a.owners) == 100)
+            await until(lambda: len(a.owners) == 100, within=60)
             order = [attach.hello["n"] for attach in a.attached]
             for turn in range(20):
                 for place, owner in enumerate(a.owners):
@@ -434,8 +435,8 @@ async def test_hundred_bridges_keep_apart(redis_server: RedisServer, prefix: str
                 for number, browser in enumerate(browsers):
                     browser.speak(b"%d:%d" % (number, turn))
                 await asyncio.sleep(0.001)
-            await until(lambda: all(len(browser.heard) == 20 for browser in browsers))
-            await until(lambda: all(len(owner.heard) == 20 for owner in a.owners))
+            await until(lambda: all(len(browser.heard) == 20 for browser in browsers), within=60)
+            await until(lambda: all(len(owner.heard) == 20 for owner in a.owners), within=60)
             for number, browser in enumerate(browsers):
                 assert browser.heard == [b"%d:%d" % (number, turn) for turn in range(20)]
                 browser.leave()

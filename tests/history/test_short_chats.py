@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 def test_thirty_nine_thousand_short_chats_in_two_minutes_lose_nothing(url: SecretStr) -> None:
     found = measure(url, CHATS, CHATS / SECONDS)
     assert (found.records, found.dropped) == (CHATS * RECORDS, 0)
-    # CPU time of the loop's thread; a busy machine makes it longer, as caches are shared.
-    assert found.hold(0.999) < 0.004
+    # In ms of CPU time of the loop's thread; a busy machine makes it longer, as caches are shared.
+    assert found.hold(0.999) < 4
