@@ -43,7 +43,7 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 PROOF_OPTIONS = $(addprefix --seed ,$(SEED)) $(addprefix --seconds ,$(SECONDS))
 
 .DEFAULT_GOAL := help
-.PHONY: proof chaos soak help run test check ready bench nightly ready-nightly conformance lock clean \
+.PHONY: proof chaos soak scale model help run test check ready bench nightly ready-nightly conformance lock clean \
   wheel sbom licenses audit ready-proof \
   test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
 
@@ -116,6 +116,12 @@ chaos: ready ## cuts, rolling releases, crashes, stores' outages; SEED=, SECONDS
 
 soak: ready ## SESSIONS= chats for HOURS= (a minute and a half if not given)
 	HOURS=$(HOURS) $(BIN)/python -m tests.proof soak $(PROOF_OPTIONS) $(addprefix --count ,$(SESSIONS))
+
+scale: ready ## simulated replicas on a Redis Cluster: SESSIONS=, SECONDS=; writes docs/scale.json and .svg
+	$(BIN)/python -m tests.scale $(addprefix --sessions ,$(SESSIONS)) $(addprefix --seconds ,$(SECONDS))
+
+model: ready ## SCHEDULES= random schedules with crashes, failovers and moving slots (100,000 if not given)
+	$(BIN)/python -m tests.state.model_run $(addprefix --schedules ,$(SCHEDULES)) $(addprefix --seconds ,$(SECONDS))
 
 conformance: $(CACHE)/development $(CACHE)/machine
 	$(BIN)/python -m pytest -m nightly tests/websocket/test_autobahn.py

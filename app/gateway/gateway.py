@@ -18,7 +18,8 @@ from app.gateway.draining import Draining
 from app.gateway.live_sessions import LiveSessions
 from app.gateway.page_access import may_join, page_by_proof
 from app.gateway.registration import Registration
-from app.gateway.upkeep import Upkeep
+from app.gateway.steps import in_steps
+from app.gateway.upkeep import SESSIONS_PER_STEP, Upkeep
 from app.protocol.close_codes import (
     DRAINING,
     ENDED,
@@ -261,7 +262,10 @@ class Gateway:
     async def _account(self) -> None:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
         if self._accounting is not None:
-            owned = self.live.rows_of_tenants()
+            owned: list[SessionRow] = []
+            async for some in in_steps(self.live.ids_of_tenants(), SESSIONS_PER_STEP):
+                owned += self.live.rows_of(some)
+            owned = [row for row in owned if row.id in self.live]
             await self._accounting.tenants.account(owned, self._end_over_budget)
 
     def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.gateway.session_row import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from app.relay.relay import Relay
     from app.relay.subscribers import Subscriber
@@ -45,14 +45,13 @@ class LiveSessions:
         """The row of one of these sessions as it is now."""
         return current(self.registered[session_id], self.relays[session_id])
 
-    def rows(self) -> list[SessionRow]:
-        """What this replica publishes of its sessions."""
-        return [self.row(session_id) for session_id in self.relays]
+    def rows_of(self, ids: Iterable[str]) -> list[SessionRow]:
+        """What this replica publishes of these sessions, as far as they live here."""
+        return [self.row(session_id) for session_id in ids if session_id in self.relays]
 
-    def rows_of_tenants(self) -> list[SessionRow]:
+    def ids_of_tenants(self) -> list[str]:
         """Those that count against a tenant's budget."""
-        owned = [key for key, row in self.registered.items() if row.tenant is not None]
-        return [self.row(session_id) for session_id in owned]
+        return [key for key, row in self.registered.items() if row.tenant is not None]
 
     def current_row(self, row: SessionRow) -> SessionRow:
         """A row as it is now, if the session is this replica's."""

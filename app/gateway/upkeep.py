@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from app.gateway.steps import in_steps
 from app.protocol.close_codes import UNAUTHENTICATED
 from app.protocol.errors import StoreUnavailable
 from app.protocol.tenant import revocation_names
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 HEARTBEAT: Final = 2.0
 BEATS_PER_REFRESH: Final = 2
 LAG_TICK: Final = 0.25
+SESSIONS_PER_STEP: Final = 40
+"""Sessions that are looked after in one iteration of the event loop, in which frames wait."""
 
 
 class Upkeep:
@@ -46,7 +49,8 @@ class Upkeep:
         for beat in count():
             try:
                 if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self._live.rows())
+                    async for some in in_steps(self._live.relays, SESSIONS_PER_STEP):
+                        await self._state.refresh(self._live.rows_of(some))
                 await self._end_revoked()
                 await self._account()
             except StoreUnavailable:
@@ -54,7 +58,11 @@ class Upkeep:
             await asyncio.sleep(HEARTBEAT)
 
     async def _end_revoked(self) -> None:
-        held = {name for row in self._live.registered.values() for name in row.revocation_names}
+        registered = self._live.registered
+        held: set[str] = set()
+        async for some in in_steps(registered, SESSIONS_PER_STEP):
+            rows = (row for each in some if (row := registered.get(each)) is not None)
+            held.update(name for row in rows for name in row.revocation_names)
         joined = [
             (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
             for relay in self._live.relays.values()

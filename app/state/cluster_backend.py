@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from app.state.backend import Command
 
+EVERY_PRIMARY: Final = ("INFO", "replication")
+
 LOOK_AFTER_LOSS: Final = 0.2
 """Seconds between two looks at which node has which slots, while nodes fail."""
 
@@ -95,7 +97,12 @@ class ClusterBackend(Backend):
         self.answers = 0
 
     async def execute(self, *command: Any) -> Any:
-        """Run one command on the node that has its slot."""
+        """Run one command on the node that has its slot.
+
+        `INFO replication` goes to every primary; the reply is a mapping of their names to theirs.
+        """
+        if command == EVERY_PRIMARY:
+            return await self._ask_primaries(command)
         (reply,) = await self.pipeline([command])
         if isinstance(reply, Exception):
             raise reply
@@ -112,6 +119,21 @@ class ClusterBackend(Backend):
             self._look_soon(LOOK_AFTER_LOSS)
             raise ClusterUnusable(str(error)) from error.__cause__
         return [each.reply for each in sent]
+
+    async def _ask_primaries(self, command: Command) -> dict[str, Any]:
+        try:
+            if not self._map.slots_cache:
+                await self._map.initialize()
+            primaries = self._map.get_nodes_by_server_type(PRIMARY)
+            asked = {node: _Sent(command, None) for node in primaries}
+            await asyncio.gather(*(self._send_to(node, [each]) for node, each in asked.items()))
+        except RedisClusterException as error:
+            self._look_soon(LOOK_AFTER_LOSS)
+            raise ClusterUnusable(str(error)) from error.__cause__
+        for each in asked.values():
+            if isinstance(each.reply, Exception):
+                raise each.reply
+        return {node.name: each.reply for node, each in asked.items()}
 
     async def close(self) -> None:
         """Close every connection."""

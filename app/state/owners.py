@@ -41,6 +41,7 @@ SWEPT_FOR: Final = 4.0
 """Leases for which a dead owner is swept again, for what its last commands left behind."""
 
 MAX_BURIED: Final = 20
+FORGOTTEN: Final = 2
 _PARTS: Final = ("alive", "dead", "died", "last", "guard")
 
 _NOW: Final = """
@@ -52,16 +53,21 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 # died (hash), the last beat of any, until when none is taken for dead. ARGV: owner, whether it is
 # new, and in ms: when an owner is dead, how long a guard lasts, what silence sets one, how long a
 # claim lasts; then how many owners are moved at most.
-# Returns whether the owner is known, an owner to sweep ('': none), how long that has been dead.
+# Returns 0 if the owner is dead, 1, or 2 if the store had forgotten it; then an owner to sweep ('':
+# none), and how long that has been dead.
 BEAT_OWNER: Final = Script(
     _NOW
     + """
 local last = tonumber(redis.call('GET', KEYS[4]) or nil)
 if last and now - last > tonumber(ARGV[5]) then redis.call('SET', KEYS[5], now + ARGV[4]) end
 redis.call('SET', KEYS[4], now)
-if ARGV[2] ~= '1' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {0, '', 0} end
+local known = 1
+if ARGV[2] ~= '1' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {0, '', 0} end
+  known = 2
+end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
-if tonumber(redis.call('GET', KEYS[5]) or 0) > now then return {1, '', 0} end
+if tonumber(redis.call('GET', KEYS[5]) or 0) > now then return {known, '', 0} end
 local late = '(' .. (now - ARGV[3])
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', late, 'LIMIT', 0, ARGV[7])) do
   redis.call('ZREM', KEYS[1], owner)
@@ -69,14 +75,15 @@ for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', late, 'LIMIT
   redis.call('HSET', KEYS[3], owner, now)
 end
 local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 1)[1]
-if not dead then return {1, '', 0} end
+if not dead then return {known, '', 0} end
 redis.call('ZADD', KEYS[2], now + ARGV[6], dead)
-return {1, dead, now - (redis.call('HGET', KEYS[3], dead) or now)}
+return {known, dead, now - (redis.call('HGET', KEYS[3], dead) or now)}
 """
 )
 
 # KEYS: as before. ARGV: who asks, in ms when an owner is dead, then owners.
-# Returns whether who asks is known, then of each owner whether it is alive.
+# Returns whether who asks is known, then of each owner whether it is alive. One of which nothing is
+# known may have been forgotten in a failover: it has as long to beat as if it had just done so.
 LIVING: Final = Script(
     _NOW
     + """
@@ -84,6 +91,10 @@ local guarded = tonumber(redis.call('GET', KEYS[5]) or 0) > now
 local reply = {redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0}
 for i = 3, #ARGV do
   local beat = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or nil)
+  if not beat and not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], now, ARGV[i])
+    beat = now
+  end
   reply[#reply + 1] = beat and (guarded or now - beat <= tonumber(ARGV[2])) and 1 or 0
 end
 return reply
@@ -114,6 +125,8 @@ class Claim:
 class Owners:
     """The registry of owners, as replica `replica` sees it. `lease` is in seconds.
 
+    `token` makes the part of an owner's name that changes from life to life.
+
     Beats go by `vital`, where nothing else stands in line; all else by `store`.
     """
 
@@ -127,6 +140,7 @@ class Owners:
         lease: float,
         is_doubtful: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
+        token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
         self._store = store
         self._vital = vital
@@ -134,6 +148,7 @@ class Owners:
         self._replica = replica
         self._is_doubtful = is_doubtful
         self._clock = clock
+        self._token = token
         self._beaten = float("-inf")
         self._dead_after = milliseconds(lease * DEAD_AFTER)
         self._times = (
@@ -143,6 +158,7 @@ class Owners:
             milliseconds(max(1.0, lease / 3)),
         )
         self._joined = False
+        self._forgotten = False
         self._claim: Claim | None = None
         self.interval = lease / BEATS_PER_LEASE
         self.lease = lease
@@ -157,8 +173,8 @@ class Owners:
     async def beat(self) -> Claim | None:
         """Show that this owner lives; return a dead one to sweep. Raises `StoreUnavailable`.
 
-        If the others have taken this one for dead, or the store has forgotten it, it is another
-        one from now on, and registers all its sessions anew.
+        If the others have taken this one for dead, it is another one from now on, and registers all
+        its sessions anew. If the store has forgotten it, see `was_forgotten`.
         """
         await self.join("beat")
         claim, self._claim = self._claim, None
@@ -176,6 +192,11 @@ class Owners:
     def is_due(self) -> bool:
         """Whether it is time for the next beat."""
         return self._clock() - self._beaten >= self.interval
+
+    def was_forgotten(self) -> bool:
+        """Whether the store had forgotten this owner since the last question."""
+        forgotten, self._forgotten = self._forgotten, False
+        return forgotten
 
     async def dead_among(self, operation: str, owners: Collection[str]) -> set[str]:
         """Return those that are dead; none where that is unknown. Raises `StoreUnavailable`."""
@@ -203,17 +224,18 @@ class Owners:
     async def _renew(self, operation: str) -> Claim | None:
         known, dead, age = await self._beat(operation, is_new=False)
         if known:
+            self._forgotten = self._forgotten or known == FORGOTTEN
             return Claim(dead, age) if dead else None
         self.me = self._new()
         self._joined = False
         await self.join(operation)
         return None
 
-    async def _beat(self, operation: str, *, is_new: bool) -> tuple[bool, str, float]:
+    async def _beat(self, operation: str, *, is_new: bool) -> tuple[int, str, float]:
         args = (self.me, int(is_new), *self._times, MAX_BURIED)
         known, dead, age = await self._vital.script(operation, BEAT_OWNER, self._keys, args)
         self._beaten = self._clock()
-        return bool(known), dead.decode(), int(age) / 1000
+        return int(known), dead.decode(), int(age) / 1000
 
     async def _living(self, operation: str, owners: tuple[str, ...]) -> list[int]:
         args: tuple[str | int, ...] = (self.me, self._dead_after, *owners)
@@ -221,4 +243,4 @@ class Owners:
         return found
 
     def _new(self) -> str:
-        return f"{self._replica}#{secrets.token_hex(4)}"
+        return f"{self._replica}#{self._token()}"

@@ -26,7 +26,7 @@ from app.state.redis_timings import INBOX_EXPIRY, MAX_INBOX, Timings
 from app.state.retry_queue import RetryQueue
 from app.state.scripts import TELL
 from app.state.session_list import SessionList
-from app.state.session_registry import SessionRegistry
+from app.state.session_registry import LOOKS_PER_LEASE, SessionRegistry
 from app.state.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ class RedisState(State):
         connections: int = 32,
         on_error: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        connector: Connector | None = None,
     ) -> None:
         self._replica = replica
         self._timings = timings = timings or Timings()
         self._clock = clock
-        self.connector = connector = Connector(url)
+        self.connector = connector = connector or Connector(url)
         self.keys = keys = Keys(prefix, spread=connector.is_cluster)
         self._store = store = RedisClient(
             connector, timeout=timings.timeout, connections=connections, on_error=on_error
@@ -121,7 +122,7 @@ class RedisState(State):
         )
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)
-        self._sweeper = Sweeper(store, keys, self._owners)
+        self._sweeper = Sweeper(store, keys, self._owners, self._registry.removals)
         self._renewed = asyncio.Event()
         self._advice: str | None = None  # on why this replica's sessions were not shown alive
 
@@ -246,11 +247,11 @@ class RedisState(State):
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))
 
     async def _maintain(self) -> None:
-        """After each beat: what is owed to the store, the owner's beat, the audit.
+        """After each beat: what is owed to the store, the owner's beat, the look, the audit.
 
         In a Redis Cluster any of them may wait for a slot that is being moved.
         """
-        audited = float("-inf")
+        audited = looked = float("-inf")
         while True:
             await self._renewed.wait()
             self._renewed.clear()
@@ -262,6 +263,9 @@ class RedisState(State):
                     claim = await self._owners.beat()
                     if claim is not None:
                         self._sweeper.claim(claim)
+                if now - looked >= self._timings.lease / LOOKS_PER_LEASE:
+                    looked = now
+                    await self._registry.look()
                 if now - audited >= self._timings.lease:
                     audited = now
                     await self._registry.audit()

@@ -8,7 +8,7 @@ whatever a crash leaves behind is noted, and is swept once the owner is dead.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -111,3 +111,10 @@ class Registrations:
         if held.tenant is not None:
             indices.append(keys.tenant_index(held.tenant, shard))
         return keys.row(held.id), keys.gone(held.id), *indices
+
+
+def pairs(fields: Any) -> list[tuple[bytes, bytes]]:
+    """Fields and values of a scanned hash, as redis-py gives them."""
+    if isinstance(fields, dict):
+        return list(fields.items())
+    return list(zip(fields[::2], fields[1::2], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Final
 
 import orjson
@@ -10,11 +10,24 @@ import orjson
 from app.state.interface import SessionRow
 
 _KNOWN: Final = frozenset(field.name for field in fields(SessionRow))
+# What lists are filtered by is looked for in the JSON itself (`app.state.row_filter`).
+_ALWAYS: Final = ("id", "replica", "agent", "call_type", "subject", "phase", "wants_human")
+_DEFAULTS: Final = {
+    field.name: MISSING if field.name in _ALWAYS else field.default for field in fields(SessionRow)
+}
 
 
 def encode_row(row: SessionRow, owner: str | None = None) -> bytes:
-    """Write a row as one JSON object, with its owner (`app.state.owners`) where there is one."""
-    document = orjson.dumps(row)
+    """Write a row as one JSON object, with its owner (`app.state.owners`) where there is one.
+
+    Values that are defaults are left out: of a session that has just begun, half of the row.
+    """
+    told = {
+        name: value
+        for name, default in _DEFAULTS.items()
+        if (value := getattr(row, name)) != default
+    }
+    document = orjson.dumps(told)
     return document if owner is None else b"%b,%b}" % (document[:-1], owner_member(owner))
 
 

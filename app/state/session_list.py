@@ -40,21 +40,21 @@ local function fits(row)
   end
   return ARGV[5] == '' or string.find(string.lower(row), ARGV[5], 1, true)
 end
-local rows, last = {}, ''
-for at, id in ipairs(ids) do
-  local row = redis.call('GET', ARGV[3] .. id)
-  last = id
-  if not row then
-    redis.call('ZREM', KEYS[1], id)
-  elseif fits(row) then
-    rows[#rows + 1] = row
-    if #rows == limit and at < #ids then
-      more = true
-      break
+local rows = {}
+for first = 1, #ids, 100 do
+  local names = {}
+  for at = first, math.min(first + 99, #ids) do names[#names + 1] = ARGV[3] .. ids[at] end
+  for offset, row in ipairs(redis.call('MGET', unpack(names))) do
+    local at = first + offset - 1
+    if not row then
+      redis.call('ZREM', KEYS[1], ids[at])
+    elseif fits(row) then
+      rows[#rows + 1] = row
+      if #rows == limit and at < #ids then return {ids[at], rows} end
     end
   end
 end
-return {more and last or '', rows}
+return {more and ids[#ids] or '', rows}
 """
 )
 

@@ -16,12 +16,12 @@ from app.state.scripts import Script
 RESERVE: Final = Script(
     """
 if redis.call('EXISTS', KEYS[3]) == 1 then return false end
-if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
-  local cap = tonumber(ARGV[3])
-  if cap >= 0 and tonumber(redis.call('HGET', KEYS[1], '') or 0) >= cap then
-    return redis.call('HKEYS', KEYS[1])
-  end
-  redis.call('SADD', KEYS[2], ARGV[1])
+local cap = tonumber(ARGV[3])
+if cap >= 0 and tonumber(redis.call('HGET', KEYS[1], '') or 0) >= cap
+  and redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
+  return redis.call('HKEYS', KEYS[1])
+end
+if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then
   redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
   redis.call('HINCRBY', KEYS[1], '', 1)
 end

@@ -13,14 +13,14 @@ import structlog
 
 from app.protocol.errors import StoreUnavailable
 from app.state.owners import SWEPT_FOR
-from app.state.registration import Registrations
-from app.state.session_registry import pairs
+from app.state.registration import Registrations, pairs
 
 if TYPE_CHECKING:
     from app.state.keys import Keys
     from app.state.owners import Claim, Owners
     from app.state.redis_client import RedisClient
     from app.state.registration import Registration
+    from app.state.removals import Removals
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +31,11 @@ MAX_CLAIMS: Final = 16
 class Sweeper:
     """Sweeps the owners that this replica has claimed, while `run` runs."""
 
-    def __init__(self, store: RedisClient, keys: Keys, owners: Owners) -> None:
+    def __init__(self, store: RedisClient, keys: Keys, owners: Owners, removals: Removals) -> None:
         self._store = store
         self._keys = keys
         self._owners = owners
+        self._removals = removals
         self._make = Registrations(keys)
         self._claims: asyncio.Queue[Claim] = asyncio.Queue(MAX_CLAIMS)
 
@@ -65,9 +66,7 @@ class Sweeper:
     async def _step(self, owner: str) -> int:
         noted = (await self._noted(owner))[:SESSIONS_PER_STEP]
         if noted:
-            calls = [call for held in noted for call in self._make.removal(held, mark=False)]
-            await self._store.run("sweep", calls)
-            await self._store.run("sweep", self._make.forget(noted))
+            await self._removals.remove(noted, "sweep", final=False)
         return len(noted)
 
     async def _noted(self, owner: str) -> list[Registration]:

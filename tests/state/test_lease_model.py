@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.state.lease_model import Schedule, Wire
+from tests.state.model_run import run_schedules
+from tests.state.model_store import Wire
+from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-from tests.support.redis import RedisServer
-
-LENGTH = 80
 
 
 @pytest.fixture
@@ -31,15 +28,8 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
     [300, pytest.param(100_000, marks=[pytest.mark.nightly, pytest.mark.timeout(7200)])],
 )
 def test_caps_hold_and_no_place_is_leaked(wire: Wire, schedules: int) -> None:
-    counts: Counter[str] = Counter()
-    for seed in range(schedules):
-        schedule = Schedule(wire, seed)
-        try:
-            schedule.run(LENGTH)
-        except AssertionError as broken:
-            raise AssertionError(f"seed {seed}: {broken}") from broken
-        counts += schedule.counts
+    counts = run_schedules(wire, range(schedules))
     print(f"{schedules} schedules: {dict(counts)}")
     # It is about something only if sessions came and went, and things went wrong meanwhile.
-    for kind in ("admitted", "leave", "beat", "crashed", "lost"):
+    for kind in ("admitted", "leave", "beat", "crashed", "lost", "failovers", "moved"):
         assert counts[kind] > schedules / 10, counts

@@ -39,6 +39,11 @@ def client(_: Keyspace, __: Sequence[bytes]) -> object:
     return "OK"
 
 
+def info(keys: Keyspace, _: Sequence[bytes]) -> object:
+    """INFO replication: the one id of a primary without replicas, another one after each start."""
+    return b"# Replication\r\nrole:master\r\nmaster_replid:%b\r\n" % keys.identity
+
+
 def time(keys: Keyspace, _: Sequence[bytes]) -> object:
     """TIME: seconds, and microseconds, by the clock that leases end by."""
     now = keys.clock()
@@ -203,6 +208,7 @@ def hlen(keys: Keyspace, words: Sequence[bytes]) -> object:
 
 COMMANDS: Final[dict[bytes, tuple[Command, int]]] = {
     b"PING": (ping, 0),
+    b"INFO": (info, 1),
     b"CLIENT": (client, 1),
     b"SELECT": (client, 1),
     b"TIME": (time, 0),

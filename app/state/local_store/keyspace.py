@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from app.state.local_store.resp import StoreError
@@ -23,6 +24,7 @@ class Keyspace:
 
     def __init__(self, clock: Callable[[], int], *, most: int = MAX_KEYS) -> None:
         self.clock = clock
+        self.identity = secrets.token_hex(20).encode()
         self._most = most
         self._values: dict[bytes, Any] = {}
         self._expiries: dict[bytes, int] = {}
