@@ -9,6 +9,8 @@ PARTS := check test-source test-compiled test-replicas test-bench
 NIGHTLY := nightly-source nightly-compiled
 # Test files that run at a time: much of what they do is waiting.
 WORKERS ?= 3
+# A worker takes a file as a whole, in the order of tests/order.py.
+SHARED := --dist loadfile --no-loadscope-reorder --durations 12
 # What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.
 ROUGH := tests/replicas
 # What measures runs alone.
@@ -17,9 +19,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := .cache
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Containers often forbid Python to keep what it has compiled; each of the hundreds of processes that
+# tests start would compile the same modules again, a third of the time that it takes to start.
+unexport PYTHONDONTWRITEBYTECODE
 # Exactly what is locked: nothing is resolved, whatever has come out since, and no foreign code built
 # (but for the one exception of $(CACHE)/proof, which no test needs).
-LOCKED := --no-deps --require-hashes --only-binary :all:
+# Nor is all of it compiled, which takes longer than to install it: Python compiles what it imports, once.
+LOCKED := --no-deps --require-hashes --only-binary :all: --no-compile
 # A copy of the code and its tests, whose way of a frame is compiled, as it is in a wheel.
 COMPILED := $(CACHE)/compiled
 SOURCES := setup.py tests/compiled.sh $(shell find app blackbox_relay tests -name '*.py' -o -name '*.pxd')
@@ -67,15 +73,15 @@ check: $(CACHE)/development ## format, lint, types, import contracts
 ready: $(CACHE)/development $(CACHE)/machine $(NPM_DONE)
 
 test-source: ready
-	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) --dist loadfile --durations 12 \
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses $(WORKERS) $(SHARED) \
 	  $(addprefix --ignore=,$(ROUGH) $(ALONE) $(DEPLOYED))
 
 test-compiled: ready $(COMPILED)/.built
 	cd $(COMPILED) && ../../$(BIN)/python -m pytest -m "not nightly and not source" --build compiled \
-	  --numprocesses $(WORKERS) --dist loadfile --durations 12 $(BOTH_WAYS) $(DEPLOYED)
+	  --numprocesses $(WORKERS) $(SHARED) $(BOTH_WAYS) $(DEPLOYED)
 
 test-replicas: ready
-	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 --dist loadfile --durations 12 $(ROUGH)
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 $(SHARED) $(ROUGH)
 
 test-bench: ready $(COMPILED)/.built
 	$(BIN)/python -m pytest -m "not nightly" $(ALONE)
@@ -174,6 +180,6 @@ $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
 	tests/compiled.sh $(BIN)/python $(COMPILED)
 	@touch $@
 
-%/node_modules/.installed: %/package.json %/package-lock.json
+%/node_modules/.installed: %/package.json %/package-lock.json | $(CACHE)/machine
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

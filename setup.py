@@ -11,6 +11,7 @@ the umask: `make wheel` sets it to the time of the commit.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,9 @@ def modules(mode: str) -> list[Extension]:
     named = [
         Extension(".".join(path.parts), [f"{path}.py"], extra_compile_args=flags) for path in found
     ]
-    made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES)
+    # Only a process that is forked does not run this file again.
+    workers = (os.cpu_count() or 1) if multiprocessing.get_start_method() == "fork" else 0
+    made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES, nthreads=workers)
     for extension in made:  # which are not those that it was given
         extension.optional = mode == "auto"
     return made

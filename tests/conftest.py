@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from app.websocket.compiled import COMPILED
+from tests.order import rank
 from tests.support import gateway as processes
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     meant = config.getoption("--build")
     if COMPILED is not (meant == "compiled"):
         raise pytest.UsageError(f"not a {meant} build: see `make test`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Hand the longest files out first, where several workers share them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

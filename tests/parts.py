@@ -39,6 +39,8 @@ USUAL: Final = {
 }
 SHOWN_FAILURES: Final = 30
 INTERRUPTED: Final = 130
+# What a set-up installs from several places comes at the same time.
+SET_UP_JOBS: Final = 3
 
 
 @dataclass(slots=True)
@@ -65,7 +67,7 @@ def main() -> int:
     parts: list[Part] = []
     interrupted = False
     if options.set_up:
-        ready = run(options.set_up)
+        ready = run(options.set_up, f"--jobs={SET_UP_JOBS}")
         if ready.failed:
             parts.append(ready)
             options.targets = []
@@ -118,8 +120,8 @@ def heading(target: str) -> None:
     print(f"\n{f' make {target} ':-^80}", flush=True)
 
 
-def run(target: str) -> Part:
-    """Make one target; its output goes through as it comes."""
+def run(target: str, *more: str) -> Part:
+    """Make one target, with more options of make; its output goes through as it comes."""
     report = (REPORTS / f"{target}.xml").absolute()
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
@@ -127,7 +129,7 @@ def run(target: str) -> Part:
     environment = os.environ | {"PYTEST_ADDOPTS": options.strip()}
     began = time.monotonic()
     with subprocess.Popen(
-        ["make", "--no-print-directory", target], env=environment, stdin=subprocess.DEVNULL
+        ["make", "--no-print-directory", *more, target], env=environment, stdin=subprocess.DEVNULL
     ) as process:
         try:
             status = process.wait()

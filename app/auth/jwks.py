@@ -12,7 +12,7 @@ import structlog
 
 from app.egress import FAILURES, cause_of, json_of, read_bounded
 from app.protocol.close_codes import OVERLOADED
-from app.protocol.errors import Refusal
+from app.protocol.errors import Refusal, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ ASYMMETRIC: Final = frozenset(
 )
 
 
-class _Unusable(Exception):  # noqa: N818 - what an answer is, always caught here
+class _Unusable(RelayError):  # noqa: N818 - what an answer is, always caught here
     """An answer holds no keys; its text is the cause, a word for logs."""
 
 

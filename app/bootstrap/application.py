@@ -35,7 +35,7 @@ from app.gateway.tenants import TenantAdmission
 from app.relay.dependencies import RelayDependencies
 from app.relay.guardrails import guardrails
 from app.relay.redacted_events import redacted
-from app.relay.refusals import hang_up, warn
+from app.relay.refusals import reject, send_error
 from app.state.factory import open_state
 from app.telemetry.drift import DriftLog, log_new_shape
 from app.telemetry.metrics import Metrics
@@ -161,12 +161,12 @@ def build(settings: Settings, worker: Worker | None = None) -> Application:
         upstream_places(settings, state, metrics, out),
         SessionAccounting(admission, _journal(state, history)),
     )
-    metrics.tenants.live = gateway.tenants
-    metrics.bind(gateway.labels, gateway.buffered_bytes)
+    metrics.tenants.live = gateway.live.tenants
+    metrics.bind(gateway.live.labels, gateway.live.buffered_bytes)
     replicas = Replicas(
         gateway,
         state,
-        open_bridges(state, replica, hang_up=hang_up, warn=warn, on_error=state_failed),
+        open_bridges(state, replica, reject=reject, send_error=send_error, on_error=state_failed),
         open_live_events(state, on_error=state_failed),
     )
     exposition, shared = exposition_of(worker, gateway, state, metrics, history)

@@ -174,7 +174,7 @@ def relay_limits(settings: Settings) -> RelayLimits:
         resume_window=settings.resume_window,
         resume_buffer=settings.resume_buffer,
         outbox=settings.outbox,
-        patience=settings.ping_timeout,
+        slow_reader_timeout=settings.ping_timeout,
         tool_timeout=settings.tool_timeout,
         tool_concurrency=settings.tool_concurrency,
         frames_per_second=settings.frames_per_second,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -44,36 +44,13 @@ def egress(settings: Settings, out: Outbound) -> Egress:
     asked = (settings.jwt_jwks_url, settings.console_oidc_issuer)
     named = [host for url in asked if (host := urlsplit(url or "").hostname)]
     trusted = reduce(AllowedHosts.allowing, named, allowed)
+    make = partial(guarded_client, verify=out.tls, proxies=out.proxies)
+    webhooks = partial(make, allowed, timeout=settings.tool_timeout)
     return Egress(
-        tools=guarded_client(
-            allowed,
-            timeout=settings.tool_timeout,
-            max_connections=1000,
-            verify=out.tls,
-            proxies=out.proxies,
-        ),
-        auth=guarded_client(
-            trusted,
-            timeout=settings.handshake_timeout,
-            verify=out.tls,
-            proxies=out.proxies,
-        ),
-        results=guarded_client(
-            allowed, timeout=settings.tool_timeout, verify=out.tls, proxies=out.proxies
-        ),
-        guardrails=guarded_client(
-            allowed,
-            timeout=settings.tool_timeout,
-            max_connections=1000,
-            verify=out.tls,
-            proxies=out.proxies,
-        ),
+        tools=webhooks(max_connections=1000),
+        auth=make(trusted, timeout=settings.handshake_timeout),
+        results=webhooks(),
+        guardrails=webhooks(max_connections=1000),
         # As many as all receivers may have under way, so that none waits for another's.
-        events=guarded_client(
-            allowed,
-            timeout=settings.tool_timeout,
-            max_connections=MAX_RECEIVERS * 8,
-            verify=out.tls,
-            proxies=out.proxies,
-        ),
+        events=webhooks(max_connections=MAX_RECEIVERS * 8),
     )

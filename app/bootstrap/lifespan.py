@@ -28,21 +28,21 @@ def lifespan(built: Application) -> Any:
         started = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(built.state.run()),
-                tasks.create_task(built.gateway.run(started)),
-                tasks.create_task(built.replicas.run()),
-                tasks.create_task(built.tool_set.run()),
-                tasks.create_task(built.token_keeper.run()),
-                tasks.create_task(built.integrations.run()),
-                tasks.create_task(built.call_book.run()),
-                tasks.create_task(built.approvals.run()),
+                tasks.create_task(built.state.run(), name="state"),
+                tasks.create_task(built.gateway.run(started), name="gateway"),
+                tasks.create_task(built.replicas.run(), name="replicas"),
+                tasks.create_task(built.tool_set.run(), name="tools"),
+                tasks.create_task(built.token_keeper.run(), name="token_keeper"),
+                tasks.create_task(built.integrations.run(), name="integrations"),
+                tasks.create_task(built.call_book.run(), name="call_book"),
+                tasks.create_task(built.approvals.run(), name="approvals"),
             ]
             if built.history is not None:
-                running.append(tasks.create_task(built.history.run()))
+                running.append(tasks.create_task(built.history.run(), name="history"))
             if built.events is not None:
-                running.append(tasks.create_task(built.events.run()))
+                running.append(tasks.create_task(built.events.run(), name="events"))
             if built.probe is not None:
-                running.append(tasks.create_task(built.probe.run()))
+                running.append(tasks.create_task(built.probe.run(), name="upstream_probe"))
             await started.wait()
             gc.collect()
             gc.freeze()  # what was made so far stays: no collection needs to walk it again
@@ -54,9 +54,9 @@ def lifespan(built: Application) -> Any:
                 task.cancel()
         # Side by side: no slow database or collector delays the word to other replicas.
         async with asyncio.TaskGroup() as closing:
-            closing.create_task(_sign_off(built))
-            closing.create_task(built.traces.close())
-            closing.create_task(_close_history(built))
+            closing.create_task(_sign_off(built), name="close:state")
+            closing.create_task(built.traces.close(), name="close:traces")
+            closing.create_task(_close_history(built), name="close:history")
         await built.egress.close()
         await built.keyring.close()
         await built.vendor_calls.close()

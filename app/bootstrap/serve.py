@@ -86,11 +86,13 @@ async def serve(
     log.info("serving", version=__version__, compiled=COMPILED, port=port)
     async with asyncio.TaskGroup() as tasks:
         serving = [
-            tasks.create_task(server.serve(given or None))
+            tasks.create_task(server.serve(given or None), name="serve")
             for server, given in zip_longest(servers, sockets[: len(servers)])
         ]
-        waiting = tasks.create_task(stopping.wait())
-        reloading = None if reloader is None else tasks.create_task(reloader.run())
+        waiting = tasks.create_task(stopping.wait(), name="serve:stop")
+        reloading = (
+            None if reloader is None else tasks.create_task(reloader.run(), name="serve:reload")
+        )
         await asyncio.wait([waiting, *serving], return_when=asyncio.FIRST_COMPLETED)
         if stopping.is_set():
             await application.gateway.drain(application.replicas.release)
@@ -116,8 +118,8 @@ async def serving(application: Application, listener: socket) -> AsyncIterator[N
     """
     server = Server(_config(application, application.app, "127.0.0.1", 0))
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(server.serve(sockets=[listener]))
-        ready = tasks.create_task(server.ready.wait())
+        running = tasks.create_task(server.serve(sockets=[listener]), name="serve")
+        ready = tasks.create_task(server.ready.wait(), name="serve:ready")
         await asyncio.wait([ready, running], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if running.done():

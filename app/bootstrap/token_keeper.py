@@ -53,4 +53,4 @@ class TokenKeeper:
             self._running.pop(token).cancel()
         for token in self._tokens:
             if token not in self._running:
-                self._running[token] = self._tasks.create_task(token.run())
+                self._running[token] = self._tasks.create_task(token.run(), name="token_refresh")

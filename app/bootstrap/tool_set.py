@@ -86,7 +86,7 @@ async def open_tools(settings: Settings) -> AsyncIterator[Registry]:
         # Outside of the group, which would wrap a fault of the configuration in one of its own.
         box = tool_set(settings, clients.tools, out)
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(box.run())
+            running = tasks.create_task(box.run(), name="tools")
             if box.mcp is not None:
                 await box.mcp.discovered()
             yield box.registry

@@ -44,13 +44,13 @@ class Vendor:
         """Keep minted tokens valid until cancelled."""
         async with self.client, asyncio.TaskGroup() as tasks:
             for credential in self.tokens.values():
-                tasks.create_task(credential.run())
+                tasks.create_task(credential.run(), name="token_refresh")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep minted tokens valid for the time of a block."""
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(self.run())
+            task = tasks.create_task(self.run(), name="vendor_tokens")
             yield
             task.cancel()
 

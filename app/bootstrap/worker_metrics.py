@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ENDED: Final = "ended.prom"
 SUPERVISOR: Final = "supervisor.prom"
-PATIENCE: Final = 2.0
+TIMEOUT: Final = 2.0
 """Seconds for all others to answer: one that does not is left out, by its last word."""
 MAX_INCLUDED: Final = 50
 MAX_TEXT: Final = 16 << 20
@@ -67,7 +67,7 @@ def write_supervisor(directory: Path, restarted: int, refused: int) -> None:
 class WorkerMetrics:
     """One worker's part. `own` gives its own text; `greatest` as for `ExpositionSum`.
 
-    `patience` is in seconds.
+    `timeout` is in seconds.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class WorkerMetrics:
         own: Callable[[], Awaitable[bytes]],
         greatest: Iterable[str],
         *,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
-        self._patience = patience
+        self._timeout = timeout
         self._directory = directory
         self._own = own
         self._greatest = tuple(greatest)
@@ -109,7 +109,7 @@ class WorkerMetrics:
 
     async def _ask_one(self, pid: int) -> str | None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 reader, writer = await asyncio.open_unix_connection(
                     str(socket_of(self._directory, pid)), limit=MAX_TEXT
                 )
@@ -142,7 +142,7 @@ class WorkerMetrics:
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 writer.write(await self._own())
                 await writer.drain()
         except (OSError, TimeoutError):

@@ -69,9 +69,9 @@ class _Chat:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        listening = asyncio.create_task(self._listen())
-        talking = asyncio.create_task(self._talk())
-        stopping = asyncio.create_task(stop.wait())
+        listening = asyncio.create_task(self._listen(), name="chat:listen")
+        talking = asyncio.create_task(self._talk(), name="chat:talk")
+        stopping = asyncio.create_task(stop.wait(), name="chat:stop")
         try:
             await asyncio.wait((listening, talking, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not listening.done():

@@ -60,11 +60,11 @@ class ReplicaDirectory(Protocol):
 class Bridges:
     """All bridges of one replica, from it and to it, while `run` runs.
 
-    `hang_up` closes a browser's socket for a reason of this side: `CANNOT_RESUME` when the
-    owner is dead, `BROKEN` (resume at once) when only the bridge is. `warn` sends what should go
-    before a socket is closed for a protocol error, with a close code. `writing` and `reading`
-    are stores of their own; commands through `reading` may block for `block` seconds. At most
-    `window` bytes and one message are under way in each direction of a bridge.
+    `reject` closes a browser's socket for a reason of this side: `CANNOT_RESUME` when the
+    owner is dead, `BROKEN` (resume at once) when only the bridge is. `send_error` sends what
+    should go before a socket is closed for a protocol error, with a close code. `writing` and
+    `reading` are stores of their own; commands through `reading` may block for `block` seconds. At
+    most `window` bytes and one message are under way in each direction of a bridge.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Bridges:
         keys: Keys,
         stores: tuple[RedisClient, RedisClient],
         block: float,
-        hang_up: Callable[[Socket, CloseReason], None],
-        warn: Callable[[Socket, int], None] = lambda *_: None,
+        reject: Callable[[Socket, CloseReason], None],
+        send_error: Callable[[Socket, int], None] = lambda *_: None,
         timings: BridgeTimings | None = None,
     ) -> None:
         self._replica = replica
         self._replicas = replicas
         self._keys = keys
         self._stores = stores
-        self._hang_up = hang_up
-        self._warn = warn
+        self._reject = reject
+        self._send_error = send_error
         self._timings = timings or BridgeTimings()
         self._bridges: set[BrowserBridge] = set()
         writing, reading = stores
@@ -113,7 +113,7 @@ class Bridges:
             outgoing=self._keys.stream(f"{attachment}:up", row.replica),
             incoming=self._keys.stream(f"{attachment}:down", self._replica),
             pipe=self._pipe(),
-            warn=self._warn,
+            send_error=self._send_error,
         )
         self._multiplexer.join(bridge)
         try:
@@ -131,7 +131,7 @@ class Bridges:
             if fault is not None:
                 log.info("bridge_over", outcome=fault.name)
                 bridge.give_up()
-                self._hang_up(socket, fault)
+                self._reject(socket, fault)
             if fault is CANNOT_RESUME:
                 with suppress(StoreUnavailable):  # its lease runs out all the same
                     await self._replicas.leave(row)
@@ -179,14 +179,25 @@ class Bridges:
             except TimeoutError:
                 silent = loop.time() - bridge.pipe.last_received_at
                 suspicious = silent > _SUSPICIOUS or not bridge.pipe.heard
-                if suspicious and await self._is_dead(owner):
+                if suspicious and await self._is_dead(owner, bridge.over):
                     return CANNOT_RESUME
                 if silent > self._timings.silence:
                     return BROKEN
         return bridge.fault
 
-    async def _is_dead(self, owner: str) -> bool:
+    async def _is_dead(self, owner: str, over: asyncio.Event) -> bool:
+        """Whether the owner is known to be dead; False as soon as `over` is set.
+
+        To be sure of it may take seconds, see `app.state.liveness`.
+        """
+        asking = asyncio.create_task(self._replicas.alive(owner), name="bridge:owner_alive")
+        ending = asyncio.create_task(over.wait(), name="bridge:over")
         try:
-            return not await self._replicas.alive(owner)
+            await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
+            return not over.is_set() and not await asking
         except StoreUnavailable:
             return False
+        finally:
+            asking.cancel()
+            ending.cancel()
+            await asyncio.gather(asking, ending, return_exceptions=True)

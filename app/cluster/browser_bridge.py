@@ -37,7 +37,7 @@ class BrowserBridge:
         outgoing: str,
         incoming: str,
         pipe: ReliableStream,
-        warn: Callable[[Socket, int], None],
+        send_error: Callable[[Socket, int], None],
     ) -> None:
         self.outgoing = outgoing
         self.incoming = incoming
@@ -47,9 +47,13 @@ class BrowserBridge:
         self.fault: CloseReason | None = None
         self._multiplexer = multiplexer
         self._socket = socket
-        self._warn = warn
+        self._send_error = send_error
         self._paused = False
         self._written = 0
+
+    def __repr__(self) -> str:
+        state = "over" if self.over.is_set() else "paused" if self._paused else "open"
+        return f"<BrowserBridge: {state}, {self.pipe.waiting} bytes wait for the owner>"
 
     # As the browser's socket sees it: a receiver.
 
@@ -76,7 +80,7 @@ class BrowserBridge:
 
     def protocol_error(self, code: int) -> None:
         """Say why here; the owner hears of it by the close, and ends the conversation."""
-        self._warn(self._socket, code)
+        self._send_error(self._socket, code)
 
     def connection_lost(self, closed: CloseEvent) -> None:
         """Tell the owner how the browser's socket closed."""

@@ -6,13 +6,14 @@ None for it, and for anything else that is no message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from app.protocol.tagged_json import TaggedJson
 from blackbox_relay import exact_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +73,28 @@ class ControlAnswer:
 
 Message = EndSession | Attach | Watch | PlaceGiven | ControlRequest | ControlAnswer
 
-_KINDS: Final[dict[str, type[Message]]] = {
-    "end_session": EndSession,
-    "attach": Attach,
-    "watch": Watch,
-    "place_given": PlaceGiven,
-    "control_request": ControlRequest,
-    "control_answer": ControlAnswer,
-}
-_OBJECTS: Final = frozenset({"hello", "command", "answer"})
-_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_JSON: Final[TaggedJson[Message]] = TaggedJson(
+    "kind",
+    {
+        "end_session": EndSession,
+        "attach": Attach,
+        "watch": Watch,
+        "place_given": PlaceGiven,
+        "control_request": ControlRequest,
+        "control_answer": ControlAnswer,
+    },
+    {"hello": dict, "command": dict, "answer": dict},
+)
 
 
 def encode(message: Message) -> bytes:
     """Write a message."""
-    content = {item.name: getattr(message, item.name) for item in fields(message)}
-    return exact_json.dumps({"kind": _NAMES[type(message)], **content})
+    return exact_json.dumps(_JSON.write(message))
 
 
 def decode(payload: bytes) -> Message | None:
     """Read a message; None if it is none that this release knows."""
     try:
-        document = exact_json.loads_all(payload)
+        return _JSON.read(exact_json.loads_all(payload))
     except ValueError:
         return None
-    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
-        return None
-    kind = _KINDS.get(document["kind"])
-    if kind is None:
-        return None
-    content = {item.name: document.get(item.name) for item in fields(kind)}
-    if not all(isinstance(v, dict if name in _OBJECTS else str) for name, v in content.items()):
-        return None
-    build: Callable[..., Message] = kind
-    return build(**content)

@@ -5,6 +5,7 @@ What needs Redis is imported only where there is one: a single replica starts wi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.state.memory import MemoryState
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
     from app.state.interface import State
     from app.state.redis import RedisState
+    from app.state.redis_client import RedisClient
     from app.websocket.interface import Socket
 
 
@@ -31,41 +33,30 @@ def open_bridges(
     state: State,
     replica: str,
     *,
-    hang_up: Callable[[Socket, CloseReason], None],
-    warn: Callable[[Socket, int], None] = lambda *_: None,
+    reject: Callable[[Socket, CloseReason], None],
+    send_error: Callable[[Socket, int], None] = lambda *_: None,
     on_error: Callable[[str], None] = lambda _: None,
     timings: BridgeTimings | None = None,
 ) -> Bridges | None:
     """Open the bridges that go with `state`; None where there is but one replica.
 
-    `hang_up` says to a browser why, and closes its socket; `warn` says why the wire is about to
-    close it: see `Bridges`.
+    `reject` says to a browser why, and closes its socket; `send_error` says why the connection is
+    about to close: see `Bridges`.
     """
     shared = _shared(state)
     if shared is None:
         return None
     from app.cluster.bridge import Bridges  # noqa: PLC0415 - see above
     from app.cluster.multiplexer import MAX_READERS  # noqa: PLC0415
-    from app.state.redis_client import RedisClient  # noqa: PLC0415
 
-    writing = RedisClient(
-        shared.connector, timeout=_BRIDGE_TIMEOUT, connections=1, on_error=on_error
-    )
-    reading = RedisClient(
-        shared.connector,
-        timeout=_BRIDGE_TIMEOUT,
-        patience=_BLOCK,
-        connections=MAX_READERS,
-        on_error=on_error,
-    )
     return Bridges(
         replica,
         shared,
         keys=shared.keys,
-        stores=(writing, reading),
+        stores=_clients(shared, 1, MAX_READERS, on_error),
         block=_BLOCK,
-        hang_up=hang_up,
-        warn=warn,
+        reject=reject,
+        send_error=send_error,
         timings=timings,
     )
 
@@ -80,23 +71,19 @@ def open_live_events(
     if shared is None:
         return None
     from app.cluster.live_events import LiveEvents  # noqa: PLC0415
+
+    writing, reading = _clients(shared, 4, _MAX_WATCHERS, on_error)
+    return LiveEvents(shared, keys=shared.keys, writing=writing, reading=reading, block=_BLOCK)
+
+
+def _clients(
+    shared: RedisState, writers: int, readers: int, on_error: Callable[[str], None]
+) -> tuple[RedisClient, RedisClient]:
+    """One client to write with, one whose commands may block, of so many connections each."""
     from app.state.redis_client import RedisClient  # noqa: PLC0415 - see above
 
-    return LiveEvents(
-        shared,
-        keys=shared.keys,
-        writing=RedisClient(
-            shared.connector, timeout=_BRIDGE_TIMEOUT, connections=4, on_error=on_error
-        ),
-        reading=RedisClient(
-            shared.connector,
-            timeout=_BRIDGE_TIMEOUT,
-            patience=_BLOCK,
-            connections=_MAX_WATCHERS,
-            on_error=on_error,
-        ),
-        block=_BLOCK,
-    )
+    open_client = partial(RedisClient, shared.connector, timeout=_BRIDGE_TIMEOUT, on_error=on_error)
+    return open_client(connections=writers), open_client(connections=readers, patience=_BLOCK)
 
 
 def _shared(state: State) -> RedisState | None:

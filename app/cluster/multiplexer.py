@@ -93,8 +93,8 @@ class StreamMultiplexer:
         """Keep all pipes going until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            tasks.create_task(self._write())
-            tasks.create_task(self._watch_time())
+            tasks.create_task(self._write(), name="multiplexer:write")
+            tasks.create_task(self._watch_time(), name="multiplexer:deadlines")
 
     def join(self, end: StreamOwner) -> None:
         """Serve an owner's stream. Raises `StoreUnavailable` without room or without `run`."""
@@ -104,7 +104,7 @@ class StreamMultiplexer:
                 raise StoreUnavailable("there is no room for another bridge")
             reader = _Reader(self._wake(len(self._readers)))
             self._readers.append(reader)
-            self._tasks.create_task(self._read(reader))
+            self._tasks.create_task(self._read(reader), name="multiplexer:read")
         reader.ends[end.incoming.encode()] = end
         reader.wanted.set()
         self._ends[end] = reader

@@ -23,9 +23,11 @@ LOW_WATER: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BridgeTimings:
-    """In seconds: how often an end speaks at least, how long a silence means that it is gone.
+    """Of one bridge between replicas, in seconds.
 
-    `closing` is how long a browser may take for its closing handshake.
+    - `beat`: how often each end speaks at least.
+    - `silence`: how long an end may say nothing before it counts as gone. Several times `beat`.
+    - `closing`: how long a browser may take for its closing handshake.
     """
 
     beat: float = 1.5
@@ -36,8 +38,8 @@ class BridgeTimings:
 class RemoteSocket(Socket):
     """A browser's socket, over two streams.
 
-    `waiting` counts what was sent and is not yet written to the browser's own socket, with a
-    few bytes for each message. The death of the other replica, or of the store, ends it with
+    `write_buffer_size` counts what was sent and is not yet written to the browser's own socket,
+    with a few bytes for each message. The death of the other replica, or of the store, ends it with
     1006 within `BridgeTimings.silence` and a little.
     """
 
@@ -63,6 +65,12 @@ class RemoteSocket(Socket):
         self._choked = False
         self._close_by: float | None = None
         self._closed: CloseEvent | None = None
+
+    def __repr__(self) -> str:
+        state = "closing" if self._close_by is not None else "open"
+        if self._closed is not None:
+            state = f"closed by {self._closed.code}"
+        return f"<RemoteSocket: {state}, {self.pipe.waiting} bytes wait for the browser>"
 
     # As the relay sees it: a socket.
 

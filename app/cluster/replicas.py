@@ -69,11 +69,11 @@ class Replicas:
     async def run(self) -> None:
         """Do what other replicas ask, and keep bridges and watches going, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
+            tasks.create_task(self._listen(), name="replicas:commands")
             if self._bridges is not None:
-                tasks.create_task(self._bridges.run())
+                tasks.create_task(self._bridges.run(), name="replicas:bridges")
             if self._watches is not None:
-                tasks.create_task(self._watches.run())
+                tasks.create_task(self._watches.run(), name="replicas:watches")
 
     async def close(self) -> None:
         """Let go of connections, after `run` has ended."""
@@ -159,7 +159,7 @@ class Replicas:
     async def find(self, session_id: str) -> SessionRow | None:
         """Look a session up; this replica's own are fresher than the store's."""
         row = await self._state.find(session_id)
-        return None if row is None else self.gateway.current_row(row)
+        return None if row is None else self.gateway.live.current_row(row)
 
     async def watch(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what happens in a session until it ends; who is slow is told what it missed."""
@@ -189,7 +189,7 @@ class Replicas:
             else:
                 waiting.put_nowait(event)
 
-        async with self.gateway.watching(session_id, tell):
+        with self.gateway.live.watching(session_id, tell):
             while True:
                 event = await waiting.get()
                 if missed:
@@ -211,14 +211,16 @@ class Replicas:
                     self._attach(message)
                 elif isinstance(message, ControlRequest):
                     answer = self.commands.carry_out(message)
-                    tasks.create_task(self.commands.reply(message, answer))
+                    tasks.create_task(
+                        self.commands.reply(message, answer), name=f"reply:{message.session_id}"
+                    )
                 elif isinstance(message, ControlAnswer):
                     self.commands.answered(message)
                 elif isinstance(message, PlaceGiven):
                     if self.gateway.places is not None:
                         self.gateway.places.wake()
                 elif isinstance(message, Watch):
-                    tasks.create_task(self._publish(message))
+                    tasks.create_task(self._publish(message), name=f"publish:{message.session_id}")
 
     def _attach(self, message: Attach) -> None:
         """Take over a browser that another replica serves."""
@@ -259,7 +261,7 @@ class Replicas:
             if event["kind"] == "end" or publisher.closed:
                 over.set()
 
-        async with self.gateway.watching(message.session_id, tell):
+        with self.gateway.live.watching(message.session_id, tell):
             await over.wait()
         publisher.close()
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from app.protocol.errors import RelayError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -59,7 +61,7 @@ class Entry:
     fields: tuple[bytes, ...]
 
 
-class StreamBroken(Exception):  # noqa: N818
+class StreamBroken(RelayError):  # noqa: N818
     """An entry is missing or cannot be read: whatever came before it is whole."""
 
 

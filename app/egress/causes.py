@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 import httpx
@@ -31,3 +32,13 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, httpx.RemoteProtocolError):
         return "answer_not_http"
     return "unreachable"
+
+
+def is_certificate_error(error: BaseException) -> bool:
+    """Tell whether a peer's certificate is at the bottom of an error, eight causes down at most."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
+            break
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(cause, ssl.SSLCertVerificationError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final
@@ -11,11 +10,12 @@ import httpcore
 import httpx
 
 from app.egress.backend import GuardedBackend
-from app.egress.causes import CertificateRefused
+from app.egress.causes import CertificateRefused, is_certificate_error
 from app.egress.connection import EndedUnanswered
 from app.network import DIRECT, Proxies, Resolve, system_resolve
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 
     from app.egress.addresses import AllowedHosts
@@ -177,17 +177,7 @@ def _translated(request: httpx.Request) -> Iterator[None]:
         httpcore.UnsupportedProtocol,
     ) as error:
         kind = "RemoteProtocolError" if isinstance(error, EndedUnanswered) else type(error).__name__
-        if _is_certificate(error):
+        if is_certificate_error(error):
             raise CertificateRefused(kind, request=request) from None
         known = getattr(httpx, kind, httpx.TransportError)
         raise known(kind, request=request) from None
-
-
-def _is_certificate(error: BaseException) -> bool:
-    """Tell whether a peer's certificate is at the bottom of an error."""
-    cause: BaseException | None = error
-    for _ in range(8):
-        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
-            break
-        cause = cause.__cause__ or cause.__context__
-    return isinstance(cause, ssl.SSLCertVerificationError)

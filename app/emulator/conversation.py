@@ -165,7 +165,7 @@ class Conversation:
         for stranger in self._variants.unknown_frames():
             await call.send(stranger)
         async with asyncio.TaskGroup() as tasks:
-            script = tasks.create_task(self._perform(call, agent))
+            script = tasks.create_task(self._perform(call, agent), name="script")
             try:
                 await self._listen(call, script)
             except SocketGone:

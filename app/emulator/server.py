@@ -121,7 +121,9 @@ class Emulator:
         return f"http://{self.options.host}:{self.port}"
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(
+            self._serve(reader, writer), name="connection"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -30,7 +30,14 @@ INITIALIZE_GRACE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """How many sessions, and how draining goes; durations in seconds."""
+    """How many sessions a replica takes, and how it drains; durations in seconds.
+
+    - `max_sessions`: live sessions of this replica; more are refused with 503 or 4503.
+    - `per_subject`, `per_address`: live sessions over all replicas; more get 429 or 4429.
+    - `initialize_timeout`: how long an `initialize` of the browser's own is waited for.
+    - `drain_delay`: how long a draining replica still takes sessions, until load balancers know.
+    - `drain_timeout`: how long live sessions may go on after that; idle chats half of it.
+    """
 
     max_sessions: int
     per_subject: int

@@ -111,7 +111,7 @@ class Draining:
             return
         events = [self._expedited, self._empty] if until_empty else [self._expedited]
         async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(event.wait()) for event in events]
+            waits = [group.create_task(event.wait(), name="drain:pause") for event in events]
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()

@@ -7,9 +7,7 @@ may come and go while its conversation lives.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from time import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,9 +15,9 @@ import structlog
 from app.backoff import reconnect_after
 from app.gateway.admission import Reservation, new_conversation, reachable, session_row
 from app.gateway.draining import Draining
+from app.gateway.live_sessions import LiveSessions
 from app.gateway.page_access import may_join, page_by_proof
 from app.gateway.registration import Registration
-from app.gateway.session_row import current
 from app.gateway.upkeep import Upkeep
 from app.protocol.close_codes import (
     DRAINING,
@@ -33,7 +31,7 @@ from app.protocol.errors import Refusal
 from app.relay.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from app.gateway.accounting import SessionAccounting
     from app.gateway.admission import AdmissionRequest, GatewayLimits
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from app.protocol.principal import Principal
     from app.relay.dependencies import RelayDependencies, RelayLimits
     from app.relay.page import Page, PageRequest
-    from app.relay.subscribers import Subscriber
     from app.state.interface import SessionRow, State
     from app.telemetry.metrics import Metrics
     from app.websocket.interface import Socket
@@ -77,28 +74,27 @@ class Gateway:
         self.places = places
         self._accounting = accounting
         self._registration = Registration(state, limits, places, accounting)
-        self._live: dict[str, Relay] = {}
-        self._rows: dict[str, SessionRow] = {}
+        self.live = LiveSessions()
         self._reserved: set[str] = set()
         self._tasks: asyncio.TaskGroup | None = None
-        self._draining = Draining(self._live, limits, relay_limits.end_grace, metrics)
-        self._upkeep = Upkeep(state, self._live, self._rows, self.rows, metrics, self._account)
+        self._draining = Draining(self.live.relays, limits, relay_limits.end_grace, metrics)
+        self._upkeep = Upkeep(state, self.live, metrics, self._account)
+
+    def __repr__(self) -> str:
+        draining = ", draining" if self.draining else ""
+        sessions, reserved = len(self.live), len(self._reserved)
+        return f"<Gateway {self.replica}: {sessions} live, {reserved} reserved{draining}>"
 
     async def run(self, started: asyncio.Event) -> None:
         """Own every relay until cancelled, and keep the shared store in the picture."""
         async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._upkeep.keep_leases())
-            self._tasks.create_task(self._upkeep.watch_lag())
+            self._tasks.create_task(self._upkeep.keep_leases(), name="gateway:leases")
+            self._tasks.create_task(self._upkeep.watch_lag(), name="gateway:lag")
             if self.places is not None:
-                self._tasks.create_task(self.places.run())
+                self._tasks.create_task(self.places.run(), name="places")
             started.set()
 
     # Readiness
-
-    @property
-    def live(self) -> dict[str, Relay]:
-        """The relays of this replica, by session id."""
-        return self._live
 
     @property
     def open_circuits(self) -> list[str]:
@@ -122,20 +118,7 @@ class Gateway:
     @property
     def is_full(self) -> bool:
         """Whether this replica has as many sessions as it may, those that come in included."""
-        return len(self._live) + len(self._reserved) >= self._limits.max_sessions
-
-    def labels(self) -> Iterator[tuple[str, str]]:
-        """The agent and call type of every live session, for metrics."""
-        for relay in self._live.values():
-            yield relay.conversation.profile.name, relay.call_type.value
-
-    def tenants(self) -> Iterator[str]:
-        """The tenant of every live session that is one's, for metrics."""
-        return (row.tenant for row in self._rows.values() if row.tenant is not None)
-
-    def buffered_bytes(self) -> int:
-        """Bytes that wait for browsers."""
-        return sum(relay.buffered_bytes for relay in self._live.values())
+        return len(self.live) + len(self._reserved) >= self._limits.max_sessions
 
     @property
     def draining(self) -> bool:
@@ -186,12 +169,11 @@ class Gateway:
         assert self._tasks is not None  # noqa: S101 - admit has looked
         relay = Relay(admission.conversation, admission.dependencies, self._relay_limits)
         self._reserved.discard(admission.row.id)
-        self._live[admission.row.id] = relay
-        self._rows[admission.row.id] = admission.row
+        self.live.add(relay, admission.row)
         self._draining.session_started()
         if socket is not None:
             relay.browser.attach(socket)
-        self._tasks.create_task(self._run(relay, admission.row))
+        self._tasks.create_task(self._run(relay, admission.row), name=f"relay:{admission.row.id}")
         return relay
 
     async def _run(self, relay: Relay, row: SessionRow) -> None:
@@ -202,9 +184,7 @@ class Gateway:
         except Exception:
             log.exception("relay_crashed", session=row.id)
         finally:
-            last = current(row, relay)
-            del self._live[row.id]
-            del self._rows[row.id]
+            last = self.live.remove(row.id)
             relay.conversation.release_place()
             self._draining.session_ended()
             await self._registration.leave(last, has_begun=relay.observer.is_started)
@@ -215,19 +195,19 @@ class Gateway:
         return page is not None and page.browser.is_connected and 0 < attempt < page.attempt
 
     def _page(self, session_id: str, proof: str) -> Relay | Page | None:
-        relay = self._live.get(session_id)
+        relay = self.live.relays.get(session_id)
         return None if relay is None else page_by_proof(relay, proof)
 
     def refuses_join(self, session_id: str, request: PageRequest) -> bool | None:
         """Tell whether a page may not join; None if the session is not one of this replica's."""
-        relay = self._live.get(session_id)
+        relay = self.live.relays.get(session_id)
         return None if relay is None else not may_join(relay, request)
 
     def join(self, session_id: str, request: PageRequest, socket: Socket) -> bool:
         """Let one more page into a chat; False if there is none that it may join."""
         if self.refuses_join(session_id, request) is not False:
             return False
-        relay = self._live[session_id]
+        relay = self.live.relays[session_id]
         assert relay.pages is not None  # noqa: S101 - it would be refused
         relay.pages.join(socket, request)
         if self.draining:
@@ -247,20 +227,16 @@ class Gateway:
         page.attempt = max(page.attempt, attempt)
         page.resume(socket, received)
         if self.draining:
-            self._draining.notify(self._live[session_id])
+            self._draining.notify(self.live.relays[session_id])
         return True
 
     def count_lost_resume(self) -> None:
         """Count a browser that came back to a conversation that is no more."""
         self._metrics.resumes_total.labels("cannot_resume").inc()
 
-    def rows(self) -> list[SessionRow]:
-        """What this replica publishes of its sessions."""
-        return [current(self._rows[session], relay) for session, relay in self._live.items()]
-
     def end(self, session_id: str, reason: CloseReason = ENDED) -> bool:
         """End one of this replica's sessions; False if it has no such session."""
-        relay = self._live.get(session_id)
+        relay = self.live.relays.get(session_id)
         if relay is None:
             return False
         relay.end(reason)
@@ -268,51 +244,27 @@ class Gateway:
 
     def control(self, session_id: str, command: Command) -> Answer | None:
         """Carry out a command on one of this replica's sessions; None if it has no such session."""
-        relay = self._live.get(session_id)
+        relay = self.live.relays.get(session_id)
         if relay is None:
             return None
         answer = relay.controlled().apply(command)
         if isinstance(command, TakeOver | HandBack) and not answer.is_refusal:
             assert self._tasks is not None  # noqa: S101 - it has live sessions
             self._tasks.create_task(
-                self._registration.publish(current(self._rows[session_id], relay))
+                self._registration.publish(self.live.row(session_id)),
+                name=f"publish_row:{session_id}",
             )
         return answer
-
-    def current_row(self, row: SessionRow) -> SessionRow:
-        """A row as it is now, if the session is this replica's."""
-        relay = self._live.get(row.id)
-        return row if relay is None else current(row, relay)
-
-    @asynccontextmanager
-    async def watching(self, session_id: str, watcher: Subscriber) -> AsyncIterator[None]:
-        """Let a watcher hear of everything that happens in one session."""
-        relay = self._live.get(session_id)
-        if relay is None:
-            watcher({"at": round(time(), 3), "kind": "end"})
-            yield
-            return
-        relay.observer.subscribers.callbacks.add(watcher)
-        relay.update_observed()
-        try:
-            yield
-        finally:
-            relay.observer.subscribers.callbacks.discard(watcher)
-            relay.update_observed()
 
     # Accounting
 
     async def _account(self) -> None:
         """Report the time of tenants' sessions, and end those whose budget is used up."""
         if self._accounting is not None:
-            owned = [
-                current(row, self._live[session_id])
-                for session_id, row in self._rows.items()
-                if row.tenant is not None
-            ]
+            owned = self.live.rows_of_tenants()
             await self._accounting.tenants.account(owned, self._end_over_budget)
 
     def _end_over_budget(self, session_id: str, message: str, retry_after: float) -> None:
-        relay = self._live.get(session_id)
+        relay = self.live.relays.get(session_id)
         if relay is not None:
             relay.end(TOO_MANY, message, retry_after)

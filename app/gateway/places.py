@@ -203,7 +203,7 @@ class UpstreamPlaces:
         self._beaten = True
         self._take_over(report)
         if report.poll and self._usage is not None and self._group is not None:
-            self._group.create_task(self._look(self._usage))
+            self._group.create_task(self._look(self._usage), name="places:usage")
 
     def _take_over(self, report: PlaceReport) -> None:
         if self.report is None or self.report.limit != report.limit:

@@ -13,10 +13,10 @@ from app.protocol.errors import StoreUnavailable
 from app.protocol.tenant import revocation_names
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-    from app.relay.relay import Relay
-    from app.state.interface import SessionRow, State
+    from app.gateway.live_sessions import LiveSessions
+    from app.state.interface import State
     from app.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -27,24 +27,17 @@ LAG_TICK: Final = 0.25
 
 
 class Upkeep:
-    """Looks after the sessions of one replica. `live` and `registered` are the gateway's own.
-
-    `rows` is what the replica publishes of its sessions; `account` reports what tenants use.
-    """
+    """Looks after the sessions of one replica. `account` reports what tenants use."""
 
     def __init__(
         self,
         state: State,
-        live: Mapping[str, Relay],
-        registered: Mapping[str, SessionRow],
-        rows: Callable[[], list[SessionRow]],
+        live: LiveSessions,
         metrics: Metrics,
         account: Callable[[], Awaitable[None]],
     ) -> None:
         self._state = state
         self._live = live
-        self._registered = registered
-        self._rows = rows
         self._metrics = metrics
         self._account = account
 
@@ -53,7 +46,7 @@ class Upkeep:
         for beat in count():
             try:
                 if beat % BEATS_PER_REFRESH == 0:
-                    await self._state.refresh(self._rows())
+                    await self._state.refresh(self._live.rows())
                 await self._end_revoked()
                 await self._account()
             except StoreUnavailable:
@@ -61,10 +54,10 @@ class Upkeep:
             await asyncio.sleep(HEARTBEAT)
 
     async def _end_revoked(self) -> None:
-        held = {name for row in self._registered.values() for name in row.revocation_names}
+        held = {name for row in self._live.registered.values() for name in row.revocation_names}
         joined = [
             (pages, credential, revocation_names(credential, relay.conversation.profile.tenant))
-            for relay in self._live.values()
+            for relay in self._live.relays.values()
             if (pages := relay.pages) is not None
             for credential in pages.credentials()
         ]
@@ -74,9 +67,11 @@ class Upkeep:
             for pages, credential, names in joined:
                 if not revoked.isdisjoint(names):
                     pages.cut_revoked({credential})
-            for session_id, row in tuple(self._registered.items()):
+            for session_id, row in tuple(self._live.registered.items()):
                 if not revoked.isdisjoint(row.revocation_names):
-                    self._live[session_id].end(UNAUTHENTICATED, "The credential was revoked.")
+                    self._live.relays[session_id].end(
+                        UNAUTHENTICATED, "The credential was revoked."
+                    )
 
     async def watch_lag(self) -> None:
         """Measure how late the event loop is."""

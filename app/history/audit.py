@@ -123,8 +123,8 @@ class AuditLog:
     async def run(self) -> None:
         """Write what waits and let the oldest entries go, until cancelled; never raises."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write_waiting())
-            tasks.create_task(self._forget_old())
+            tasks.create_task(self._write_waiting(), name="audit:write")
+            tasks.create_task(self._forget_old(), name="audit:retention")
 
     async def flush(self) -> None:
         """Write what waits, once; at the end of the process."""

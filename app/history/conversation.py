@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from app.protocol.close_codes import CloseReason
 
 
-LONGEST_TURN: Final = 256 * 1024
-"""Characters after which a turn that never ends is cut in two: every piece rewrites its row."""
+LONGEST_TURN: Final = 16 * 1024
+"""Characters after which a turn that never ends is cut in two: every batch rewrites its row."""
 
 
 @dataclass(slots=True)

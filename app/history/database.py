@@ -111,8 +111,11 @@ class Database:
         *,
         write: bool = False,
         deadline: float | None = None,
+        autocommit: bool = False,
     ) -> Value:
         """Do `work` in one transaction, and return what it returns.
+
+        `autocommit`: for statements that PostgreSQL takes in no transaction, each one alone.
 
         `work` runs on the database's own event loop, in another thread: it may use the connection
         and what is not changed elsewhere meanwhile, and its connection is good there alone.
@@ -124,7 +127,8 @@ class Database:
         Raises `HistoryUnavailable` when it may work later, `Unstorable` when it never will.
         """
         limit = None if self.is_postgresql else deadline or 2 * self.deadline
-        return await self._result(self._do(work, write=write, deadline=deadline), limit)
+        done = self._do(work, write=write, deadline=deadline, autocommit=autocommit)
+        return await self._result(done, limit)
 
     async def run_at_once(self, work: Callable[[Connection], Value]) -> Value:
         """Do `work` in one writing transaction, as `run` does, without another loop in between.
@@ -138,7 +142,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, *, write: bool = False, deadline: float | None = None
+        self, *, write: bool, deadline: float | None, autocommit: bool
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction and commit it at the end; not to be cancelled in the middle.
 
@@ -153,6 +157,8 @@ class Database:
                     raw = await stack.enter_async_context(self._engine.connect())
                 async with asyncio.timeout(limit):
                     connection = await raw.execution_options(writes=write)
+                    if autocommit:
+                        await connection.execution_options(isolation_level="AUTOCOMMIT")
                     async with connection.begin():
                         yield connection
         except FAILURES as e:
@@ -192,8 +198,10 @@ class Database:
         *,
         write: bool,
         deadline: float | None,
+        autocommit: bool,
     ) -> Value:
-        async with self._transaction(write=write, deadline=deadline) as connection:
+        options = {"write": write, "autocommit": autocommit}
+        async with self._transaction(deadline=deadline, **options) as connection:
             return await work(connection)
 
     def _finished(self, task: asyncio.Future[Any]) -> None:

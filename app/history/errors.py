@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.protocol.errors import RelayError
 
 
-class HistoryUnavailable(RelayError):  # noqa: N818 - in line with StateLost
+class HistoryUnavailable(RelayError):  # noqa: N818 - in line with StoreUnavailable
     """The database is gone, full, locked or too slow: the same work may succeed later.
 
     `advice` tells an operator what to do, where that is known.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.history.audit import AuditLog
 from app.history.database import Database
+from app.history.partitions import Partitions
 from app.history.pending_ends import PendingEnds
 from app.history.presence import MARK_DEADLINE, Presence
 from app.history.queue import Bounds
@@ -88,17 +89,17 @@ class History:
     async def run(self) -> None:
         """Do all the work off the hot path until cancelled; never raises."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.recorder.run())
+            group.create_task(self.recorder.run(), name="history:recorder")
             if self._delivery is not None:
-                group.create_task(self._delivery.run())
+                group.create_task(self._delivery.run(), name="history:results")
             if self._retention is not None:
-                group.create_task(self._retention.run())
+                group.create_task(self._retention.run(), name="history:retention")
             if self.audit is not None:
-                group.create_task(self.audit.run())
+                group.create_task(self.audit.run(), name="history:audit")
             if self._presence is not None:
-                group.create_task(self._presence.run())
+                group.create_task(self._presence.run(), name="history:presence")
             if self.recovery is not None:
-                group.create_task(self.recovery.run())
+                group.create_task(self.recovery.run(), name="history:recovery")
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: write and deliver what is left, for about that long."""
@@ -147,7 +148,8 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
             database, clocks.wall, replica, seal=seal, on_given_up=meters.on_results_lost
         )
         delivery = DeliveryWorker(outbox, _sender(webhook, clocks), on_delivery=meters.on_delivery)
-    store = Store(database, delivery.wake if delivery is not None else None)
+    partitions = Partitions(database, days)
+    store = Store(database, delivery.wake if delivery is not None else None, partitions)
     recovery = None if journal is None else Recovery(database, journal)
     ends = PendingEnds()
     recorder = QueueRecorder(
@@ -169,7 +171,7 @@ def stored_history(  # noqa: PLR0913 - each is a part of its own
         HistoryReader(database, recorder.forget),
         delivery,
         None,
-        Retention(database, days, clocks.wall),
+        Retention(database, days, clocks.wall, partitions=partitions),
         database,
         Presence(own, replica, clocks.wall, lambda: recorder.is_recording, ends),
         recovery,

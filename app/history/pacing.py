@@ -1,9 +1,9 @@
-"""Work on the event loop in slices: between two of them, everything else has its turn."""
+"""Work in slices, on the event loop or beside it: between two, everything else has its turn."""
 
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter, thread_time
+from time import perf_counter, sleep, thread_time
 from typing import Final
 
 SLICE: Final = 0.0005
@@ -51,3 +51,31 @@ class TimeSlice:
         self._began = thread_time()
         self.others = self._began - began
         self._until = perf_counter() + max(self._limit, min(share * self.others, LONGEST))
+
+
+THREAD_REST: Final = 0.00005
+"""Seconds that a thread sleeps between two slices: any sleep gives up the core and the lock."""
+
+
+class ThreadRests:
+    """Rests of a thread that works beside the event loop's.
+
+    Where both share one core, the scheduler lets a thread run for some milliseconds before another
+    one that has become ready gets it; so does the interpreter with its lock. A thread that sleeps
+    now and then makes the event loop wait for `limit` seconds of its work at the most, and for what
+    is done between two questions. `taken` counts the rests.
+    """
+
+    __slots__ = ("_limit", "_since", "taken")
+
+    def __init__(self, limit: float = SLICE) -> None:
+        self.taken = 0
+        self._limit = limit
+        self._since = thread_time()
+
+    def take(self) -> None:
+        """Rest, if this thread has used the limit of CPU time since it last did."""
+        if thread_time() - self._since >= self._limit:
+            self.taken += 1
+            sleep(THREAD_REST)
+            self._since = thread_time()

@@ -25,6 +25,9 @@ class RecordKind(StrEnum):
     ENDED = "ended"
 
 
+_STARTED: Final = RecordKind.STARTED
+_ENDED: Final = RecordKind.ENDED
+
 Record: TypeAlias = "tuple[Any, ...]"
 """Kind, conversation, size in bytes, then what that kind carries: one flat tuple per frame."""
 
@@ -41,7 +44,8 @@ class Bounds:
     `slice` seconds of work are done at a time, then `rest` seconds are left to the conversations.
     While the process has no time to spare, `busy_rate` records are written per second and the
     others wait, the more of them the shorter: with half a bound taken, neither `rest` nor
-    `busy_rate` holds.
+    `busy_rate` holds. `slowest_retry` is the longest pause, in seconds, between two tries of a
+    database that does not answer.
     """
 
     bytes: int = 64 * 1024 * 1024
@@ -168,7 +172,7 @@ class RecordQueue:
             self.let_go(1, record[2])
             self._lose(record)
         for conversation in self._owed:
-            self.lose(RecordKind.STARTED, conversation)
+            self.lose(_STARTED, conversation)
         self._owed.clear()
 
     def _make_room(self) -> None:
@@ -177,24 +181,22 @@ class RecordQueue:
             or len(self._queue) + self._held > self._size
         ):
             record = self._queue.popleft()
-            if record[0] is RecordKind.ENDED:
+            if record[0] is _ENDED:
                 self._ends.append(record)
                 if len(self._ends) <= self._size:
                     continue
                 record = self._ends.popleft()
             self._bytes -= record[2]
-            if record[0] is RecordKind.STARTED:
+            if record[0] is _STARTED:
                 self._owed.add(record[1])
             else:
                 self._lose(record)
 
     def _lose(self, record: Record) -> None:
         conversation: RecordedConversation = record[1]
-        if (
-            record[0] is RecordKind.ENDED and conversation in self._owed
-        ):  # nothing comes after an end
+        if record[0] is _ENDED and conversation in self._owed:  # nothing comes after an end
             self._owed.discard(conversation)
-            self.lose(RecordKind.STARTED, conversation)
+            self.lose(_STARTED, conversation)
         if self._leaves is None or self._leaves(record):
             self.lose(record[0], conversation)
         else:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import and_, delete, select, tuple_
+from sqlalchemy import and_, delete, select
 
 from app.history.cursor import decode, encode
 from app.history.frames import speaker_of
+from app.history.listing import list_rows
 from app.history.model import (
     Filters,
     Page,
@@ -20,6 +21,7 @@ from app.history.model import (
     StoredToolCall,
     StoredTurn,
 )
+from app.history.partitioned import erase_rows, rows_of_conversation
 from app.history.schema import (
     conversations,
     deliveries,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 MOST: Final = 1000
 """Rows on a page, at the most."""
+
+CHUNK: Final = 500
+"""Sessions whose deliveries one statement erases."""
 
 JSON_COLUMNS: Final = frozenset({"additional_data", "data", "arguments", "result", "body"})
 
@@ -65,16 +70,17 @@ class HistoryReader:
     async def conversations(
         self, filters: Filters | None = None, cursor: str | None = None, limit: int = 100
     ) -> Page[StoredConversation]:
-        """List conversations, the latest first. Raises `InvalidCursor`."""
-        limit = _limit(limit)
-        order = (conversations.c.started_at, conversations.c.id)
-        query = _filtered(filters or Filters()).order_by(*(column.desc() for column in order))
+        """List conversations, the latest first. Raises `InvalidCursor`.
+
+        A page may be short before the end: see `listing`.
+        """
+        after = None
         if cursor is not None:
-            query = query.where(tuple_(*order) < tuple_(*decode(cursor, float, str)))
-        rows = await self._all(query.limit(limit + 1))
-        items = tuple(_conversation(row) for row in rows[:limit])
-        more = len(rows) > limit
-        return Page(items, encode(float(items[-1].started_at), items[-1].id) if more else None)
+            started, name = decode(cursor, float, str)
+            after = (float(started), str(name))
+        wanted, most = filters or Filters(), _limit(limit)
+        rows, last = await self._database.run(lambda c: list_rows(c, wanted, after, most))
+        return Page(tuple(map(_conversation, rows)), encode(*last) if last is not None else None)
 
     async def conversation(self, conversation_id: str) -> StoredConversation | None:
         """Return one conversation, or None."""
@@ -102,7 +108,8 @@ class HistoryReader:
 
     async def result(self, conversation_id: str) -> StoredResult | None:
         """Return the result and the state of its delivery, or None when there is neither."""
-        found = await self._all(select(results).where(results.c.conversation_id == conversation_id))
+        started = await self._started(conversation_id)
+        found = await self._all(rows_of_conversation(results, conversation_id, started))
         sent = await self._all(
             select(outbox.c.state, outbox.c.attempts).where(
                 outbox.c.conversation_id == conversation_id
@@ -125,13 +132,18 @@ class HistoryReader:
         whose = conversations.c.subject == subject
         if tenant is not None:
             whose = and_(whose, conversations.c.tenant == tenant)
-        theirs = select(conversations.c.id).where(whose)
-        told = deliveries.c.session_id.in_(theirs) | deliveries.c.session_id.in_(waiting)
-        statement = delete(conversations).where(whose).returning(conversations.c.id)
+        columns = (conversations.c.id, conversations.c.started_at)
+        statement = delete(conversations).where(whose).returning(*columns)
 
         async def work(connection: AsyncConnection) -> frozenset[str]:
-            await connection.execute(delete(deliveries).where(told))
-            return frozenset((await connection.execute(statement)).scalars())
+            gone = [(name, at) for name, at in await connection.execute(statement)]
+            told = [*(name for name, _ in gone), *waiting]
+            for at in range(0, len(told), CHUNK):
+                theirs = deliveries.c.session_id.in_(told[at : at + CHUNK])
+                await connection.execute(delete(deliveries).where(theirs))
+            if self._database.is_postgresql:
+                await erase_rows(connection, gone)
+            return frozenset(name for name, _ in gone)
 
         erased = await self._database.run(work, write=True, deadline=60.0)
         return len(erased | waiting)
@@ -145,10 +157,10 @@ class HistoryReader:
         limit: int,
     ) -> Page[Numbered]:
         limit = _limit(limit)
-        query = select(table).where(table.c.conversation_id == conversation_id)
-        if cursor is not None:
-            query = query.where(table.c.number > decode(cursor, int)[0])
-        rows = await self._all(query.order_by(table.c.number).limit(limit + 1))
+        after = None if cursor is None else int(decode(cursor, int)[0])
+        started = await self._started(conversation_id)
+        query = rows_of_conversation(table, conversation_id, started, after)
+        rows = await self._all(query.order_by(query.selected_columns.number).limit(limit + 1))
         items = []
         for row in rows[:limit]:
             values = _values(row)
@@ -159,24 +171,19 @@ class HistoryReader:
             items.append(kind(**values))
         return Page(tuple(items), encode(items[-1].number) if len(rows) > limit else None)
 
+    async def _started(self, conversation_id: str) -> float | None:
+        """When a conversation began, where its rows are looked for by that; else None."""
+        if not self._database.is_postgresql:
+            return None
+        query = select(conversations.c.started_at).where(conversations.c.id == conversation_id)
+        rows = await self._all(query)
+        return rows[0]["started_at"] if rows else None
+
     async def _all(self, query: Select[Any]) -> list[RowMapping]:
         async def work(connection: AsyncConnection) -> list[RowMapping]:
             return list((await connection.execute(query)).mappings())
 
         return await self._database.run(work)
-
-
-def _filtered(filters: Filters) -> Select[Any]:
-    query = select(conversations)
-    for name in ("agent", "subject", "call_type", "tenant"):
-        value = getattr(filters, name)
-        if value is not None:
-            query = query.where(conversations.c[name] == value)
-    if filters.since is not None:
-        query = query.where(conversations.c.started_at >= filters.since)
-    if filters.until is not None:
-        query = query.where(conversations.c.started_at < filters.until)
-    return query
 
 
 def _conversation(row: RowMapping) -> StoredConversation:

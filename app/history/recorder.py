@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from app.history.conversation import RecordedConversation
-from app.history.frames import read
+from app.history.frames import leaves_a_row
 from app.history.interface import Direction
 from app.history.queue import OVERHEAD, Bounds, RecordKind, RecordQueue
 from app.history.shown import Shown
@@ -87,7 +87,7 @@ class QueueRecorder:
 
     def frame(self, session_id: str, direction: Direction, at: float, payload: bytes) -> None:
         """Note one relayed frame. A browser's chat message is let pass at sight."""
-        if payload.startswith(ECHOED) and direction is FROM_BROWSER:
+        if direction is FROM_BROWSER and payload.startswith(ECHOED):
             return
         conversation = self._live.get(session_id)
         if conversation is not None:
@@ -173,4 +173,4 @@ class QueueRecorder:
 
 def _leaves_a_row(record: Record) -> bool:
     """Tell whether a record that has to go would have been kept at all: if not, nothing is lost."""
-    return record[0] is not FRAME or read(record[3], record[5]) is not None
+    return record[0] is not FRAME or leaves_a_row(record[3], record[5])

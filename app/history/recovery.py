@@ -97,8 +97,8 @@ class Recovery:
     async def run(self) -> None:
         """Work until cancelled; never raises."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._settle())
-            tasks.create_task(self._recover())
+            tasks.create_task(self._settle(), name="recovery:settle")
+            tasks.create_task(self._recover(), name="recovery:recover")
 
     async def settle(self) -> None:
         """Take from the journal what history has; left for the next time if the store is away."""

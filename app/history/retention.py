@@ -10,6 +10,8 @@ from sqlalchemy import delete, func, select, text
 
 from app.backoff import jittered
 from app.history.errors import HistoryUnavailable, Unstorable
+from app.history.indexes import build_missing_indexes
+from app.history.partitions import Partitions
 from app.history.schema import conversations, deliveries, replicas
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Retention:
         every: float = 3600.0,
         bite: int = 200,
         rest: float = 0.2,
+        partitions: Partitions | None = None,
     ) -> None:
         self._database = database
         self._days = days
@@ -50,9 +53,13 @@ class Retention:
         self._every = every
         self._bite = bite
         self._rest = rest
+        self._partitions = partitions or Partitions(database, days)
 
     async def run(self) -> None:
         """Delete again and again until cancelled; never raises."""
+        now = self._clock()
+        await self._partitions.maintain(now, now - self._days * DAY)
+        await build_missing_indexes(self._database)
         while True:
             await asyncio.sleep(jittered(self._every))
             try:
@@ -68,7 +75,9 @@ class Retention:
 
         A replica that finds another one at it leaves the work to that one.
         """
-        before = self._clock() - self._days * DAY
+        now = self._clock()
+        before = now - self._days * DAY
+        await self._partitions.maintain(now, before)
         time = deliveries.c.created_at
         told = select(deliveries.c.id).where(time < before).order_by(time).limit(self._bite)
         await self._delete_all(deliveries, told)
@@ -81,6 +90,7 @@ class Retention:
             .limit(self._bite)
         )
         deleted = await self._delete_all(conversations, old)
+        await self._partitions.drop(before)
         await self._forget_replicas(before)
         return deleted
 
@@ -107,7 +117,9 @@ class Retention:
                 lock = text("SELECT pg_try_advisory_xact_lock(:lock)")
                 if not (await connection.execute(lock, {"lock": LOCK})).scalar():
                     return 0
-            statement = delete(table).where(table.c.id.in_(old))
-            return (await connection.execute(statement)).rowcount
+            ids = list((await connection.execute(old)).scalars())
+            if ids:  # given one by one: a join with the query might read the whole table
+                await connection.execute(delete(table).where(table.c.id.in_(ids)))
+            return len(ids)
 
         return await self._database.run(work, write=True)

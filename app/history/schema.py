@@ -137,6 +137,7 @@ outbox: Final = Table(
     Column("claimed_by", Text),
     Index("outbox_by_conversation", "conversation_id"),
     Index("outbox_waiting", "state", "next_at"),
+    Index("outbox_by_time", "created_at", "id"),
 )
 
 audit: Final = Table(

@@ -35,7 +35,7 @@ CHUNK: Final = 256
 CHUNK_SIZE: Final = 128 * 1024
 """Characters per statement for PostgreSQL, but for a row that is longer by itself."""
 
-SQLITE_ROWS: Final = (128, 16, 1)
+SQLITE_ROWS: Final = (64, 8, 1)
 """Rows in one statement for SQLite, the most first: what is left of one goes by the next."""
 
 END: Final = ("ended_at", "close_code", "close_name", "lost")
@@ -50,7 +50,7 @@ KEPT: Final = "DO NOTHING"
 
 @dataclass(frozen=True, slots=True)
 class BulkStatement:
-    """A statement for many rows.
+    """A statement for many rows of `table`, each of so many `columns`.
 
     `sql` makes its text for so many rows in one statement, `values` puts a row into the order of
     its columns, `conversation` is the place of its conversation's id, `wide` are the places of
@@ -58,6 +58,8 @@ class BulkStatement:
     rows; else each value is one.
     """
 
+    table: str
+    columns: tuple[str, ...]
     sql: Callable[[int], str]
     values: Callable[[Row], Values]
     conversation: int
@@ -81,10 +83,23 @@ class BulkStatement:
             if together:
                 yield self.sql(size), together
 
-    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
-        """Write all rows within the connection's transaction."""
+    def execute(
+        self,
+        connection: Connection,
+        rows: Sequence[Values],
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write all rows within the connection's transaction; call `rest` after each of SQLite's.
+
+        PostgreSQL's driver waits for the server after each: nothing else has to.
+        """
         for sql, parameters in self.calls(rows):
-            connection.exec_driver_sql(sql, parameters)
+            if self.arrays:
+                connection.exec_driver_sql(sql, parameters)
+                continue
+            for of_one in parameters:
+                connection.exec_driver_sql(sql, of_one)
+                rest()
 
     def _chunks(self, rows: Sequence[Values], most: int) -> Iterator[Sequence[Values]]:
         """Divide rows by number and size: the driver takes one chunk at a time, without a pause."""
@@ -116,7 +131,7 @@ def insert(table: Table, conflict: str, *, is_postgresql: bool) -> BulkStatement
         source = unfolded if is_postgresql else _marks(columns, rows)
         return f"{head} {source} {tail}"
 
-    return _statement(sql, columns, is_postgresql=is_postgresql)
+    return _statement(table, sql, columns, is_postgresql=is_postgresql)
 
 
 def replacing(table: Table, names: Sequence[str], only_if: str = "") -> str:
@@ -142,16 +157,17 @@ def update_ends(*, is_postgresql: bool) -> BulkStatement:
         only = f'old.id = new."{place["id"]}"'
         return f"UPDATE conversations AS old SET {taken} FROM {source} WHERE {only}"  # noqa: S608
 
-    return _statement(sql, columns, is_postgresql=is_postgresql)
+    return _statement(conversations, sql, columns, is_postgresql=is_postgresql)
 
 
 def _statement(
-    sql: Callable[[int], str], columns: tuple[str, ...], *, is_postgresql: bool
+    table: Table, sql: Callable[[int], str], columns: tuple[str, ...], *, is_postgresql: bool
 ) -> BulkStatement:
     texts = {rows: sql(rows) for rows in (0, *SQLITE_ROWS)}
     wide = tuple(place for place, name in enumerate(columns) if name in WIDE)
     owner = columns.index("conversation_id" if "conversation_id" in columns else "id")
-    return BulkStatement(texts.__getitem__, itemgetter(*columns), owner, wide, is_postgresql)
+    values = itemgetter(*columns)
+    return BulkStatement(table.name, columns, texts.__getitem__, values, owner, wide, is_postgresql)
 
 
 def _marks(columns: Sequence[str], rows: int) -> str:

@@ -17,7 +17,10 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said until the other did; `redaction` masks what is shown of it."""
+    """What one side said until the other did; `redaction` masks what is shown of it.
+
+    `is_stored`: a row of it was committed.
+    """
 
     number: int
     source: str
@@ -28,6 +31,7 @@ class Turn:
     speaker: str = ""
     is_held: bool = False
     redaction: GrowingRedaction | None = None
+    is_stored: bool = False
 
     def is_continued_by(self, piece: TurnFragment) -> bool:
         """Tell whether a piece is part of this turn: of the same speaker, and as visible."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Float, and_, case, cast, func, literal, or_, select
 from sqlalchemy import Text as TextType
 
+from app.history.partitioned import PARTITIONED, START
 from app.history.schema import conversations, events, replicas, tool_calls, turns
+from app.protocol.errors import RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, RowMapping, Select
+    from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
@@ -44,7 +46,7 @@ class Group(StrEnum):
     DAY = "day"
 
 
-class TooMuch(ValueError):  # noqa: N818 - what was asked for, told to who asked
+class TooMuch(RelayError, ValueError):  # noqa: N818 - what was asked for, told to who asked
     """The answer would have more rows than may be."""
 
 
@@ -60,6 +62,39 @@ class Usage:
     messages: int
     tool_calls: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class _During:
+    """Aggregates over the rows of each conversation that began in [`since`, `until`).
+
+    `is_partitioned`: such rows are in two tables, and those of the second are found by the start.
+    """
+
+    since: float
+    until: float
+    is_partitioned: bool
+
+    def each(
+        self, table: Table, aggregate: Callable[[Table], ColumnElement[Any]]
+    ) -> list[ScalarSelect[Any]]:
+        """Make the subqueries, one for each table."""
+        c = conversations.c
+        found = [select(aggregate(table)).where(table.c.conversation_id == c.id)]
+        if self.is_partitioned:
+            twin = PARTITIONED[table]
+            start = twin.c[START]
+            its = (twin.c.conversation_id == c.id, start == c.started_at)
+            known = (start >= self.since, start < self.until)  # other partitions are not opened
+            found.append(select(aggregate(twin)).where(*its, *known))
+        return [each.correlate(conversations).scalar_subquery() for each in found]
+
+
+def _total(parts: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    total: ColumnElement[Any] = literal(0)
+    for part in parts:
+        total += func.coalesce(part, 0)
+    return total
 
 
 class UsageReader:
@@ -101,8 +136,9 @@ class UsageReader:
     def _query(self, since: float, until: float, group: Group, tenant: str | None) -> Select[Any]:
         c, now = conversations.c, self._clock()
         is_living = replicas.c.seen_at >= now - LIVING
-        texts = select(func.sum(turns.c.pieces)).where(turns.c.conversation_id == c.id)
-        tools = select(func.count()).where(tool_calls.c.conversation_id == c.id)
+        during = _During(since, until, is_partitioned=self._database.is_postgresql)
+        messages = during.each(turns, lambda t: func.sum(t.c.pieces))
+        tools = during.each(tool_calls, lambda _: func.count())
         lost = and_(c.ended_at.is_(None), or_(replicas.c.seen_at.is_(None), ~is_living))
         failed = or_(and_(c.close_code.is_not(None), c.close_code != NORMAL), lost)
         key = self._key(group)
@@ -112,9 +148,9 @@ class UsageReader:
                 c.tenant,
                 c.call_type,
                 func.count().label("sessions"),
-                func.sum(self._seconds(now, is_living)).label("seconds"),
-                func.sum(func.coalesce(texts.scalar_subquery(), 0)).label("messages"),
-                func.sum(tools.scalar_subquery()).label("tool_calls"),
+                func.sum(self._seconds(now, is_living, during)).label("seconds"),
+                func.sum(_total(messages)).label("messages"),
+                func.sum(_total(tools)).label("tool_calls"),
                 func.sum(case((failed, 1), else_=0)).label("failures"),
             )
             .select_from(conversations.outerjoin(replicas, replicas.c.name == c.replica))
@@ -134,16 +170,17 @@ class UsageReader:
             return func.to_char(moment, cast(literal("YYYY-MM-DD"), TextType))
         return func.date(started, "unixepoch")
 
-    def _seconds(self, now: float, is_living: ColumnElement[bool]) -> ColumnElement[Any]:
+    def _seconds(
+        self, now: float, is_living: ColumnElement[bool], during: _During
+    ) -> ColumnElement[Any]:
         c = conversations.c
         latest = func.greatest if self._database.is_postgresql else func.max
-        spoken = select(func.max(turns.c.ended_at)).where(turns.c.conversation_id == c.id)
-        happened = select(func.max(events.c.at)).where(events.c.conversation_id == c.id)
+        spoken = during.each(turns, lambda t: func.max(t.c.ended_at))
+        happened = during.each(events, lambda t: func.max(t.c.at))
         last_sign = latest(
             c.started_at,
             func.coalesce(replicas.c.seen_at, c.started_at),
-            func.coalesce(spoken.scalar_subquery(), c.started_at),
-            func.coalesce(happened.scalar_subquery(), c.started_at),
+            *(func.coalesce(last, c.started_at) for last in (*spoken, *happened)),
         )
         end = case(
             (c.ended_at.is_not(None), c.ended_at),

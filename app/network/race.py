@@ -34,7 +34,7 @@ async def race(
     try:
         while waiting or running:
             if waiting:
-                running.add(asyncio.create_task(waiting.popleft()()))
+                running.add(asyncio.create_task(waiting.popleft()(), name="connect_attempt"))
             done, _ = await asyncio.wait(
                 running,
                 timeout=delay if waiting else None,

@@ -15,6 +15,49 @@
  * ::part(header, log, bubble, composer, button).
  */
 
+// Every module is named here, so that a browser asks for all of them at once and not level by level.
+import './client.js';
+import './client/address.js';
+import './client/approvals.js';
+import './client/backoff.js';
+import './client/call.js';
+import './client/calls.js';
+import './client/connection.js';
+import './client/conversation.js';
+import './client/credential.js';
+import './client/errors.js';
+import './client/heartbeat.js';
+import './client/inbox.js';
+import './client/link.js';
+import './client/meters.js';
+import './client/microphone.js';
+import './client/outbox.js';
+import './client/page.js';
+import './client/peer.js';
+import './client/playback.js';
+import './client/progress.js';
+import './client/recovery.js';
+import './client/relay.js';
+import './client/saved.js';
+import './client/schema.js';
+import './client/scope.js';
+import './client/shared.js';
+import './client/text.js';
+import './client/tools.js';
+import './client/turns.js';
+import './widget/approvals.js';
+import './widget/call.js';
+import './widget/composer.js';
+import './widget/dom.js';
+import './widget/events.js';
+import './widget/host.js';
+import './widget/keeping.js';
+import './widget/messages.js';
+import './widget/panel.js';
+import './widget/properties.js';
+import './widget/starting.js';
+import './widget/style.js';
+import './widget/text.js';
 import { BlackboxRelayChat } from './widget/element.js';
 
 export { BlackboxRelayChat };

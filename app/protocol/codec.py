@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orjson import JSONDecodeError, dumps, loads
 
 from blackbox_relay import exact_json
+from blackbox_relay.errors import RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ CONTAINERS: Final = (dict, list)
 MAX_TYPE: Final = 128
 
 
-class DecodeError(Exception):
+class DecodeError(RelayError):
     """A frame cannot be judged; the message is a constant sentence for its sender."""
 
 

@@ -6,7 +6,7 @@ A command passes between replicas as JSON, and carries an id: its owner carries 
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +20,10 @@ from app.protocol.close_codes import (
     UNAUTHENTICATED,
     CloseReason,
 )
+from app.protocol.tagged_json import TaggedJson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 MAX_CONTENT: Final = 32 * 1024
 MAX_EVENT_DATA: Final = 16 * 1024
@@ -139,43 +140,33 @@ class Decide:
 
 Command = Say | Emit | TakeOver | HandBack | Finish | Decide
 
-_KINDS: Final[dict[str, type[Command]]] = {
-    "message": Say,
-    "event": Emit,
-    "takeover": TakeOver,
-    "handback": HandBack,
-    "end": Finish,
-    "approval": Decide,
-}
-_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
-_TYPES: Final = {"data": dict, "code": int, "approve": bool}
+_JSON: Final[TaggedJson[Command]] = TaggedJson(
+    "do",
+    {
+        "message": Say,
+        "event": Emit,
+        "takeover": TakeOver,
+        "handback": HandBack,
+        "end": Finish,
+        "approval": Decide,
+    },
+    {"data": dict, "code": int, "approve": bool},
+)
 
 
 def name_of(command: Command) -> str:
     """The action's name in metrics: one of a closed set."""
-    return _NAMES[type(command)]
+    return _JSON.name_of(command)
 
 
 def to_json(command: Command) -> dict[str, Any]:
     """Write a command as a JSON object."""
-    content = {item.name: getattr(command, item.name) for item in fields(command)}
-    return {"do": _NAMES[type(command)], **content}
+    return _JSON.write(command)
 
 
 def from_json(document: Mapping[str, Any]) -> Command | None:
     """Read a command; None if it is none that this release knows."""
-    kind = _KINDS.get(str(document.get("do")))
-    if kind is None:
-        return None
-    # A replica of an earlier release does not know every member: those have a default.
-    content = {
-        item.name: document.get(item.name, None if item.default is MISSING else item.default)
-        for item in fields(kind)
-    }
-    if any(type(value) is not _TYPES.get(name, str) for name, value in content.items()):
-        return None
-    build: Callable[..., Command] = kind
-    return build(**content)
+    return _JSON.read(document)
 
 
 @dataclass(frozen=True, slots=True)

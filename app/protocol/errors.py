@@ -5,9 +5,13 @@
     ├── Refusal                this browser may not do this: carries the close reason to show
     ├── PeerError              a peer broke the protocol (theirs, never ours)
     ├── UpstreamError          the vendor refused, failed or fell silent
-    ├── StoreUnavailable              the shared store did not answer in time
+    ├── StoreUnavailable       the shared store did not answer in time
     │   └── StateReadOnly      it answers, but as a replica that takes no writes
     └── IllegalTransition      our own bug: an event that the current phase does not know
+
+Every other exception of `app` is a child of `RelayError` too, beside the code that raises it; one
+that is also a `ValueError` is raised where a library expects that (pydantic). What redis-py must
+take for its own is a `RedisError`.
 
 No message of these ever holds a credential, a payload or a URL with a query: what
 they say may be logged as it is.

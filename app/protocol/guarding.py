@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from app.protocol.errors import RelayError
 from app.protocol.frames import INCOMING_CHAT_MESSAGE, TOOL_REQUEST, TOOL_RESPONSE
 from app.protocol.texts import USER as USER_SPEAKS
 from app.protocol.texts import Spoken, spoken_in
@@ -21,7 +22,6 @@ USER: Final = "user"
 AGENT: Final = "agent"
 TOOL_ARGS: Final = "tool_args"
 TOOL_RESULT: Final = "tool_result"
-DIRECTIONS: Final = (USER, AGENT, TOOL_ARGS, TOOL_RESULT)
 
 PASS: Final = "pass"  # noqa: S105 - no password
 MASK: Final = "mask"
@@ -37,7 +37,7 @@ BLOCKED_MESSAGE: Final = "This message is not allowed."
 """What is told where a guardrail gave no words of its own."""
 
 
-class InvalidVerdict(ValueError):  # noqa: N818 - what it is
+class InvalidVerdict(RelayError, ValueError):  # noqa: N818 - what it is
     """An answer is no verdict."""
 
 

@@ -1,12 +1,12 @@
 """The states of a session as a table: which event leads to which state.
 
-    WAITING ──opened──▶ OPENING ──heard──▶ LIVE ──finished──▶ FINISHED
-       │                   │                │                    │
-       └───────────────────┴──── closed ────┴────────────────────┴──▶ CLOSED
+    CONNECTING ─INITIALIZE_SENT─▶ INITIALIZING ─FIRST_MESSAGE─▶ OPEN ─END_ANNOUNCED─▶ CLOSING
+        │                             │                          │                      │
+        └─────────────────────────────┴────────── CLOSED ────────┴──────────────────────┴──▶ CLOSED
 
-WAITING: upstream is being dialled; the browser's frames wait. OPENING: `initialize` was sent and
-upstream has said nothing yet. FINISHED: upstream announced the end, or was asked for it; the loss
-of its socket is a normal end from here on.
+CONNECTING: upstream is being dialled; the browser's frames wait. INITIALIZING: `initialize` was
+sent and upstream has said nothing yet. CLOSING: upstream announced the end, or was asked for it;
+the loss of its socket is a normal end from here on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.protocol.errors import IllegalTransition
 
 
 class Phase(StrEnum):
-    """Where a session stands."""
+    """Where a session stands. The values are those of logs and of `GET /v1/sessions`."""
 
     CONNECTING = "waiting"
     INITIALIZING = "opening"
@@ -30,9 +30,9 @@ class Phase(StrEnum):
 class Event(StrEnum):
     """What moves a session on."""
 
-    INITIALIZE_SENT = "opened"
-    FIRST_MESSAGE = "heard"
-    END_ANNOUNCED = "finished"
+    INITIALIZE_SENT = "initialize sent"
+    FIRST_MESSAGE = "first message"
+    END_ANNOUNCED = "end announced"
     CLOSED = "closed"
 
 

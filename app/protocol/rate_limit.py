@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-MAX_VIOLATIONS: Final = 3
-
 
 class TokenBucket:
     """Lets `burst` frames through at once and `rate` a second from then on (GCRA).

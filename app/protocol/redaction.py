@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from app.protocol.errors import RelayError
 from app.protocol.redaction_rules import RULES, SECRET_MEMBERS, Span, fold, open_end
 from blackbox_relay import exact_json
 
@@ -31,7 +32,7 @@ WITHHELD: Final = "[redacted]"
 """What stands for a value that cannot be looked through, as one that is nested too deeply."""
 
 
-class InvalidRule(ValueError):  # noqa: N818 - what it is
+class InvalidRule(RelayError, ValueError):  # noqa: N818 - what it is
     """A rule is none; the message says what is wrong, without the rule itself."""
 
 
@@ -87,7 +88,7 @@ class Redaction:
 
         Where two finds overlap they become one, under the label of the rule that comes first.
         """
-        folded = text if text.isascii() and text.isprintable() else fold(text)
+        folded = fold(text)
         found: list[tuple[int, int, int]] = []
         for rank, (_, finder) in enumerate(self._finders):
             found += ((begin, end, rank) for begin, end in finder(folded) if end > begin)

@@ -31,8 +31,7 @@ cdef class Session:
     cdef object _secrets
     cdef object _disclosure
     cdef object _early_frames
-    cdef Py_ssize_t _violations
-    cdef Py_ssize_t _malformed
+    cdef object _violations
     cdef object _failure
 
     @cython.locals(count="long long")

@@ -33,7 +33,6 @@ from app.protocol.close_codes import (
     FORBIDDEN,
     OVERLOADED,
     TOO_MANY,
-    UPSTREAM_FAILED,
     CloseReason,
 )
 from app.protocol.codec import (
@@ -74,7 +73,6 @@ from app.protocol.frames import (
     is_own,
 )
 from app.protocol.phases import Event, Phase, advance
-from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.sdp import Call, answer_in, offer_in
 from app.protocol.takeover import Takeover, is_echo, is_held
 from app.protocol.tool_ledger import ToolLedger
@@ -92,6 +90,7 @@ from app.protocol.vendor_failures import (
     failure_in,
     said_in,
 )
+from app.protocol.violations import Violations
 
 if TYPE_CHECKING:
     from app.protocol.frame_counters import FrameCounters
@@ -108,6 +107,11 @@ FLOODED: Final[Actions] = (Count("frame_rate"), End(TOO_MANY, "Too many messages
 
 class Session:
     """The rules of one conversation.
+
+    One class, though it is long: every method reads or moves the same state (`phase`, `calls`,
+    `call`, `takeover`, `outgoing`), and each frame that either side sends may change it. What
+    decides without that state is elsewhere: `validation`, `disclosure`, `tool_rules`, `takeover`,
+    `vendor_failures`, `violations`. Parts that shared it would be called twice per frame.
 
     `tools` names what the backend can run, `secrets` are the forms of the API key that no browser
     may be shown, `received` counts the browser's frames, `size_received` all of its bytes, and
@@ -141,9 +145,12 @@ class Session:
         self.takeover: Takeover | None = None
         self.serve(profile, tools)
         self._early_frames = EarlyFrames()
-        self._violations = 0
-        self._malformed = 0
+        self._violations = Violations(session_id)
         self._failure = LatestFailure()
+
+    def __repr__(self) -> str:
+        received, sent = self.received, self.outgoing.count
+        return f"<Session {self._id}: {self.phase.name}, {received} received, {sent} sent>"
 
     def serve(self, profile: Profile, tools: frozenset[str]) -> None:
         """Let another agent serve, before anything came from upstream."""
@@ -168,7 +175,7 @@ class Session:
             frame = decode_strictly(payload)
         except DecodeError as bad:
             self.received += 1
-            return self._refuse(FrameRejected(BAD_FRAMES, str(bad), "bad_json"), now)
+            return self._violations.by_browser(FrameRejected(BAD_FRAMES, str(bad), "bad_json"), now)
         kind = frame["type"]
         self._from_browser_counters.add(kind, len(payload))
         if kind in ANSWERED_HERE:
@@ -184,7 +191,7 @@ class Session:
         try:
             return self._from_browser(kind, frame, payload, now)
         except FrameRejected as refused:
-            return self._refuse(refused, now)
+            return self._violations.by_browser(refused, now)
 
     def _from_browser_unparsed(self, payload: bytes, now: float) -> Actions | None:
         """Judge one of the commonest frames without a parser; None: it is none of them."""
@@ -203,7 +210,7 @@ class Session:
         if self.phase is Phase.CLOSED:
             return NOTHING
         self.received += 1
-        return self._refuse(
+        return self._violations.by_browser(
             FrameRejected(BAD_FRAMES, "Binary messages are not known.", "binary"), now
         )
 
@@ -264,7 +271,7 @@ class Session:
         before = self.outgoing.acked
         if type(count) is not int or not self.outgoing.ack(count):
             refused = FrameRejected(BAD_FRAMES, "No such frame was sent.", "bad_confirmation")
-            return self._refuse(refused, now)
+            return self._violations.by_browser(refused, now)
         if self.outgoing.acked == before and not self._bucket.allows(now):
             return FLOODED
         return ACKED
@@ -274,13 +281,6 @@ class Session:
         if not self._bucket.allows(now):
             return FLOODED
         return (Announce(frames.pong(now, self.received)),)
-
-    def _refuse(self, refused: FrameRejected, now: float) -> Actions:
-        self._violations += 1
-        if self._violations >= MAX_VIOLATIONS:
-            return (Count(refused.count), End(refused.reason, str(refused)))
-        frame = frames.error(now, refused.reason, self._id, str(refused))
-        return (Count(refused.count), ToBrowser(frame))
 
     # Upstream's side
 
@@ -350,12 +350,7 @@ class Session:
 
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
-        self._malformed += 1
-        if self._malformed > MAX_VIOLATIONS:
-            return NOTHING
-        if self._malformed == MAX_VIOLATIONS:
-            return (Count("malformed_upstream"), End(UPSTREAM_FAILED))
-        return (Count("malformed_upstream"),)
+        return self._violations.by_upstream()
 
     def _from_upstream(
         self, kind: str, frame: dict[str, Any], payload: bytes, now: float

@@ -24,9 +24,10 @@ DAY: Final = 86_400.0
 class TenantLimits:
     """Bounds over all replicas; None is no bound.
 
-    `sessions_per_minute` counts admissions within the last 60 seconds. Budgets are minutes of
-    conversation per UTC day and per UTC month; sessions that live when one is used up end
-    `budget_grace` seconds later.
+    - `max_sessions`: live sessions at once.
+    - `sessions_per_minute`: admissions within the last 60 seconds.
+    - `minutes_per_day`, `minutes_per_month`: minutes of conversation per UTC day and UTC month.
+    - `budget_grace`: seconds that live sessions go on once minutes are used up.
     """
 
     max_sessions: int | None = None

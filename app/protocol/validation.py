@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.close_codes import BAD_FRAMES, FORBIDDEN, CloseReason
+from app.protocol.errors import RelayError
 from app.protocol.frames import (
     APPROVAL,
     FORWARDED,
@@ -26,7 +27,7 @@ NEEDS_CHANNEL: Final = frozenset({SDP_ANSWER, TOOL_RESPONSE})
 NO_MEMBERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class FrameRejected(Exception):  # noqa: N818 - a verdict, always caught within the rules
+class FrameRejected(RelayError):  # noqa: N818 - a verdict, always caught within the rules
     """A browser's frame is not forwarded; the message is a constant sentence for its sender."""
 
     def __init__(self, reason: CloseReason, message: str, count: str) -> None:

@@ -16,9 +16,10 @@ cdef class BrowserLeg:
     cdef object _session_id
     cdef ReplayBuffer _outgoing
     cdef Py_ssize_t _outbox
-    cdef double _patience
+    cdef double _slow_reader_timeout
     cdef object _socket
     cdef bint _was_connected
+    cdef bint _is_gone
     cdef bint _is_held
     cdef object _kept
     cdef object _close_reason

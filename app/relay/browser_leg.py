@@ -19,6 +19,7 @@ from app.protocol.close_codes import (
     CloseReason,
 )
 from app.protocol.kept_events import KeptEvents
+from app.relay.browser_life import BrowserLife
 from app.relay.refusals import REASON_BY_CLOSE_CODE, refuse, retry_after
 from app.websocket.interface import ABNORMAL
 
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 class BrowserLeg:
     """The browser's leg: the socket that is connected right now, if any, and its handler.
 
-    `received` takes what that socket receives, `events` hears how it fares. `outbox` (bytes of
-    the bounds) may wait for a slow reader, `patience` (seconds) is how long it may not catch up at
-    all; past either its socket ends with 4508, for good where it cannot come back.
+    `received` takes what that socket receives, `events` hears how it fares. A reader that is
+    too slow by either bound of `RelayLimits` loses its socket with 4508, for good where it cannot
+    come back.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class BrowserLeg:
         self._session_id = scope.conversation.id
         self._outgoing = session.outgoing
         self._outbox = scope.limits.outbox
-        self._patience = scope.limits.patience
+        self._slow_reader_timeout = scope.limits.slow_reader_timeout
         self._socket: Socket | None = None
         self._was_connected = False
+        self._is_gone = False
         self._is_held = False  # what was read waits for a guardrail
         self._kept: KeptEvents | None = None
         self.slow_timer: asyncio.TimerHandle | None = None  # while it reads slowly
@@ -70,11 +72,13 @@ class BrowserLeg:
         return self._socket is not None
 
     @property
-    def state(self) -> str:
-        """Whether the browser is "here", "away", or there was "none" to begin with."""
+    def life(self) -> BrowserLife:
+        """Where this leg stands."""
+        if self._is_gone:
+            return BrowserLife.GONE
         if self._socket is not None:
-            return "here"
-        return "away" if self._was_connected else "none"
+            return BrowserLife.CONNECTED
+        return BrowserLife.AWAY if self._was_connected else BrowserLife.NEVER
 
     @property
     def buffered_bytes(self) -> int:
@@ -173,7 +177,7 @@ class BrowserLeg:
         self._events.on_browser_writable(writable=False)
         if self.slow_timer is None:
             loop = asyncio.get_running_loop()
-            self.slow_timer = loop.call_later(self._patience, self._too_slow)
+            self.slow_timer = loop.call_later(self._slow_reader_timeout, self._too_slow)
 
     def resume_writing(self) -> None:
         """The browser caught up."""
@@ -225,6 +229,10 @@ class BrowserLeg:
         """The closing handshake was completed, or is waited for no longer."""
         if self._close_acknowledged is not None and not self._close_acknowledged.done():
             self._close_acknowledged.set_result(None)
+
+    def give_up(self) -> None:
+        """Wait no longer for a browser that is away. Idempotent."""
+        self._is_gone = True
 
     def detach(self) -> None:
         """Detach the socket for good; its closing handshake, if any, completes by itself."""

@@ -24,8 +24,7 @@ CALL_NOT_ANSWERED: Final = (
 class SessionDeadlines:
     """Ends a conversation by `end` when something takes too long.
 
-    `idle_for` gives the seconds of idle time that count, `on_resume_window_expired` hears that the
-    browser did not come back.
+    `idle_for` gives the seconds of idle time that count.
     """
 
     __slots__ = (
@@ -38,7 +37,6 @@ class SessionDeadlines:
         "_initialize_timer",
         "_limits",
         "_loop",
-        "_on_resume_window_expired",
         "_resume_timer",
         "_session",
         "_timer",
@@ -49,7 +47,6 @@ class SessionDeadlines:
         scope: Scope,
         end: Callable[[CloseReason, str | None], None],
         idle_for: Callable[[], float],
-        on_resume_window_expired: Callable[[], None],
     ) -> None:
         limits = scope.limits
         self._session = scope.session
@@ -57,7 +54,6 @@ class SessionDeadlines:
         self._expires_at = scope.conversation.principal.expires_at
         self._end = end
         self._idle_for = idle_for
-        self._on_resume_window_expired = on_resume_window_expired
         self._loop = asyncio.get_running_loop()
         self._resume_timer: asyncio.TimerHandle | None = None
         self._initialize_timer: asyncio.TimerHandle | None = None
@@ -98,11 +94,11 @@ class SessionDeadlines:
         elif self._call_timer is not None:
             self._call_timer.cancel()
 
-    def start_resume_window(self) -> None:
-        """The browser is gone: it has the window to come back."""
+    def start_resume_window(self, on_expired: Callable[[], None]) -> None:
+        """The browser is gone: it has the window to come back, else `on_expired` is called."""
         if self._resume_timer is None:
             self._resume_timer = self._loop.call_later(
-                self._limits.resume_window, self._resume_window_expired
+                self._limits.resume_window, self._resume_window_expired, on_expired
             )
 
     def cancel_resume_window(self) -> None:
@@ -150,6 +146,6 @@ class SessionDeadlines:
         if self._session.phase is Phase.INITIALIZING:
             self._end(close_codes.UPSTREAM_TIMEOUT, None)
 
-    def _resume_window_expired(self) -> None:
+    def _resume_window_expired(self, on_expired: Callable[[], None]) -> None:
         self._resume_timer = None
-        self._on_resume_window_expired()
+        on_expired()

@@ -85,11 +85,25 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
-    """Bounds of one conversation: seconds, bytes, or a plain number of tools at once.
+    """Bounds of one conversation; each is the setting of that name unless it says otherwise.
 
-    `chat_keep` is how long a chat stays open with no page there (0: as long as it can be resumed),
-    `chat_pages` how many pages it may have, `chat_history` how many bytes of text are kept for
-    those that join. `takeover_lease` is how long an operator who has taken over may be silent.
+    - `initialize_timeout`: seconds from `initialize` to the vendor's first frame; then 4504.
+    - `idle_timeout`: seconds without a frame of either side; then 4408.
+    - `max_session`: seconds of a whole conversation, less where its credential expires before.
+    - `resume_window`: seconds that a browser has to come back; 0: none can.
+    - `resume_buffer`: bytes of unacknowledged frames held for a resume. While it is full and the
+      browser is away, the vendor is not read.
+    - `outbox`: bytes that may wait to be written to a browser; then its socket ends with 4508.
+    - `slow_reader_timeout`: seconds that a browser may read too slowly, however little waits.
+    - `tool_timeout`: seconds of one call of a browser's tool, and of the wait for an approval.
+    - `tool_concurrency`: backend tools at once; more wait in their order.
+    - `frames_per_second`, `frame_burst`: what a browser may send (`TokenBucket`); then 4429.
+    - `call_timeout`: seconds from an SDP offer to the page's answer; then 4408.
+    - `end_grace`: seconds that the vendor has to close after the announced end. Not a setting.
+    - `chat_keep`: seconds that a chat is kept with no page there; 0: as long as it can be resumed.
+    - `chat_pages`: how many pages a chat may have at once.
+    - `chat_history`: bytes of text kept for pages that join. Not a setting.
+    - `takeover_lease`: seconds that an operator who has taken over may be silent.
     """
 
     initialize_timeout: float
@@ -98,7 +112,7 @@ class RelayLimits:
     resume_window: float
     resume_buffer: int
     outbox: int
-    patience: float
+    slow_reader_timeout: float
     tool_timeout: float
     tool_concurrency: int
     frames_per_second: float

@@ -139,7 +139,7 @@ class GuardedFrames:
             if self.hold is not None:
                 self.hold(held=True)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="guarded_frames")
 
     async def _run(self) -> None:
         """Judge and release what waits, in its order, until nothing does."""

@@ -22,8 +22,8 @@ import structlog
 from standardwebhooks.webhooks import Webhook
 
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
-from app.protocol.errors import ConfigurationError
-from app.protocol.guarding import BLOCK, TOOL_ARGS, TOOL_RESULT, InvalidVerdict, verdict_of
+from app.protocol.errors import ConfigurationError, RelayError
+from app.protocol.guarding import ACTIONS, BLOCK, TOOL_ARGS, TOOL_RESULT, InvalidVerdict, verdict_of
 from app.relay.guardrail_spec import guardrail_specs
 from app.tools.files import import_file, is_file
 from blackbox_relay import exact_json
@@ -51,7 +51,7 @@ GRACE: Final = 0.1
 """Seconds that a function has to end once it is cancelled; then it is waited for no more."""
 
 
-class GuardrailFailed(Exception):  # noqa: N818 - what happened
+class GuardrailFailed(RelayError):  # noqa: N818 - what happened
     """A guardrail gave no verdict; `cause` is a word for logs and metrics, from a closed set."""
 
     def __init__(self, cause: str) -> None:
@@ -79,6 +79,11 @@ class Guardrail:
         self._timeout = spec.timeout
         self._on_error = spec.on_error
         self._metrics = metrics
+        self._seconds = metrics.guardrail_seconds.labels(spec.name)
+        # Looked up once: the look-up costs more than the counting.
+        self._verdicts = {
+            action: metrics.guardrail_total.labels(spec.name, action) for action in ACTIONS
+        }
         self._abandoned: set[asyncio.Task[object]] = set()
 
     async def ask(self, request: GuardrailRequest) -> Ruling:
@@ -103,8 +108,8 @@ class Guardrail:
         if error is not None:
             verdict = Verdict(self._on_error)
             self._failed(error, seconds)
-        self._metrics.guardrail_seconds.labels(self.name).observe(seconds)
-        self._metrics.guardrail_total.labels(self.name, verdict.action).inc()
+        self._seconds.observe(seconds)
+        self._verdicts[verdict.action].inc()
         return Ruling(verdict, seconds, error)
 
     def _failed(self, cause: str, seconds: float) -> None:
@@ -121,7 +126,9 @@ class Guardrail:
 
     async def _answer(self, request: GuardrailRequest) -> object:
         """Run foreign code in a task of its own: it may ignore that it is cancelled."""
-        task: asyncio.Task[object] = asyncio.create_task(self._hook(request))
+        task: asyncio.Task[object] = asyncio.create_task(
+            self._hook(request), name=f"guardrail:{self.name}"
+        )
         try:
             await asyncio.wait((task,), timeout=self._timeout)
             if task.done():

@@ -58,6 +58,11 @@ class ConversationObserver:
         self._unrecorded: ConversationStart | None = None  # until it is known who serves
 
     @property
+    def is_followed(self) -> bool:
+        """Whether history or a watcher takes note of frames: if not, none need be made for them."""
+        return self._recorder is not None or bool(self.subscribers.callbacks)
+
+    @property
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger that puts the session's id on every line."""
         bound: structlog.stdlib.BoundLogger = log.bind(session=self._conversation.id)

@@ -14,6 +14,7 @@ from app.backoff import retry_later
 from app.protocol import frames
 from app.protocol.actions import FORWARD, Actions, AwaitBrowserTool, Forward, ToBrowser, ToUpstream
 from app.protocol.close_codes import ENDED, TOO_MANY, UNAUTHENTICATED
+from app.relay.browser_life import BrowserLife
 from app.relay.chat_history import ChatHistory
 from app.relay.page import Page
 from app.relay.page_requests import PageRequests
@@ -42,7 +43,6 @@ class Pages:
         self._limits = host.scope.limits
         self.history = ChatHistory(self._limits.chat_history)
         self.joined: list[Page] = []
-        self.first_is_gone = False  # for good: it cannot be resumed any more
         self._requests = PageRequests(host)
         self._keep_timer: asyncio.TimerHandle | None = None
 
@@ -57,6 +57,11 @@ class Pages:
     def is_anyone_here(self) -> bool:
         """Whether any page is connected."""
         return self._host.browser.is_connected or self.is_joined_page_here
+
+    @property
+    def first_is_gone(self) -> bool:
+        """Whether the first page is gone for good: it cannot be resumed any more."""
+        return self._host.browser.life is BrowserLife.GONE
 
     @property
     def is_joined_page_here(self) -> bool:
@@ -264,7 +269,7 @@ class Pages:
     def _release_first(self) -> None:
         """Hold nothing more for the first page: it cannot be resumed any more."""
         if not self.first_is_gone:
-            self.first_is_gone = True
+            self._host.browser.give_up()
             self._host.session.outgoing.release()
 
     def _cancel_keep_timer(self) -> None:

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.protocol.close_codes import CANNOT_RESUME, ENDED, CloseReason
+from app.protocol.close_codes import (
+    CANNOT_RESUME,
+    ENDED,
+    UPSTREAM_FAILED,
+    UPSTREAM_TIMEOUT,
+    CloseReason,
+)
+from app.relay.browser_life import BrowserLife
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from app.relay.deadlines import SessionDeadlines
-    from app.relay.dispatch import Dispatcher
-    from app.relay.queueing import QueueWait
-    from app.relay.scope import Scope
+    from app.relay.parts import RelayParts
     from app.websocket.interface import Socket
+
+# A browser that is away when these happen has frames to come back for.
+REASONS_KEPT_FOR_RESUME = (ENDED, UPSTREAM_FAILED, UPSTREAM_TIMEOUT)
 
 
 class Presence:
-    """Decides what the loss and the return of the first page's socket mean.
+    """Decides what the loss and the return of the first page's socket mean."""
 
-    `end` ends the conversation. `window_expired`: the page did not come back in time.
-    """
-
-    def __init__(
-        self,
-        scope: Scope,
-        dispatcher: Dispatcher,
-        deadlines: SessionDeadlines,
-        queue: QueueWait,
-        end: Callable[[CloseReason], None],
-    ) -> None:
-        self.window_expired = False
-        self._scope = scope
-        self._dispatcher = dispatcher
-        self._backpressure = dispatcher.backpressure
-        self._deadlines = deadlines
-        self._queue = queue
-        self._end = end
+    def __init__(self, parts: RelayParts) -> None:
+        self._parts = parts
+        self._scope = parts.scope
+        self._dispatcher = parts.dispatcher
+        self._backpressure = parts.dispatcher.backpressure
 
     def disconnected(self, reason: CloseReason | None) -> None:
         """The socket is gone, for `reason` if that is known to be for good.
@@ -47,18 +39,18 @@ class Presence:
         if pages is not None and (reason is None or pages.is_joined_page_here):
             self._backpressure.browser_is_slow = False
             if reason is None and window:
-                self._deadlines.start_resume_window()
+                self._parts.deadlines.start_resume_window(self.on_window_expired)
                 pages.first_lost(for_good=False)
             else:
                 pages.first_lost(for_good=True)
         elif reason is not None:
-            self._end(reason)
+            self._parts.end(reason)
         elif not window:
-            self._end(ENDED)
+            self._parts.end(ENDED)
         else:
             self._backpressure.browser_is_slow = False
-            self._queue.browser_left()
-            self._deadlines.start_resume_window()
+            self._parts.queue.browser_left()
+            self._parts.deadlines.start_resume_window(self.on_window_expired)
             self._backpressure.update()
 
     def on_window_expired(self) -> None:
@@ -66,8 +58,16 @@ class Presence:
         if self._dispatcher.pages is not None:
             self._dispatcher.pages.first_lost(for_good=True)
             return
-        self.window_expired = True
-        self._end(ENDED)
+        self._dispatcher.browser.give_up()
+        self._parts.end(ENDED)
+
+    def may_come_back(self, reason: CloseReason) -> bool:
+        """Tell whether a browser may still come for the end: not one that asked for it and left."""
+        scope, browser = self._scope, self._dispatcher.browser
+        if browser.life is BrowserLife.GONE or not scope.resume_window:
+            return False
+        has_left = scope.session.hung_up and not browser.is_connected
+        return not has_left and reason in REASONS_KEPT_FOR_RESUME
 
     def resume(self, socket: Socket, received: int) -> None:
         """Take the page's next socket: replay what it missed, or tell it that this is lost."""
@@ -80,13 +80,13 @@ class Presence:
             if pages is not None and not browser.is_connected:
                 pages.first_lost(for_good=True)
             elif not browser.is_connected:
-                self._end(CANNOT_RESUME)
+                self._parts.end(CANNOT_RESUME)
             return
         scope.observer.resumed("resumed")
         scope.observer.browser("here", scope.now())
         self._dispatcher.tools.approvals.show(browser)
-        self._queue.browser_returned()
-        self._deadlines.cancel_resume_window()
+        self._parts.queue.browser_returned()
+        self._parts.deadlines.cancel_resume_window()
         if pages is not None:
             pages.arrived(None)
         self._backpressure.update()

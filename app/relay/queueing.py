@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.protocol import frames
+from app.relay.browser_life import BrowserLife
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ class QueueWait:
         if place is None:
             return False
         while not place.granted:
-            if not self.is_waiting and self._browser.state == "away":
+            if not self.is_waiting and self._browser.life is BrowserLife.AWAY:
                 place.step_aside()
             self.is_waiting = True
             self._tell()

@@ -49,12 +49,12 @@ def refuse(
     socket.close(reason.code, reason.name)
 
 
-def hang_up(socket: Socket, reason: CloseReason) -> None:
+def reject(socket: Socket, reason: CloseReason) -> None:
     """Tell a browser whose conversation lives elsewhere why it is sent away."""
     refuse(socket, time(), reason, None)
 
 
-def warn(socket: Socket, code: int) -> None:
+def send_error(socket: Socket, code: int) -> None:
     """Tell such a browser why, before its socket closes for a protocol error with `code`."""
     reason = REASON_BY_CLOSE_CODE.get(code)
     if reason is not None:

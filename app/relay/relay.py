@@ -15,16 +15,19 @@ from app.protocol.actions import Publish, WantHuman
 from app.protocol.errors import Refusal
 from app.protocol.notices import notice_frames, notices_of
 from app.protocol.principal import CallType
+from app.relay.browser_life import BrowserLife
 from app.relay.call_diagnostics import CallDiagnostics
 from app.relay.control import SessionControl
 from app.relay.deadlines import SessionDeadlines
 from app.relay.dispatch import Dispatcher
 from app.relay.opening import Opening
 from app.relay.pages import Pages
-from app.relay.presence import Presence
+from app.relay.parts import RelayParts
+from app.relay.presence import REASONS_KEPT_FOR_RESUME, Presence
 from app.relay.queueing import QueueWait
 from app.relay.refusals import retry_after
 from app.relay.scope import open_scope
+from app.relay.session_frame import session_frame
 from app.relay.upstream_opening import UpstreamOpening
 
 if TYPE_CHECKING:
@@ -32,13 +35,6 @@ if TYPE_CHECKING:
     from app.protocol.initialize import ResolvedInitialize
     from app.relay.dependencies import Conversation, RelayDependencies, RelayLimits
     from app.websocket.interface import CloseEvent, Socket
-
-# A browser that is away when these happen has frames to come back for.
-REASONS_KEPT_FOR_RESUME = (
-    close_codes.ENDED,
-    close_codes.UPSTREAM_FAILED,
-    close_codes.UPSTREAM_TIMEOUT,
-)
 
 
 class Relay:
@@ -53,19 +49,16 @@ class Relay:
         self.scope = scope = open_scope(conversation, dependencies, limits)
         self.session = scope.session
         self.observer = scope.observer
-        self._deadlines = SessionDeadlines(
-            scope, self.end, self._counted_idle, self._on_resume_window_expired
-        )
+        self._deadlines = SessionDeadlines(scope, self.end, self._counted_idle)
         self._diagnostics = CallDiagnostics(self.session, self.observer, self.now)
         self.dispatcher = Dispatcher(scope, self, self._deadlines, self._diagnostics, self.end)
         self.browser = self.dispatcher.browser
         self.upstream = self.dispatcher.upstream
         self.queue = QueueWait(conversation.place, self.browser, self.now)
         self._opening = Opening(scope, self.dispatcher.from_browser, self.browser)
-        self._upstream_opening = UpstreamOpening(
-            scope, self.dispatcher, self._deadlines, self.queue, self.end
-        )
-        self._presence = Presence(scope, self.dispatcher, self._deadlines, self.queue, self.end)
+        parts = RelayParts(scope, self.dispatcher, self._deadlines, self.queue, self.end)
+        self._upstream_opening = UpstreamOpening(parts)
+        self._presence = Presence(parts)
         self.attempt = 0  # the browser's newest to resume, as far as it counts them
         self.is_ending = False  # whether a reason to end is known
         self.ended_at = 0.0  # Unix seconds; 0 until both sides are closed
@@ -76,6 +69,11 @@ class Relay:
         if scope.guard is not None:
             scope.guard.end = self.end
         self.update_observed()
+
+    def __repr__(self) -> str:
+        browser, phase = self.browser_state, self.session.phase.name
+        ending = ", ending" if self.is_ending else ""
+        return f"<Relay {self.conversation.id}: {phase}, browser {browser}{ending}>"
 
     # Life cycle
 
@@ -100,7 +98,9 @@ class Relay:
         self._send_session_event(resolved)
         async with asyncio.TaskGroup() as group:
             self.dispatcher.tools.group = group
-            self._dialling = group.create_task(self._upstream_opening.run(resolved))
+            self._dialling = group.create_task(
+                self._upstream_opening.run(resolved), name=f"dial:{self.conversation.id}"
+            )
             self._dialling.add_done_callback(self._dialled)
             try:
                 return await self._ended
@@ -131,22 +131,7 @@ class Relay:
 
     def session_event(self, token: str | None) -> bytes:
         """`relay.session` for a page that may resume by `token`."""
-        offer = (
-            None
-            if token is None or not self.scope.resume_window
-            else (token, self.scope.resume_window)
-        )
-        keep = 0.0 if self.pages is None else self.scope.limits.chat_keep
-        return frames.session_opened(
-            self.now(),
-            self.conversation.id,
-            self.conversation.profile.name,
-            self.call_type,
-            offer,
-            keep,
-            queued=self.queue.must_wait,
-            operator=None if self.control is None else self.control.operator,
-        )
+        return session_frame(self, token)
 
     def end(
         self, reason: CloseReason, message: str | None = None, retry_after: float | None = None
@@ -188,12 +173,11 @@ class Relay:
             self.queue.release(keep_turn=reason is close_codes.DRAINING)
             self.session.close()
             ended_at = self.ended_at = self.now()
-            if self._may_come_back(reason):
+            if self._presence.may_come_back(reason):
                 await self.browser.wait_closed(self.scope.resume_window)
             if self.pages is not None and reason in REASONS_KEPT_FOR_RESUME:
-                await self.pages.wait_closed(
-                    0.0 if self.session.hung_up else self.scope.resume_window
-                )
+                window = 0.0 if self.session.hung_up else self.scope.resume_window
+                await self.pages.wait_closed(window)
         finally:
             self.session.close()
             if self.scope.guard is not None:
@@ -203,18 +187,6 @@ class Relay:
             self.browser.detach()
             sent = self.session.outgoing.count
             self.observer.ended(self.call_type, reason, ended_at, (self.session.received, sent))
-
-    def _may_come_back(self, reason: CloseReason) -> bool:
-        """Tell whether a browser may still come for the end: not one that asked for it and left."""
-        if self.session.hung_up and not self.browser.is_connected:
-            return False
-        if self.pages is not None and self.pages.first_is_gone:
-            return False
-        return (
-            bool(self.scope.resume_window)
-            and not self._presence.window_expired
-            and reason in REASONS_KEPT_FOR_RESUME
-        )
 
     # For the gateway
 
@@ -236,7 +208,7 @@ class Relay:
     def browser_state(self) -> str:
         """Whether any page is "here", all are "away", or there was "none" to begin with."""
         joined_here = self.pages is not None and self.pages.is_joined_page_here
-        return "here" if joined_here else self.browser.state
+        return (BrowserLife.CONNECTED if joined_here else self.browser.life).published
 
     @property
     def frames_received(self) -> int:
@@ -246,9 +218,8 @@ class Relay:
     @property
     def buffered_bytes(self) -> int:
         """Bytes that wait for browsers."""
-        return self.browser.buffered_bytes + (
-            0 if self.pages is None else self.pages.buffered_bytes
-        )
+        joined = 0 if self.pages is None else self.pages.buffered_bytes
+        return self.browser.buffered_bytes + joined
 
     @property
     def idle_for(self) -> float:
@@ -321,9 +292,6 @@ class Relay:
             self.observer.upstream_lost(closed, self.session.phase)
         self._upstream_opening.initialized()
         self.end(reason)
-
-    def _on_resume_window_expired(self) -> None:
-        self._presence.on_window_expired()
 
     def terminated_by_page(self) -> None:
         """A joined page has sent `terminate` upstream: that ends it for all."""

@@ -103,6 +103,9 @@ class SessionGuard:
         verdict = ruling.verdict
         if partial and verdict.action == PASS and ruling.error is None:
             return  # counted; one comes for each step of a growing text
+        is_blocked = verdict.action in {BLOCK, END}
+        if not (is_blocked and self._lifecycle is not None) and not self._observer.is_followed:
+            return
         told: dict[str, object] = {
             "guardrail": guardrail.name,
             "on": on,
@@ -114,9 +117,10 @@ class SessionGuard:
         if tool is not None:
             told["tool"] = tool
         at = self.now()
-        event = frames.guardrail(at, told)
-        self._observer.frame(Direction.FROM_UPSTREAM, at, event)
-        if verdict.action in {BLOCK, END} and self._lifecycle is not None:
+        if self._observer.is_followed:
+            event = frames.guardrail(at, told)
+            self._observer.frame(Direction.FROM_UPSTREAM, at, event)
+        if is_blocked and self._lifecycle is not None:
             conversation = self._conversation
             self._lifecycle.emit(
                 LifecycleEvent(

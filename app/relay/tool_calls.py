@@ -58,7 +58,9 @@ class ToolCalls:
     def start(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         """Run a call, now or when another has finished; what needs an approval, after that."""
         if self._approvals.needed(call.name):
-            self._tasks[call.id] = group.create_task(self._approve(group, call))
+            self._tasks[call.id] = group.create_task(
+                self._approve(group, call), name=f"approval:{call.name}"
+            )
         else:
             self._begin(group, call)
 
@@ -83,7 +85,7 @@ class ToolCalls:
             self._queue.append(call)
             return
         self._free -= 1
-        self._tasks[call.id] = group.create_task(self._run(group, call))
+        self._tasks[call.id] = group.create_task(self._run(group, call), name=f"tool:{call.name}")
 
     async def _run(self, group: asyncio.TaskGroup, call: ToolCall) -> None:
         begun = monotonic()

@@ -11,43 +11,26 @@ from app.protocol.phases import Phase
 from app.relay.fallback import dial_upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from opentelemetry.trace import Span
 
-    from app.protocol.close_codes import CloseReason
     from app.protocol.initialize import ResolvedInitialize
-    from app.relay.deadlines import SessionDeadlines
-    from app.relay.dispatch import Dispatcher
     from app.relay.fallback import Dialled
-    from app.relay.queueing import QueueWait
-    from app.relay.scope import Scope
+    from app.relay.parts import RelayParts
 
 
 class UpstreamOpening:
-    """Dials the vendor once it may be, and sends the one `initialize`. `end` takes a failure."""
+    """Dials the vendor once it may be, and sends the one `initialize`."""
 
-    def __init__(
-        self,
-        scope: Scope,
-        dispatcher: Dispatcher,
-        deadlines: SessionDeadlines,
-        queue: QueueWait,
-        end: Callable[[CloseReason], None],
-    ) -> None:
-        self._scope = scope
-        self._dispatcher = dispatcher
-        self._deadlines = deadlines
-        self._queue = queue
-        self._end = end
+    def __init__(self, parts: RelayParts) -> None:
+        self._parts = parts
         self._initializing: Span | None = None
 
     async def run(self, resolved: ResolvedInitialize) -> None:
         """Dial, and send the one `initialize` with whatever the browser sent early."""
-        scope, dispatcher = self._scope, self._dispatcher
-        if await self._queue.wait():
+        scope, dispatcher = self._parts.scope, self._parts.dispatcher
+        if await self._parts.queue.wait():
             dispatcher.last_activity = monotonic()
-            self._deadlines.restart_duration()
+            self._parts.deadlines.restart_duration()
         try:
             dialled = await dial_upstream(
                 scope.conversation,
@@ -56,7 +39,7 @@ class UpstreamOpening:
                 scope.conversation.client_options.merged_with(scope.session.client_initialize),
             )
         except UpstreamError as failed:
-            self._end(failed.reason)
+            self._parts.end(failed.reason)
             return
         if dialled.conversation is not scope.conversation:
             self._serve_by(dialled)
@@ -71,14 +54,14 @@ class UpstreamOpening:
         dispatcher.apply(scope.session.open(first), b"")
         if dispatcher.pages is not None:
             dispatcher.pages.upstream_opened()
-        self._deadlines.start_initialize_timeout()
+        self._parts.deadlines.start_initialize_timeout()
         # The vendor may have spoken already: by the rules that is after our initialize.
         dispatcher.upstream.start_receiving()
         dispatcher.backpressure.check_slow_reader()
 
     def _serve_by(self, dialled: Dialled) -> None:
         """Let the agent serve that stands in for the one that could not be dialled."""
-        scope, dispatcher = self._scope, self._dispatcher
+        scope, dispatcher = self._parts.scope, self._parts.dispatcher
         scope.conversation, scope.dependencies = dialled.conversation, dialled.dependencies
         profile, tools = dialled.conversation.profile, dialled.dependencies.tools()
         scope.session.serve(profile, tools)
@@ -92,9 +75,9 @@ class UpstreamOpening:
         if self._initializing is None:
             return
         self._initializing.end()
-        self._initializing = self._dispatcher.on_initialized = None
-        circuit = self._scope.dependencies.circuit
-        if self._scope.session.phase is Phase.INITIALIZING:
+        self._initializing = self._parts.dispatcher.on_initialized = None
+        circuit = self._parts.scope.dependencies.circuit
+        if self._parts.scope.session.phase is Phase.INITIALIZING:
             circuit.record_failure()
         else:
             circuit.record_success()

@@ -88,7 +88,7 @@ class AsgiUpgrade(Upgrade):
             self.state = UpgradeState.GONE
             raise UpgradeGone("the browser has gone") from None
         socket = AsgiSocket(self._websocket, self._limits)
-        self._pump = asyncio.create_task(socket.run())
+        self._pump = asyncio.create_task(socket.run(), name="asgi_socket")
         return socket
 
     @override
@@ -196,7 +196,10 @@ class AsgiSocket(Socket):
     async def run(self) -> None:
         """Pump until either side has ended it."""
         async with asyncio.TaskGroup() as tasks:
-            pumps = (tasks.create_task(self._read()), tasks.create_task(self._write()))
+            pumps = (
+                tasks.create_task(self._read(), name="asgi_socket:read"),
+                tasks.create_task(self._write(), name="asgi_socket:write"),
+            )
             try:
                 await self._over.wait()
             finally:

@@ -212,7 +212,7 @@ class UpgradeHttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         upgrade = NativeUpgrade(self, accept, self.limits, self.batcher)
         self.transport.set_protocol(upgrade)
-        task = self.loop.create_task(upgrade.run(self.endpoint))
+        task = self.loop.create_task(upgrade.run(self.endpoint), name="upgrade")
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         if early:

@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
+from app.egress.urls import http_url
 from app.history.results.sender import signing_key
 from app.relay.lifecycle import EventType
 
@@ -27,16 +28,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 def _url(value: SecretStr) -> SecretStr:
     """Return an http or https URL without credentials; raises ValueError, fit to be shown."""
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # its text repeats the URL
-        usable = False
-    if not usable:
-        raise ValueError("is no http or https URL")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a credential; the signature tells the receiver who sends")
-    return value
+    return http_url(value, "the signature tells the receiver who sends")
 
 
 def _secret(value: SecretStr) -> SecretStr:

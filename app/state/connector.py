@@ -29,7 +29,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError, RedisError
 
 from app.state.address import Kind, StateAddress, parse
-from app.state.backend import ClusterBackend, SingleBackend
+from app.state.backend import SingleBackend
+from app.state.cluster_backend import ClusterBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,8 +45,9 @@ AGREEMENT: Final = 0.05
 class Connector:
     """Makes pools of connections to one store; nothing is dialled before a connection is used.
 
-    `generation` grows when connections that were made before are not to be used any more.
-    Raises `ValueError`, which says what is wrong and nothing of the URL.
+    `generation` grows when connections that were made before are not to be used any more,
+    `losses` when a node of a Redis Cluster did not answer. Raises `ValueError`, which says what is
+    wrong and nothing of the URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,6 +57,7 @@ class Connector:
         if self._address.kind is Kind.SENTINEL:
             self._sentinels = _sentinels(self._address, self._options)
         self.generation = 0
+        self.losses = 0
         self.is_cluster = self._address.kind is Kind.CLUSTER
 
     def backend(self, connections: int) -> Backend:
@@ -66,7 +69,7 @@ class Connector:
             options.pop(name, None)
         options["ssl"] = options.pop("connection_class", None) is SSLConnection
         try:
-            return ClusterBackend(self._address.nodes, connections, options)
+            return ClusterBackend(self._address.nodes, connections, options, self.lost)
         except TypeError:
             raise ValueError(UNKNOWN_PARAMETER) from None
 
@@ -102,6 +105,10 @@ class Connector:
         """Take note that a connection of this generation leads to a replica."""
         if generation == self.generation:
             self.generation += 1
+
+    def lost(self) -> None:
+        """Take note that a node did not answer."""
+        self.losses += 1
 
     async def close(self) -> None:
         """Close connections to Sentinels; they are made anew if needed."""
@@ -180,7 +187,10 @@ class Sentinels(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return where the primary is. Raises `MasterNotFoundError`."""
-        asking = {asyncio.create_task(_ask(each, service_name)) for each in self.sentinels}
+        asking = {
+            asyncio.create_task(_ask(each, service_name), name="state:sentinel")
+            for each in self.sentinels
+        }
         try:
             waiting, found = asking, None
             while waiting and found is None:

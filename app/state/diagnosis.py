@@ -17,6 +17,8 @@ BY_ERROR: Final = {
     "BusyLoadingError": "Redis is loading its data: try again soon",
     "TimeoutError": "nothing answers there: check host, port and firewall",
     "MovedError": "this is a node of a Redis Cluster: use redis+cluster:// or rediss+cluster://",
+    "TryAgainError": "a slot of the Redis Cluster is being moved: if that has been interrupted, "
+    "finish it by redis-cli --cluster fix",
     "ClusterDownError": "the Redis Cluster has slots that no node serves",
 }
 BY_TEXT: Final = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from app.protocol.errors import StateReadOnly, StoreUnavailable
-from app.state.redis_client import milliseconds
+from app.state.redis_client import ScriptCall, milliseconds
 from app.state.scripts import BEAT
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class Heartbeat:
         self._started = True
         remembered = milliseconds(_MARKER_EXPIRY)
         try:
-            if not await self._store.script(
-                "beat", BEAT, (self._mark, self._marker), (self._off, self._alive, remembered)
-            ):
+            beat = ScriptCall(BEAT, (self._mark,), (self._off, self._alive))
+            known = ("PEXPIRE", self._marker, remembered)
+            if not (await self._store.run("beat", [beat, known]))[1]:
                 if self.marked:
                     log.warning("state_forgotten")
                     self._doubt_until = self._clock() + self._refill

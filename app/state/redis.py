@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from app.protocol.errors import StateReadOnly, StoreUnavailable
 from app.state.command_stream import CommandStream
 from app.state.connector import Connector
-from app.state.heartbeat import ON, Heartbeat
+from app.state.heartbeat import Heartbeat
 from app.state.interface import Caps, Journal, Page, SessionRow, State
 from app.state.keys import Keys
+from app.state.liveness import Liveness
 from app.state.owners import Owners
 from app.state.redis_client import RedisClient, milliseconds
 from app.state.redis_idempotency import RedisRequests
@@ -104,6 +105,9 @@ class RedisState(State):
             refill=timings.refill,
             clock=clock,
         )
+        self._liveness = Liveness(
+            store, keys, replica, self._heartbeat, connector, timings=timings, clock=clock
+        )
         self._tickets = RedisTickets(store, keys, retries)
         self._revocations = RedisRevocations(store, keys)
         self._owners = Owners(
@@ -117,6 +121,7 @@ class RedisState(State):
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)
         self._sweeper = Sweeper(store, keys, self._owners)
+        self._advice: str | None = None  # on why this replica's sessions were not shown alive
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket."""
@@ -153,10 +158,8 @@ class RedisState(State):
         """
         marked = self._heartbeat.marked
         row = await self._registry.find(session_id)
-        if row is None:
-            marker = await self._store.call("find", "GET", self.keys.marker(self._replica))
-            if self._heartbeat.is_suspect(marked, marker):
-                raise StoreUnavailable("find: the registry is being filled again")
+        if row is None and not await self._liveness.is_known_to_be_gone("find", marked):
+            raise StoreUnavailable("find: the registry is being filled again")
         return row
 
     async def sessions(
@@ -201,27 +204,21 @@ class RedisState(State):
 
     async def alive(self, replica: str) -> bool:
         """Say whether a replica beats; raise `StoreUnavailable` while that is unknown."""
-        marked = self._heartbeat.marked
-        beat, marker = await self._store.run(
-            "alive",
-            [("GET", self.keys.replica(replica)), ("GET", self.keys.marker(self._replica))],
-        )
-        if beat is None and self._heartbeat.is_suspect(marked, marker):
-            raise StoreUnavailable("alive: replicas have not reported again")
-        return bool(beat == ON)
+        return await self._liveness.alive(replica)
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` if Redis is silent, or read-only at the last heartbeat."""
         await self._vital.call("ping", "PING")
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
-        if self._heartbeat.advice is not None:
-            raise StoreUnavailable("ping: the last beat failed", self._heartbeat.advice)
+        advice = self._heartbeat.advice or self._advice
+        if advice is not None:
+            raise StoreUnavailable("ping: the last beat failed", advice)
 
     async def run(self) -> None:
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweeper.run())
+            tasks.create_task(self._sweeper.run(), name="state:sweeper")
             await self._beat()
 
     async def close(self) -> None:
@@ -237,6 +234,7 @@ class RedisState(State):
     async def _beat(self) -> None:
         audited = float("-inf")
         while True:
+            self._liveness.note_losses()
             if await self._heartbeat.renew():
                 await self._retries.flush()
                 await self._registry.settle()
@@ -249,6 +247,7 @@ class RedisState(State):
                     if now - audited >= self._timings.lease:
                         audited = now
                         await self._registry.audit()
-                except StoreUnavailable:
-                    pass  # the next beat says so
+                    self._advice = None
+                except StoreUnavailable as lost:
+                    self._advice = lost.advice
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))

@@ -64,9 +64,9 @@ class RedisClient:
         self._limit = ConcurrencyLimit(connections)
         # Of commands that block, one's answer says nothing about another's silence.
         self._answers = 0
-        self._heard = (lambda: 0) if patience else (lambda: self._answers)
         self._connector = connector
-        self._backend = connector.backend(connections)
+        self._backend = backend = connector.backend(connections)
+        self._heard = (lambda: 0) if patience else (lambda: self._answers + backend.answers)
 
     async def call(self, operation: str, *command: Any) -> Any:
         """Run one command."""

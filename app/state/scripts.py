@@ -49,14 +49,15 @@ return true
 """
 )
 
-# KEYS: the replica's mark of life, the marker. ARGV: sign-off, expiries of both in ms.
-# A beat that is overtaken by its own replica's sign-off changes nothing.
+# KEYS: the replica's mark of life. ARGV: sign-off, expiry in ms.
+# A beat that is overtaken by its own replica's sign-off changes nothing. One key alone: a script
+# of several is refused (TRYAGAIN) while a Redis Cluster moves their slot.
 BEAT: Final = Script(
     """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   redis.call('SET', KEYS[1], 'on', 'PX', ARGV[2])
 end
-return redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return true
 """
 )
 

@@ -123,7 +123,7 @@ class Traces:
         if self._shutdown is None:
             return
         sent = in_thread(self._shutdown, "traces")
-        hurried = asyncio.create_task(self._hurry.wait())
+        hurried = asyncio.create_task(self._hurry.wait(), name="traces:expedite")
         either: set[asyncio.Future[Any]] = {sent, hurried}
         await asyncio.wait(either, timeout=FLUSH, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()

@@ -111,7 +111,7 @@ class ToolExecutor:
     async def _result(self, tool: Tool, call: ToolCall, ctx: ToolContext) -> ToolResult:
         """Run foreign code in a task of its own: it may ignore that it is cancelled."""
         seconds = self._timeout if tool.timeout is None else tool.timeout
-        task = asyncio.create_task(self._attempt(tool, call, ctx))
+        task = asyncio.create_task(self._attempt(tool, call, ctx), name=f"tool:{call.name}:call")
         try:
             await asyncio.wait((task,), timeout=seconds)
             if task.done():

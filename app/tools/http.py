@@ -21,7 +21,7 @@ from standardwebhooks.webhooks import Webhook
 
 from app.backoff import Backoff, jittered
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
-from app.protocol.errors import ConfigurationError
+from app.protocol.errors import ConfigurationError, RelayError
 from app.tools.http_spec import HttpToolSpec, faults_of
 from app.tools.interface import NAME, Fallback, ToolContext, ToolError, ToolFailed
 from blackbox_relay import exact_json
@@ -46,7 +46,7 @@ SENTENCES: Final = ("message", "detail", "error", "title")
 Propagate = Callable[[MutableMapping[str, str]], None]
 
 
-class _Retriable(Exception):  # noqa: N818 - an outcome of one attempt
+class _Retriable(RelayError):  # noqa: N818 - an outcome of one attempt
     """An attempt failed in a way that another may not."""
 
     def __init__(self, cause: Cause) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 from standardwebhooks.webhooks import Webhook
 
+from app.egress.urls import http_url
 from blackbox_relay.arguments import Arguments
 
 HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,19 +39,11 @@ OURS: Final = frozenset(
 
 def safe_url(value: SecretStr) -> SecretStr:
     """Return an http or https URL without credentials; raises ValueError, fit to be shown."""
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # Its text repeats the URL.
-        usable = False
-    if not usable:
-        raise ValueError("is no http or https URL")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a credential; put it into headers")
-    return value
+    return http_url(value, "put it into headers")
 
 
-def _secret(value: SecretStr) -> SecretStr:
+def webhook_secret(value: SecretStr) -> SecretStr:
+    """Return a secret that Standard Webhooks can sign with; raises ValueError, fit to be shown."""
     try:
         Webhook(value.get_secret_value())
     except Exception:  # noqa: BLE001 - the library raises several, one with the secret's text
@@ -82,7 +75,7 @@ class HttpToolSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: Annotated[SecretStr, AfterValidator(safe_url)]
-    secret: Annotated[SecretStr, AfterValidator(_secret)] | None = None
+    secret: Annotated[SecretStr, AfterValidator(webhook_secret)] | None = None
     headers: Annotated[dict[str, SecretStr], AfterValidator(safe_headers)] = Field(
         default_factory=dict
     )

@@ -68,8 +68,8 @@ class McpTools:
     async def run(self) -> None:
         """Keep every server connected until cancelled; children end before this does."""
         async with asyncio.TaskGroup() as group:
-            for server in self._servers.values():
-                group.create_task(server.run())
+            for name, server in self._servers.items():
+                group.create_task(server.run(), name=f"mcp:{name}")
 
     async def discovered(self) -> None:
         """Wait until every server has been tried once, whether it is there or not."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import ssl
 import sys
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from app.egress import EgressRefused
 from app.egress.answers import is_compressed
+from app.egress.causes import is_certificate_error
 from blackbox_relay.causes import McpLoss
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def loss_of(error: BaseException, road: Road) -> McpLoss:
         case ValidationError() | RuntimeError():  # not MCP, or none of the versions known here
             return McpLoss.ANSWER_INVALID
         case httpx2.TransportError():
-            trusted = not _is_certificate(error)
+            trusted = not is_certificate_error(error)
             return McpLoss.UNREACHABLE if trusted else McpLoss.CERTIFICATE_NOT_TRUSTED
     return McpLoss.CONNECTION_CLOSED
 
@@ -216,12 +216,3 @@ def _answered(code: int, status: int) -> McpLoss:
     if code == REQUEST_TIMEOUT:
         return McpLoss.TIMEOUT
     return McpLoss.CONNECTION_CLOSED if code == CONNECTION_CLOSED else McpLoss.REFUSED
-
-
-def _is_certificate(error: BaseException) -> bool:
-    cause: BaseException | None = error
-    for _ in range(8):
-        if cause is None or isinstance(cause, ssl.SSLCertVerificationError):
-            break
-        cause = cause.__cause__ or cause.__context__
-    return isinstance(cause, ssl.SSLCertVerificationError)

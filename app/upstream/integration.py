@@ -133,7 +133,9 @@ class Integrations:
             return
         task = self._asking.get(agent)
         if task is None:
-            task = self._asking[agent] = self._tasks.create_task(self._ask(agent))
+            task = self._asking[agent] = self._tasks.create_task(
+                self._ask(agent), name=f"integration:{agent}"
+            )
             task.add_done_callback(lambda _: self._asking.pop(agent, None))
         await asyncio.wait((task,))
 

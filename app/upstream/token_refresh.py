@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from app.backoff import Backoff
 from app.egress import FAILURES, AnswerRefused, cause_of, json_of, read_bounded
 from app.protocol.close_codes import UPSTREAM_FAILED
-from app.protocol.errors import UpstreamError
+from app.protocol.errors import RelayError, UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Token:
     expires_at: float
 
 
-class TokenRequestFailed(Exception):  # noqa: N818 - caught in this module
+class TokenRequestFailed(RelayError):  # noqa: N818 - caught in this module
     """No token was minted; the message is a closed word for logs."""
 
 

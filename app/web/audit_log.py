@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 
-from app.history.errors import HistoryUnavailable, InvalidCursor
 from app.web.actor import actor_of
+from app.web.history_answers import history_answers
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
     from app.history.audit import AuditLog
@@ -40,14 +40,8 @@ def routes(store: AuditLog | None) -> APIRouter:
         from app.history.audit import AuditFilters  # noqa: PLC0415 - see above
 
         filters = AuditFilters(actor, action, target, actor_of(request).tenant, since, until)
-        try:
+        with history_answers():
             page = await store.entries(filters, cursor, limit)
-        except InvalidCursor:
-            raise HTTPException(422, "This cursor is none of ours.") from None
-        except HistoryUnavailable:
-            raise HTTPException(
-                503, "The history store does not answer.", {"retry-after": "5"}
-            ) from None
         return {"entries": [asdict(entry) for entry in page.items], "next": page.next}
 
     return router

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 
-from app.history.errors import HistoryUnavailable, InvalidCursor
 from app.history.model import Filters, StoredConversation
 from app.web.actor import actor_of
 from app.web.audit import Audit, subject_digest
+from app.web.history_answers import history_answers
 from app.web.tenancy import chosen_tenant, visible
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
@@ -151,11 +151,5 @@ def _shown(request: Request, row: Any) -> dict[str, Any]:
 
 
 async def _asked(answer: Awaitable[Answer]) -> Answer:
-    try:
+    with history_answers():
         return await answer
-    except InvalidCursor:
-        raise HTTPException(422, "This cursor is none of ours.") from None
-    except HistoryUnavailable:
-        raise HTTPException(
-            503, "The history store does not answer.", {"retry-after": "5"}
-        ) from None

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 
-from app.history.errors import CannotRedeliver, HistoryUnavailable, InvalidCursor
 from app.web.actor import actor_of
+from app.web.history_answers import history_answers
 
 if TYPE_CHECKING:  # where history is off, the database layer is not imported
-    from collections.abc import Iterator
-
     from app.history.lifecycle.deliveries import Deliveries
     from app.web.audit import Audit
 
@@ -43,7 +40,7 @@ def routes(deliveries: Deliveries | None, audit: Audit) -> APIRouter:
         from app.history.lifecycle.deliveries import DeliveryFilters  # noqa: PLC0415 - database
 
         kept = there()
-        with _answered():
+        with history_answers():
             filters = DeliveryFilters(status, receiver, actor_of(request).tenant)
             page = await kept.page(filters, cursor, limit)
         return {"deliveries": [asdict(row) for row in page.items], "next": page.next}
@@ -52,7 +49,7 @@ def routes(deliveries: Deliveries | None, audit: Audit) -> APIRouter:
     async def redeliver(delivery_id: str, request: Request) -> dict[str, Any]:
         """Send one again under the same webhook id: at once, then as any new one."""
         kept, actor = there(), actor_of(request)
-        with _answered():
+        with history_answers():
             found = await kept.redeliver(delivery_id, actor.tenant)
         if found is None:
             raise HTTPException(404, ABSENT)
@@ -60,18 +57,3 @@ def routes(deliveries: Deliveries | None, audit: Audit) -> APIRouter:
         return asdict(found)
 
     return router
-
-
-@contextmanager
-def _answered() -> Iterator[None]:
-    """Turn what the store says into answers of HTTP."""
-    try:
-        yield
-    except InvalidCursor:
-        raise HTTPException(422, "This cursor is none of ours.") from None
-    except CannotRedeliver as refused:
-        raise HTTPException(409, str(refused)) from None
-    except HistoryUnavailable:
-        raise HTTPException(
-            503, "The history store does not answer.", {"retry-after": "5"}
-        ) from None

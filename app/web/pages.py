@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 HERE: Final = Path(__file__).parent.parent / "pages"
@@ -59,22 +60,42 @@ def page_routes(page: str, config: Mapping[str, Any] | None = None) -> APIRouter
         async def configuration() -> dict[str, Any]:
             return dict(config)
 
-    # A page's files lie in its folder, or beside it by names that begin as its own.
-    parts = {path.name: path for path in HERE.glob(f"{page}.*")}
-    parts |= {path.name: path for path in (HERE / page).glob("*.*")}
+    files = {path.name: _File(path, {}) for path in (HERE / page).glob("*.*")}
 
     @router.get(f"/{page}/{{name}}", include_in_schema=False)
-    async def part(name: str) -> FileResponse:
-        if name not in parts:
+    async def part(name: str, request: Request) -> Response:
+        if name not in files:
             raise HTTPException(404, "There is no such file.")
-        return _file(parts[name], {})
+        return files[name].answer(request)
 
     return router
 
 
+class _File:
+    """A file as it was when the process began, with an entity tag of its content.
+
+    A tag of size and time would not do: builds may give all files one time.
+    """
+
+    def __init__(self, path: Path, more: Mapping[str, str]) -> None:
+        self._content = path.read_bytes()
+        self._tag = f'"{hashlib.sha256(self._content).hexdigest()[:32]}"'
+        self._kind = KINDS.get(path.suffix, "application/octet-stream")
+        self._headers = {**HEADERS, **more, "etag": self._tag}
+
+    def answer(self, request: Request) -> Response:
+        """The file, or 304 for a client that has it (RFC 9110 §13.1.2)."""
+        known = request.headers.get("if-none-match", "")
+        if self._tag in {tag.strip().removeprefix("W/") for tag in known.split(",")}:
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._content, media_type=self._kind, headers=self._headers)
+
+
 def _server(name: str, more: Mapping[str, str] | None = None) -> Any:
-    async def serve() -> FileResponse:
-        return _file(HERE / name, more or {})
+    file = _File(HERE / name, more or {})
+
+    async def serve(request: Request) -> Response:
+        return file.answer(request)
 
     return serve
 
@@ -84,8 +105,3 @@ def _redirect(address: str) -> Any:
         return RedirectResponse(address)
 
     return redirect
-
-
-def _file(path: Path, more: Mapping[str, str]) -> FileResponse:
-    kind = KINDS.get(path.suffix, "application/octet-stream")
-    return FileResponse(path, media_type=kind, headers={**HEADERS, **more})

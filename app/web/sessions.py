@@ -66,7 +66,7 @@ def routes(
         actor = actor_of(request)
         only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())
         page = await state.sessions(cursor, limit, only, actor.tenant)
-        rows = (gateway.current_row(row) for row in page.rows)
+        rows = (gateway.live.current_row(row) for row in page.rows)
         return {
             "sessions": [_shown(row, content=actor.content) for row in rows if only.fits(row)],
             "next": page.next,
@@ -149,7 +149,9 @@ async def _events(
                         yield _line({"at": time(), **NO_LONGER})
                         return
                     asked_at = monotonic()
-                upcoming = upcoming or tasks.create_task(_next(following))
+                upcoming = upcoming or tasks.create_task(
+                    _next(following), name=f"watch:{session_id}"
+                )
                 done, _ = await asyncio.wait((upcoming,), timeout=RECHECK)
                 if not done:
                     if monotonic() - told_at >= SILENCE:

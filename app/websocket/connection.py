@@ -29,7 +29,8 @@ class Connection(BufferedTransport):
 
     Its transport must not be reading when it is made; `open` starts that. `leg` is the word for
     logs. The owner hears of the end as soon as there is nothing more to deliver, before TCP is
-    wound up.
+    wound up. It is one class: pings, deadlines, back-pressure and the closing handshake all decide
+    by the one state of `BufferedTransport`, and each of them may end it.
     """
 
     is_server = False

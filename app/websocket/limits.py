@@ -10,17 +10,20 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class WireLimits:
-    """Every bound of one leg; browsers and upstream get one each.
+    """Every bound of one leg, in bytes, counts and seconds; browsers and upstream get one each.
 
-    `max_message` bounds a message, whole or in fragments, and so each of its frames; past it,
-    and past `max_fragments`, the leg ends with 1009. `max_waiting` bounds what waits for a peer
-    that does not read before another control frame is answered: past it the peer is cut.
-    Between `high_water` and `low_water` the owner hears `pause_writing` and `resume_writing`.
-    Pings and pongs from a peer count against `controls_per_second` after a burst of
-    `control_burst`. `handshake_timeout` is for a whole HTTP request to arrive, `max_request_head`
-    bounds its head. A peer has `close_timeout` to finish a closing handshake, and at most
-    `max_discarded` bytes to send after its leg has failed. A ping goes out every `ping_interval`
-    (0: never), and a peer that has sent no byte `ping_timeout` later is dead.
+    - `max_message`: bytes of a message, whole or in fragments, and so of each frame; then 1009.
+    - `max_fragments`: frames of one message; then 1009.
+    - `max_waiting`: bytes unread by the peer beyond which its next ping ends the leg (4508).
+    - `high_water`, `low_water`: bytes unwritten at which the owner hears `pause_writing` and
+      `resume_writing`. Higher: fewer pauses, more memory for each slow reader.
+    - `controls_per_second`, `control_burst`: pings and pongs of a peer; then 4429.
+    - `handshake_timeout`: seconds for a whole HTTP request to arrive.
+    - `max_request_head`: bytes of its head.
+    - `close_timeout`: seconds that a peer has to finish a closing handshake; then TCP is aborted.
+    - `max_discarded`: bytes that a peer may send after its leg has failed; then TCP is aborted.
+    - `ping_interval`: seconds between pings; 0: none.
+    - `ping_timeout`: seconds after a ping in which a peer that sends no byte is dead (1006).
     """
 
     max_message: int = 64 * KIB

@@ -47,7 +47,7 @@ class ServerConnection(Connection):
         return self._unwritten() + self._pass_through.forwarded_size(self)
 
     def send_text(self, payload: bytes) -> None:
-        """Send one text message; one that upstream sent as it came (see `Origin`)."""
+        """Send one text message; one that upstream sent as it came (see `PassThrough`)."""
         pass_through = self._pass_through
         if payload is not pass_through.payload:
             Connection.send_text(self, payload)

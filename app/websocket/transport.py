@@ -18,6 +18,7 @@ OPEN: Final = 0
 CLOSING: Final = 1  # our close is out, the peer's is awaited
 CLOSING_TCP: Final = 2  # nothing more will be delivered; TCP is being wound up
 CLOSED: Final = 3  # the transport is gone
+STATES: Final = ("OPEN", "CLOSING", "CLOSING_TCP", "CLOSED")
 _TEXT: Final = TEXT
 _MANY: Final = 64  # pieces: with frames below the next bound, a megabyte or two
 LARGE: Final = 32 * 1024
@@ -27,7 +28,8 @@ class BufferedTransport:
     """The half of a `Connection` that knows no rule of the protocol.
 
     It is an asyncio protocol by its methods, not by its base: compiled, it has a C layout.
-    Its state is OPEN → CLOSING → OVER → LOST, with any of them left out.
+    Its state is OPEN → CLOSING → CLOSING_TCP → CLOSED, with any of them left out: those of RFC 6455
+    section 4.1 and 7, and one more, as the peer may be done while TCP is not.
     """
 
     __slots__ = (
@@ -53,6 +55,11 @@ class BufferedTransport:
         self._paused_writing = False
         self._heard = True
         transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
+
+    def __repr__(self) -> str:
+        reading = "reading" if self._reading else "not reading"
+        slow = ", peer reads slowly" if self._paused_writing else ""
+        return f"<{type(self).__name__}: {STATES[self._state]}, {reading}{slow}>"
 
     @property
     def write_buffer_size(self) -> int:

@@ -40,6 +40,7 @@ def started(names: Iterable[str], core: int, stack: ExitStack) -> list[Peer]:
             with_extra(name, **_environment(name, core, room, stack)),
             growths=0,
             crowd=name == "history",
+            backlog=name.startswith("history"),
         )
         for name in names
     ]

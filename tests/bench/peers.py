@@ -77,7 +77,8 @@ class Peer:
     """One row. `rounds`: CPU per message and latency; `most`: sessions held in the growth stage.
 
     `kinds`: it is measured with every kind of frame, else with the first alone; `crowd`: also with
-    many sessions and beside others. `growths`: how often it grows, at most.
+    many sessions and beside others; `backlog`: also while it catches up. `growths`: how often it
+    grows, at most.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Peer:
     most: int = 4_000
     kinds: bool = False
     crowd: bool = False
+    backlog: bool = False
     growths: int = 1
 
 

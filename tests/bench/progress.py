@@ -25,6 +25,7 @@ def steps(plan: Plan, peers: Sequence[Peer]) -> dict[str, tuple[int, float]]:
     in_rounds = [peer for peer in peers if peer.rounds]
     growths = [peer for peer in peers for _ in range(min(peer.growths, plan.growth_rounds))]
     varied = mean(peer.kinds for peer in in_rounds) if in_rounds else 0
+    backlog = mean(peer.backlog for peer in in_rounds) if in_rounds else 0
     crowd = mean(peer.crowd for peer in in_rounds) if in_rounds else 0
     kinds = varied * (4 * len(KINDS) - 5) * (plan.kind + plan.warm / 3)
     most = mean(min(peer.most, plan.most) for peer in growths) if growths else 0
@@ -32,7 +33,7 @@ def steps(plan: Plan, peers: Sequence[Peer]) -> dict[str, tuple[int, float]]:
         "start": (len(in_rounds), 1.5 + 3 * plan.heat),
         "round": (
             plan.rounds * len(in_rounds),
-            2.5 + 3 * (plan.warm + plan.work) + kinds + (1 + 2 * crowd) * plan.pace,
+            2.5 + 3 * (plan.warm + plan.work) + kinds + (1 + 2 * crowd + backlog) * plan.pace,
         ),
         "growth": (
             len(growths),

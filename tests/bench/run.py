@@ -134,6 +134,7 @@ class Run:
                 self._load.target(self._ports[DIRECT], Browser())
                 self._load.open(stages.SESSIONS)
                 direct = stages.pace(self._load, self._plan)
+                direct |= {f"{name}_backlog": direct[name] for name in ("p50", "p99")}
                 self._load.open(self._plan.crowd - stages.SESSIONS)
                 direct |= stages.crowd(self._load, self._plan)
                 self._load.close()
@@ -159,10 +160,12 @@ class Run:
         def step() -> dict[str, float]:
             self._target(peer, port, stages.SESSIONS)
             self._load.open(stages.SESSIONS)
+            paced = stages.pace(self._load, self._plan)
             figures = stages.saturate(self._load, process, self._plan)
+            if peer.backlog:
+                paced |= stages.catch_up(self._load, self._plan)
             if peer.kinds:
                 figures |= stages.vary(self._load, process, self._plan)
-            paced = stages.pace(self._load, self._plan)
             if peer.crowd:
                 self._target(peer, port, self._plan.crowd - stages.SESSIONS)
                 self._load.open(self._plan.crowd - stages.SESSIONS)

@@ -115,6 +115,15 @@ def pace(load: Load, plan: Plan) -> dict[str, float]:
     return {"p50": paced.p50 / 1e3, "p99": paced.p99 / 1e3, "late": float(paced.late)}
 
 
+def catch_up(load: Load, plan: Plan) -> dict[str, float]:
+    """Round trips at light load right after saturation, in µs: history still writes what it was.
+
+    Elsewhere light load comes first, as what is measured there is not to be what was before it.
+    """
+    paced = load.pace(SMALL, PACED, HERTZ, plan.pace)
+    return {"p50_backlog": paced.p50 / 1e3, "p99_backlog": paced.p99 / 1e3}
+
+
 def crowd(load: Load, plan: Plan) -> dict[str, float]:
     """Round trips of many quiet sessions, and of one voice call's transcript beside chats, in µs.
 

@@ -37,6 +37,8 @@ DELAY: Final = (
     Column("p99, 500", "p99_crowd_added", 0),
     Column("p50, voice", "p50_voice_added", 0),
     Column("p99, voice", "p99_voice_added", 0),
+    Column("p50, catching up", "p50_backlog_added", 0),
+    Column("p99, catching up", "p99_backlog_added", 0),
 )
 HELD: Final = (
     Column("KiB, few", "kib_middle"),
@@ -79,7 +81,8 @@ def render(report: Report) -> str:
             plain + tls,
             DELAY,
             "Added to a round trip, µs",
-            f"50 {TIMES} 10 msg/s, 500 {TIMES} 2, a voice transcript beside 200 chats",
+            f"50 {TIMES} 10 msg/s, 500 {TIMES} 2, a voice transcript beside 200 chats; "
+            "catching up: right after saturation",
         ),
         _block(report, plain + tls, HELD, "A session", f"few: {middle:,}, many: {most:,}, idle"),
         _block(report, plain, GROWTH, "CPU per message among many", f"64 and {most:,} at work"),

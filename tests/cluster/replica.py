@@ -51,8 +51,8 @@ class Replica:
         opened = open_bridges(
             self.state,
             name,
-            hang_up=hang_up,
-            warn=warn,
+            reject=hang_up,
+            send_error=warn,
             timings=timings,
         )
         assert isinstance(opened, Bridges)

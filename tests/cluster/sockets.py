@@ -36,6 +36,11 @@ class Browser(Socket):
         return self._waiting
 
     @property
+    def receiver(self) -> SocketHandler | None:
+        """Who takes what the browser sends."""
+        return self._receiver
+
+    @property
     def unsent(self) -> int:
         """Messages of the browser that the gateway has not read."""
         return len(self._held)

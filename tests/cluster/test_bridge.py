@@ -74,6 +74,8 @@ async def test_frames_cross_both_ways(redis_server: RedisServer, prefix: str) ->
         await until(lambda: owner.heard == [b"hello", "\u00fc".encode()])
         await until(lambda: browser.heard == [b"welcome"])
         assert owner.batches
+        assert repr(owner.socket).startswith("<RemoteSocket: open, ")
+        assert repr(browser.receiver).startswith("<BrowserBridge: open, ")
 
 
 async def test_thousands_of_frames_arrive_exact_and_in_order(

@@ -155,4 +155,4 @@ async def test_watch_fails_with_the_store(mortal_redis: RedisServer, prefix: str
 def test_one_replica_needs_no_bridges_and_no_watches() -> None:
     state = MemoryState("a")
     assert open_live_events(state) is None
-    assert open_bridges(state, "a", hang_up=lambda *_: None) is None
+    assert open_bridges(state, "a", reject=lambda *_: None) is None

@@ -17,8 +17,8 @@ from tests.deploy.tooling import CHART, DEPLOY, npm, passes, run, script
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Kinds that come from the Prometheus operator; Kubernetes has no schema for them.
-FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+# Kinds of the Prometheus operator and of KEDA; Kubernetes has no schema for them.
+FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 
 each_variant = pytest.mark.parametrize("name", list(VARIANTS))
 
@@ -134,7 +134,10 @@ def test_pod_may_do_nothing_it_need_not(everything: Kinds) -> None:
 
 def test_rollout_takes_no_replica_away_before_its_successor_is_ready(everything: Kinds) -> None:
     (deployment,) = everything["Deployment"]
-    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {
+        "maxUnavailable": 0,
+        "maxSurge": "25%",
+    }
     (budget,) = everything["PodDisruptionBudget"]
     assert budget["spec"]["maxUnavailable"] == 1
 
@@ -149,9 +152,9 @@ def test_autoscaler_scales_this_deployment_by_sessions(everything: Kinds) -> Non
     (metric,) = scaler["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] == "relay_sessions"
     assert int(metric["pods"]["target"]["averageValue"]) < 5000
-    (policy,) = scaler["spec"]["behavior"]["scaleDown"]["policies"]
     env = chart.environment(everything)
-    assert policy["periodSeconds"] > float(env["RELAY_DRAIN_TIMEOUT"])
+    for policy in scaler["spec"]["behavior"]["scaleDown"]["policies"]:
+        assert policy["periodSeconds"] > float(env["RELAY_DRAIN_TIMEOUT"])
 
 
 def test_ingress_holds_sockets_longer_than_the_ping(everything: Kinds) -> None:
@@ -243,6 +246,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {**PLAIN, "autoscaling": {"enabled": True}, "config": {"RELAY_MAX_SESSIONS": 2000}},
         "targetSessions",
     ),
+    "an autoscaler that asks nobody": (
+        {**PLAIN, "autoscaling": {"enabled": True, "engine": "keda"}},
+        "autoscaling.prometheusAddress",
+    ),
+    "an unknown engine": ({**PLAIN, "autoscaling": {"engine": "vpa"}}, "engine"),
+    "a release that could replace nothing": (
+        {**PLAIN, "rollout": {"maxSurge": "0%"}},
+        "no pod could ever be replaced",
+    ),
+    "a share that is none": ({**PLAIN, "rollout": {"maxSurge": "a quarter"}}, "maxSurge"),
     "an ingress for nobody": ({**PLAIN, "ingress": {"enabled": True}}, "hosts"),
     "a misspelt value": ({**PLAIN, "replicas": 3}, "replicas"),
     "a port below 1024": ({**PLAIN, "ports": {"public": 80}}, "1024"),

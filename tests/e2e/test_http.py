@@ -239,6 +239,23 @@ async def test_the_widget_and_its_modules_can_be_imported_from_any_origin(strict
         assert "HTMLElementTagNameMap" in types.text
 
 
+async def test_a_file_that_the_browser_has_is_not_sent_again(strict: Gateway) -> None:
+    async with asking(strict.base) as client:
+        for path in ("/demo", "/demo/demo.css", "/widget.js", "/client/link.js"):
+            first = await client.get(path)
+            tag = first.headers["etag"]
+            for known in (tag, f'"other", W/{tag}'):
+                again = await client.get(path, headers={"if-none-match": known})
+                assert (again.status_code, again.content) == (304, b"")
+                same = ("etag", "cache-control", "content-security-policy")
+                assert [again.headers[key] for key in same] == [first.headers[key] for key in same]
+                # A page on another origin revalidates modules by CORS.
+                origin = "access-control-allow-origin"
+                assert again.headers.get(origin) == first.headers.get(origin)
+            other = await client.get(path, headers={"if-none-match": '"other"'})
+            assert (other.status_code, other.content) == (200, first.content)
+
+
 async def test_pages_come_under_a_strict_policy(strict: Gateway) -> None:
     async with asking(strict.base) as client:
         for path in ("/demo", "/console", "/client.js", "/client.d.ts"):

@@ -57,6 +57,7 @@ async def test_no_representation_holds_a_secret() -> None:
     request = ConnectRequest.read(headers, query, path="/ws", agent=None, peer=peer)
     said += [repr(minted), repr(request), repr(request.credential)]
     reveals_nothing("a representation", "\n".join(said), secrets)
+    assert repr(built.gateway) == f"<Gateway {built.gateway.replica}: 0 live, 0 reserved>"
     await built.egress.close()
 
 

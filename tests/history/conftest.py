@@ -44,3 +44,11 @@ async def database(url: SecretStr) -> AsyncIterator[Database]:
     it = Database(url)
     yield it
     await it.close()
+
+
+@pytest.fixture
+async def other(url: SecretStr) -> AsyncIterator[Database]:
+    """The same database, as another replica or an administrator has it."""
+    it = Database(url)
+    yield it
+    await it.close()

@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.history.conversation import BatchPart, RecordedConversation
-from app.history.frames import RecordedEvent, Result, TurnFragment, read
+from app.history.frames import RecordedEvent, Result, TurnFragment, leaves_a_row, read
+from app.history.interface import Direction
 from app.history.turn import join
 from tests.history.feed import DOWN, NOW, UP, start, text
 
@@ -51,6 +54,38 @@ def test_a_piece_of_a_turn_is_known_in_many_shapes(content: Any, piece: TurnFrag
 )
 def test_what_says_nothing_leaves_nothing(payload: bytes) -> None:
     assert read(DOWN, payload) is None
+
+
+SAID = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["text", "event", "potential", "conversationResult", 7, None]),
+        "timestamp": st.sampled_from(["2026", "", None]),
+        "channelId": st.sampled_from([None, "c"]),
+        "content": st.none()
+        | st.text(max_size=3)
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "source": st.sampled_from(["assistant", "user", "", None, 'a"b']),
+                "text": st.none() | st.text(max_size=3) | st.integers(),
+                "type": st.sampled_from(["final", "potential", "p\u00f6tential", None]),
+            },
+        ),
+    },
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(SAID, st.sampled_from([(",", ":"), (", ", ": ")]), st.booleans(), st.sampled_from(Direction))
+def test_what_a_dropped_frame_would_have_left_is_what_reading_it_finds(
+    said: dict[str, object], separators: tuple[str, str], ascii_only: bool, direction: Direction
+) -> None:
+    for members in (said, {"type": "text"} | said | {"type": "text"}):
+        payload = json.dumps(members, separators=separators, ensure_ascii=ascii_only)
+        encoded = payload.encode(errors="replace")
+        for written in (encoded, encoded.replace(b"potential", b"potenti\\u0061l")):
+            assert leaves_a_row(direction, written) == (read(direction, written) is not None)
 
 
 @pytest.mark.parametrize("kind", ["incomingChatMessage", "initialize", "websocketToolResponse"])
@@ -121,5 +156,5 @@ def test_a_turn_without_end_is_cut() -> None:
     conversation = RecordedConversation(start("c"), content=True, transcript=None)
     part = BatchPart(conversation)
     for _ in range(5):
-        conversation.frame(part, DOWN, NOW, text("assistant", "x" * 100_000))
-    assert [len(row["text"]) for row in part.turn_rows()] == [300_000, 200_000]
+        conversation.frame(part, DOWN, NOW, text("assistant", "x" * 6_000))
+    assert [len(row["text"]) for row in part.turn_rows()] == [18_000, 12_000]

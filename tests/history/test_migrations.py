@@ -18,6 +18,7 @@ from sqlalchemy import inspect, text
 from app.history.database import Database
 from app.history.errors import HistoryUnavailable
 from app.history.migrate import migrate
+from app.history.partitioned import partitioned_metadata
 from app.history.schema import metadata
 from app.history.store import Store
 
@@ -29,11 +30,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def differences(connection: Connection) -> list[object]:
-    options = {"compare_type": True}
-    context = MigrationContext.configure(connection, opts=options)
-    found = compare_metadata(context, metadata)
+    is_postgresql = connection.dialect.name == "postgresql"
+    models = [metadata, partitioned_metadata] if is_postgresql else [metadata]
     looked_at = inspect(connection)
-    for table in metadata.tables.values():  # what autogenerate does not compare
+    tables = [table for each in models for table in each.tables.values()]
+    partitions = {name for name in looked_at.get_table_names() if name.endswith("_default")}
+    options = {"compare_type": True, "include_name": lambda name, *_: name not in partitions}
+    context = MigrationContext.configure(connection, opts=options)
+    found = compare_metadata(context, models)
+    for table in tables:  # what autogenerate does not compare
         keys = looked_at.get_pk_constraint(table.name)["constrained_columns"]
         if keys != [column.name for column in table.primary_key.columns]:
             found.append((table.name, keys))

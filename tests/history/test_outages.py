@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from app.history.database import Database
 from app.history.errors import HistoryUnavailable
+from app.history.partitioned import all_rows
 from app.history.reader import HistoryReader
 from app.history.recorder import QueueRecorder
 from app.history.schema import conversations, events, results, tool_calls, turns
@@ -46,12 +47,16 @@ def home() -> Iterator[Path]:
 
 async def stored(database: Database) -> dict[str, int]:
     """Count what is in the database, in records as they were fed."""
+    every = {
+        table: all_rows(table, is_postgresql=database.is_postgresql)
+        for table in (turns, events, results, tool_calls)
+    }
     queries = {
         "started": select(func.count()).select_from(conversations),
-        "pieces": select(func.coalesce(func.sum(turns.c.pieces), 0)),
-        "events": select(func.count()).select_from(events),
-        "results": select(func.count()).select_from(results),
-        "tool": select(func.count()).select_from(tool_calls),
+        "pieces": select(func.coalesce(func.sum(every[turns].c.pieces), 0)),
+        "events": select(func.count()).select_from(every[events]),
+        "results": select(func.count()).select_from(every[results]),
+        "tool": select(func.count()).select_from(every[tool_calls]),
         "ended": select(func.count()).where(conversations.c.ended_at.is_not(None)),
     }
 

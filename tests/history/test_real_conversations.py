@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from app.history.schema import conversations, events, results, tool_calls, turns
+from app.history.schema import conversations
 from tests.history.crowd import (
     NUMBER,
     Backend,
@@ -60,10 +60,10 @@ PASSWORD = "not-asked-for"
 # How many records of each conversation are in the database, as they were fed.
 FOUND = f"""
     SELECT c.id, c.lost, 1 + (c.ended_at IS NOT NULL)::int
-        + (SELECT coalesce(sum(pieces), 0) FROM {turns.name} t WHERE t.conversation_id = c.id)
-        + (SELECT count(*) FROM {events.name} e WHERE e.conversation_id = c.id)
-        + (SELECT count(*) FROM {results.name} r WHERE r.conversation_id = c.id)
-        + (SELECT count(*) FROM {tool_calls.name} k WHERE k.conversation_id = c.id) AS records
+        + (SELECT coalesce(sum(pieces), 0) FROM partitioned_turns t WHERE t.conversation_id = c.id)
+        + (SELECT count(*) FROM partitioned_events e WHERE e.conversation_id = c.id)
+        + (SELECT count(*) FROM partitioned_results r WHERE r.conversation_id = c.id)
+        + (SELECT count(*) FROM partitioned_tool_calls k WHERE k.conversation_id = c.id) AS records
     FROM {conversations.name} c
 """  # noqa: S608 - names of our own tables
 

@@ -7,11 +7,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import create_engine
+from sqlalchemy.event import listen
+
 from app.history.batch import rest_after
 from app.history.conversation import RecordedConversation
 from app.history.database import Database
 from app.history.load_monitor import LoadMonitor
-from app.history.pacing import TimeSlice
+from app.history.pacing import ThreadRests, TimeSlice
 from app.history.queue import Bounds, RecordKind, RecordQueue
 from app.history.recorder import QueueRecorder
 from app.history.schema import events
@@ -63,7 +66,7 @@ async def _written(url: SecretStr, loop: CountingLoop) -> None:
     await database.close()
     assert (written["started"], written["ended"]) == (CONVERSATIONS, CONVERSATIONS)
     assert written["frame"] == sum(one.frames for one in said)
-    assert hand_overs <= batches + 1, "and one to look at the schema"
+    assert hand_overs <= batches + 2, "one to look at the schema, one for its partitions"
     assert callbacks < 40 * batches
 
 
@@ -126,6 +129,30 @@ def test_a_backlog_is_read_without_pauses_while_the_loop_has_no_other_work() -> 
         queue.put((RecordKind.FRAME, conversation, 100))
     assert rest_after(0.0, queue, bounds) == 0.0
     assert rest_after(0.001, queue, bounds) == bounds.rest * queue.slack > 0
+
+
+def test_a_thread_rests_after_a_slice_of_work_and_not_before() -> None:
+    rests = ThreadRests(limit=0.005)
+    rests.take()
+    assert rests.taken == 0
+    for number in range(1, 4):
+        _burn(0.005)
+        rests.take()
+        assert rests.taken == number
+
+
+def test_sqlite_may_rest_after_every_statement() -> None:
+    """On one core, nothing else runs until it does, whatever the event loop has to do."""
+    rows = [("c", number, 1.5, "from_upstream", "event", "x", "{}") for number in range(1000)]
+    statement, asked, given = insert(events, KEPT, is_postgresql=False), [], []
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        events.create(connection)
+        listen(engine, "before_cursor_execute", lambda *call: given.append(len(call[3])))
+        statement.execute(connection, rows, lambda: asked.append(len(given)))
+        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar() == len(rows)
+    assert asked == list(range(1, len(asked) + 1)), "one statement between two questions"
+    assert max(given) <= SQLITE_ROWS[0] * len(events.columns)
 
 
 async def test_a_slice_of_work_grows_with_what_others_use_of_an_iteration() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from app.history.conversation import LONGEST_TURN, BatchPart, RecordedConversation
 from app.history.database import Database
 from app.history.recorder import QueueRecorder
 from app.history.store import Store
@@ -45,3 +46,15 @@ async def _longest_hold(url: SecretStr, selector: HoldSelector) -> float:
             holds.append(max(selector.holds))
     await database.close()
     return sorted(holds)[len(holds) // 2]
+
+
+def test_what_a_batch_rewrites_of_a_turn_that_never_ends_is_bounded() -> None:
+    conversation = RecordedConversation(start("c"), content=True, transcript=None)
+    piece, pieces, kept = "x" * 1000, 400, {}
+    for _ in range(pieces):
+        part = BatchPart(conversation)
+        conversation.frame(part, DOWN, NOW, text("assistant", piece))
+        rows = list(part.turn_rows())
+        assert sum(len(row["text"]) for row in rows) <= LONGEST_TURN + len(piece)
+        kept |= {row["number"]: row["text"] for row in rows}
+    assert "".join(kept.values()) == piece * pieces

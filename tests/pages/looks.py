@@ -36,9 +36,26 @@ async def assert_accessible_in_both(page: Page) -> None:
         await assert_accessible(page)
 
 
+CUT_OFF = """() => {
+    const isCut = (one) => {
+        if (one.scrollWidth > one.clientWidth + 1) return true; // its text stands out of it
+        const { left, right } = one.getBoundingClientRect();
+        for (let box = one.parentElement; box; box = box.parentElement) {
+            const edge = box.getBoundingClientRect();
+            const clips = getComputedStyle(box).overflowX === 'hidden';
+            if (clips && (left < edge.left - 1 || right > edge.right + 1)) return true;
+        }
+        return false;
+    };
+    const all = [...document.querySelectorAll('button, .pill')];
+    return all.filter((one) => one.checkVisibility() && isCut(one)).map((one) => one.textContent);
+}"""
+
+
 async def assert_fits(page: Page, width: int) -> None:
-    """Nothing makes the page scroll sideways."""
+    """Nothing makes the page scroll sideways, and no button is cut off."""
     assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
+    assert await page.evaluate(CUT_OFF) == []
 
 
 async def keep(page: Page, name: str) -> None:

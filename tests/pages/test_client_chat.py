@@ -267,3 +267,19 @@ async def test_leaving_the_page_ends_the_conversation(page: Page, gateway: StubG
     await page.goto("about:blank")
     await until(lambda: talk.ended)
     assert talk.arrived[-1]["type"] == "terminate"
+
+
+async def test_data_for_the_agent_that_no_frame_can_hold_ends_the_conversation_at_once(
+    page: Page, gateway: StubGateway
+) -> None:
+    refused = await page.evaluate(
+        """async (url) => {
+            const additionalData = { text: 'x'.repeat(70_000) };
+            const chat = new RelayClient({ url, agent: 'echo', additionalData });
+            const error = await chat.open().catch((reason) => reason);
+            return [error.code, error.name, chat.state];
+        }""",
+        gateway.url,
+    )
+    assert refused == [1009, "frame_too_large", "ended"]
+    assert gateway.dials == []

@@ -242,3 +242,20 @@ async def test_a_message_that_is_too_large_stays_in_the_field(
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("Shorten it, and send it again.")
     assert len(await page.get_by_label("Your message").input_value()) == 70_000
+
+
+async def test_a_reader_at_the_end_sees_why_the_next_start_failed(
+    page: Page, gateway: StubGateway
+) -> None:
+    """The field and the start buttons take each other's place, and change the log's height."""
+    await long_talk(page, gateway)
+    await page.evaluate("() => chat.end()")
+    start = page.get_by_role("button", name="Start again")
+    await expect(start).to_be_visible()
+    await page.wait_for_function(f"() => ({FROM_END})() < 2")
+    gateway.refusals.append({"code": 4404, "name": "no_such_agent", "message": "No such agent."})
+    await start.click()
+    problem = page.get_by_role("alert").filter(has_text="No such agent.")
+    await expect(problem).to_be_in_viewport(ratio=0.9)
+    await expect(page.get_by_role("button", name="New messages")).to_be_hidden()
+    assert await page.evaluate(FROM_END) < 2

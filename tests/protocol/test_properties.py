@@ -25,8 +25,8 @@ from app.protocol.codec import DecodeError, decode_strictly
 from app.protocol.errors import IllegalTransition
 from app.protocol.frames import is_own
 from app.protocol.phases import Phase
-from app.protocol.rate_limit import MAX_VIOLATIONS
 from app.protocol.tool import Outcome, ToolResult
+from app.protocol.violations import MAX_VIOLATIONS
 from tests.protocol.rules import INITIALIZE, NOW
 from tests.protocol.rules import session as a_session
 

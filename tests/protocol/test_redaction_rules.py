@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from time import thread_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.protocol.redaction_rules import RULES, fold, is_luhn, open_end
+from app.protocol.redaction_rules import RULES, fold, has_digit, has_shape, is_luhn, open_end
 
 
 def found(rule: str, text: str) -> list[str]:
@@ -249,3 +251,42 @@ def test_time_grows_with_the_length_alone(rule: str, unit: str) -> None:
 )
 def test_an_end_that_may_begin_a_number_is_found(text: str, end: str) -> None:
     assert text[open_end(text, 0) :] == end
+
+
+def test_every_decimal_digit_of_unicode_is_a_digit_and_nothing_else_is() -> None:
+    characters = map(chr, range(sys.maxunicode + 1))
+    assert [c for c in characters if has_digit(f"a{c} ") != c.isdecimal()] == []
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_an_ascii_text_is_folded_as_any_other(text: str) -> None:
+    assert fold(text) == fold(text + "\u00e9")[:-1]
+
+
+@given(st.text("0123456789 .-a\u0661", max_size=80))
+def test_a_run_of_digits_begins_where_no_digit_is_before_it(text: str) -> None:
+    runs = [m.span() for m in re.finditer(r"(?<!\d)\d(?:[ .-]{0,2}\d){12,}(?!\d)", text)]
+    for begin, end in RULES["card"](text):
+        assert any(first <= begin and end <= last for first, last in runs)
+
+
+@given(st.text("059 .-/()aZ@", max_size=60))
+def test_no_text_in_which_a_pattern_finds_something_is_taken_for_one_without(text: str) -> None:
+    if re.search(r"\d(?:[ .-]{0,2}\d){12,}", text):
+        assert has_shape(text, b"0" * 13, b" .-")
+    if re.search(r"[A-Za-z]{2}\d{2}", text):
+        assert has_shape(text, b"aa00")
+    if re.search(r"\d(?:[ ()./-]{0,3}\d){6}", text):
+        assert has_shape(text, b"0" * 7, b" ()./-")
+    assert has_shape(text, b"0") == has_digit(text)
+
+
+ACCOUNT = "DE89370400440532013000"
+
+
+@given(st.text("Dz -\u00e9", max_size=6))
+def test_an_account_number_is_found_wherever_it_is_no_part_of_a_longer_word(before: str) -> None:
+    text = before + ACCOUNT
+    is_apart = not (before and before[-1].isascii() and before[-1].isalnum())
+    found_here = text[len(before) :] in found("iban", text)
+    assert found_here == is_apart

@@ -43,7 +43,7 @@ from app.protocol.errors import IllegalTransition
 from app.protocol.frame_counters import FrameCounters
 from app.protocol.initialize import Profile
 from app.protocol.phases import Phase
-from app.protocol.rate_limit import MAX_VIOLATIONS, TokenBucket
+from app.protocol.rate_limit import TokenBucket
 from app.protocol.replay_buffer import ReplayBuffer
 from app.protocol.session import Session
 from app.protocol.takeover import Takeover
@@ -51,6 +51,7 @@ from app.protocol.tool import Outcome, ToolResult
 from app.protocol.tool_ledger import MAX_RUNNING
 from app.protocol.tool_rules import MAX_CALL_ID
 from app.protocol.vendor_failures import ERRORS, FAILED_OPEN, UNKNOWN_ERROR
+from app.protocol.violations import MAX_VIOLATIONS
 from tests.protocol.rules import (
     INITIALIZE,
     NOW,
@@ -90,6 +91,14 @@ def test_initialize_goes_first_and_early_frames_follow_in_order() -> None:
         ToUpstream(chat("one")),
         ToUpstream(chat("two")),
     )
+
+
+def test_a_session_says_where_it_stands() -> None:
+    rules = session()
+    assert repr(rules) == "<Session s-1: CONNECTING, 0 received, 0 sent>"
+    rules.from_browser(chat("one"), NOW)
+    rules.open(INITIALIZE)
+    assert repr(rules) == "<Session s-1: INITIALIZING, 1 received, 0 sent>"
 
 
 def test_session_is_opened_once() -> None:

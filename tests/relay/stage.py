@@ -39,7 +39,7 @@ LIMITS: dict[str, Any] = {
     "resume_window": 30.0,
     "resume_buffer": 4096,
     "outbox": 200_000,
-    "patience": 30.0,
+    "slow_reader_timeout": 30.0,
     "tool_timeout": 20.0,
     "tool_concurrency": 2,
     "frames_per_second": 1000.0,

@@ -272,7 +272,7 @@ async def test_slow_browser_stops_the_reading_of_upstream_until_it_catches_up() 
 
 async def test_browser_that_never_catches_up_is_let_go() -> None:
     browser = MemorySocket(holds=True)
-    async with Stage(native=False, browser=browser, patience=0.05) as stage:
+    async with Stage(native=False, browser=browser, slow_reader_timeout=0.05) as stage:
         await stage.live()
         stage.vendor.say(text("x" * 70_000))
         await stage.over()

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from app.protocol.close_codes import TOO_MANY
+from app.relay.browser_life import BrowserLife
 from tests.protocol.rules import answers, asks, chat, frame
 from tests.relay.stage import Stage, text
 from tests.support.memory import MemorySocket
@@ -48,7 +49,7 @@ async def test_older_socket_that_goes_is_no_loss() -> None:
         await stage.live()
         later = stage.back(received=1)
         stage.browser.drop()
-        assert stage.relay.browser.state == "here"
+        assert stage.relay.browser.life is BrowserLife.CONNECTED
         stage.vendor.say(text("still"))
         assert later.sent[-1] == text("still")
 
@@ -143,7 +144,8 @@ async def test_browser_that_stays_away_ends_upstream() -> None:
     async with Stage(resume_window=0.05) as stage:
         await stage.live()
         stage.browser.drop()
-        assert stage.relay.browser.state == "away"
+        assert stage.relay.browser.life is BrowserLife.AWAY
+        assert repr(stage.relay) == "<Relay s-1: OPEN, browser away>"
         await stage.over()
         assert stage.vendor.kinds[-1] == "terminate"
 

@@ -1,27 +1,30 @@
-"""Two gateways on a Redis Cluster: conversations move between them, and outlive a primary."""
+"""Two gateways on a Redis Cluster: conversations move between them, and outlive what it does."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 from tests.replicas import test_sharing as sharing
-from tests.replicas.pair import ReplicaPair, Script, numbered, replica_pair
+from tests.replicas.disturbed import conversations_during, is_serving, live, move_slots
+from tests.replicas.pair import ReplicaPair, Script, replica_pair
 from tests.support.redis_cluster import RedisCluster
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.support.resuming import ResumingBrowser
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CONVERSATIONS = 30
+CONVERSATIONS = 50
+SCRIPT = Script(count=60, rate=15.0, texts=20)
+SLOTS = 40
+MOVES = 500
+MANY = 2_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,27 +53,52 @@ async def test_conversations_are_shared(pair: ReplicaPair) -> None:
     await sharing.test_cap_of_a_subject_counts_over_both_replicas(pair)
 
 
+async def test_conversations_go_on_while_slots_move(pair: ReplicaPair, store: RedisCluster) -> None:
+    async def move(goes_on: Callable[[], bool]) -> None:
+        assert await move_slots(store, goes_on, most=SLOTS) > 0
+
+    await conversations_during(pair, move, count=CONVERSATIONS, script=SCRIPT, seed=11)
+
+
 async def test_conversations_and_their_tools_go_on_when_a_primary_dies(
     pair: ReplicaPair, store: RedisCluster
 ) -> None:
-    dice = random.Random(7)  # noqa: S311 - no secret
-    script = Script(count=60, rate=15.0, texts=20)
+    async def kill(goes_on: Callable[[], bool]) -> None:
+        await asyncio.to_thread(store.primaries()[0].kill)
+        assert goes_on(), "it must die while they talk"
+        await asyncio.to_thread(store.wait_until_covered)
 
-    def talker(number: int) -> ResumingBrowser:
-        base = pair.replicas[number % 2].ws
-        return numbered(pair, f"c{number}", script, lambda: base, dice, agent="counter")
-
-    browsers = [talker(number) for number in range(CONVERSATIONS)]
-    running = [asyncio.create_task(each.run()) for each in browsers]
-    await until(lambda: pair.backend_sees(CONVERSATIONS), within=60)
-    await asyncio.to_thread(store.nodes[0].kill)
-    await asyncio.to_thread(store.wait_until_covered)
-    stories = await asyncio.gather(*running)
-    for story in stories:
-        assert story.wrong(script.count) == []
-        assert story.whole, story
-    assert await pair.violations() == []
+    await conversations_during(pair, kill, count=CONVERSATIONS, script=SCRIPT, seed=7)
     # And new ones begin.
-    for number in range(2):
-        await pair.ready(number)
+    await is_serving(pair)
     await sharing.test_browser_resumes_on_the_other_replica_and_back(pair)
+    await sharing.test_cap_of_a_subject_counts_over_both_replicas(pair)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+async def test_two_thousand_conversations_outlive_slots_that_move_and_primaries_that_die(
+    tmp_path: Path,
+) -> None:
+    """A primary dies while slots move; it comes back as a replica, and its heir dies."""
+    script = Script(count=60, rate=0.1, texts=60)  # so slow that all have begun before one ends
+    with RedisCluster(tmp_path / "cluster") as cluster:
+
+        async def disturb(goes_on: Callable[[], bool]) -> None:
+            for _ in range(2):
+                await move_slots(cluster, goes_on, most=MOVES)
+                dead = cluster.primaries()[0]
+                await asyncio.to_thread(dead.kill)
+                assert goes_on(), "it must die while they talk"
+                await asyncio.to_thread(cluster.wait_until_covered)
+                await asyncio.to_thread(dead.start)
+                await asyncio.to_thread(cluster.wait_until_replicated)
+
+        async with replica_pair(tmp_path / "pair", state_url=cluster.url) as it:
+            await conversations_during(it, disturb, count=MANY, script=script, seed=2000)
+            await is_serving(it)
+            await until(lambda: none_left(it), within=60)
+
+
+async def none_left(it: ReplicaPair) -> bool:
+    return await live(it) == 0

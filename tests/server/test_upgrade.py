@@ -31,6 +31,7 @@ async def test_an_endpoint_may_return_and_its_socket_lives_on() -> None:
         assert isinstance(owner.socket, ServerConnection)
         await peer.send("one")
         assert await peer.recv() == "one"
+        assert repr(owner.socket) == "<ServerConnection: OPEN, reading>"
         await until(lambda: not site.server.server_state.tasks)  # the endpoint has returned
         await peer.send("two")
         assert await peer.recv() == "two"

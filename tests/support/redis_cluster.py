@@ -37,6 +37,7 @@ class RedisCluster:
             "cluster-replica-validity-factor": "0",
             "repl-diskless-sync-delay": "0",
         } | (settings or {})
+        self.ports: dict[RedisServer, int] = {}  # where nodes speak TLS to each other
         self._buses = [free_port() for _ in range(count)]
         self.nodes = [
             RedisServer(directory / f"node{at}", settings=own | {"cluster-port": str(bus)})
@@ -58,7 +59,7 @@ class RedisCluster:
             self.ask(node, "CLUSTER", "ADDSLOTSRANGE", low, high)
             self.ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            first = self.nodes[0].port
+            first = self.ports.get(self.nodes[0], self.nodes[0].port)
             self.ask(node, "CLUSTER", "MEET", "127.0.0.1", first, self._buses[0])
         self._wait(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, node in enumerate(self.nodes[PRIMARIES:]):
@@ -87,8 +88,17 @@ class RedisCluster:
         return found
 
     def wait_until_covered(self) -> None:
-        """Wait until every node that runs says that all slots are served."""
-        self._wait(lambda: all(self._is_ok(node) for node in self.nodes if node.is_running))
+        """Wait until every node that runs says that living primaries serve all slots."""
+        self._wait(
+            lambda: (
+                len(self.primaries()) == PRIMARIES
+                and all(self._is_ok(node) for node in self.nodes if node.is_running)
+            )
+        )
+
+    def wait_until_replicated(self) -> None:
+        """Wait until every node that runs is a primary, or has its primary's data."""
+        self._wait(lambda: all(self._follows(node) for node in self.nodes if node.is_running))
 
     def __enter__(self) -> Self:
         try:
@@ -136,6 +146,14 @@ class RedisCluster:
         with Redis(port=node.port) as client:
             facts = client.info("replication")
         return facts.get("master_link_status") == "up"
+
+    def _follows(self, node: RedisServer) -> bool:
+        try:
+            with Redis(port=node.port, socket_timeout=10) as client:
+                facts = client.info("replication")
+        except RedisError:
+            return False
+        return facts["role"] == "master" or facts.get("master_link_status") == "up"
 
     def _role(self, node: RedisServer) -> str:
         with Redis(port=node.port, socket_timeout=10) as client:

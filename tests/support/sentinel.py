@@ -63,6 +63,7 @@ class Watched:
 
     def __init__(self, directory: Path, sentinels: int) -> None:
         self.servers = [RedisServer(directory / f"redis{n}", durable=True) for n in range(2)]
+        self.ports = {server: server.port for server in self.servers}  # those of their service
         primary = self.servers[0].port
         quorum = sentinels // 2 + 1
         self.sentinels = [
@@ -72,7 +73,7 @@ class Watched:
     def start(self) -> None:
         for server in self.servers:
             server.start()
-        self.servers[1].command("REPLICAOF", "127.0.0.1", str(self.servers[0].port))
+        self.servers[1].command("REPLICAOF", "127.0.0.1", str(self.ports[self.servers[0]]))
         wait_for(lambda: b"master_link_status:up" in self.servers[1].command("INFO", "replication"))
         for sentinel in self.sentinels:
             sentinel.start()

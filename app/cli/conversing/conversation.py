@@ -162,13 +162,15 @@ async def conversing(
         ) from None
     conversation = Conversation(socket)
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(conversation.receive())
+        reading = tasks.create_task(conversation.receive(), name="conversation:receive")
         watching: asyncio.Task[None] | None = None
         try:
             await conversation.opened()
             if gateway.token is not None and conversation.session_id is not None:
                 watched = asyncio.Event()
-                watching = tasks.create_task(_watch(gateway, conversation, watched))
+                watching = tasks.create_task(
+                    _watch(gateway, conversation, watched), name="conversation:watch"
+                )
                 with suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_WITHIN):
                         await watched.wait()

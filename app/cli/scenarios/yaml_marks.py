@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from app.protocol.errors import RelayError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,7 @@ MAX_NODES: Final = 100_000
 MAX_DEPTH: Final = 64
 
 
-class FaultyYaml(ValueError):  # noqa: N818 - what is faulty is the file
+class FaultyYaml(RelayError, ValueError):  # noqa: N818 - what is faulty is the file
     """A text that is not the YAML that is wanted; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:

@@ -17,7 +17,7 @@ async def chatty(call: Call) -> None:
     Settings: `rate` (1.0), `size` (120), `seconds` (0: until terminated), `replies` (1 to a text).
     """
     async with asyncio.TaskGroup() as tasks:
-        answering = tasks.create_task(_answer(call))
+        answering = tasks.create_task(_answer(call), name="chatty:answer")
         await _talk(call)
         answering.cancel()
 

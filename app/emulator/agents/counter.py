@@ -67,7 +67,7 @@ async def counter(call: Call) -> None:
     call.result |= {"sent": 0, "user": tally.view(), **tools}
     try:
         async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(_listen(call, tally))
+            listening = tasks.create_task(_listen(call, tally), name="counter:listen")
             await _count(call, tasks, tools)
             expected = call.setting("expect", 0)
             await _until_heard(listening, expected)
@@ -84,7 +84,7 @@ async def _count(call: Call, tasks: asyncio.TaskGroup, tools: dict[str, Any]) ->
         await call.say(f"#{number}".ljust(call.setting("size", 0), "."))
         call.result["sent"] = number
         if every and number % every == 0:
-            tasks.create_task(_ask(call, number, tools))
+            tasks.create_task(_ask(call, number, tools), name="counter:ask")
         if rate:
             await asyncio.sleep(start + number / rate - loop.time())
 

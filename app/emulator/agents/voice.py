@@ -61,7 +61,8 @@ async def _converse(call: Call, peer: MediaPeer) -> None:
         async with asyncio.timeout(call.setting("seconds", 0.0) or None):
             async with asyncio.TaskGroup() as tasks:
                 chores = [
-                    tasks.create_task(chore(call, peer)) for chore in (_answer_keys, _listen, _read)
+                    tasks.create_task(chore(call, peer), name=f"voice:{chore.__name__}")
+                    for chore in (_answer_keys, _listen, _read)
                 ]
                 await peer.gone()
                 call.result["finishReason"] = "callerGone"

@@ -95,7 +95,7 @@ class AiortcPeer:
 
     async def offer(self) -> str:
         """Make the offer and gather all candidates into it."""
-        self._gathering = asyncio.get_running_loop().create_task(self._gather())
+        self._gathering = asyncio.get_running_loop().create_task(self._gather(), name="peer:gather")
         await asyncio.shield(self._gathering)
         return str(self._connection.localDescription.sdp)
 
@@ -107,7 +107,9 @@ class AiortcPeer:
         except Exception as exc:  # foreign code parses foreign text
             raise ValueError(f"{type(exc).__name__}: the answer does not fit the offer") from exc
         track = self._connection.getTransceivers()[0].receiver.track
-        self._listening = asyncio.get_running_loop().create_task(self._listen(track))
+        self._listening = asyncio.get_running_loop().create_task(
+            self._listen(track), name="peer:listen"
+        )
         self._listening.add_done_callback(lambda _: self._changed.set())
 
     async def connected(self) -> None:
@@ -132,7 +134,7 @@ class AiortcPeer:
 
     async def close(self) -> None:
         """Stop both directions; not to be cut short, or aioice would leave its sockets open."""
-        closing = asyncio.get_running_loop().create_task(self._close())
+        closing = asyncio.get_running_loop().create_task(self._close(), name="peer:close")
         cancelled = False
         while not closing.done():
             try:

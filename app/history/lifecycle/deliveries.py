@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import literal, null, select, tuple_, union_all, update
+from sqlalchemy import Double, Text, cast, literal, null, select, tuple_, union_all, update
 
 from app.history.cursor import decode, encode
 from app.history.errors import CannotRedeliver
@@ -21,7 +21,7 @@ from app.history.schema import outbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Select
+    from sqlalchemy import Select, Subquery, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
@@ -84,21 +84,18 @@ class Deliveries:
     ) -> Page[StoredDelivery]:
         """List deliveries, the latest first. Raises `InvalidCursor`."""
         limit = max(1, min(limit, MOST))
-        everything = union_all(_events(), _results()).subquery()
-        found = everything.c
-        query = select(everything).order_by(found.created_at.desc(), found.id.desc())
-        wanted = (
-            (found.status, filters.status),
-            (found.receiver, filters.receiver),
-            (found.tenant, filters.tenant),
-        )
-        for column, value in wanted:
-            if value is not None:
-                query = query.where(column == value)
-        if cursor is not None:
-            after = decode(cursor, float, str)
-            query = query.where(tuple_(found.created_at, found.id) < tuple_(*after))
-        rows = await self._all(query.limit(limit + 1))
+        after = None if cursor is None else decode(cursor, float, str)
+        # Each kind by its own index, as many as a page takes at the most.
+        latest = [
+            _latest(messages, query, after, limit + 1)
+            for messages, query in ((table, _events(filters)), (outbox, _results(filters)))
+            if query is not None
+        ]
+        if not latest:
+            return Page(())
+        everything = union_all(*(select(each) for each in latest)).subquery()
+        order = (everything.c.created_at.desc(), everything.c.id.desc())
+        rows = await self._all(select(everything).order_by(*order).limit(limit + 1))
         items = tuple(StoredDelivery(**row) for row in rows[:limit])
         more = len(rows) > limit
         return Page(items, encode(float(items[-1].created_at), items[-1].id) if more else None)
@@ -127,8 +124,14 @@ class Deliveries:
         return await self._find(delivery_id, tenant)
 
     async def _find(self, delivery_id: str, tenant: str | None) -> StoredDelivery | None:
-        everything = union_all(_events(), _results()).subquery()
-        query = select(everything).where(everything.c.id == delivery_id)
+        none = DeliveryFilters()
+        its = [
+            query.where(messages.c.id == delivery_id)
+            for messages, query in ((table, _events(none)), (outbox, _results(none)))
+            if query is not None
+        ]
+        everything = union_all(*its).subquery()
+        query = select(everything)
         if tenant is not None:
             query = query.where(everything.c.tenant == tenant)
         rows = await self._all(query)
@@ -175,28 +178,48 @@ class Deliveries:
         return found
 
 
-def _events() -> Select[Any]:
+def _latest(
+    messages: Table, query: Select[Any], after: tuple[float | str, ...] | None, most: int
+) -> Subquery:
+    """The latest of one kind, from a cursor on."""
+    key = (messages.c.created_at, messages.c.id)
+    if after is not None:
+        query = query.where(tuple_(*key) < tuple_(*after))
+    return query.order_by(*(column.desc() for column in key)).limit(most).subquery()
+
+
+def _events(filters: DeliveryFilters) -> Select[Any]:
     names = ("id", "receiver", "type", "session_id", "agent", "tenant")
     more = ("created_at", "attempts", "next_at", "trouble", "settled_at")
-    return select(
+    query = select(
         *(table.c[name] for name in names),
         table.c.state.label("status"),
         *(table.c[name] for name in more),
     )
+    wanted = (
+        (table.c.state, filters.status),
+        (table.c.receiver, filters.receiver),
+        (table.c.tenant, filters.tenant),
+    )
+    return query.where(*(column == value for column, value in wanted if value is not None))
 
 
-def _results() -> Select[Any]:
-    return select(
+def _results(filters: DeliveryFilters) -> Select[Any] | None:
+    """Deliveries of results, or None where the filters want none of them: a tenant sees none."""
+    if filters.tenant is not None or filters.receiver not in (None, RESULT_RECEIVER):
+        return None
+    query = select(
         outbox.c.id,
         literal(RESULT_RECEIVER).label("receiver"),
         literal(RESULT_TYPE).label("type"),
         outbox.c.conversation_id.label("session_id"),
-        null().label("agent"),
-        null().label("tenant"),
+        cast(null(), Text).label("agent"),
+        cast(null(), Text).label("tenant"),
         outbox.c.state.label("status"),
         outbox.c.created_at,
         outbox.c.attempts,
         outbox.c.next_at,
-        null().label("trouble"),
-        null().label("settled_at"),
+        cast(null(), Text).label("trouble"),
+        cast(null(), Double).label("settled_at"),
     )
+    return query if filters.status is None else query.where(outbox.c.state == filters.status)

@@ -116,18 +116,18 @@ class EventWebhooks:
     async def run(self) -> None:
         """Store and deliver until cancelled; never raises."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._store.run())
+            tasks.create_task(self._store.run(), name="events:store")
             await self._store.opened()
-            tasks.create_task(self._count())
-            for worker in self._workers.values():
-                tasks.create_task(worker.run())
+            tasks.create_task(self._count(), name="events:count")
+            for name, worker in self._workers.items():
+                tasks.create_task(worker.run(), name=f"events:{name}")
 
     async def close(self, seconds: float) -> None:
         """After `run` was cancelled: store what is left, then try it once, for about that long."""
         await self._store.flush(seconds)
         async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers.values():
-                tasks.create_task(worker.flush(min(seconds, LAST_TRY)))
+            for name, worker in self._workers.items():
+                tasks.create_task(worker.flush(min(seconds, LAST_TRY)), name=f"events:{name}:flush")
         await self._store.release(seconds)
 
     def _delivery(

@@ -134,7 +134,7 @@ class DeliveryWorker:
         self._reachable = True
         for queued in batch:
             self._under_way += 1
-            group.create_task(self._deliver(queued))
+            group.create_task(self._deliver(queued), name=f"delivery:{self._kind}")
         return len(batch) > 0
 
     async def _deliver(self, queued: OutboxMessage) -> None:

@@ -1,14 +1,14 @@
 /** What pages use: a conversation with an agent, its turns, its tools and its call. */
 
 import { Approvals } from './approvals.js';
-import { Call } from './call.js';
+import { Calls } from './calls.js';
 import { Conversation } from './conversation.js';
 import { CallProblem, cancelled, RelayError } from './errors.js';
 import { devices, openMicrophone, openUnlessAborted } from './microphone.js';
 import { checkPeer } from './peer.js';
 import { stopTracks } from './scope.js';
 import { BrowserTools } from './tools.js';
-import { Turns } from './turns.js';
+import { Turns, wholeTurns } from './turns.js';
 
 const DEFAULTS = {
   attempts: 5, connectTimeout: 10, renew: false, backoff: {}, turnGap: 1, toolTimeout: 15, heartbeat: 15,
@@ -59,9 +59,7 @@ export class RelayClient extends EventTarget {
   #turns;
   #tools;
   #approvals;
-  #muted = false;
-  #call = null;
-  #invite = null; // not answered yet
+  #calls;
   #opening;
   #opened;
 
@@ -78,12 +76,17 @@ export class RelayClient extends EventTarget {
       session: (session) => emit('session', session),
       queued: (queue) => emit('queued', queue),
       resumed: (how) => emit('resumed', how),
-      restored: (turns) => this.#restored(turns),
-      renewed: () => this.#renewed(),
+      restored: (turns) => this.#turns.restore(turns),
+      renewed: (takeover) => this.#renewed(takeover),
       error: (error) => emit('error', error),
     });
     this.#tools = new BrowserTools(this, this.#options.toolTimeout, this.#conversation.ended.signal, emit);
     this.#approvals = new Approvals((frame) => this.state !== 'ended' && this.#conversation.send(frame, true), emit);
+    this.#calls = new Calls(this.#options, {
+      changed: (state, problem) => this.#callChanged(state, problem),
+      answer: (sdpAnswer, channelId) => this.sendFrame({ type: 'sdpAnswer', channelId, data: { sdpAnswer } }),
+      event: emit,
+    });
     for (const [name, tool] of Object.entries(options.tools ?? {})) {
       if (typeof tool === 'function') this.tool(name, tool);
       else this.tool(name, tool.schema, tool.run);
@@ -136,22 +139,8 @@ export class RelayClient extends EventTarget {
   }
 
   /** Whole turns from the start; throws the RelayError of an end that was not normal. */
-  async *[Symbol.asyncIterator]() {
-    let next = 0;
-    for (;;) {
-      const dropped = this.#turns.count - this.turns.length;
-      next = Math.max(next, dropped);
-      if (next < this.#turns.count) {
-        yield this.turns[next++ - dropped];
-      } else if (this.state === 'ended') {
-        if (this.reason.code !== 1000) throw this.reason;
-        return;
-      } else {
-        let offs;
-        await new Promise((wake) => (offs = ['turn', 'restored', 'ended'].map((type) => this.on(type, wake))));
-        for (const off of offs) off();
-      }
-    }
+  [Symbol.asyncIterator]() {
+    return wholeTurns(this.#turns, this);
   }
 
   send(text) {
@@ -184,17 +173,7 @@ export class RelayClient extends EventTarget {
     if (this.#conversation.leaving) throw new CallProblem('cancelled');
     if (this.state === 'queued') await this.open();
     if (this.session && this.session.callType !== 'webCall') throw new CallProblem('not-a-call');
-    if (this.#call && this.#call.state !== 'ended') return this.#call.connected;
-    const call = (this.#call = new Call({ ...this.#options, ...options, muted: this.#muted }, {
-      changed: (state, problem) => this.#callChanged(state, problem),
-      answer: (sdpAnswer, channelId) => this.sendFrame({ type: 'sdpAnswer', channelId, data: { sdpAnswer } }),
-      event: (type, detail) => this.#emit(type, detail),
-    }));
-    call.start();
-    const invite = this.#invite;
-    this.#invite = null;
-    if (invite) call.invited(invite);
-    return call.connected;
+    return this.#calls.take(options);
   }
 
   /** Nobody hears the agent any more, so nobody shall pay for it. */
@@ -204,44 +183,37 @@ export class RelayClient extends EventTarget {
   }
 
   get call() {
-    return this.#call;
+    return this.#calls.current;
   }
   /** Whether the microphone is, or will be, muted. */
   get muted() {
-    return this.#muted;
+    return this.#calls.muted;
   }
   mute() {
-    this.#mute(true);
+    this.#calls.mute(true);
   }
   unmute() {
-    this.#mute(false);
-  }
-  #mute(muted) {
-    this.#muted = muted;
-    if (this.#call?.state !== 'ended') this.#call?.mute(muted);
+    this.#calls.mute(false);
   }
   /** Press keys: 0-9, *, #, A-D, and a comma for a pause. */
   dtmf(keys, { duration = 120, gap = 80 } = {}) {
-    if (!this.#call) throw new CallProblem('no-dtmf');
-    this.#call.dtmf(keys, duration, gap);
+    this.#calls.dtmf(keys, duration, gap);
   }
-  async setMicrophone(microphone) {
-    this.#options.microphone = microphone;
-    await this.#call?.setMicrophone(microphone);
+  setMicrophone(microphone) {
+    return this.#calls.setMicrophone(microphone);
   }
-  async setSpeaker(deviceId) {
-    this.#options.speaker = deviceId;
-    await this.#call?.setSpeaker(deviceId);
+  setSpeaker(deviceId) {
+    return this.#calls.setSpeaker(deviceId);
   }
   /** How loud it is, 0 to 1, for a meter. */
   levels() {
-    return this.#call?.levels() ?? { microphone: 0, speaker: 0 };
+    return this.#calls.levels();
   }
 
   /** End the conversation and its call; resolves when it has ended. */
   hangUp() {
     this.#conversation.leave();
-    this.#call?.stop();
+    this.#calls.stop();
     return this.closed;
   }
 
@@ -251,7 +223,7 @@ export class RelayClient extends EventTarget {
     const { state, reason } = change;
     if (state === 'ended') {
       this.#turns.finish();
-      this.#call?.stop();
+      this.#calls.stop();
       this.#approvals.end();
     }
     this.#emit('state', change);
@@ -262,30 +234,12 @@ export class RelayClient extends EventTarget {
     this.#closed(reason);
   }
 
-  #restored(turns) {
-    this.#turns.restore(turns);
-    this.#emit('restored', { turns: this.turns });
-  }
-
-  /** What was said in a chat that was joined; a page that had been in it is told what it missed. */
-  #history(told) {
-    const first = this.#turns.count === 0;
-    const missed = this.#turns.adopt(told);
-    this.#emit('history', { turns: this.turns });
-    if (first) this.#emit('restored', { turns: this.turns });
-    else for (const turn of missed) this.#emit('turn', turn);
-  }
-
-  #renewed() {
-    const left = this.#conversation.takeover; // that person was in the conversation that is lost
-    this.#conversation.takeover = null;
-    if (left) this.#emit('handback', left);
-    this.#invite = null;
+  #renewed(takeover) {
+    if (takeover) this.#emit('handback', takeover);
     this.#turns.finish();
     this.#tools.forget();
     this.#approvals.end();
-    this.#call?.stop();
-    this.#call = null;
+    this.#calls.forget();
   }
 
   #frame(frame, kind, data) {
@@ -294,13 +248,15 @@ export class RelayClient extends EventTarget {
       case 'relay.warning': return this.#emit('warning', data);
       case 'relay.approval_request': return this.#approvals.asked(data);
       case 'relay.approval_settled': return this.#approvals.settled(data);
-      case 'relay.history': return this.#history(data.turns ?? []);
+      case 'relay.history': return this.#turns.joined(data.turns ?? []);
       case 'relay.notice':
       case 'relay.takeover':
       case 'relay.handback':
       case 'relay.draining': return this.#emit(kind.slice(6), data);
       case 'text': return this.#turns.said(frame);
-      case 'sdpInvite': return this.#invited(frame);
+      case 'sdpInvite':
+        this.#calls.invited(frame);
+        return this.#emit('invite', frame);
       case 'websocketToolRequest': return this.#toolRequested(frame);
       case 'event': return this.#emit('event', { name: frame.name, data });
       case 'conversationResult':
@@ -310,13 +266,6 @@ export class RelayClient extends EventTarget {
     }
     // A backend's own events are numbered.
     return frame.number && kind.startsWith('relay.') ? this.#emit('event', { name: frame.name, data }) : undefined;
-  }
-
-  #invited(frame) {
-    const call = this.#call?.state === 'ended' ? null : this.#call;
-    if (call) call.invited(frame);
-    else this.#invite = frame;
-    this.#emit('invite', frame);
   }
 
   #toolRequested(frame) {

@@ -44,7 +44,7 @@ export class Turns {
   #gap;
   #emit;
 
-  /** `gap` in seconds of silence; `emit(type, detail)` for `text`, `turn` and `withdrawn`. */
+  /** `gap` in seconds of silence; `emit(type, detail)` for `text`, `turn`, `withdrawn`, `history` and `restored`. */
   constructor(gap, emit) {
     this.#gap = gap;
     this.#emit = emit;
@@ -54,6 +54,16 @@ export class Turns {
     this.list = turns.slice(-KEPT);
     this.#last = this.list.at(-1)?.id ?? 0;
     this.count = this.list.length;
+    this.#emit('restored', { turns: this.list });
+  }
+
+  /** What was said in a chat that was joined; a page that had been in it is told what it missed. */
+  joined(told) {
+    const first = this.count === 0;
+    const missed = this.adopt(told);
+    this.#emit('history', { turns: this.list });
+    if (first) this.#emit('restored', { turns: this.list });
+    else for (const turn of missed) this.#emit('turn', turn);
   }
 
   /** Take what the gateway says was said; returns the turns that were not known here. */
@@ -175,5 +185,24 @@ export class Turns {
     this.#partial.delete(speaker);
     turn.endedAt = Date.now();
     this.#emit('withdrawn', turn);
+  }
+}
+
+/** The turns as they become whole, for a `for await` over a client; throws the RelayError of an end that was not normal. */
+export async function* wholeTurns(turns, client) {
+  let next = 0;
+  for (;;) {
+    const dropped = turns.count - turns.list.length;
+    next = Math.max(next, dropped);
+    if (next < turns.count) {
+      yield turns.list[next++ - dropped];
+    } else if (client.state === 'ended') {
+      if (client.reason.code !== 1000) throw client.reason;
+      return;
+    } else {
+      let offs;
+      await new Promise((wake) => (offs = ['turn', 'restored', 'ended'].map((type) => client.on(type, wake))));
+      for (const off of offs) off();
+    }
   }
 }

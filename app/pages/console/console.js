@@ -14,6 +14,10 @@ import * as people from './people.js';
 import { repeat, stopAll, watchFaults } from './polling.js';
 import { SORTABLE, Sessions } from './store.js';
 import * as talk from './talk.js';
+// What these import, so that a browser asks for all modules at once and not level by level.
+import './format.js';
+import './spark.js';
+import './timeline.js';
 
 const OFTEN = 300; // sessions that are brought up to date each second; more of them every other
 const FAULTS = {

@@ -3,6 +3,8 @@
 import { RelayClient } from '../client.js';
 import { ApprovalCards } from './approvals.js';
 import { CallControls } from './call.js';
+import { Composer } from './composer.js';
+import { ClientEvents } from './events.js';
 import { focusIsWithin, keepKeys } from './host.js';
 import { keptName, leftByEarlierPage, Parked, serveTools } from './keeping.js';
 import { Messages } from './messages.js';
@@ -13,7 +15,6 @@ import { adoptStyle } from './style.js';
 import { TEXTS, translated } from './texts.js';
 
 const GRACE = 150; // ms that an element may be out of the document, as while a page moves it
-const FORWARDED = ['state', 'turn', 'call', 'ended'];
 
 export class BlackboxRelayChat extends ElementWithProperties {
   static observedAttributes = ['texts', 'heading', 'intro', 'call-types'];
@@ -25,9 +26,10 @@ export class BlackboxRelayChat extends ElementWithProperties {
   #messages;
   #approvals;
   #call;
+  #composer;
+  #events;
   #cards = 0;
   #shown = null; // the client whose conversation the log holds
-  #interrupted = false; // a loss of the connection was told
   #presence = new Presence(GRACE, () => this.#gone());
   #starting = new Starting({
     begun: () => this.#arrange('connecting'),
@@ -36,7 +38,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     microphone: () => RelayClient.microphone(this.options.microphone),
     connect: (callType) => this.#connect(callType),
     call: (client, microphone) => this.#takeCall(client, microphone),
-    done: (byHand) => byHand && focusIsWithin(this) && this.#nodes.message.focus({ preventScroll: true }),
+    done: (byHand) => byHand && focusIsWithin(this) && this.#composer.focus(),
     failed: (client, problem) => this.#failed(client, problem),
   });
   static #parked = new Parked();
@@ -47,15 +49,31 @@ export class BlackboxRelayChat extends ElementWithProperties {
     adoptStyle(this);
     this.#nodes = buildPanel(root);
     const texts = () => this.#texts;
+    const client = () => this.client;
     this.#messages = new Messages(this.#nodes, texts);
     this.#approvals = new ApprovalCards(this.#messages, texts, (choices) => {
-      if (choices.contains(this.shadowRoot.activeElement)) this.#nodes.message.focus({ preventScroll: true });
+      if (choices.contains(this.shadowRoot.activeElement)) this.#composer.focus();
     });
     this.#call = new CallControls(this.#nodes, {
       texts,
-      client: () => this.client,
+      client,
       problem: (message, advice) => this.#messages.problem(message, advice),
       hangUp: () => this.#endByHand(),
+    });
+    this.#composer = new Composer(this.#nodes, this.#messages, { texts, client });
+    this.#events = new ClientEvents({
+      host: this,
+      nodes: this.#nodes,
+      texts,
+      client,
+      messages: this.#messages,
+      approvals: this.#approvals,
+      call: this.#call,
+      composer: this.#composer,
+      starting: this.#starting,
+      arrange: (state) => this.#arrange(state),
+      live: () => this.#clearEarlier(),
+      end: () => this.end(),
     });
     this.#listen();
     this.takeOver();
@@ -180,95 +198,22 @@ export class BlackboxRelayChat extends ElementWithProperties {
       this.#clearEarlier();
       this.#messages.restore(client.turns);
       this.#follow(client);
-      for (const asked of client.approvals) this.#approvals.ask(asked, (approve) => client.approve(asked.id, approve));
+      for (const asked of client.approvals) this.#events.ask(client, asked);
     }
     this.#arrange(client.state);
-    if (client.queue) this.#sayPosition(client.queue);
+    if (client.queue) this.#events.position(client.queue);
   }
-
-  // ---- what the client says ----
 
   #follow(client) {
     this.#shown = client;
-    const on = (type, listener) => client.on(type, (detail) => this.client === client && listener(detail));
-    on('queued', (queue) => this.#sayPosition(queue));
-    on('state', (change) => this.#changed(client, change));
-    on('text', ({ source, turn }) => this.#piece(source, turn));
-    on('turn', (turn) => this.#messages.whole(turn));
-    on('withdrawn', (turn) => this.#messages.withdraw(turn));
-    on('restored', ({ turns }) => this.#messages.restore(turns));
-    on('resumed', () => {
-      if (this.#interrupted) this.#messages.note(this.#texts.resumed);
-      this.#interrupted = false;
-    });
-    on('notice', ({ content }) => this.#messages.note(content));
-    on('takeover', ({ operator }) => {
-      this.#messages.stopTyping();
-      this.#messages.note(this.#texts.operatorJoined.replace('{operator}', () => operator));
-    });
-    on('handback', ({ operator }) => this.#messages.note(this.#texts.operatorLeft.replace('{operator}', () => operator)));
-    on('approval', (asked) => {
-      this.#messages.stopTyping();
-      this.#approvals.ask(asked, (approve) => client.approve(asked.id, approve));
-    });
-    on('approval-settled', (settled) => this.#approvals.settled(settled));
-    on('draining', () => this.#messages.note(this.#texts.draining));
-    on('error', (error) => error.code === 0 && this.#messages.note(error.message));
-    on('call', ({ state, problem }) => this.#called(client, state, problem));
-    on('sound-blocked', (detail) => this.#call.soundBlocked(detail?.play));
-    on('microphone-lost', (problem) => {
-      this.#messages.problem(problem?.message ?? this.#texts.microphoneLost, problem?.advice ?? this.#texts.chooseMicrophone);
-    });
-    for (const type of FORWARDED) on(type, (detail) => this.dispatchEvent(new CustomEvent(type, { detail })));
-    this.dispatchEvent(new CustomEvent('relay-client', { detail: client, bubbles: true, composed: true }));
+    this.#events.follow(client);
   }
 
-  #sayPosition({ position, of }) {
-    if (position === null || this.#nodes.panel.dataset.state !== 'queued') return;
-    this.#nodes.status.textContent = this.#texts.queuedAt.replace('{position}', position).replace('{of}', of);
-  }
-
-  #changed(client, { state, reason, delay }) {
-    // The one that ends for another to begin: the panel shows that other one already.
-    const replaced = this.#starting.isUnderWay && !this.#starting.owns(client);
-    this.#arrange(replaced ? 'connecting' : state);
-    if (state === 'live') this.#clearEarlier();
-    if (state === 'resuming') {
-      this.#interrupted = true;
-      this.#messages.note(this.#texts.resuming);
-    }
-    if (state !== 'ended') return;
-    this.#messages.stopTyping();
-    this.#call.show('ended');
-    if (reason.code === 1000) return void this.#messages.note(this.#texts.ended);
-    const wait = reason.retryAfter ?? delay;
-    const later = reason.retry !== 'no' && wait ? this.#texts.retryIn.replace('{seconds}', Math.ceil(wait)) : '';
-    this.#messages.problem(reason.message, later);
-  }
-
+  /** What was shown of the conversation before goes, with the page's own nodes. */
   #clearEarlier() {
     for (const node of this.#messages.began()) {
       if (node.localName === 'slot') this.querySelector(`:scope > [slot="${node.name}"]`)?.remove();
     }
-  }
-
-  #called(client, state, problem) {
-    this.#call.show(state);
-    this.#nodes.end.hidden = state !== 'ended' || client.state === 'ended';
-    // While it starts, whoever started it is told. Later it is lost for good, and would still be billed.
-    if (state !== 'ended' || !problem || this.#starting.owns(client) || client.state === 'ended') return;
-    this.#messages.problem(problem.message, problem.advice);
-    this.end();
-  }
-
-  #piece(source, turn) {
-    this.#messages.piece(source, turn);
-    if (source === 'user' && turn.final) this.#expectAnswer();
-  }
-
-  #expectAnswer() {
-    const { client } = this;
-    this.#messages.expectAnswer(() => this.client === client && client?.state === 'live' && !client.takeover && this.#mayWrite);
   }
 
   // ---- the panel ----
@@ -279,38 +224,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     on('chat', 'click', () => this.#starting.begin(this.#written, true));
     on('ring', 'click', () => this.#starting.begin('webCall', true));
     on('end', 'click', () => this.#endByHand());
-    on('message', 'input', () => this.#ready());
-    on('message', 'keydown', (event) => {
-      // An input method takes Enter for itself: some browsers say so by the key code alone.
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-      event.preventDefault();
-      this.#say();
-    });
-    on('send', 'click', () => this.#say());
     keepKeys(nodes.panel);
-  }
-
-  #say() {
-    const { message } = this.#nodes;
-    const text = message.value.trim();
-    if (!text || !this.#mayWrite) return;
-    try {
-      this.client.send(text);
-    } catch (error) {
-      return void this.#messages.problem(error.message, error.code === 1009 ? this.#texts.shorten : '');
-    }
-    message.value = '';
-    this.#ready();
-    this.#messages.typed(text);
-    this.#expectAnswer();
-  }
-
-  get #mayWrite() {
-    return Boolean(this.client) && this.client.state !== 'ended' && this.#nodes.panel.dataset.state !== 'ending';
-  }
-
-  #ready() {
-    this.#nodes.send.disabled = !this.#nodes.message.value.trim() || !this.#mayWrite;
   }
 
   #arrange(state) {
@@ -319,7 +233,7 @@ export class BlackboxRelayChat extends ElementWithProperties {
     if (state === 'ending') this.#call.show('ended');
     showState(this.#nodes, state, talking, this.#texts);
     this.#label();
-    this.#ready();
+    this.#composer.update();
     if (hadFocus && !hadFocus.checkVisibility()) this.#nodes[talking ? 'message' : 'panel'].focus({ preventScroll: true });
   }
 

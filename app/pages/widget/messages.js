@@ -22,6 +22,7 @@ export class Messages {
   #timer;
   #earlier = []; // nodes of the conversation before; they go when the next one is live
   #following = true;
+  #height = null; // of the log, where its place was last looked at
 
   /** `nodes` are the panel's, by id; `texts` gives the texts of now. */
   constructor({ log, spoken, newer }, texts) {
@@ -34,11 +35,16 @@ export class Messages {
       log.focus({ preventScroll: true });
     });
     log.addEventListener('scroll', () => {
+      if (this.#isResized) return; // not by the reader: what follows is the observer's
       this.#following = this.#atEnd();
       if (this.#following) newer.hidden = true;
     }, { passive: true });
     // A keypad or a virtual keyboard that opens takes nobody away from the end.
-    if (globalThis.ResizeObserver) new ResizeObserver(() => this.#following && this.scroll()).observe(log);
+    if (!globalThis.ResizeObserver) return;
+    new ResizeObserver(() => {
+      this.#height = log.clientHeight;
+      if (this.#following) this.scroll();
+    }).observe(log);
   }
 
   /** A conversation is begun: what is here stays until that one is live. */
@@ -191,13 +197,18 @@ export class Messages {
     return last === this.#typing ? last?.previousElementSibling : last;
   }
 
+  /** The log has another height than at the last look: it may have scrolled by that. */
+  get #isResized() {
+    return this.#height !== null && this.#height !== this.#log.clientHeight;
+  }
+
   #atEnd() {
     return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < NEAR;
   }
 
   /** Follow the end only for a reader who was there before the change. */
   #changing(change, news = true) {
-    const follow = this.#atEnd();
+    const follow = this.#isResized ? this.#following : this.#atEnd();
     change();
     if (follow) this.scroll();
     else if (news) this.#newer.hidden = false;

@@ -42,8 +42,10 @@ async def _serve(path: Path, lifeline: int | None) -> None:
     if lifeline is not None:
         loop.add_reader(lifeline, _gone, loop, lifeline, orphaned)
     async with asyncio.TaskGroup() as tasks:
-        told = tasks.create_task(stopping.wait())
-        left = tasks.create_task(_last_client(store.connections, orphaned))
+        told = tasks.create_task(stopping.wait(), name="store:stop")
+        left = tasks.create_task(
+            _last_client(store.connections, orphaned), name="store:last_client"
+        )
         await asyncio.wait([told, left], return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         left.cancel()

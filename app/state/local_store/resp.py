@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.protocol.errors import RelayError
+
 MAX_REQUEST: Final = 64 << 20
 """Bytes of one request, and what may wait of one that is not whole."""
 MAX_WORDS: Final = 1 << 20
@@ -12,11 +14,11 @@ Request = list[bytes]
 Reply = "bytes | int | str | None | StoreError | list[Reply]"
 
 
-class StoreError(Exception):
+class StoreError(RelayError):
     """An answer that is an error; the text begins with its kind, as `ERR` or `NOSCRIPT`."""
 
 
-class ProtocolError(Exception):
+class ProtocolError(RelayError):
     """What came is no request: the connection is of no more use."""
 
 

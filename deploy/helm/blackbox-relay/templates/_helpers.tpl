@@ -60,6 +60,45 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* How fast pods come and go, for whichever autoscaler. */}}
+{{- define "relay.scalingBehavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies:
+    - type: Percent
+      value: 100
+      periodSeconds: 60
+    - type: Pods
+      value: 2
+      periodSeconds: 60
+  selectPolicy: Max
+scaleDown:
+  stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownStabilizationSeconds }}
+  policies:
+    - type: Pods
+      value: 1
+      periodSeconds: {{ .Values.autoscaling.scaleDownPeriodSeconds }}
+    - type: Percent
+      value: {{ .Values.autoscaling.scaleDownPercent }}
+      periodSeconds: {{ .Values.autoscaling.scaleDownPeriodSeconds }}
+  selectPolicy: Max
+{{- end -}}
+
+{{/*
+Sessions that pods are needed for: those that are live, but no more than the vendor takes from all
+replicas together. relay_upstream_places is NaN without such a bound, and no number is above NaN.
+Sessions of draining pods do not count: their pods are no longer the Deployment's.
+*/}}
+{{- define "relay.scalingQuery" -}}
+{{- $of := printf "namespace=%q,service=%q" .Release.Namespace (printf "%s-internal" (include "relay.fullname" .)) -}}
+{{- printf "clamp_max(sum(relay_sessions{%s} unless on (instance) relay_draining{%s} == 1) or 0 * sum(relay_sessions_limit{%s}), scalar(max(relay_upstream_places{%s} > 0) or vector(Inf)))" $of $of $of $of -}}
+{{- end -}}
+
+{{/* RelayDrainStuck must wait for as long as a drain may take, whole minutes and one more. */}}
+{{- define "relay.drainAlertMinutes" -}}
+{{- add1 (ceil (divf (include "relay.grace" . | float64) 60)) -}}
+{{- end -}}
+
 {{/* Mistakes that a schema does not see. */}}
 {{- define "relay.check" -}}
 {{- $keys := splitList "\n" (include "relay.secretKeys" .) -}}
@@ -75,6 +114,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if ge (int .Values.autoscaling.targetSessions) (int (default 5000 .Values.config.RELAY_MAX_SESSIONS)) -}}
 {{- fail "autoscaling.targetSessions must be below RELAY_MAX_SESSIONS, or pods are full before they are more" -}}
 {{- end -}}
+{{- if and (eq .Values.autoscaling.engine "keda") (not .Values.autoscaling.prometheusAddress) -}}
+{{- fail "autoscaling.prometheusAddress: KEDA asks Prometheus for the sessions; say where it answers" -}}
+{{- end -}}
+{{- end -}}
+{{- $none := list "0" "0%" "00%" "000%" -}}
+{{- if and (has (toString .Values.rollout.maxSurge) $none) (has (toString .Values.rollout.maxUnavailable) $none) -}}
+{{- fail "rollout.maxSurge and rollout.maxUnavailable are both 0: no pod could ever be replaced" -}}
 {{- end -}}
 {{- if and (gt $replicas 1) (not (has "RELAY_STATE_URL" $keys)) (not (hasKey .Values.config "RELAY_STATE_URL")) -}}
 {{- fail "more than one replica needs a shared store: add RELAY_STATE_URL to secrets.keys (or to config)" -}}

@@ -1,0 +1,107 @@
+"""Conversations with tools that resume on either replica while something happens to the store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from tests.replicas.pair import ReplicaPair, Script, numbered
+from tests.support.resharding import SlotMove, slots_with_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.support.redis_cluster import RedisCluster
+    from tests.support.resuming import ResumingBrowser, Story
+
+AT_ONCE = 40
+CUT_EVERY = 0.1
+
+
+async def conversations_during(
+    it: ReplicaPair,
+    disturb: Callable[[Callable[[], bool]], Awaitable[object]],
+    *,
+    count: int,
+    script: Script,
+    seed: int,
+    cut_every: float = CUT_EVERY,
+) -> list[Story]:
+    """Hold `count` conversations, cut sockets at random, run `disturb`, and judge them all.
+
+    `disturb` is given a function that says whether all of them still go on.
+    Each must hear and be heard exactly, with each tool's result, and end by its own script.
+    """
+    print(f"seed {seed}")
+    dice = random.Random(seed)  # noqa: S311 - a test's dice
+    before = await live(it)
+
+    def talker(number: int) -> ResumingBrowser:
+        own = random.Random(f"{seed}.{number}")  # noqa: S311 - a test's dice
+        return numbered(it, f"d{number}", script, lambda: own.choice(it.replicas).ws, own)
+
+    room = asyncio.Semaphore(AT_ONCE)
+    browsers = [talker(number) for number in range(count)]
+
+    async def begin(each: ResumingBrowser) -> asyncio.Task[Story]:
+        async with room:
+            task = asyncio.create_task(each.run())
+            async with asyncio.timeout(120):
+                await each.live.wait()
+            return task
+
+    running = await asyncio.gather(*map(begin, browsers))
+    assert await live(it) == before + count, "all must be there when it begins"
+
+    async def cut() -> None:
+        while True:
+            await asyncio.sleep(cut_every)
+            socket = dice.choice(browsers).socket
+            if socket is not None:
+                socket.transport.abort()
+
+    cutting = asyncio.create_task(cut())
+    try:
+        await disturb(lambda: not any(task.done() for task in running))
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        cutting.cancel()
+    stories = list(await asyncio.gather(*running))
+    wrong = [fault for story in stories for fault in story.wrong(script.count)]
+    assert wrong == [], f"seed {seed}: " + "\n".join(wrong[:20])
+    ended = [story for story in stories if not story.whole]
+    assert ended == [], f"seed {seed}: {len(ended)} ended otherwise, {ended[:3]}"
+    assert await it.violations() == []
+    resumes = sum(story.resumes for story in stories)
+    texts = sum(len(story.heard) + len(story.echoed) for story in stories)
+    print(f"{count} conversations, {texts} texts, {resumes} resumes")
+    assert resumes > 0
+    return stories
+
+
+async def live(it: ReplicaPair) -> int:
+    """How many sessions all replicas together have."""
+    answer = await it.backend.get(f"{it.replicas[0].base}/v1/sessions?limit=1")
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["total"])
+
+
+async def move_slots(cluster: RedisCluster, goes_on: Callable[[], bool], most: int) -> int:
+    """Move slots that hold keys, one after the other, while it goes on; return how many keys."""
+    assert goes_on(), "slots must move while they talk"
+    moved, keys = 0, 0
+    while moved < most and goes_on():
+        for slot in await asyncio.to_thread(slots_with_keys, cluster):
+            keys += await asyncio.to_thread(lambda slot=slot: SlotMove(cluster, slot).run())
+            moved += 1
+            if moved >= most or not goes_on():
+                break
+    print(f"{moved} slots moved with {keys} keys")
+    return keys
+
+
+async def is_serving(it: ReplicaPair) -> None:
+    """Wait until every replica takes sessions again."""
+    for number in range(len(it.replicas)):
+        await it.ready(number)
