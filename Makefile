@@ -8,7 +8,7 @@ PORT ?= 8000
 PARTS := check test-source test-compiled test-replicas test-bench
 NIGHTLY := nightly-source nightly-compiled
 # Test files that run at a time: much of what they do is waiting.
-WORKERS ?= 3
+WORKERS ?= 4
 # A worker takes a file as a whole, in the order of tests/order.py.
 SHARED := --dist loadfile --no-loadscope-reorder --durations 12
 # What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.

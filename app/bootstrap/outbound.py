@@ -34,7 +34,7 @@ def outbound(settings: Settings, environ: Mapping[str, str] | None = None) -> Ou
         proxies = Proxies.read(environ, setting)
     except ValueError as fault:
         faults.append(str(fault))
-    tls = trust()
+    tls = tls_context()
     if path := environ.get("SSL_CERT_FILE"):
         try:
             tls.load_verify_locations(cafile=path)  # OpenSSL itself says nothing of a bad one
@@ -45,7 +45,7 @@ def outbound(settings: Settings, environ: Mapping[str, str] | None = None) -> Ou
     return Outbound(tls, proxies)
 
 
-def trust() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Whom TLS trusts.
 
     The system's authorities, or OpenSSL's own `SSL_CERT_FILE` and `SSL_CERT_DIR`.

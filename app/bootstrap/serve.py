@@ -72,7 +72,7 @@ async def serve(
     def on_signal() -> None:
         if stopping.is_set():
             application.gateway.expedite()
-            application.traces.hurry()
+            application.traces.expedite()
         stopping.set()
 
     loop = asyncio.get_running_loop()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from app.protocol.errors import RelayError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +21,7 @@ FEWEST: Final = 16
 """Rows below which a statement needs fewer round trips than COPY and its look at the columns."""
 
 
-class CopyRefused(Exception):  # noqa: N818 - in line with Unstorable
+class CopyRefused(RelayError):  # noqa: N818 - in line with Unstorable
     """The database did not take the rows by COPY; statements will find out why."""
 
 

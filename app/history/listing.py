@@ -1,4 +1,4 @@
-"""Listing conversations: whatever is filtered by, a page reads a bounded number of rows.
+"""Listing the latest rows: whatever is filtered by, a page reads a bounded number of them.
 
 An index leads by one of the filters to rows in their order. What the others leave of these may be
 little or nothing, so rows are looked at in steps, and a page ends after so many of them: it may
@@ -7,6 +7,8 @@ then be short, even empty, and has a cursor nevertheless.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, tuple_
@@ -16,7 +18,7 @@ from app.history.schema import conversations
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, RowMapping
+    from sqlalchemy import ColumnElement, RowMapping, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.model import Filters
@@ -29,46 +31,94 @@ INDEXED: Final = ("subject", "agent", "tenant")
 """Columns with an index by time, the most selective first."""
 
 Key = tuple[float, str]
-"""Where a page ends: start (Unix seconds) and id."""
+"""Where a page ends: a time (Unix seconds) and an id."""
 
-ORDER: Final = (conversations.c.started_at, conversations.c.id)
-LATEST_FIRST: Final = tuple(column.desc() for column in ORDER)
+Order = tuple["ColumnElement[float]", "ColumnElement[str]"]
+"""The columns of the key."""
+
+BY_START: Final = (conversations.c.started_at, conversations.c.id)
 
 
-async def list_rows(
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is listed: `query` without conditions, the latest by `order` first.
+
+    `by_index` are conditions that an index on them and `order` finds, `by_row` those that only the
+    rows tell.
+    """
+
+    query: Select[Any]
+    order: Order
+    by_index: Sequence[ColumnElement[bool]] = ()
+    by_row: Sequence[ColumnElement[bool]] = ()
+
+    def key(self, row: RowMapping) -> Key:
+        """A row's place in the order."""
+        return float(row[str(self.order[0].key)]), str(row[str(self.order[1].key)])
+
+
+async def list_conversations(
     connection: AsyncConnection, filters: Filters, after: Key | None, limit: int
 ) -> tuple[list[RowMapping], Key | None]:
     """Find up to `limit` conversations, the latest first, and where the next page begins."""
     by_index, by_row = _conditions(filters)
+    return await list_rows(
+        connection, Wanted(select(conversations), BY_START, by_index, by_row), after, limit
+    )
+
+
+async def list_rows(
+    connection: AsyncConnection, wanted: Wanted, after: Key | None, limit: int
+) -> tuple[list[RowMapping], Key | None]:
+    """Find up to `limit` rows, the latest first; and the key up to which all is known, if any."""
+    latest_first = tuple(column.desc() for column in wanted.order)
     found: list[RowMapping] = []
     for _ in range(STEPS):
-        here = (*by_index, *_beyond(after))
-        until = await _end_of_step(connection, here) if by_row else None
-        query = select(conversations).where(*here, *by_row)
+        here = (*wanted.by_index, *_beyond(wanted, after))
+        until = await _end_of_step(connection, wanted, here) if wanted.by_row else None
+        query = wanted.query.where(*here, *wanted.by_row)
         if until is not None:
-            query = query.where(tuple_(*ORDER) >= tuple_(*until))
-        query = query.order_by(*LATEST_FIRST).limit(limit - len(found) + 1)
+            query = query.where(tuple_(*wanted.order) >= tuple_(*until))
+        query = query.order_by(*latest_first).limit(limit - len(found) + 1)
         found += (await connection.execute(query)).mappings()
         if len(found) > limit:
-            last = found[limit - 1]
-            return found[:limit], (float(last["started_at"]), last["id"])
+            return found[:limit], wanted.key(found[limit - 1])
         if until is None:
             return found, None
         after = until
     return found, after
 
 
+async def list_merged(
+    connection: AsyncConnection, sources: Sequence[Wanted], after: Key | None, limit: int
+) -> tuple[list[RowMapping], Key | None]:
+    """The same for rows of several kinds, which have the same columns."""
+    found: list[tuple[Key, RowMapping]] = []
+    known: list[Key] = []
+    for each in sources:
+        rows, until = await list_rows(connection, each, after, limit)
+        found += ((each.key(row), row) for row in rows)
+        known += [] if until is None else [until]
+    last = max(known, default=None)  # beyond that, another kind may have rows in between
+    found = [pair for pair in found if last is None or pair[0] >= last]
+    found.sort(key=itemgetter(0), reverse=True)
+    if len(found) > limit:
+        last = found[limit - 1][0]
+    return [row for _, row in found[:limit]], last
+
+
 async def _end_of_step(
-    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]]
+    connection: AsyncConnection, wanted: Wanted, conditions: Sequence[ColumnElement[bool]]
 ) -> Key | None:
-    """The last row that the step looks at, or None if it looks at all that are left."""
-    query = select(*ORDER).where(*conditions).order_by(*LATEST_FIRST).offset(STEP - 1).limit(1)
+    """The key of the last row that the step looks at, or None if it looks at all that are left."""
+    order = tuple(column.desc() for column in wanted.order)
+    query = select(*wanted.order).where(*conditions).order_by(*order).offset(STEP - 1).limit(1)
     row = (await connection.execute(query)).first()
-    return None if row is None else (float(row[0]), row[1])
+    return None if row is None else (float(row[0]), str(row[1]))
 
 
-def _beyond(after: Key | None) -> tuple[ColumnElement[bool], ...]:
-    return () if after is None else (tuple_(*ORDER) < tuple_(*after),)
+def _beyond(wanted: Wanted, after: Key | None) -> tuple[ColumnElement[bool], ...]:
+    return () if after is None else (tuple_(*wanted.order) < tuple_(*after),)
 
 
 def _conditions(filters: Filters) -> tuple[list[Any], list[Any]]:

@@ -14,6 +14,7 @@ what is left without a conversation is not shown any more, and goes with its par
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Double, MetaData, Table, select, union_all
@@ -21,7 +22,7 @@ from sqlalchemy import Column, Double, MetaData, Table, select, union_all
 from app.history.schema import events, results, tool_calls, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import FromClause, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +46,10 @@ def _twin(table: Table) -> Table:
         postgresql_partition_by=f"RANGE ({START})",
     )
 
+
+DAY: Final = 86_400.0
+CHUNK: Final = 500
+"""Conversations whose rows one statement erases."""
 
 PARTITIONED: Final[Mapping[Table, Table]] = {
     table: _twin(table) for table in (turns, events, tool_calls, results)
@@ -96,7 +101,15 @@ async def erase_rows(
     Their own rows must have been deleted in the same transaction before: from then on nothing more
     of them is written.
     """
-    if conversations:
-        ids, starts = (list(column) for column in zip(*conversations, strict=True))
-        for statement in _ERASE:
-            await connection.exec_driver_sql(statement, (ids, sorted(set(starts))))
+    # Those of one day at a time: each is looked for in its own partition, not in all of them.
+    by_day = sorted(conversations, key=lambda its: its[1])
+    for _, some in groupby(by_day, key=lambda its: its[1] // DAY):
+        for ids in _chunks(list(some)):
+            names, starts = (list(column) for column in zip(*ids, strict=True))
+            for statement in _ERASE:
+                await connection.exec_driver_sql(statement, (names, sorted(set(starts))))
+
+
+def _chunks(conversations: list[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:
+    for at in range(0, len(conversations), CHUNK):
+        yield conversations[at : at + CHUNK]

@@ -11,7 +11,7 @@ from sqlalchemy import and_, delete, select
 
 from app.history.cursor import decode, encode
 from app.history.frames import speaker_of
-from app.history.listing import list_rows
+from app.history.listing import list_conversations
 from app.history.model import (
     Filters,
     Page,
@@ -79,7 +79,7 @@ class HistoryReader:
             started, name = decode(cursor, float, str)
             after = (float(started), str(name))
         wanted, most = filters or Filters(), _limit(limit)
-        rows, last = await self._database.run(lambda c: list_rows(c, wanted, after, most))
+        rows, last = await self._database.run(lambda c: list_conversations(c, wanted, after, most))
         return Page(tuple(map(_conversation, rows)), encode(*last) if last is not None else None)
 
     async def conversation(self, conversation_id: str) -> StoredConversation | None:

@@ -112,21 +112,21 @@ class Traces:
         self._tracer = tracer
         self._untraced = Untraced()
         self._shutdown = shutdown
-        self._hurry = asyncio.Event()
+        self._expedited = asyncio.Event()
 
-    def hurry(self) -> None:
+    def expedite(self) -> None:
         """Let `close` wait no longer, now or later."""
-        self._hurry.set()
+        self._expedited.set()
 
     async def close(self) -> None:
         """Send what is left, for `FLUSH` seconds at most, and less once that is cut short."""
         if self._shutdown is None:
             return
         sent = in_thread(self._shutdown, "traces")
-        hurried = asyncio.create_task(self._hurry.wait(), name="traces:expedite")
-        either: set[asyncio.Future[Any]] = {sent, hurried}
+        expedited = asyncio.create_task(self._expedited.wait(), name="traces:expedite")
+        either: set[asyncio.Future[Any]] = {sent, expedited}
         await asyncio.wait(either, timeout=FLUSH, return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
+        expedited.cancel()
         if not sent.done():
             sent.cancel()
             log.warning(

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+import weakref
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 R = TypeVar("R")
+
+MOST_IDLE: Final = 4
+"""Threads that wait for the next call: to start one costs more than to wake one."""
+
+Jobs: TypeAlias = "SimpleQueue[Callable[[], bool] | None]"
+"""What a thread is to do, one after the other. A job says whether another may follow; None: end."""
 
 
 class DaemonThreads:
@@ -24,9 +31,11 @@ class DaemonThreads:
 
     def __init__(self, bound: int = 32) -> None:
         self._places = asyncio.Semaphore(bound)
+        self._idle: list[Jobs] = []
+        weakref.finalize(self, _end, self._idle)
 
     async def run(self, function: Callable[[], R]) -> R:
-        """Run a function in a thread of its own, in a copy of the caller's context."""
+        """Run a function in a thread that runs nothing else, in a copy of the caller's context."""
         await self._places.acquire()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
@@ -34,6 +43,10 @@ class DaemonThreads:
 
         def finish(result: R | None, error: BaseException | None) -> None:
             self._places.release()
+            if len(self._idle) < MOST_IDLE:
+                self._idle.append(jobs)
+            else:
+                jobs.put(None)
             if done.cancelled():
                 return
             if error is None:
@@ -44,19 +57,42 @@ class DaemonThreads:
             else:
                 done.set_exception(error)
 
-        def work() -> None:
+        def work() -> bool:
             result, error = None, None
             try:
                 result = context.run(function)
             except BaseException as raised:  # noqa: BLE001 - foreign code; SystemExit included
                 error = raised
-            # The loop may be gone by the time a hanging tool returns.
-            with suppress(RuntimeError):
+            try:
                 loop.call_soon_threadsafe(finish, result, error)
+            except RuntimeError:  # the loop was gone before a hanging tool returned
+                return False
+            return True
 
         try:
-            threading.Thread(target=work, name="tool", daemon=True).start()
+            jobs = self._idle.pop() if self._idle else _started()
         except RuntimeError:
             self._places.release()
             raise
+        jobs.put(work)
         return await done
+
+
+def _started() -> Jobs:
+    """Start a thread. Raises RuntimeError where there can be no more."""
+    jobs: Jobs = SimpleQueue()
+    threading.Thread(target=_serve, args=(jobs,), name="tool", daemon=True).start()
+    return jobs
+
+
+def _serve(jobs: Jobs) -> None:
+    while (job := jobs.get()) is not None:
+        is_followed = job()
+        del job  # it holds what was called with, and would while this thread waits
+        if not is_followed:
+            return
+
+
+def _end(idle: list[Jobs]) -> None:
+    for jobs in idle:
+        jobs.put(None)

@@ -82,7 +82,7 @@ class DialTarget:
         if uri is None:
             raise DialError(DialFailure.BAD_URL)
         self.uri = uri
-        self._protocol = ClientProtocol(uri, logger=_silent())
+        self._protocol = ClientProtocol(uri, logger=_quiet_logger())
         request = self._protocol.connect().serialize()
         self._before, _, self._after = request.partition(self._protocol.key.encode())
         self._known: set[tuple[bytes, bytes]] = set()
@@ -286,7 +286,7 @@ def _parse(url: str) -> WebSocketURI | None:
     )
 
 
-def _silent() -> logging.Logger:
+def _quiet_logger() -> logging.Logger:
     """Give a logger that says nothing: `websockets` logs the request line, key and all."""
     logger = logging.Logger("websockets.client", logging.CRITICAL + 1)  # noqa: LOG001
     logger.disabled = True

@@ -25,7 +25,7 @@ from app.protocol.close_codes import OVERLOADED, UNAUTHENTICATED
 from app.protocol.errors import ConfigurationError, Refusal
 from app.protocol.principal import CallType, Principal
 from tests.auth.asking import asking
-from tests.egress.server import Answer, Server, answer, closed_port, hang, serving
+from tests.egress.server import Answer, Seen, Server, answer, closed_port, hang, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -449,16 +449,22 @@ async def test_a_key_rotated_within_the_pause_is_not_yet_known_rather_than_refus
         assert len(server.seen) == 2
 
 
-async def test_a_fetch_that_began_before_a_token_came_does_not_settle_it(
-    client: httpx.AsyncClient,
-) -> None:
+def held_key_set() -> tuple[asyncio.Event, asyncio.Event, Answer]:
+    """A URL of keys that is set to answer, that was asked, and its answer."""
     gate, asked = asyncio.Event(), asyncio.Event()
 
-    async def slow(_seen: Any) -> bytes:
+    async def slow(_seen: Seen) -> bytes:
         asked.set()
         await gate.wait()
         return key_set(jwk(RSA_KEY, kid="a"))
 
+    return gate, asked, slow
+
+
+async def test_a_fetch_that_began_before_a_token_came_does_not_settle_it(
+    client: httpx.AsyncClient,
+) -> None:
+    gate, asked, slow = held_key_set()
     async with serving(slow) as server:
         url = Url(client, server)
         first = asyncio.ensure_future(verify(url.method, signed(RSA_KEY, "RS256", "a")))
@@ -610,14 +616,7 @@ async def test_an_unreachable_url_is_a_failure_like_others(client: httpx.AsyncCl
 
 
 async def test_a_caller_that_leaves_does_not_spoil_the_fetch(client: httpx.AsyncClient) -> None:
-    gate = asyncio.Event()
-    asked = asyncio.Event()
-
-    async def slow(_seen: Any) -> bytes:
-        asked.set()
-        await gate.wait()
-        return key_set(jwk(RSA_KEY, kid="a"))
-
+    gate, asked, slow = held_key_set()
     async with serving(slow) as server:
         url = Url(client, server)
         token = signed(RSA_KEY, "RS256", "a")

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -102,13 +102,17 @@ class HoldSelector(selectors.DefaultSelector):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one store gave. Times are in seconds, `cpu` of the whole process less the feeding."""
+    """What one store gave. Times are in seconds, `cpu` of the whole process less the feeding.
+
+    `server` is the CPU time of the database's own processes, if it has any.
+    """
 
     store: str
     records: int
     dropped: int
     seconds: float
     cpu: float
+    server: float
     holds: Sequence[float] = field(repr=False)
 
     @property
@@ -146,15 +150,23 @@ class Others:
 
 
 def measure(
-    url: SecretStr, chats: int, rate: float, bounds: Bounds | None = None, busy: float = 0.0
+    url: SecretStr,
+    chats: int,
+    rate: float,
+    bounds: Bounds | None = None,
+    busy: float = 0.0,
+    server: Postgres | None = None,
 ) -> Figures:
     """Feed `chats` conversations, `rate` of them a second (0: as fast as history takes them).
 
-    `busy`: CPU seconds that others use of each iteration of the loop.
+    `busy`: CPU seconds that others use of each iteration of the loop. `server`: where `url` leads.
     """
     selector = HoldSelector()
+    before = 0.0 if server is None else server.cpu()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        return runner.run(_measured(url, chats, rate, bounds or Bounds(), selector, Others(busy)))
+        bounds = bounds or Bounds()
+        figures = runner.run(_measured(url, chats, rate, bounds, selector, Others(busy)))
+    return figures if server is None else replace(figures, server=server.cpu() - before)
 
 
 async def _measured(
@@ -205,7 +217,7 @@ async def _measured(
     await database.close()
     dropped = recorder.counts().dropped.total()
     name = "postgresql" if database.is_postgresql else "sqlite"
-    return Figures(name, chats * RECORDS, dropped, seconds, cpu - feeding, holds)
+    return Figures(name, chats * RECORDS, dropped, seconds, cpu - feeding, 0.0, holds)
 
 
 async def _written(recorder: QueueRecorder) -> None:
@@ -225,9 +237,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--busy", type=float, default=0.0, help="ms that others use per iteration")
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     options = parser.parse_args(argv)
-    print("store        records/s   CPU µs/record   hold p99.9, ms   longest, ms   dropped")
+    print(
+        "store        records/s   CPU µs/record   its server's   "
+        "hold p99.9, ms   longest, ms   dropped"
+    )
     lost = 0
     for name in options.stores:
+        server: Postgres | None = None
         with ExitStack() as stack:
             if name == "sqlite":
                 room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -235,10 +251,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 server = stack.enter_context(Postgres(max_wal_size="1GB"))
                 url = asyncio.run(server.database())
-            found = measure(SecretStr(url), options.chats, options.rate, None, options.busy / 1e3)
+            busy = options.busy / 1e3
+            found = measure(SecretStr(url), options.chats, options.rate, None, busy, server)
         lost += found.dropped
         print(
             f"{found.store:<12} {found.rate:>9,.0f} {found.micros:>15.1f} "
+            f"{found.server / found.records * 1e6:>14.1f} "
             f"{found.hold(0.999):>16.2f} {found.hold(1):>13.2f} {found.dropped:>9,}"
         )
     return 1 if lost else 0

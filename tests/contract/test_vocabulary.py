@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 PERSONS = re.compile(r"nobody|whoever|somebody|anybody", re.IGNORECASE)
 # Names of the past, as whole words of an identifier (`_` and camel case part them).
 PAST = frozenset(
-    ("goodbye", "doorkeeper", "switchboard", "courier", "nobody", "debts", "pulse", "wish", "lane")
+    (
+        *("goodbye", "doorkeeper", "switchboard", "courier", "nobody", "debts", "pulse", "wish"),
+        *("lane", "departed", "wiring", "minting", "glance", "bag", "newcomer", "toolbox"),
+        *("sidedoor", "turndown", "strangers", "doom", "enveloped", "strikes", "wished"),
+        *("lingering", "overtaken", "happening", "hurry", "tally", "grade"),
+    )
 )
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 SOURCES = [

@@ -62,7 +62,8 @@ async def test_backend_speaks_in_three_names_and_in_one_order(
     assert said == ["as user", "over"]
 
 
-async def test_page_that_was_away_gets_what_was_said_meanwhile_once(calm: Gateway) -> None:
+async def left_page(calm: Gateway) -> tuple[str, str, int]:
+    """A page that has gone away: its session, its resume token, and how many frames it has."""
     async with browser(f"{calm.ws}/ws/echo?call_type=chat", native=True) as page:
         session = await page.connected()
         await page.talks()
@@ -75,6 +76,12 @@ async def test_page_that_was_away_gets_what_was_said_meanwhile_once(calm: Gatewa
             return (await backend.get(path(session))).json()["browser"] == "away"
 
         await until(away)
+    return session, token, counted
+
+
+async def test_page_that_was_away_gets_what_was_said_meanwhile_once(calm: Gateway) -> None:
+    session, token, counted = await left_page(calm)
+    async with calm.api() as backend:
         for number in range(6):
             what = {"content": f"#{number}", "as": ("agent", "notice")[number % 2]}
             answer = await backend.post(path(session, "/messages"), json=what)
@@ -89,18 +96,8 @@ async def test_page_that_was_away_gets_what_was_said_meanwhile_once(calm: Gatewa
 
 
 async def test_full_buffer_of_a_page_that_is_away_refuses_and_loses_nothing(calm: Gateway) -> None:
-    async with browser(f"{calm.ws}/ws/echo?call_type=chat", native=True) as page:
-        session = await page.connected()
-        await page.talks()
-        token = page.frames[0]["data"]["resume"]["token"]
-        counted = len([f for f in page.frames if not str(f.get("name", "")).startswith("relay.")])
-    calm.secrets["resume token"] = token
+    session, token, counted = await left_page(calm)
     async with calm.api() as backend:
-
-        async def away() -> bool:
-            return (await backend.get(path(session))).json()["browser"] == "away"
-
-        await until(away)
         taken = 0
         for role in ("agent", "notice"):
             for _ in range(100):

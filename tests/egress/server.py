@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.listening import listening
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -101,27 +103,8 @@ async def serving(
     made: Server | None = None,
 ) -> AsyncIterator[Server]:
     made = made or Server(*answers)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await made._serve(reader, writer)
-        finally:
-            tasks.discard(task)
-
-    listening = await asyncio.start_server(accept, host, 0, ssl=tls)
-    made.port = listening.sockets[0].getsockname()[1]
-    try:
+    async with listening(made._serve, host=host, tls=tls) as made.port:
         yield made
-    finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listening.wait_closed()
 
 
 async def closed_port() -> int:

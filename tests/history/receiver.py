@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from tests.support.listening import http_site
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -71,12 +73,6 @@ async def receiving(receiver: Receiver, port: int = 0) -> AsyncIterator[Receiver
     application.router.add_post("/results", receiver.handle)
     application.router.add_post("/elsewhere", receiver.astray)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
-    await site.start()
-    port = runner.addresses[0][1]
-    receiver.url = f"http://127.0.0.1:{port}/results"
-    try:
+    async with http_site(runner, port) as taken:
+        receiver.url = f"http://127.0.0.1:{taken}/results"
         yield receiver
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine
@@ -13,7 +13,7 @@ from sqlalchemy.event import listen
 from app.history.batch import rest_after
 from app.history.conversation import RecordedConversation
 from app.history.database import Database
-from app.history.load_monitor import LoadMonitor
+from app.history.load_monitor import Clocks, LoadMonitor
 from app.history.pacing import ThreadRests, TimeSlice
 from app.history.queue import Bounds, RecordKind, RecordQueue
 from app.history.recorder import QueueRecorder
@@ -106,18 +106,60 @@ async def _used_up(others: float) -> bool:
     return work.is_over()
 
 
+@dataclass
+class Thread:
+    """A thread's times, as a test has them go on."""
+
+    now: float = 100.0
+    ran: float = 10.0
+    kept_waiting: float = 1.0
+
+    def monitor(self) -> LoadMonitor:
+        return LoadMonitor(Clocks(lambda: self.now, lambda: self.ran, lambda: self.kept_waiting))
+
+    def goes_on(self, *, ran: float = 0.0, kept: float = 0.0, spare: float = 0.0) -> None:
+        self.now += ran + kept + spare
+        self.ran += ran
+        self.kept_waiting += kept
+
+
 def test_history_does_not_take_its_own_work_for_that_of_conversations() -> None:
+    thread = Thread()
+    told, untold = thread.monitor(), thread.monitor()
+    thread.goes_on(ran=0.25, spare=0.04)
+    assert (untold.is_busy(0.0), told.is_busy(0.25)) == (True, False)
+
+
+def test_time_for_which_others_held_the_core_is_neither_used_nor_spare() -> None:
+    thread = Thread()
+    monitor = thread.monitor()
+    thread.goes_on(ran=0.25, kept=5.0, spare=0.04)
+    assert monitor.is_busy(0.0)
+    thread.goes_on(ran=0.05, kept=5.0, spare=0.04)
+    assert not monitor.is_busy(0.0)
+
+
+def test_a_look_that_is_too_short_leaves_the_last_judgement() -> None:
+    thread = Thread()
+    monitor = thread.monitor()
+    thread.goes_on(ran=0.1)
+    assert not monitor.is_busy(0.0)
+    thread.goes_on(ran=0.15)
+    assert monitor.is_busy(0.0)
+    thread.goes_on(spare=0.15)
+    assert monitor.is_busy(0.0)
+    thread.goes_on(spare=0.15)
+    assert not monitor.is_busy(0.0)
+
+
+def test_a_thread_that_computes_is_found_busy_by_the_systems_own_clocks() -> None:
     # Several times: the system may have kept this thread waiting without telling so.
     judged = []
     for _ in range(10):
-        told, untold = LoadMonitor(), LoadMonitor()
-        before = time.thread_time()
+        monitor = LoadMonitor()
         _burn(0.25)
-        own = time.thread_time() - before
-        time.sleep(0.04)  # spare time of the loop
-        judged.append((untold.is_busy(0.0), told.is_busy(own)))
-    assert (True, False) in judged
-    assert (False, True) not in judged
+        judged.append(monitor.is_busy(0.0))
+    assert any(judged)
 
 
 def test_a_backlog_is_read_without_pauses_while_the_loop_has_no_other_work() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,20 @@ def parts(project: Path, *arguments: str) -> tuple[int, list[str]]:
         text=True, timeout=100, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout.strip().splitlines()
+
+
+def until_waiting(process: psutil.Process) -> None:
+    """Wait until a process and all that it started sleep, each of them for the next one's end."""
+    deadline = time.monotonic() + 20
+    while True:
+        family = [process, *process.children(recursive=True)]
+        names = [member.name() for member in family]
+        if names[-1] == "sleep" and all(
+            member.status() == psutil.STATUS_SLEEPING for member in family
+        ):
+            return
+        assert time.monotonic() < deadline, names
+        time.sleep(0.01)
 
 
 def row(lines: list[str], target: str) -> list[int]:
@@ -136,7 +151,7 @@ def test_an_interrupt_ends_the_part_and_still_sums_up(project: Path) -> None:
     ) as run:  # fmt: skip
         assert run.stdout is not None
         assert "slow has begun\n" in iter(run.stdout.readline, "")
-        time.sleep(0.1)  # make itself may still be on its way to waiting
+        until_waiting(psutil.Process(run.pid))
         subprocess.run(["kill", f"-{signal.SIGINT.value}", "--", f"-{run.pid}"], check=True)
         rest = run.communicate(timeout=30)[0].splitlines()
     assert run.returncode == 130

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from tests.network.hosts import SILENT, proxying, silence
 from tests.support.browser import browser
-from tests.support.gateway import KEY, ROOT, Gateway, clean_environment, emulator
+from tests.support.doctor import run_doctor
+from tests.support.gateway import KEY, Gateway, emulator
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
@@ -47,17 +46,8 @@ async def doctor(environment: dict[str, str], vendor: str) -> str:
         "RELAY_BLACKBOX_URL": vendor,
         "RELAY_ALLOW_INSECURE_UPSTREAM": "true",
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "doctor"),
-        env=clean_environment() | given | environment,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(60):
-        said, _ = await process.communicate()
-    assert PASSWORD not in said.decode()
-    return said.decode()
+    _, said = await run_doctor(environment=given | environment, secrets=(PASSWORD,), within=60)
+    return said
 
 
 async def test_dead_first_addresses_of_the_vendor_and_of_redis_cost_no_session(

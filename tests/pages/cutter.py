@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.support.tcp_proxy import TcpProxy
 
 
-class Cutter:
+class Cutter(TcpProxy):
     """Forwards to `target` on 127.0.0.1, and resets a connection after a random number of bytes.
 
     Both directions count: a cut falls inside handshakes, inside frames, and between them. What was
@@ -20,32 +18,18 @@ class Cutter:
     """
 
     def __init__(self, target: int, seed: int, most: int = 6000) -> None:
+        super().__init__(target)
         self.cuts = 0
         self.cutting = True
-        self.port = 0
-        self.target = target
         self._random = random.Random(seed)  # noqa: S311 - a test's dice
         self._most = most
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Cutter]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in tuple(self._writers):
-                writer.transport.abort()
 
     def cut_all(self) -> None:
         """Reset whatever is connected now."""
-        for writer in tuple(self._writers):
-            writer.transport.abort()
+        self.reset()
         self.cuts += 1
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(
                 "127.0.0.1", self.target
@@ -54,7 +38,7 @@ class Cutter:
             writer.transport.abort()
             return
         both = {writer, upstream_writer}
-        self._writers |= both
+        self.writers |= both
         budget = [self._random.randrange(200, self._most)]
         pumps = [
             asyncio.ensure_future(self._pump(reader, upstream_writer, budget)),
@@ -66,7 +50,7 @@ class Cutter:
         await asyncio.gather(*pumps, return_exceptions=True)
         for each in both:
             each.transport.abort()
-        self._writers -= both
+        self.writers -= both
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: list[int]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from tests.pages.stub_agents import SCRIPTS, Conversation, echo, stamp
+from tests.support.listening import http_site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -93,17 +94,13 @@ class StubGateway:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[StubGateway]:
         runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        try:
-            yield self
-        finally:
-            for task in self._scripts:
-                task.cancel()
-            await asyncio.gather(*self._scripts, return_exceptions=True)
-            await runner.cleanup()
+        async with http_site(runner) as self.port:
+            try:
+                yield self
+            finally:
+                for task in self._scripts:
+                    task.cancel()
+                await asyncio.gather(*self._scripts, return_exceptions=True)
 
     async def _harden(self, request: web.Request, response: web.StreamResponse) -> None:
         policy = self.host_policy if request.path == "/host" else CSP

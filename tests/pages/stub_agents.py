@@ -55,6 +55,11 @@ class Conversation:
     async def text(self, text: str, source: str = "assistant") -> None:
         await self.say({"type": "text", "content": {"source": source, "text": text}})
 
+    async def close(self, code: int = 1011) -> None:
+        """Close the page's connection, which is there."""
+        assert self.socket is not None
+        await self.socket.close(code=code)
+
     async def queued(self, position: int, of: int, turn: str = "turn-1") -> None:
         data = {"position": position, "of": of, "turn": turn}
         await self.say({"type": "event", "name": "relay.queued", "data": data})

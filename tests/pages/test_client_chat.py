@@ -140,10 +140,9 @@ async def test_an_end_that_is_not_normal_is_thrown_to_the_loop(
         window.loop = read().catch((error) => error.name);
     }""")
     (talk,) = gateway.conversations
-    assert talk.socket is not None
     data = {"code": 4440, "message": "An hour is over.", "retry": "no"}
     await talk.say({"type": "error", "data": data})
-    await talk.socket.close(code=4440)
+    await talk.close(4440)
     assert await page.evaluate("() => loop") == "max_duration"
 
 
@@ -196,8 +195,7 @@ async def test_a_callback_is_asked_again_for_each_fresh_connection(
     assert got == [False, False]
     (talk,) = gateway.conversations
     assert talk.credential == "ticket-2"
-    assert talk.socket is not None
-    await talk.socket.close(code=4508)
+    await talk.close(4508)
     await page.wait_for_function("() => chat.state === 'live' && chat.reason === null")
     await until(lambda: talk.resumes)
     assert gateway.dials[-1]["credential"] is None

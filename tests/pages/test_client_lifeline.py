@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from playwright.async_api import Page
 
     from tests.pages.stub import StubGateway
@@ -25,33 +24,20 @@ COLLECT = (Path(__file__).parent / "collect.js").read_text()
 REFUSED = """(error) => [error.code, error.name, error.retry, error.message]"""
 
 
-class Swallower:
+class Swallower(TcpProxy):
     """A TCP proxy that can stop passing bytes on without closing anything, as a firewall does."""
 
     def __init__(self, target: int) -> None:
-        self.port = 0
+        super().__init__(target)
         self.swallowing: set[asyncio.StreamWriter] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._target = target
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Swallower]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in tuple(self._writers):
-                writer.transport.abort()
 
     def swallow(self) -> None:
         """From here on nothing passes in the connections that are there; new ones work."""
-        self.swallowing |= self._writers
+        self.swallowing |= self.writers
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers |= {writer, to}
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to = await asyncio.open_connection("127.0.0.1", self.target)
+        self.writers |= {writer, to}
         await asyncio.gather(self._pump(reader, to), self._pump(there, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,8 +126,7 @@ async def test_a_page_that_comes_back_dials_at_once(
     }""")
     gateway.refusals = [{"abort": True}]
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await until(lambda: len(gateway.dials) == 2, within=10)
     await page.wait_for_timeout(1100)
     took = await page.evaluate(
@@ -217,8 +202,7 @@ async def test_a_callback_that_fails_is_a_missing_credential_and_blocks_no_resum
         window.chat = await RelayClient.connect({{ agent: 'silent', credential, backoff: {{ first: 0.1 }} }});
     }}""")
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await until(lambda: talk.resumes == 1)
     await page.wait_for_function("() => chat.state === 'live'")
 

@@ -53,14 +53,9 @@ async def told(page: Page, talk: Conversation, position: int, of: int, turn: str
     )
 
 
-async def drop(talk: Conversation, code: int = 1011) -> None:
-    assert talk.socket is not None
-    await talk.socket.close(code=code)
-
-
 async def drain(talk: Conversation) -> None:
     await talk.say({"type": "error", "data": DRAINING})
-    await drop(talk, 1001)
+    await talk.close(1001)
 
 
 async def states(page: Page) -> list[str]:
@@ -93,12 +88,12 @@ async def test_lost_line_is_resumed_and_the_client_waits_on(
     page: Page, gateway: StubGateway
 ) -> None:
     talk = await waiting(page, gateway)
-    await drop(talk)
+    await talk.close()
     await until(lambda: talk.resumes == 1 and talk.socket is not None)
     await told(page, talk, 1, 3)
     assert await states(page) == ["queued", "resuming", "queued"]
     assert await page.evaluate("() => opened") is None
-    await drop(talk)
+    await talk.close()
     await talk.text("Said while the line was lost.")
     await page.wait_for_function("() => opened === 'open'")
     assert await page.evaluate("() => chat.queue") is None
@@ -129,7 +124,7 @@ async def test_hang_up_while_a_queued_client_has_no_line_ends_at_once(
 ) -> None:
     talk = await waiting(page, gateway, backoff={"first": 30})
     gateway.refusals = [{"abort": True}] * 3
-    await drop(talk)
+    await talk.close()
     await page.wait_for_function("() => chat.state === 'resuming'")
     await page.evaluate("() => { chat.hangUp(); }")
     assert await page.evaluate("() => [chat.state, chat.queue]") == ["ended", None]
@@ -170,7 +165,7 @@ async def test_position_of_an_earlier_wait_is_not_sent_by_a_renewed_conversation
     await page.wait_for_function("() => opened === 'open'")
     second = gateway.conversations[1]
     await second.say({"type": "error", "data": {**DRAINING, "code": 4502}})
-    await drop(second, 4502)
+    await second.close(4502)
     await until(lambda: len(gateway.conversations) == 3)
     assert [dial.get("turn") for dial in gateway.dials] == [None, "t", None]
 
@@ -195,7 +190,7 @@ async def test_queued_chat_that_is_kept_is_joined_where_it_cannot_be_resumed(
     gateway.session_fields = {"queued": True, "keep": 60}
     first = await waiting(page, gateway)
     gateway.by_token.clear()
-    await drop(first)
+    await first.close()
     await until(lambda: len(gateway.conversations) == 2)
     second = gateway.conversations[1]
     assert second.query.get("session") == first.id
@@ -210,7 +205,7 @@ async def test_queued_chat_that_is_not_kept_begins_anew_where_it_cannot_be_resum
 ) -> None:
     first = await waiting(page, gateway)
     gateway.by_token.clear()
-    await drop(first)
+    await first.close()
     await until(lambda: len(gateway.conversations) == 2)
     assert gateway.conversations[1].query.get("turn") == "t"
     await page.wait_for_function("() => chat.state === 'queued'")

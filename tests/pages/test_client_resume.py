@@ -135,8 +135,7 @@ async def test_a_conversation_that_cannot_be_resumed_begins_anew_only_if_asked(
     await page.wait_for_function("() => seen.turns.length === 3")
     first = gateway.conversations[0]
     gateway.by_token.clear()
-    assert first.socket is not None
-    await first.socket.close(code=4508)
+    await first.close(4508)
     if renew:
         await page.wait_for_function("() => seen.turns.length === 4")
         assert len(gateway.conversations) == 2
@@ -156,8 +155,7 @@ async def test_a_conversation_that_was_not_offered_a_resume_ends(
     await page.evaluate(OPEN, {"agent": "echo"})
     await page.wait_for_function("() => seen.turns.length === 1")
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=4502)
+    await talk.close(4502)
     await page.wait_for_function("() => seen.ended")
     ended = await page.evaluate("() => seen.ended")
     assert (ended["code"], ended["retry"]) == (4502, "reconnect")
@@ -175,8 +173,7 @@ async def test_a_busy_gateway_is_asked_again_while_a_resume_goes_on(
         {"abort": True},
     ]
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await page.wait_for_function("() => seen.states.length > 4")
     states = (await page.evaluate("() => seen.states"))[1:]
     assert [(one["state"], one["code"], one["attempt"]) for one in states] == [
@@ -194,8 +191,7 @@ async def test_a_conversation_resumed_in_another_window_ends_here(
     await page.evaluate(COLLECT)
     await page.evaluate(OPEN, {"agent": "echo"})
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=4409)
+    await talk.close(4409)
     await page.wait_for_function("() => seen.ended")
     assert await page.evaluate("() => seen.ended") == {
         "code": 4409,
@@ -212,8 +208,7 @@ async def test_a_hang_up_while_the_line_is_cut_still_reaches_the_agent(
     await page.evaluate(OPEN, {"agent": "echo", "backoff": {"first": 0.2}})
     await page.wait_for_function("() => seen.turns.length === 1")
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await page.wait_for_function("() => chat.state === 'resuming'")
     code = await page.evaluate("async () => (await chat.hangUp()).code")
     assert code == 1000

@@ -107,8 +107,7 @@ async def test_a_lost_line_and_its_return_are_said(placed: Page, gateway: StubGa
     await place(placed, autostart="")
     await expect(placed.locator(".assistant .bubble")).to_have_count(1)
     (talk,) = gateway.conversations
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await expect(placed.locator(".note")).to_have_text(
         ["Connection lost. Reconnecting…", "Connected again. Nothing was lost."]
     )
@@ -121,10 +120,9 @@ async def test_an_end_says_why_and_when_to_try_again(placed: Page, gateway: Stub
     await expect(placed.get_by_label("Your message")).to_be_focused()
     await expect(placed.locator(".assistant .bubble")).to_have_count(1)
     (talk,) = gateway.conversations
-    assert talk.socket is not None
     data = {"code": 4502, "message": "The agent broke down.", "retry": "reconnect"}
     await talk.say({"type": "error", "data": {**data, "retryAfter": 7}})
-    await talk.socket.close(code=4502)
+    await talk.close(4502)
     alert = placed.get_by_role("alert")
     await expect(alert).to_contain_text("The agent broke down.")
     await expect(alert).to_contain_text("You can try again in 7 s.")

@@ -104,8 +104,7 @@ async def test_widget_that_joins_its_chat_anew_shows_nothing_twice(
         {"source": "user", "text": "Where is it?", "at": "2026-01-02T03:04:05.678Z"},
         {"source": "assistant", "text": "On its way.", "at": "2026-01-02T03:04:06.678Z"},
     ]
-    assert talk.socket is not None
-    await talk.socket.close(code=1011)
+    await talk.close()
     await expect(page.get_by_role("status")).to_have_text("Online")
     await expect(page.locator("p.bubble")).to_have_text(["Where is it?", "On its way."])
     await gateway.conversations[1].text("Anything else?")

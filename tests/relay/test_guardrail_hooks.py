@@ -18,6 +18,7 @@ from app.relay.guardrails import guardrails
 from app.telemetry.metrics import Metrics
 from app.tools.threads import DaemonThreads
 from blackbox_relay import GuardrailRequest, Verdict
+from tests.support.listening import http_site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -120,13 +121,9 @@ async def endpoint() -> AsyncIterator[Endpoint]:
     application = web.Application()
     application.router.add_post("/judge", it.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    it.url = f"http://127.0.0.1:{runner.addresses[0][1]}/judge"
-    try:
+    async with http_site(runner) as port:
+        it.url = f"http://127.0.0.1:{port}/judge"
         yield it
-    finally:
-        await runner.cleanup()
 
 
 def http(url: str, **more: Any) -> dict[str, Any]:

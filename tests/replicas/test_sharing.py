@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 import pytest_asyncio
-from websockets.asyncio.client import ClientConnection, connect
 
 from tests.replicas.pair import ReplicaPair, replica_pair
-from tests.support.browser import NATIVE, Browser, browser
+from tests.support.browser import Browser, browser, native_socket
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from websockets.asyncio.client import ClientConnection
 
     from tests.support.gateway import Gateway
 
@@ -51,15 +52,7 @@ async def resumed(
 ) -> ClientConnection:
     counted = "" if attempt is None else f"&attempt={attempt}"
     url = f"{replica.ws}/ws?resume={token}&received={received}{counted}"
-    return await connect(
-        url,
-        subprotocols=[NATIVE],  # type: ignore[list-item]
-        proxy=None,
-        compression=None,
-        ping_interval=None,
-        open_timeout=30,
-        origin=replica.base,  # type: ignore[arg-type]
-    )
+    return await native_socket(url, replica.base)
 
 
 async def offered(user: Browser) -> tuple[str, str]:

@@ -13,10 +13,9 @@ import httpx
 import pytest
 import pytest_asyncio
 import yaml
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.support.browser import NATIVE, Browser, browser
+from tests.support.browser import Browser, browser
 from tests.support.gateway import AGENTS, Emulator, Gateway, emulator, gateway
 from tests.support.redis import RedisServer
 from tests.support.waiting import until
@@ -171,14 +170,7 @@ async def test_browsers_resume_on_whichever_worker_they_reach(shared: Gateway) -
             await user.talks("before")
             user.socket.transport.abort()
             url = f"{shared.ws}/ws?resume={token}&received={len(user.raw) - 1}"
-            async with connect(
-                url,
-                subprotocols=[NATIVE],  # type: ignore[list-item]
-                proxy=None,
-                compression=None,
-                origin=shared.base,  # type: ignore[arg-type]
-            ) as socket:
-                again = Browser(socket)
+            async with browser(url, native=True, origin=shared.base) as again:
                 await again.frame("event", "relay.resumed")
                 await again.talks(f"after {session}")
                 assert await again.terminate() == 1000

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from tests.support.browser import NATIVE
+from tests.support.browser import native_socket
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -174,15 +173,7 @@ class Load:
         try:
             url = await self._entered(tenant, subject, replica, client)
             dialled = time.monotonic()
-            socket = await connect(
-                url,
-                subprotocols=[NATIVE],  # type: ignore[list-item]
-                proxy=None,
-                compression=None,
-                ping_interval=None,
-                open_timeout=30,
-                origin=self.pair.replicas[replica].base,  # type: ignore[arg-type]
-            )
+            socket = await native_socket(url, self.pair.replicas[replica].base)
             first = json.loads(await asyncio.wait_for(socket.recv(), 30))
         except CUT:
             book.unsure.add(subject)

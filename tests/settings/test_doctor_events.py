@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
-from app.cli.doctor.check_events import look_at_events
-from app.cli.doctor.check_stores import look_at_stores
+from app.cli.doctor.check_events import check_events
+from app.cli.doctor.check_stores import check_stores
 from app.cli.doctor.finding import Severity
 from app.history.database import Database
 from app.history.lifecycle.stored import StoredEvents, messages_of
@@ -32,7 +32,7 @@ async def test_what_waits_and_what_is_given_up_is_told_by_receiver(tmp_path: Pat
     url = f"sqlite+aiosqlite:///{tmp_path}/history.db"
     settings = load(GIVEN | {"RELAY_HISTORY_URL": url})
     database = Database(SecretStr(url))
-    assert [f.seen for f in await look_at_events(settings, database)] == [
+    assert [f.seen for f in await check_events(settings, database)] == [
         "0 waiting, 0 given up"
     ] * 2  # before its tables are there, too
     store = StoredEvents(database, "r", on_stored=lambda _: None, on_dropped=lambda _: None)
@@ -41,17 +41,17 @@ async def test_what_waits_and_what_is_given_up_is_told_by_receiver(tmp_path: Pat
     outbox = DatabaseOutbox(database, lambda: NOW, "r", messages=messages_of("a"))
     gone = (await outbox.claim(1))[0]
     assert not await outbox.failed(gone, "status_410", final=True)
-    first, second = await look_at_events(settings, database)
-    assert (first.grade, first.seen) == (Severity.NOTE, "1 waiting, 1 given up")
+    first, second = await check_events(settings, database)
+    assert (first.severity, first.seen) == (Severity.NOTE, "1 waiting, 1 given up")
     assert "redeliver" in first.advice
-    assert (second.grade, second.seen) == (Severity.FINE, "1 waiting, 0 given up")
+    assert (second.severity, second.seen) == (Severity.FINE, "1 waiting, 0 given up")
     await database.close()
-    found = [f.subject for f in await look_at_stores(settings)]
+    found = [f.subject for f in await check_stores(settings)]
     assert "events to a (RELAY_EVENT_WEBHOOKS)" in found
 
 
 @pytest.mark.parametrize("is_configured", [True, False])
 async def test_events_in_memory_are_noted_where_there_are_receivers(is_configured: bool) -> None:
     given = GIVEN if is_configured else {"RELAY_BLACKBOX_API_KEY": "key"}
-    found = await look_at_stores(load(given))
+    found = await check_stores(load(given))
     assert any("wait in memory" in f.seen for f in found) is is_configured

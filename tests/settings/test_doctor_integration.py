@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support import gateway as processes
-from tests.support.gateway import ROOT, clean_environment
+from tests.support.doctor import run_doctor
 from tests.support.plain import plain_client
 
 if TYPE_CHECKING:
@@ -32,17 +30,7 @@ async def doctor(vendor: processes.Emulator, history: Path, **agent: Any) -> tup
         "RELAY_TOOLS": "app.examples.support_tools",
         "RELAY_AGENTS": json.dumps({"shop": agent}),
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "doctor"),
-        env=clean_environment() | given,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(100):
-        said, _ = await process.communicate()
-    assert TOKEN not in said.decode()
-    return process.returncode or 0, said.decode()
+    return await run_doctor(environment=given, secrets=(TOKEN,))
 
 
 @pytest.mark.asyncio

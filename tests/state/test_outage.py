@@ -20,7 +20,7 @@ from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
 ROOMY = Caps(per_subject=1000, per_address=1000)
@@ -230,14 +230,26 @@ async def test_missing_session_is_no_proof_until_owners_have_reported_again(
         assert await state.alive("a") is False
 
 
+@contextlib.asynccontextmanager
+async def heard_by(state: RedisState) -> AsyncIterator[asyncio.Queue[bytes]]:
+    """What comes to this replica's inbox, read for the time of a block."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen() -> None:
+        async for message in state.inbox():
+            heard.put_nowait(message)
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield heard
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
 async def test_inbox_survives_an_outage(mortal_redis: RedisServer) -> None:
     state = RedisState(mortal_redis.url, "a", timings=Timings(timeout=2.0))
-    async with running(state), asyncio.timeout(60):
-        heard: asyncio.Queue[bytes] = asyncio.Queue()
-
-        async def listen() -> None:
-            async for message in state.inbox():
-                heard.put_nowait(message)
+    async with running(state), heard_by(state) as heard, asyncio.timeout(60):
 
         async def told(message: bytes) -> bool:
             try:
@@ -245,7 +257,6 @@ async def test_inbox_survives_an_outage(mortal_redis: RedisServer) -> None:
             except StoreUnavailable:
                 return False
 
-        listening = asyncio.create_task(listen())
         await until(lambda: told(b"before"))
         assert await heard.get() == b"before"
         await asyncio.to_thread(mortal_redis.kill)
@@ -258,20 +269,11 @@ async def test_inbox_survives_an_outage(mortal_redis: RedisServer) -> None:
         await until(lambda: told(b"after a freeze"))
         while await heard.get() != b"after a freeze":  # "lost" may have been told after all
             pass
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_inbox_reads_on_when_the_clock_of_redis_went_back(mortal_redis: RedisServer) -> None:
     state = RedisState(mortal_redis.url, "a", timings=Timings(timeout=2.0))
-    async with running(state), asyncio.timeout(60):
-        heard: asyncio.Queue[bytes] = asyncio.Queue()
-
-        async def listen() -> None:
-            async for message in state.inbox():
-                heard.put_nowait(message)
-
-        listening = asyncio.create_task(listen())
+    async with running(state), heard_by(state) as heard, asyncio.timeout(60):
         # A message of a server whose clock is far ahead, then a younger server with a true one.
         mortal_redis.command("XADD", "{relay}:inbox:a", "99999999999999-0", "m", "from tomorrow")
         assert await heard.get() == b"from tomorrow"
@@ -286,8 +288,6 @@ async def test_inbox_reads_on_when_the_clock_of_redis_went_back(mortal_redis: Re
 
         await until(told)
         assert await heard.get() == b"from today"
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_cancellation_is_never_swallowed(mortal_redis: RedisServer) -> None:

@@ -133,3 +133,16 @@ async def browser(
         finally:
             seen = "\n".join([*it.raw, it.reason, repr(socket.response)])
             reveals_nothing("what a browser saw", seen, FORBIDDEN)
+
+
+async def native_socket(url: str, origin: str) -> ClientConnection:
+    """A page's socket that offers to resume; the caller closes it."""
+    return await connect(
+        url,
+        subprotocols=[NATIVE],  # type: ignore[list-item]
+        proxy=None,
+        compression=None,
+        ping_interval=None,
+        open_timeout=30,
+        origin=origin,  # type: ignore[arg-type]
+    )

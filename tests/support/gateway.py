@@ -6,15 +6,14 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-import httpx
-
 from tests.support.plain import plain_client
 from tests.support.ports import free_port
 from tests.support.process import ROOT, Running, clean_environment
-from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import httpx
 
 __all__ = [
     "AGENTS",
@@ -70,7 +69,7 @@ class Emulator(Running):
 
     async def ready(self) -> Self:
         """Wait until it answers."""
-        await until(lambda: _answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info"), within=60)
+        await self.answers(f"http://127.0.0.1:{self.port}/api/v1/ws/info", within=60)
         return self
 
     async def conversations(self) -> list[dict[str, Any]]:
@@ -183,14 +182,8 @@ class Gateway(Running):
 
     async def ready(self) -> Self:
         """Wait until it takes sessions."""
-        await until(lambda: self._alive() and _answers(f"{self.base}/readyz"), within=90)
+        await self.answers(f"{self.base}/readyz", within=90)
         return self
-
-    def _alive(self) -> bool:
-        assert self.process is not None
-        if self.process.returncode is not None:
-            raise AssertionError(f"the gateway ended by itself:\n{self.log}")
-        return True
 
     def api(self, token: str = SERVICE_TOKEN) -> httpx.AsyncClient:
         """A backend's client of `/v1/*`."""
@@ -214,14 +207,6 @@ class Gateway(Running):
             if found.startswith(line + " "):
                 return float(found.rsplit(" ", 1)[1])
         return 0.0
-
-
-async def _answers(url: str) -> bool:
-    async with plain_client(timeout=5) as client:
-        try:
-            return (await client.get(url)).status_code == 200
-        except httpx.HTTPError:
-            return False
 
 
 @asynccontextmanager

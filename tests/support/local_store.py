@@ -8,13 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tests.support.process import ROOT, clean_environment
+from tests.support.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 STARTS_WITHIN = 30.0
 COMMAND = """
@@ -25,7 +25,7 @@ run(Path(sys.argv[1]))
 """
 
 
-class LocalStoreServer:
+class LocalStoreServer(ServerProcess):
     """One store; it is killed at the end. Started again, it has forgotten everything."""
 
     def __init__(self, directory: Path) -> None:
@@ -65,15 +65,3 @@ class LocalStoreServer:
                 return client.recv(64) == b"+PONG\r\n"
             except OSError:
                 return False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from tests.support.listening import http_site
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -123,11 +125,5 @@ async def outside() -> AsyncIterator[Outside]:
     """The applications for the time of a block."""
     it = Outside()
     runner = web.ServerRunner(web.Server(it.handle), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    it.port = runner.addresses[0][1]
-    try:
+    async with http_site(runner) as it.port:
         yield it
-    finally:
-        await runner.cleanup()

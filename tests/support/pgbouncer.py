@@ -9,12 +9,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 from tests.support.ports import free_port
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from tests.support.server_process import ServerProcess
 
 NOBODY = 65534
 STARTS_WITHIN = 20.0
@@ -27,7 +24,7 @@ def pgbouncer_binary() -> str:
     return found
 
 
-class PgBouncer:
+class PgBouncer(ServerProcess):
     """One pooler with its own defaults but for `mode` and `size` (server connections a database).
 
     `tls` is a certificate and its key, without which no client is let in then. It refuses to be
@@ -56,7 +53,8 @@ class PgBouncer:
             self._demand_tls(*tls)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start, and return when it listens."""
         ini = self._home / "pgbouncer.ini"
         rights = {} if os.geteuid() else {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         with self.log_file.open("wb") as log:
@@ -70,19 +68,8 @@ class PgBouncer:
         give_up = time.monotonic() + STARTS_WITHIN
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > give_up:
-                self._end()
                 raise AssertionError(f"PgBouncer did not start: {self.log()}")
             time.sleep(0.02)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def url(self, direct: str, server_port: int) -> str:
         """A database's URL by way of this pooler."""
@@ -102,11 +89,13 @@ class PgBouncer:
             f"client_tls_cert_file = {mine[0]}\nclient_tls_key_file = {mine[1]}\n"
         )
 
-    def _end(self) -> None:
+    def kill(self) -> None:
+        """End it, and delete what it had on disk."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+        shutil.rmtree(self._home, ignore_errors=True)
 
 
 def _listens(port: int) -> bool:

@@ -138,6 +138,11 @@ class Postgres:
             await connection.close()
         return f"postgresql+asyncpg://{USER}:not-asked-for@127.0.0.1:{self.port}/{name}"
 
+    def cpu(self) -> float:
+        """CPU seconds that the server has used so far, in all its processes."""
+        times = [process.cpu_times() for process in self._family()]
+        return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+
     def log(self) -> str:
         """Return what the server has said so far."""
         return self._log.read_text(errors="replace")

@@ -11,7 +11,11 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
+
 from tests.support.canary import reveals_nothing
+from tests.support.plain import plain_client
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +58,25 @@ class Running:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             self._lines.append(line.decode(errors="replace"))
+
+    async def answers(self, url: str, *, within: float) -> None:
+        """Wait until it answers a GET with 200, for so many seconds at most.
+
+        One client asks: to make one for every attempt takes more CPU time than the attempt, which
+        the process that starts does not get.
+        """
+        assert self.process is not None
+        async with plain_client(timeout=5) as client:
+
+            async def answered() -> bool:
+                if self.process is None or self.process.returncode is not None:
+                    raise AssertionError(f"it ended by itself:\n{self.log}")
+                try:
+                    return (await client.get(url)).status_code == 200
+                except httpx.HTTPError:
+                    return False
+
+            await until(answered, within=within, every=0.03)
 
     @property
     def log(self) -> str:
@@ -123,7 +146,7 @@ class Running:
                 return
             if "draining" in said:
                 self.signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
         """SIGKILL, and wait."""

@@ -8,15 +8,15 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
 from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 STARTS_WITHIN = 20.0
 
@@ -29,7 +29,7 @@ def redis_binary() -> str:
     return found
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """One Redis process on loopback. `directory` must be fresh; the port is kept over restarts.
 
     With `durable` it keeps an append-only file, synced on every write; `settings` are any more
@@ -128,19 +128,6 @@ class RedisServer:
         with Redis(port=self.port) as client:
             found: list[bytes] = client.keys(pattern)  # type: ignore[assignment]
         return found
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process is not None:
-            self.kill()
 
     def _answers(self) -> bool:
         try:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
+from tests.support.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 PRIMARIES: Final = 3
 SLOTS: Final = 16384
@@ -21,7 +21,7 @@ NODE_TIMEOUT: Final = 1000
 FORMS_WITHIN: Final = 60.0
 
 
-class RedisCluster:
+class RedisCluster(ServerProcess):
     """Six Redis processes; `directory` must be fresh. `replicas` False: primaries alone.
 
     The methods block: under load, call them by `asyncio.to_thread`.
@@ -99,22 +99,6 @@ class RedisCluster:
     def wait_until_replicated(self) -> None:
         """Wait until every node that runs is a primary, or has its primary's data."""
         self._wait(lambda: all(self._follows(node) for node in self.nodes if node.is_running))
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.kill()
 
     def kill(self) -> None:
         """End all nodes at once."""

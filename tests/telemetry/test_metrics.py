@@ -7,24 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
 from app.telemetry.metrics import Metrics
+from tests.contract.names import METRICS
 
-CONTRACT = {
-    "relay_sessions": {"agent", "call_type"},
-    "relay_sessions_total": {"agent", "call_type", "close_code"},
-    "relay_session_seconds": set(),
-    "relay_frames_total": {"direction", "type"},
-    "relay_frame_bytes_total": {"direction"},
-    "relay_latency_seconds": {"direction"},
-    "relay_upstream_connect_seconds": set(),
-    "relay_tool_calls_total": {"tool", "outcome"},
-    "relay_tool_seconds": {"tool"},
-    "relay_refusals_total": {"reason"},
-    "relay_resumes_total": {"outcome"},
-    "relay_outbox_bytes": set(),
-    "relay_loop_lag_seconds": set(),
-    "relay_upstream_unknown_types_total": {"kind"},
-    "relay_state_errors_total": {"operation"},
-}
+CONTRACT = METRICS | {"relay_state_errors_total": {"operation"}}
 
 
 def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,30 +15,21 @@ import structlog
 from app.egress import AllowedHosts
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from app.tools import Registry, ToolExecutor
-from app.tools.mcp import McpTools
-from app.tools.mcp_spec import mcp_servers
 from tests.egress.server import answer, closed_port, serving
+from tests.tools.mcp_tools import mcp_tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from app.tools import ToolContext
+    from app.tools.mcp import McpTools
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")
 EVERY = ["add", "fail", "find_order", "hang", "large", "leave", "who"]
 
 
-@asynccontextmanager
-async def running(written: dict[str, Any], **options: Any) -> AsyncIterator[McpTools]:
-    options = {"timeout": 20, "first_pause": 0.1, "refresh": 0.2, **options}
-    tools = McpTools(mcp_servers(written), **options)
-    task = asyncio.ensure_future(tools.run())
-    try:
-        yield tools
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+def running(written: dict[str, Any], **options: Any) -> AbstractAsyncContextManager[McpTools]:
+    return mcp_tools(written, **{"refresh": 0.2, **options})
 
 
 @asynccontextmanager

@@ -16,17 +16,17 @@ import structlog
 
 from app.protocol.tool import Outcome, ToolCall, ToolResult
 from app.tools import Registry, ToolExecutor
-from app.tools.mcp import McpTools
 from app.tools.mcp_server import MAX_PAGES
-from app.tools.mcp_spec import mcp_servers
 from tests.egress.server import answer, closed_port, serving
 from tests.support.gateway import ROOT
+from tests.tools.mcp_tools import mcp_tools
 from tests.tools.raw_mcp import OverHttp, Script, text, tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.tools import ToolContext
+    from app.tools.mcp import McpTools
     from tests.egress.server import Answer, Seen
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -34,15 +34,9 @@ NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 @asynccontextmanager
 async def running(written: dict[str, Any], **options: Any) -> AsyncIterator[McpTools]:
-    tools = McpTools(mcp_servers(written), **{"timeout": 20, "first_pause": 0.1, **options})
-    task = asyncio.ensure_future(tools.run())
-    try:
+    async with mcp_tools(written, **options) as tools:
         await asyncio.wait_for(tools.discovered(), 30)
         yield tools
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

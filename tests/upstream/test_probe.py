@@ -13,6 +13,7 @@ from aiohttp import web
 from app.upstream.probe import ProbeResult, UpstreamProbe
 from tests.support.gateway import Emulator, Gateway
 from tests.support.gateway import gateway as start
+from tests.support.listening import http_site
 from tests.support.plain import plain_client
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -34,12 +35,8 @@ async def vendor(
     application = web.Application()
     application.router.add_get(INFO, answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with http_site(runner) as port:
+        yield f"ws://127.0.0.1:{port}"
 
 
 @asynccontextmanager

@@ -28,14 +28,13 @@ from tests.websocket.autobahn import (
     listening,
     verdicts,
 )
+from tests.websocket.echo import Echo
 from tests.websocket.peers import serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from app.websocket.client_connection import ClientConnection
-    from app.websocket.interface import CloseEvent
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1200)]  # the first run builds the suite
 WIDE = {"max_message": 32 << 20, "max_fragments": 100_000, "max_waiting": 64 << 20}
@@ -105,34 +104,6 @@ async def test_the_upstream_leg_conforms_in_every_case(tmp_path: Path) -> None:
     assert sum(not case.startswith(("12.", "13.")) for case in report) == CASES_1_TO_10
 
 
-class Echo:
-    """Answers everything with itself, until it is over."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self.last = b""
-        self.over: asyncio.Future[CloseEvent] = asyncio.get_running_loop().create_future()
-        socket.on_binary = socket.send_binary
-        socket.open(self)
-
-    def text_received(self, payload: bytes) -> None:
-        self.last = payload
-        self._socket.send_text(payload)
-
-    def binary_received(self, size: int) -> None: ...
-
-    def read_complete(self) -> None: ...
-
-    def pause_writing(self) -> None: ...
-
-    def resume_writing(self) -> None: ...
-
-    def protocol_error(self, code: int) -> None: ...
-
-    def connection_lost(self, closed: CloseEvent) -> None:
-        self.over.set_result(closed)
-
-
 async def examine_upstream_leg(room: Path, cases: tuple[str, ...]) -> dict[str, Any]:
     """Be the client of the fuzzing server for every case; gives its verdicts."""
     batcher = IoBatcher()
@@ -143,7 +114,7 @@ async def examine_upstream_leg(room: Path, cases: tuple[str, ...]) -> dict[str, 
             url = f"ws://127.0.0.1:{port}{path}"
             echo = Echo(await dial(url, limits=limits, timeout=20, batcher=batcher))
             async with asyncio.timeout(100):
-                await echo.over
+                await echo.ended
             return echo.last
 
         count = int(await visit("/getCaseCount"))

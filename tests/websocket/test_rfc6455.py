@@ -18,6 +18,7 @@ from app.websocket.client import dial
 from app.websocket.io_batcher import IoBatcher
 from app.websocket.limits import WireLimits
 from tests.deploy.balancer import STARTERS
+from tests.websocket.echo import Echo
 from tests.websocket.peers import HANDSHAKE, serve
 from tests.websocket.rfc6455_cases import (
     CLOSES,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from app.websocket.client_connection import ClientConnection
-    from app.websocket.interface import CloseEvent
     from tests.websocket.rfc6455_cases import Case
 
 SECTIONS = {
@@ -147,32 +146,6 @@ async def test_the_client_leg_conforms() -> None:
         return verdict
 
     assert await failures(judge) == {}
-
-
-class Echo:
-    """Answers every message with itself."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self.ended: asyncio.Future[CloseEvent] = asyncio.get_running_loop().create_future()
-        socket.on_binary = socket.send_binary
-        socket.open(self)
-
-    def text_received(self, payload: bytes) -> None:
-        self._socket.send_text(payload)
-
-    def binary_received(self, size: int) -> None: ...
-
-    def read_complete(self) -> None: ...
-
-    def pause_writing(self) -> None: ...
-
-    def resume_writing(self) -> None: ...
-
-    def protocol_error(self, code: int) -> None: ...
-
-    def connection_lost(self, closed: CloseEvent) -> None:
-        self.ended.set_result(closed)
 
 
 async def failures(judge: Callable[[Case], Awaitable[Verdict]]) -> dict[str, str]:

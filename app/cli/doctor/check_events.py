@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-async def look_at_events(settings: Settings, database: Database) -> list[Finding]:
+async def check_events(settings: Settings, database: Database) -> list[Finding]:
     """Count what waits for each receiver. Raises `HistoryUnavailable`."""
     if not settings.event_webhooks:
         return []

@@ -34,7 +34,7 @@ PRIVATE: Final = "allow the host in RELAY_WEBHOOK_ALLOWED_HOSTS if it is meant t
 REACH: Final = "check the URL, DNS, the firewall and the certificate"
 
 
-async def look_at_peers(settings: Settings, egress: Egress) -> list[Finding]:
+async def check_peers(settings: Settings, egress: Egress) -> list[Finding]:
     """Dial each once, without a side effect: tools and webhooks are asked by HEAD alone."""
     found = []
     if "jwt" in settings.auth and settings.jwt_jwks_url:

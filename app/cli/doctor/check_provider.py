@@ -22,7 +22,7 @@ ADVICE: Final = {
 DEFAULT: Final = "check the URL, DNS, the firewall and the certificate"
 
 
-async def look_at_provider(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
+async def check_provider(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
     """Ask for the provider's metadata once; nothing where people do not sign in so."""
     asked = provider(settings, client)
     if asked is None:

@@ -33,7 +33,7 @@ SETTLED: Final = (
 )
 
 
-async def look_at_stores(settings: Settings) -> list[Finding]:
+async def check_stores(settings: Settings) -> list[Finding]:
     """Dial each store once, as a gateway would."""
     return [*await _state(settings), *await _history(settings)]
 
@@ -97,13 +97,13 @@ async def _history(settings: Settings) -> list[Finding]:
     absent = _absent_file(settings.history_url.get_secret_value())
     if absent is not None:
         return [absent]
-    from app.cli.doctor.check_events import look_at_events  # noqa: PLC0415 - only with history
+    from app.cli.doctor.check_events import check_events  # noqa: PLC0415 - only with history
     from app.history.database import Database  # noqa: PLC0415
     from app.history.errors import HistoryUnavailable, Unstorable  # noqa: PLC0415
 
     database = Database(settings.history_url, deadline=PATIENCE, connections=1)
     try:
-        return [await _database(database), *await look_at_events(settings, database)]
+        return [await _database(database), *await check_events(settings, database)]
     except HistoryUnavailable as lost:
         return [fault(HISTORY, str(lost), lost.advice or "see the database's own log")]
     except Unstorable as refused:

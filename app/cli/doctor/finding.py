@@ -21,14 +21,14 @@ MARKS = {Severity.FINE: "✓", Severity.NOTE: "•", Severity.FAULT: "✗"}
 class Finding:
     """One thing that was looked at; `advice` says what to change, where something should be."""
 
-    grade: Severity
+    severity: Severity
     subject: str
     seen: str
     advice: str = ""
 
     def lines(self) -> str:
         """Two lines for people."""
-        told = f"  {MARKS[self.grade]} {self.subject}: {self.seen}"
+        told = f"  {MARKS[self.severity]} {self.subject}: {self.seen}"
         return told + (f"\n      → {self.advice}" if self.advice else "")
 
 

@@ -9,9 +9,9 @@ from app.bootstrap import config, egress_clients, tool_set, vendor_parts
 from app.bootstrap.outbound import outbound
 from app.cli.doctor.check_gateway import check_gateway
 from app.cli.doctor.check_integration import check_integration
-from app.cli.doctor.check_peers import look_at_peers
-from app.cli.doctor.check_provider import look_at_provider
-from app.cli.doctor.check_stores import look_at_stores
+from app.cli.doctor.check_peers import check_peers
+from app.cli.doctor.check_provider import check_provider
+from app.cli.doctor.check_stores import check_stores
 from app.cli.doctor.check_upstream import check_upstream
 from app.cli.doctor.finding import Finding, Severity
 
@@ -26,7 +26,7 @@ async def run_checks(
 ) -> int:
     """Look at vendor, stores and, by its URL, the gateway; print all, return 1 for a fault."""
     findings = await _vendor(settings)
-    findings += _told(await look_at_stores(settings))
+    findings += _told(await check_stores(settings))
     if url is not None:
         bearer = None
         with suppress(IndexError):
@@ -37,11 +37,11 @@ async def run_checks(
 
 async def connect_once(settings: Settings) -> int:
     """Dial every store, key set, tool and vendor once; print all, return 1 for a fault."""
-    findings = _told(await look_at_stores(settings))
+    findings = _told(await check_stores(settings))
     egress = egress_clients.egress(settings, outbound(settings))
     try:
-        findings += _told(await look_at_peers(settings, egress))
-        findings += _told(await look_at_provider(settings, egress.auth))
+        findings += _told(await check_peers(settings, egress))
+        findings += _told(await check_provider(settings, egress.auth))
     finally:
         await egress.close()
     findings += await _vendor(settings)
@@ -71,7 +71,7 @@ async def _vendor(settings: Settings) -> list[Finding]:
 
 
 def _summed(findings: list[Finding]) -> int:
-    faults = sum(finding.grade is Severity.FAULT for finding in findings)
+    faults = sum(finding.severity is Severity.FAULT for finding in findings)
     print(f"\n  {faults} fault(s) in {len(findings)} findings")
     return 1 if faults else 0
 

@@ -15,7 +15,7 @@ SHOWN: Final = 20
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """What was seen of the user's numbers, which shall be 1, 2, 3 and on."""
 
     received: int = 0
@@ -62,17 +62,17 @@ async def counter(call: Call) -> None:
     (`check_order_status`), `size` (of a text, in bytes), `expect` (user texts to wait for, 0).
     The report is the conversationResult's `user`, `sent`, `toolCalls`, `toolErrors`.
     """
-    tally = Tally()
+    counts = Counts()
     tools: dict[str, Any] = {"toolCalls": 0, "toolErrors": []}
-    call.result |= {"sent": 0, "user": tally.view(), **tools}
+    call.result |= {"sent": 0, "user": counts.view(), **tools}
     try:
         async with asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(_listen(call, tally), name="counter:listen")
+            listening = tasks.create_task(_listen(call, counts), name="counter:listen")
             await _count(call, tasks, tools)
             expected = call.setting("expect", 0)
             await _until_heard(listening, expected)
     finally:
-        call.result |= {"user": tally.view(), **tools}
+        call.result |= {"user": counts.view(), **tools}
 
 
 async def _count(call: Call, tasks: asyncio.TaskGroup, tools: dict[str, Any]) -> None:
@@ -97,10 +97,10 @@ async def _ask(call: Call, number: int, tools: dict[str, Any]) -> None:
         tools["toolErrors"].append({"number": number, **result})
 
 
-async def _listen(call: Call, tally: Tally) -> None:
+async def _listen(call: Call, counts: Counts) -> None:
     expected = call.setting("expect", 0)
-    while not expected or len(tally.seen) < expected:
-        tally.count(await call.hear())
+    while not expected or len(counts.seen) < expected:
+        counts.count(await call.hear())
 
 
 async def _until_heard(listening: asyncio.Task[None], expected: int) -> None:

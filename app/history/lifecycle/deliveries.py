@@ -5,14 +5,15 @@ Every coroutine raises `HistoryUnavailable` when the database does not answer in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Double, Text, cast, literal, null, select, tuple_, union_all, update
+from sqlalchemy import Double, Text, cast, literal, null, select, union_all, update
 
 from app.history.cursor import decode, encode
 from app.history.errors import CannotRedeliver
 from app.history.lifecycle.webhooks import LIFETIME
+from app.history.listing import Wanted, list_merged
 from app.history.model import Page
 from app.history.results.database_outbox import WAITING
 from app.history.schema import deliveries as table
@@ -21,11 +22,12 @@ from app.history.schema import outbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Select, Subquery, Table
+    from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.history.database import Database
     from app.history.lifecycle.webhooks import EventWebhooks
+    from app.history.listing import Key
 
 MOST: Final = 500
 """Rows on a page, at the most."""
@@ -82,23 +84,23 @@ class Deliveries:
     async def page(
         self, filters: DeliveryFilters, cursor: str | None = None, limit: int = 100
     ) -> Page[StoredDelivery]:
-        """List deliveries, the latest first. Raises `InvalidCursor`."""
+        """List deliveries, the latest first. Raises `InvalidCursor`.
+
+        A page may be short before the end: see `listing`.
+        """
         limit = max(1, min(limit, MOST))
-        after = None if cursor is None else decode(cursor, float, str)
-        # Each kind by its own index, as many as a page takes at the most.
-        latest = [
-            _latest(messages, query, after, limit + 1)
-            for messages, query in ((table, _events(filters)), (outbox, _results(filters)))
-            if query is not None
-        ]
-        if not latest:
-            return Page(())
-        everything = union_all(*(select(each) for each in latest)).subquery()
-        order = (everything.c.created_at.desc(), everything.c.id.desc())
-        rows = await self._all(select(everything).order_by(*order).limit(limit + 1))
-        items = tuple(StoredDelivery(**row) for row in rows[:limit])
-        more = len(rows) > limit
-        return Page(items, encode(float(items[-1].created_at), items[-1].id) if more else None)
+        after = None
+        if cursor is not None:
+            at, name = decode(cursor, float, str)
+            after = (float(at), str(name))
+        sources = [each for each in (_events(filters), _results(filters)) if each is not None]
+
+        async def work(connection: AsyncConnection) -> tuple[list[RowMapping], Key | None]:
+            return await list_merged(connection, sources, after, limit)
+
+        rows, last = await self._database.run(work)
+        items = tuple(_delivery(row) for row in rows)
+        return Page(items, encode(*last) if last is not None else None)
 
     async def redeliver(self, delivery_id: str, tenant: str | None = None) -> StoredDelivery | None:
         """Send one again, under the same id: at once, and for as long as a new one.
@@ -112,32 +114,32 @@ class Deliveries:
         if found.receiver == RESULT_RECEIVER and found.type == RESULT_TYPE:
             if found.status != WAITING:
                 raise CannotRedeliver(BODY_GONE)
-            await self._hurry(outbox, delivery_id)
+            await self._make_due(outbox, delivery_id)
         else:
             if self._webhooks is None or found.receiver not in self._webhooks.names:
                 raise CannotRedeliver(NO_RECEIVER)
             if found.status == WAITING:
-                await self._hurry(table, delivery_id)
+                await self._make_due(table, delivery_id)
             else:
                 await self._again(delivery_id, self._webhooks.next_sequence())
             self._webhooks.wake(found.receiver)
         return await self._find(delivery_id, tenant)
 
     async def _find(self, delivery_id: str, tenant: str | None) -> StoredDelivery | None:
-        none = DeliveryFilters()
+        every = DeliveryFilters(tenant=tenant)
         its = [
-            query.where(messages.c.id == delivery_id)
-            for messages, query in ((table, _events(none)), (outbox, _results(none)))
-            if query is not None
+            each.query.where(*each.by_row, each.order[1] == delivery_id)
+            for each in (_events(every), _results(every))
+            if each is not None
         ]
-        everything = union_all(*its).subquery()
-        query = select(everything)
-        if tenant is not None:
-            query = query.where(everything.c.tenant == tenant)
-        rows = await self._all(query)
-        return StoredDelivery(**rows[0]) if rows else None
 
-    async def _hurry(self, messages: Any, delivery_id: str) -> None:
+        async def work(connection: AsyncConnection) -> RowMapping | None:
+            return (await connection.execute(union_all(*its))).mappings().first()
+
+        row = await self._database.run(work)
+        return None if row is None else _delivery(row)
+
+    async def _make_due(self, messages: Any, delivery_id: str) -> None:
         """Make a message due now, unless a try of it is under way."""
         mine = (messages.c.state == WAITING, messages.c.claimed_by.is_(None))
         statement = update(messages).where(messages.c.id == delivery_id, *mine)
@@ -166,29 +168,13 @@ class Deliveries:
 
         await self._database.run(work, write=True)
 
-    async def _all(self, query: Select[Any]) -> list[dict[str, Any]]:
-        async def work(connection: AsyncConnection) -> list[dict[str, Any]]:
-            rows = (await connection.execute(query)).mappings()
-            return [dict(row) for row in rows]
 
-        found = await self._database.run(work)
-        for row in found:
-            if row["status"] != WAITING:
-                row["next_at"] = None
-        return found
+def _delivery(row: RowMapping) -> StoredDelivery:
+    found = StoredDelivery(**row)
+    return found if found.status == WAITING else replace(found, next_at=None)
 
 
-def _latest(
-    messages: Table, query: Select[Any], after: tuple[float | str, ...] | None, most: int
-) -> Subquery:
-    """The latest of one kind, from a cursor on."""
-    key = (messages.c.created_at, messages.c.id)
-    if after is not None:
-        query = query.where(tuple_(*key) < tuple_(*after))
-    return query.order_by(*(column.desc() for column in key)).limit(most).subquery()
-
-
-def _events(filters: DeliveryFilters) -> Select[Any]:
+def _events(filters: DeliveryFilters) -> Wanted:
     names = ("id", "receiver", "type", "session_id", "agent", "tenant")
     more = ("created_at", "attempts", "next_at", "trouble", "settled_at")
     query = select(
@@ -201,10 +187,11 @@ def _events(filters: DeliveryFilters) -> Select[Any]:
         (table.c.receiver, filters.receiver),
         (table.c.tenant, filters.tenant),
     )
-    return query.where(*(column == value for column, value in wanted if value is not None))
+    given = [column == value for column, value in wanted if value is not None]
+    return Wanted(query, (table.c.created_at, table.c.id), by_row=given)
 
 
-def _results(filters: DeliveryFilters) -> Select[Any] | None:
+def _results(filters: DeliveryFilters) -> Wanted | None:
     """Deliveries of results, or None where the filters want none of them: a tenant sees none."""
     if filters.tenant is not None or filters.receiver not in (None, RESULT_RECEIVER):
         return None
@@ -222,4 +209,5 @@ def _results(filters: DeliveryFilters) -> Select[Any] | None:
         cast(null(), Text).label("trouble"),
         cast(null(), Double).label("settled_at"),
     )
-    return query if filters.status is None else query.where(outbox.c.state == filters.status)
+    given = [] if filters.status is None else [outbox.c.state == filters.status]
+    return Wanted(query, (outbox.c.created_at, outbox.c.id), by_row=given)
