@@ -1,7 +1,7 @@
 """JSON values passed over from their bytes, without a parser or objects (RFC 8259).
 
 Each function says where something ends that begins at a position, or -1: it is wrong, or so
-unusual that a parser must tell. Taken for granted is what `byte_checks` finds out: the payload
+unusual that a parser must tell. Left to `byte_checks` is whether the payload
 is UTF-8, and the escapes in it are right. No string begins in its first byte, and no number ends
 with its last, as it is an object. Whether a key comes twice in an object is not looked at.
 """

@@ -30,16 +30,16 @@ class SessionDeadlines:
     __slots__ = (
         "_call_timer",
         "_close_timer",
-        "_duration_timer",
         "_end",
+        "_ends_at",
         "_expires_at",
         "_idle_for",
-        "_idle_timer",
         "_initialize_timer",
         "_limits",
         "_loop",
         "_resume_timer",
         "_session",
+        "_timer",
     )
 
     def __init__(
@@ -59,13 +59,14 @@ class SessionDeadlines:
         self._initialize_timer: asyncio.TimerHandle | None = None
         self._call_timer: asyncio.TimerHandle | None = None
         self._close_timer: asyncio.TimerHandle | None = None
-        self._idle_timer = self._loop.call_later(limits.idle_timeout, self._check_idle)
-        self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
+        duration = self._max_duration()
+        self._ends_at = self._loop.time() + duration
+        # One for idle time and duration: it looks at both, and is set anew.
+        self._timer = self._loop.call_later(min(limits.idle_timeout, duration), self._check)
 
     def restart_duration(self) -> None:
         """Count the longest duration from now: the session has waited for upstream until now."""
-        self._duration_timer.cancel()
-        self._duration_timer = self._loop.call_later(self._max_duration(), self._on_max_duration)
+        self._ends_at = self._loop.time() + self._max_duration()  # no earlier than before
 
     def start_initialize_timeout(self) -> None:
         """`initialize` was sent: the vendor has its time to say something."""
@@ -113,8 +114,7 @@ class SessionDeadlines:
             self._initialize_timer,
             self._call_timer,
             self._close_timer,
-            self._idle_timer,
-            self._duration_timer,
+            self._timer,
         ):
             if timer is not None:
                 timer.cancel()
@@ -131,12 +131,16 @@ class SessionDeadlines:
         else:
             self._end(close_codes.MAX_DURATION, None)
 
-    def _check_idle(self) -> None:
-        left = self._limits.idle_timeout - self._idle_for()
+    def _check(self) -> None:
+        """End what has lasted too long or was idle for too long, or look again when it may be."""
+        left = self._ends_at - self._loop.time()
+        idle_left = self._limits.idle_timeout - self._idle_for()
         if left <= 0:
+            self._on_max_duration()
+        elif idle_left <= 0:
             self._end(close_codes.IDLE, None)
         else:
-            self._idle_timer = self._loop.call_later(left, self._check_idle)
+            self._timer = self._loop.call_later(min(left, idle_left), self._check)
 
     def _on_initialize_timeout(self) -> None:
         if self._session.phase is Phase.INITIALIZING:

@@ -63,6 +63,7 @@ class Relay:
         self.is_ending = False  # whether a reason to end is known
         self.ended_at = 0.0  # Unix seconds; 0 until both sides are closed
         self._ended: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
+        self._dialling: asyncio.Task[None] | None = None
         self._message: str | None = None
         self._retry_after: float | None = None
         if scope.guard is not None:
@@ -97,14 +98,19 @@ class Relay:
         self._send_session_event(resolved)
         async with asyncio.TaskGroup() as group:
             self.dispatcher.tools.group = group
-            dial = group.create_task(
+            self._dialling = group.create_task(
                 self._upstream_opening.run(resolved), name=f"dial:{self.conversation.id}"
             )
+            self._dialling.add_done_callback(self._dialled)
             try:
                 return await self._ended
             finally:
-                dial.cancel()
+                if self._dialling is not None:
+                    self._dialling.cancel()
                 self.dispatcher.tools.cancel()
+
+    def _dialled(self, _: asyncio.Task[None]) -> None:
+        self._dialling = None  # a task that has ended holds its coroutine
 
     def _send_session_event(self, resolved: ResolvedInitialize) -> None:
         """Send `relay.session`, the first frame of every session."""

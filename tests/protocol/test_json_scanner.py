@@ -166,6 +166,18 @@ def test_value_begins_behind_its_colon() -> None:
     assert after_colon(b" 1", 0, 2) == UNDECIDED
 
 
+@pytest.mark.parametrize("position", [4, 5, 40])
+def test_nothing_begins_behind_the_end(position: int) -> None:
+    payload = b'": 1'
+    assert after_colon(payload, position, 4) == UNDECIDED
+    assert after_string(payload, position, 4) == UNDECIDED
+    assert after_scalar(payload, position, 4) == UNDECIDED
+    assert after_number(payload, position, 4) == UNDECIDED
+    assert after_value(payload, position, 4, DEEPEST) == UNDECIDED
+    assert after_space(payload, position, 4) == position
+    assert not is_at(payload, position, 4, b"1")
+
+
 def test_bytes_stand_where_they_are() -> None:
     assert is_at(b"abc", 1, 3, b"bc")
     assert not is_at(b"abc", 1, 3, b"bd")
