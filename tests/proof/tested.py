@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.proof.report import ROOT
 from tests.support.gateway import clean_environment
@@ -19,32 +20,54 @@ if TYPE_CHECKING:
     from tests.proof.report import Result
 
 
+TEARDOWN: Final = 60.0
+"""Seconds that interrupted tests have to end what they started."""
+
+
 def run(tests: Sequence[str], seconds: float, result: Result) -> None:
     """Run tests within some seconds; each that does not pass is a loss, a skipped one, too."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
         options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", ""]
         environment = clean_environment() | {"PATH": os.environ["PATH"]}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", *options, *tests],
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+        status, printed = _pytest([*options, *tests], environment, seconds)
+        if status is None:
             result.unfinished.append(f"not within {seconds:.0f} s: {' '.join(tests)}")
             return
         if not report.exists():
-            result.lose(f"pytest ended with {done.returncode}: {done.stdout[-300:]}")
+            result.lose(f"pytest ended with {status}: {printed[-300:]}")
             return
         before = result.lost
         _count(report, result)
-        if done.returncode and result.lost == before:
-            result.lose(f"pytest ended with {done.returncode}: {done.stdout[-300:]}")
+        if status and result.lost == before:
+            result.lose(f"pytest ended with {status}: {printed[-300:]}")
+
+
+def _pytest(
+    arguments: Sequence[str], environment: dict[str, str], seconds: float
+) -> tuple[int | None, str]:
+    """Run pytest; its exit status and what it printed, or None if it was not over in time.
+
+    It is interrupted then, so that fixtures end the gateways and stores that they started.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=TEARDOWN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return None, ""
+        return process.returncode, printed
 
 
 def _count(report: Path, result: Result) -> None:
