@@ -68,13 +68,21 @@ async def collect(watches: LiveEvents, into: list[bytes | Gap]) -> None:
             into.append(event)  # noqa: PERF401 - read while it grows
 
 
+async def begin(
+    watches: LiveEvents, publishers: list[Publisher]
+) -> tuple[list[bytes | Gap], asyncio.Task[None]]:
+    """Watch, once the owner has been asked; what is seen, and the task that sees it."""
+    seen: list[bytes | Gap] = []
+    watching = asyncio.create_task(collect(watches, seen))
+    await until(lambda: publishers)
+    return seen, watching
+
+
 async def test_events_come_in_order_until_the_session_ends(
     redis_server: RedisServer, prefix: str
 ) -> None:
     async with watched(redis_server, prefix) as (watches, publishers, _):
-        seen: list[bytes | Gap] = []
-        watching = asyncio.create_task(collect(watches, seen))
-        await until(lambda: publishers)
+        seen, watching = await begin(watches, publishers)
         for number in range(300):
             publishers[0].publish(b"%d" % number)
         await until(lambda: len(seen) == 300)
@@ -90,9 +98,7 @@ async def test_lost_events_leave_a_gap_that_is_counted(
     redis_server: RedisServer, prefix: str
 ) -> None:
     async with watched(redis_server, prefix) as (watches, publishers, _):
-        seen: list[bytes | Gap] = []
-        watching = asyncio.create_task(collect(watches, seen))
-        await until(lambda: publishers)
+        seen, watching = await begin(watches, publishers)
         for _ in range(1000):
             publishers[0].publish(b"x" * 1000)
         publishers[0].publish(b"dropped too")
@@ -112,8 +118,7 @@ async def test_lost_events_leave_a_gap_that_is_counted(
 
 async def test_publisher_closes_when_nobody_watches(redis_server: RedisServer, prefix: str) -> None:
     async with watched(redis_server, prefix) as (watches, publishers, _):
-        watching = asyncio.create_task(collect(watches, []))
-        await until(lambda: publishers)
+        _, watching = await begin(watches, publishers)
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
@@ -126,8 +131,7 @@ async def test_publisher_closes_when_nobody_watches(redis_server: RedisServer, p
 
 async def test_watch_ends_with_its_owner(redis_server: RedisServer, prefix: str) -> None:
     async with watched(redis_server, prefix) as (watches, publishers, life):
-        watching = asyncio.create_task(collect(watches, []))
-        await until(lambda: publishers)
+        _, watching = await begin(watches, publishers)
         life.cancel()
         async with asyncio.timeout(20):
             await watching
@@ -143,8 +147,7 @@ async def test_watch_of_an_unknown_owner_ends_at_once(
 
 async def test_watch_fails_with_the_store(mortal_redis: RedisServer, prefix: str) -> None:
     async with watched(mortal_redis, prefix) as (watches, publishers, _):
-        watching = asyncio.create_task(collect(watches, []))
-        await until(lambda: publishers)
+        _, watching = await begin(watches, publishers)
         await asyncio.to_thread(mortal_redis.kill)
         async with asyncio.timeout(20):
             with pytest.raises(StoreUnavailable):

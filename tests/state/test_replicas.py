@@ -164,14 +164,20 @@ async def mortal(server: RedisServer, prefix: str) -> AsyncIterator[Mortal]:
         await state.close()
 
 
+@asynccontextmanager
+async def living_and_mortal(
+    server: RedisServer, prefix: str
+) -> AsyncIterator[tuple[RedisState, RedisState, Mortal]]:
+    """Two replicas that live, and "c", which may die; leases are short."""
+    async with pair(server, prefix, SHORT_LEASE) as (a, b), mortal(server, prefix) as c:
+        yield a, b, c
+
+
 async def test_dead_owners_sessions_and_caps_are_free_within_the_lease(
     redis_server: RedisServer, prefix: str
 ) -> None:
     caps = Caps(per_subject=1, per_address=9)
-    async with (
-        pair(redis_server, prefix, SHORT_LEASE) as (_, b),
-        mortal(redis_server, prefix) as c,
-    ):
+    async with living_and_mortal(redis_server, prefix) as (_, b, c):
         assert await c.state.enter(row("s1", replica="c"), caps) is None
         assert await b.enter(row("s2"), caps) == "subject"
         await c.die()
@@ -187,10 +193,7 @@ async def test_sessions_of_a_living_owner_outlast_the_lease_without_being_refres
     redis_server: RedisServer, prefix: str
 ) -> None:
     caps = Caps(per_subject=1, per_address=9)
-    async with (
-        pair(redis_server, prefix, SHORT_LEASE) as (a, b),
-        mortal(redis_server, prefix) as c,
-    ):
+    async with living_and_mortal(redis_server, prefix) as (a, b, c):
         assert await a.enter(row("s1"), caps) is None
         assert await c.state.enter(row("s2", replica="c", subject="bob"), caps) is None
         await c.die()
@@ -205,10 +208,7 @@ async def _is_gone(state: RedisState, session_id: str) -> bool:
 
 
 async def test_everything_of_a_dead_owner_is_swept(redis_server: RedisServer, prefix: str) -> None:
-    async with (
-        pair(redis_server, prefix, SHORT_LEASE) as (a, _),
-        mortal(redis_server, prefix) as c,
-    ):
+    async with living_and_mortal(redis_server, prefix) as (a, _, c):
         await a.enter(row("kept", subject="s7"), ROOMY)
         rows = [
             row(f"s{n}", replica="c", subject=f"s{n}", tenant="acme" if n % 2 else None)
@@ -235,10 +235,7 @@ async def test_owner_that_was_taken_for_dead_registers_its_sessions_anew(
     redis_server: RedisServer, prefix: str
 ) -> None:
     caps = Caps(per_subject=1, per_address=9)
-    async with (
-        pair(redis_server, prefix, SHORT_LEASE) as (_, b),
-        mortal(redis_server, prefix) as c,
-    ):
+    async with living_and_mortal(redis_server, prefix) as (_, b, c):
         session = row("s1", replica="c")
         assert await c.state.enter(session, caps) is None
         await c.die()

@@ -41,6 +41,23 @@ async def administrator(server: Postgres, database: str) -> AsyncIterator[asyncp
         await connection.close()
 
 
+@asynccontextmanager
+async def recording(server: Postgres) -> AsyncIterator[tuple[Database, QueueRecorder]]:
+    """A recorder that has written one conversation, and writes another after the block."""
+    database = Database(SecretStr(await server.database()))
+    recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
+    async with running(recorder):
+        converse(recorder, "before", 1)
+        await until(lambda: recorder.counts().waiting == 0)
+        yield database, recorder
+        converse(recorder, "after", 2)
+        await until(lambda: recorder.counts().waiting == 0, 20)
+    assert recorder.counts().dropped.total() == 0
+    page = await HistoryReader(database, recorder.forget).conversations()
+    assert {item.id for item in page.items} == {"before", "after"}
+    await database.close()
+
+
 async def write_for_ever(database: Database) -> None:
     """Write until that fails."""
     while True:
@@ -52,45 +69,26 @@ async def test_primary_turned_read_only_is_left_and_nothing_is_lost(
     own_postgres: Postgres,
 ) -> None:
     """Connections that exist are read-only, new ones write: as when a name has moved on."""
-    url = await own_postgres.database()
-    database = Database(SecretStr(url))
-    recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
-    async with running(recorder):
-        converse(recorder, "before", 1)
-        await until(lambda: recorder.counts().waiting == 0)
-        async with administrator(own_postgres, "postgres") as admin:
-            await admin.execute(f"ALTER ROLE {USER} SET default_transaction_read_only = off")
-            await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-            await admin.execute("SELECT pg_reload_conf()")
-            # The name leads elsewhere: a pooled connection keeps what it had.
-            with pytest.raises(HistoryUnavailable) as lost:
-                await write_for_ever(database)
-        assert "25006" in str(lost.value)
-        assert "RELAY_HISTORY_URL must lead to the primary" in lost.value.advice
-        converse(recorder, "after", 2)
-        await until(lambda: recorder.counts().waiting == 0, 20)
-    page = await HistoryReader(database, recorder.forget).conversations()
-    assert {item.id for item in page.items} == {"before", "after"}
-    assert recorder.counts().dropped.total() == 0
-    await database.close()
+    async with (
+        recording(own_postgres) as (database, _),
+        administrator(own_postgres, "postgres") as admin,
+    ):
+        await admin.execute(f"ALTER ROLE {USER} SET default_transaction_read_only = off")
+        await admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        await admin.execute("SELECT pg_reload_conf()")
+        # The name leads elsewhere: a pooled connection keeps what it had.
+        with pytest.raises(HistoryUnavailable) as lost:
+            await write_for_ever(database)
+    assert "25006" in str(lost.value)
+    assert "RELAY_HISTORY_URL must lead to the primary" in lost.value.advice
 
 
 async def test_connections_that_the_server_ends_are_made_anew(own_postgres: Postgres) -> None:
-    url = await own_postgres.database()
-    database = Database(SecretStr(url))
-    recorder = QueueRecorder(QUICK, time.monotonic, Store(database))
-    async with running(recorder):
-        converse(recorder, "before", 1)
-        await until(lambda: recorder.counts().waiting == 0)
-        async with administrator(own_postgres, "postgres") as admin:
-            await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = 'blackbox-relay'"
-            )
-        converse(recorder, "after", 2)
-        await until(lambda: recorder.counts().waiting == 0, 20)
-    assert recorder.counts().dropped.total() == 0
-    await database.close()
+    async with recording(own_postgres), administrator(own_postgres, "postgres") as admin:
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'blackbox-relay'"
+        )
 
 
 async def test_role_that_may_not_create_tables_is_told_so_and_heals(postgres: Postgres) -> None:
