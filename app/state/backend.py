@@ -61,25 +61,39 @@ class SingleBackend(Backend):
 
     async def execute(self, *command: Any) -> Any:
         """Run one command."""
-        await self._leave_old()
-        return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        generation = await self._leave_old()
+        try:
+            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        finally:
+            await self._leave_used(generation)
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands in one round trip, in order, not as a transaction."""
-        await self._leave_old()
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        generation = await self._leave_old()
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        finally:
+            await self._leave_used(generation)
         return replies
 
     async def close(self) -> None:
         """Close every connection."""
         await self._redis.aclose(close_connection_pool=True)
 
-    async def _leave_old(self) -> None:
-        if self._seen != self._generation():
-            self._seen = self._generation()
+    async def _leave_old(self) -> int:
+        """Close what is idle, if there is a new generation; returns it."""
+        generation = self._generation()
+        if self._seen != generation:
+            self._seen = generation
+            await self._pool.disconnect(inuse_connections=False)
+        return generation
+
+    async def _leave_used(self, generation: int) -> None:
+        """Close what was in use when a new generation began, and is idle now."""
+        if generation != self._generation():
             await self._pool.disconnect(inuse_connections=False)
 
 

@@ -40,7 +40,7 @@ async def test_a_silent_worker_is_waited_for_no_longer_than_that_and_counts_by_i
         server = await asyncio.start_unix_server(stay, str(socket_of(tmp_path, silent)))
         stack.callback(server.close)
         stack.callback(released.set)
-        asked = WorkerMetrics(tmp_path, own, (), patience=0.2)
+        asked = WorkerMetrics(tmp_path, own, (), timeout=0.2)
         async with asked.answering():
             said = (await asked.exposition()).decode()
         assert connected.is_set()

@@ -299,11 +299,21 @@ def test_received_counts_the_browser_s_frames_but_not_its_own_kind() -> None:
 # Confirmations
 
 
-def test_confirmation_lets_frames_go() -> None:
-    rules = live()
+@pytest.mark.parametrize("pays", [True, False])
+def test_confirmation_lets_frames_go(monkeypatch: pytest.MonkeyPatch, pays: bool) -> None:
+    monkeypatch.setattr("app.protocol.session.FAST_PATH_ENABLED", pays)
+    counters = FrameCounters()
+    rules = live(counters=counters)
     rules.outgoing.append(b"frame")
-    assert rules.from_browser(frame("relay.received", count=1), NOW) == (Acked(),)
+    # As the browser client writes it, and as another may.
+    assert rules.from_browser(b'{"type":"relay.received","count":1}', NOW) == (Acked(),)
     assert rules.outgoing.size == 0
+    rules.outgoing.append(b"frame")
+    assert rules.from_browser(frame("relay.received", count=2), NOW) == (Acked(),)
+    assert rules.outgoing.size == 0
+    assert counters.from_browser.frames["relay.received"] == 2
+    odd = only(rules.from_browser(frame("relay.received", count="1"), NOW), Count)
+    assert odd.name == "bad_confirmation"
 
 
 def test_confirmations_that_make_progress_are_free_and_others_are_not() -> None:

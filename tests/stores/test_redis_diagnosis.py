@@ -10,7 +10,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from app.cli.doctor.check_stores import look_at_stores
+from app.cli.doctor.check_stores import check_stores
 from app.cli.doctor.finding import Severity
 from app.protocol.errors import StoreUnavailable
 from app.settings import load
@@ -100,7 +100,7 @@ async def test_fault_is_named_by_the_check_and_by_readiness(servers: Servers, ca
 async def checked(url: str) -> str:
     """What `check --connect` says of the state, which must be a fault."""
     settings = load({"RELAY_BLACKBOX_API_KEY": KEY, "RELAY_STATE_URL": url})
-    found = await look_at_stores(settings)
+    found = await check_stores(settings)
     faults = [each for each in found if each.grade is Severity.FAULT]
     assert faults, found
     return " ".join(f"{each.subject} {each.seen} {each.advice}" for each in faults)

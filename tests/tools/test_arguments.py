@@ -244,7 +244,8 @@ def test_a_function_takes_what_its_schema_takes(given: dict[str, Any]) -> None:
         return
     found = by_function(args)
     for name, value in taken.items():
-        assert found[name] == value
+        # A function's `float` is one: whole numbers beyond 2^53 are rounded.
+        assert found[name] == (float(value) if isinstance(found[name], float) else value)
 
 
 def test_arguments_are_never_changed_in_place() -> None:
