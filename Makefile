@@ -11,7 +11,7 @@ NIGHTLY := nightly-source nightly-compiled
 WORKERS ?= 4
 # A worker takes a file as a whole, in the order of tests/order.py.
 SHARED := --dist loadfile --no-loadscope-reorder --durations 12
-# What kills and cuts replicas must be fast enough to see it: two files at a time, beside nothing.
+# What kills and cuts replicas must be fast enough to see it: three files at a time, beside nothing.
 ROUGH := tests/replicas
 # What measures runs alone.
 ALONE := tests/bench
@@ -81,7 +81,7 @@ test-compiled: ready $(COMPILED)/.built
 	  --numprocesses $(WORKERS) $(SHARED) $(BOTH_WAYS) $(DEPLOYED)
 
 test-replicas: ready
-	$(BIN)/python -m pytest -m "not nightly" --numprocesses 2 $(SHARED) $(ROUGH)
+	$(BIN)/python -m pytest -m "not nightly" --numprocesses 3 $(SHARED) $(ROUGH)
 
 test-bench: ready $(COMPILED)/.built
 	$(BIN)/python -m pytest -m "not nightly" $(ALONE)

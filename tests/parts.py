@@ -27,13 +27,13 @@ SECONDS: Final = Path(".cache/parts.json")
 # Seconds on two cores, where nothing has run yet; afterwards the last run's are told.
 USUAL: Final = {
     "check": 20,
-    "test-source": 600,
-    "test-compiled": 280,
+    "test-source": 430,
+    "test-compiled": 190,
     "test-replicas": 190,
-    "test-bench": 20,
-    "python-3.11": 1200,
-    "python-3.12": 1200,
-    "python-3.13": 1200,
+    "test-bench": 26,
+    "python-3.11": 930,
+    "python-3.12": 930,
+    "python-3.13": 930,
     "nightly-source": 3600,
     "nightly-compiled": 1200,
 }
