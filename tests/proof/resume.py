@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BRIDGES: Final = "tests/replicas/test_broken_bridges.py"
 CUTTING: Final = 0.6  # of the seconds; the rest is for conversations to end, and for the bridges
 BREAKS_FROM: Final = 200  # cuts; below that, bridges are not broken
+BREAKING: Final = 300.0  # seconds that the breaks may take at least
 
 
 def run(bound: Bound) -> Result:
@@ -32,7 +33,7 @@ def run(bound: Bound) -> Result:
 
     attempt(cut, result, bound.seconds)
     if bound.count >= BREAKS_FROM:
-        tested.run([BRIDGES], max(120.0, 0.4 * bound.seconds), result)
+        tested.run([BRIDGES], max(BREAKING, 0.4 * bound.seconds), result)
     return result
 
 
