@@ -242,7 +242,11 @@ class RedisState(State):
         """Show that this replica lives, whatever else takes its time."""
         while True:
             self._liveness.note_losses()
+            was_read_only = self._heartbeat.read_only
             if await self._heartbeat.renew():
+                if was_read_only:
+                    # What was dialled before, and only reads, may still lead to the old primary.
+                    self.connector.demoted(self.connector.generation)
                 self._renewed.set()
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))
 
