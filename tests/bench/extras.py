@@ -1,4 +1,4 @@
-"""More rows of the gateway: with history, with Redis, with a guardrail, with traces."""
+"""More rows of the gateway: with history, Redis, a guardrail, traces, two workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
 USUAL: Final = ("history", "history-postgres", "redis", "guardrail")
-NAMES: Final = (*USUAL, "traces")
+NAMES: Final = (*USUAL, "traces", "workers")
 GUARDRAIL: Final = {
     "name": "numbers",
     "on": ["user", "agent"],
@@ -32,13 +32,14 @@ GUARDRAIL: Final = {
 def started(names: Iterable[str], core: int, stack: ExitStack) -> list[Peer]:
     """Start what these rows lean on, on the load's core, and return the rows.
 
-    They take part in the rounds and do not grow.
+    They take part in the rounds; of them, two workers alone grow: what each costs more than one
+    process is what two cores carry less than twice.
     """
     room = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-also-")))
     return [
         replace(
             with_extra(name, **_environment(name, core, room, stack)),
-            growths=0,
+            growths=int(name == "workers"),
             crowd=name == "history",
             backlog=name.startswith("history"),
         )
@@ -54,6 +55,8 @@ def _environment(name: str, core: int, room: Path, stack: ExitStack) -> dict[str
         return {"RELAY_HISTORY_URL": f"sqlite+aiosqlite:///{room}/history.db"}
     if name == "history-postgres":
         return {"RELAY_HISTORY_URL": asyncio.run(stack.enter_context(Postgres()).database())}
+    if name == "workers":
+        return {"RELAY_WORKERS": "2"}
     port = free_port()
     if name == "redis":
         argv = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
