@@ -101,7 +101,7 @@ async def checked(url: str) -> str:
     """What `check --connect` says of the state, which must be a fault."""
     settings = load({"RELAY_BLACKBOX_API_KEY": KEY, "RELAY_STATE_URL": url})
     found = await check_stores(settings)
-    faults = [each for each in found if each.grade is Severity.FAULT]
+    faults = [each for each in found if each.severity is Severity.FAULT]
     assert faults, found
     return " ".join(f"{each.subject} {each.seen} {each.advice}" for each in faults)
 
