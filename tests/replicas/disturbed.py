@@ -6,12 +6,17 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
+from websockets.exceptions import InvalidStatus
+
 from tests.replicas.pair import ReplicaPair, Script, numbered
+from tests.support.browser import browser
 from tests.support.resharding import SlotMove, slots_with_keys
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.support.gateway import Gateway
     from tests.support.redis_cluster import RedisCluster
     from tests.support.resuming import ResumingBrowser, Story
 
@@ -104,6 +109,20 @@ async def move_slots(cluster: RedisCluster, goes_on: Callable[[], bool], most: i
 
 
 async def is_serving(it: ReplicaPair) -> None:
-    """Wait until every replica takes sessions again."""
+    """Wait until every replica takes sessions again: readiness is seconds old, a refusal is not."""
     for number in range(len(it.replicas)):
         await it.ready(number)
+        await until(lambda number=number: takes_a_session(it.replicas[number]), within=30)
+
+
+async def takes_a_session(replica: Gateway) -> bool:
+    """Try a chat; False if it is refused for now, as browsers are told to try again."""
+    try:
+        async with browser(f"{replica.ws}/ws/echo?call_type=chat", native=True) as user:
+            await user.frame("event", "connection")
+            assert await user.terminate() == 1000
+    except InvalidStatus as refused:
+        if refused.response.status_code != 503:
+            raise
+        return False
+    return True
