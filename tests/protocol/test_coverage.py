@@ -7,11 +7,15 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import coverage
 import pytest
 
 from tests.support.gateway import ROOT, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.timeout(300), pytest.mark.source]
@@ -22,7 +26,7 @@ MODULES = sorted(
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[coverage.Coverage]:
     """The rules' own test files, run once; every line knows which test ran it."""
     measured = tmp_path_factory.mktemp("coverage") / "measured"
     files = [str(HERE / f"test_{name}.py") for name in MODULES]
@@ -45,7 +49,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> coverage.Coverage:
         data_file=os.fspath(measured), config_file=str(ROOT / "pyproject.toml")
     )
     found.load()
-    return found
+    yield found
+    found.get_data().close(force=True)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,11 +38,20 @@ class Authority:
         root = (
             _certificate(name, name, ours.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_MAY_SIGN, critical=True)
+            .add_extension(_key_identifier(ours), critical=False)
             .sign(ours, hashes.SHA256())
         )
         leaf = (
             _certificate(name, subject, theirs.public_key())
-            .add_extension(x509.SubjectAlternativeName([address]), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_identifier(theirs), critical=False)
+            # RFC 5280, 4.2.1.1: Python verifies strictly from 3.13 on, and demands it.
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(ours.public_key()),
+                critical=False,
+            )
             .sign(ours, hashes.SHA256())
         )
         self.certificate.write_bytes(root.public_bytes(serialization.Encoding.PEM))
@@ -104,6 +113,23 @@ def secured_sentinels(directory: Path, authority: Authority) -> tuple[Watched, s
         )
         sentinel.file.write_text(text + "".join(f"{n} {v}\n" for n, v in lines.items()))
     return them, ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
+_MAY_SIGN: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _key_identifier(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _certificate(
