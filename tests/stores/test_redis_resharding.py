@@ -150,6 +150,7 @@ async def test_slot_that_stays_open_is_named_and_recovers(cluster: RedisCluster)
             return False
 
         await until(names_it, within=20)
+        move.migrate_all()
         move.finish()
         await until(lambda: answers(state), within=20)
 
