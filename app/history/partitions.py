@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import text
 
 from app.history.errors import HistoryUnavailable, Unstorable
-from app.history.partitioned import PARTITIONED, START
+from app.history.partitioned import DAY, PARTITIONED, START
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DAY: Final = 86_400.0
 WEEK: Final = 7.0
 LONG: Final = 90.0
 """Days of retention above which a partition holds a week, not a day: their number stays small."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text as sql
 
 from app.history.migrate import migrate
-from app.history.partitioned import PARTITIONED
-from app.history.partitions import DAY, Partitions
+from app.history.partitioned import DAY, PARTITIONED
+from app.history.partitions import Partitions
 from tests.history.feed import NOW
 
 if TYPE_CHECKING:

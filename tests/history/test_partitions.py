@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from app.history.database import Database
 from app.history.migrate import migrate
-from app.history.partitioned import PARTITIONED
-from app.history.partitions import DAY, LOCK, Partition, Partitions, gap
+from app.history.partitioned import DAY, PARTITIONED
+from app.history.partitions import LOCK, Partition, Partitions, gap
 from app.history.reader import HistoryReader
 from app.history.retention import Retention
 from app.history.schema import events, turns
