@@ -9,7 +9,7 @@ write, and connections stay (Redis Cluster specification, "MOVED Redirection", "
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.state.backend import RAW, Backend, ClusterUnusable, raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from app.state.backend import Command
 
@@ -110,30 +110,31 @@ class ClusterBackend(Backend):
 
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands on their nodes, all nodes at once; what is redirected runs afterwards."""
-        try:
-            if not self._map.slots_cache:
-                await self._map.initialize()
+        async with self._known():
             sent = [_Sent(command, slot_of_command(command)) for command in commands]
             await self._follow(sent)
-        except RedisClusterException as error:
-            self._look_soon(LOOK_AFTER_LOSS)
-            raise ClusterUnusable(str(error)) from error.__cause__
         return [each.reply for each in sent]
 
     async def _ask_primaries(self, command: Command) -> dict[str, Any]:
-        try:
-            if not self._map.slots_cache:
-                await self._map.initialize()
+        async with self._known():
             primaries = self._map.get_nodes_by_server_type(PRIMARY)
             asked = {node: _Sent(command, None) for node in primaries}
             await asyncio.gather(*(self._send_to(node, [each]) for node, each in asked.items()))
-        except RedisClusterException as error:
-            self._look_soon(LOOK_AFTER_LOSS)
-            raise ClusterUnusable(str(error)) from error.__cause__
         for each in asked.values():
             if isinstance(each.reply, Exception):
                 raise each.reply
         return {node.name: each.reply for node, each in asked.items()}
+
+    @asynccontextmanager
+    async def _known(self) -> AsyncIterator[None]:
+        """Know the slots' nodes for a block. Raises `ClusterUnusable` where a slot has none."""
+        try:
+            if not self._map.slots_cache:
+                await self._map.initialize()
+            yield
+        except RedisClusterException as error:
+            self._look_soon(LOOK_AFTER_LOSS)
+            raise ClusterUnusable(str(error)) from error.__cause__
 
     async def close(self) -> None:
         """Close every connection."""
