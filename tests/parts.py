@@ -34,8 +34,8 @@ USUAL: Final = {
     "python-3.11": 930,
     "python-3.12": 930,
     "python-3.13": 930,
-    "nightly-source": 3600,
-    "nightly-compiled": 1200,
+    "nightly-source": 14_400,
+    "nightly-compiled": 1500,
 }
 SHOWN_FAILURES: Final = 30
 INTERRUPTED: Final = 130

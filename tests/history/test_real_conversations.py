@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(600)  # a busy machine takes its time
 FEW = 40
 SIZES = [
     pytest.param(FEW, id="forty"),
-    pytest.param(1000, id="a_thousand", marks=pytest.mark.nightly),
+    pytest.param(1000, id="a_thousand", marks=[pytest.mark.nightly, pytest.mark.timeout(1800)]),
 ]
 BULK = 160 << 20
 """Bytes that all agents say together where history's bound, 64 MiB, shall be passed."""
