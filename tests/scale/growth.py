@@ -90,7 +90,8 @@ class Growth:
             "bytes_per_session": round(nodes.total(grown).memory / max(1, sessions)),
             "primaries_bytes": sum(each.memory for each in spent[:PRIMARIES]),
             "processes_bytes": sum(each["memory"] for each in figures),
-            "shares": nodes.shares(grown),
+            # Of CPU and commands while sessions entered: the pages that were measured begin at one.
+            "shares": nodes.shares(grown) | _spent_shares(self._spent[:PRIMARIES]),
             "loop_lag": max(each["loop_lag"] for each in figures),
             "paused": sum(each["paused"] for each in figures),
             "answers": dict(sum((Counter(each["answers"]) for each in figures), Counter())),
@@ -122,6 +123,11 @@ class Growth:
             file=sys.stderr,
             flush=True,
         )
+
+
+def _spent_shares(spent: list[Spent]) -> dict[str, list[float]]:
+    of = nodes.shares(spent)
+    return {name: of[name] for name in ("cpu", "commands")}
 
 
 def faults(stage: dict[str, Any]) -> list[str]:
