@@ -145,7 +145,7 @@ async def test_startup_parameters_of_the_url_reach_the_server(postgres: Postgres
 
         async def shown(connection: AsyncConnection) -> list[str]:
             return [
-                (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
+                (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()
                 for name in ("application_name", "statement_timeout")
             ]
 
