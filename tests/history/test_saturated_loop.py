@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVarTuple
 
 from sqlalchemy import create_engine
 from sqlalchemy.event import listen
+from sqlalchemy.pool import NullPool
 
 from app.history.batch import rest_after
 from app.history.conversation import RecordedConversation
@@ -196,7 +197,7 @@ def test_sqlite_may_rest_after_every_statement() -> None:
     """On one core, nothing else runs until it does, whatever the event loop has to do."""
     rows = [("c", number, 1.5, "from_upstream", "event", "x", "{}") for number in range(1000)]
     statement, asked, given = insert(events, KEPT, is_postgresql=False), [], []
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)  # closed when it is given back
     with engine.connect() as connection:
         events.create(connection)
         listen(engine, "before_cursor_execute", lambda *call: given.append(len(call[3])))

@@ -33,7 +33,7 @@ class Waiter:
     async def run(self, it: ReplicaPair, order: list[Waiter], may_talk: asyncio.Event) -> None:
         url = f"{it.replicas[self.replica].ws}/ws?call_type=chat"
         try:
-            async with await until(lambda: opened(url), within=30) as page:
+            async with await until(lambda: opened(url), within=60) as page:
                 await self._wait(page)
                 order.append(self)
                 await may_talk.wait()

@@ -84,7 +84,7 @@ async def _rotated(pair: ReplicaPair, user: Browser, session: str, path: Path) -
         written(path, [NEW, CONTENT], [])
         for running in pair.replicas:
             running.signal(SIGHUP)
-        await until(lambda: closed(OLD, CONTENT), within=30)
+        await until(lambda: closed(OLD, CONTENT), within=60)
         heard = [watchers[NEW, replica].kinds.count("frame") for replica in (0, 1)]
         await user.talks("still heard by the others")
         await until(

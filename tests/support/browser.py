@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 NATIVE = "blackbox-relay.v1"
-PATIENCE = 20.0
+PATIENCE = 60.0
 FORBIDDEN = {"API key": KEY, "service token": SERVICE_TOKEN}
 
 
