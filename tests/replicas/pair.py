@@ -174,9 +174,14 @@ def numbered(
     script: Script,
     base: Callable[[], str],
     dice: random.Random,
+    *,
+    may_end: asyncio.Event | None = None,
     **pinned: Any,
 ) -> ResumingBrowser:
-    """A browser that will talk by a script, and come in by the URLs that `base` gives."""
+    """A browser that will talk by a script, and come in by the URLs that `base` gives.
+
+    Its conversation does not end before `may_end` is set, if that is given.
+    """
     tries = itertools.count(1)
 
     async def dial() -> str:
@@ -191,7 +196,9 @@ def numbered(
         return f"{base()}/ws?ticket={quote((await until(minted, within=60, every=0.1))['ticket'])}"
 
     pace = script.count / script.rate / max(1, script.texts)
-    return ResumingBrowser(marker, base, dial, texts=script.texts, pace=pace, dice=dice)
+    return ResumingBrowser(
+        marker, base, dial, texts=script.texts, pace=pace, dice=dice, may_end=may_end
+    )
 
 
 async def crowd(
