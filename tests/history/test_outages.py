@@ -166,7 +166,7 @@ async def test_a_flush_ends_in_time_and_counts_what_it_leaves(own_postgres: Post
     began = time.monotonic()
     async with running(recorder, flush=0.5):
         said = await feed(recorder, "c", 20)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25, "the database's own deadline is 30 s"
     fed = sum(s.frames + s.tools + 2 for s in said)
     assert sum(lost) == recorder.counts().dropped.total() == fed
     assert recorder.counts().bytes == 0
