@@ -107,9 +107,6 @@ class RedisState(State):
             refill=timings.refill,
             clock=clock,
         )
-        self._liveness = Liveness(
-            store, keys, replica, self._heartbeat, connector, timings=timings, clock=clock
-        )
         self._tickets = RedisTickets(store, keys, retries)
         self._revocations = RedisRevocations(store, keys)
         self._owners = Owners(
@@ -119,6 +116,16 @@ class RedisState(State):
             replica,
             lease=timings.lease,
             is_doubtful=self._heartbeat.is_doubtful,
+        )
+        self._liveness = Liveness(
+            store,
+            keys,
+            replica,
+            self._heartbeat,
+            connector,
+            self._owners,
+            timings=timings,
+            clock=clock,
         )
         self._registry = SessionRegistry(store, keys, self._owners)
         self._list = SessionList(store, keys)

@@ -152,7 +152,7 @@ async def test_pages_that_leave_or_reload_hold_no_place(page: Page, emulator: Em
         async with capped.api() as backend:
 
             async def none_left() -> bool:
-                return (await backend.get("/v1/sessions")).json()["sessions"] == []
+                return bool((await backend.get("/v1/sessions")).json()["sessions"] == [])
 
             await until(none_left, within=20)
 

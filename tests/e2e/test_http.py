@@ -158,7 +158,7 @@ async def test_error_is_a_problem(calm: Gateway, method: str, path: str, status:
 async def test_backend_without_a_service_token_is_refused(
     calm: Gateway, headers: dict[str, str]
 ) -> None:
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     async with plain_client(calm.base) as client:
         for method, path in (
             ("GET", "/v1/sessions"),
@@ -168,7 +168,7 @@ async def test_backend_without_a_service_token_is_refused(
             ("POST", "/v1/calls"),
             ("GET", "/v1/conversations"),
         ):
-            answer = await client.request(method, path, headers=list(raw.items()))
+            answer = await client.request(method, path, headers=raw)
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["www-authenticate"] == "Bearer"

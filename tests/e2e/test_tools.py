@@ -29,7 +29,7 @@ async def asked(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Let the counter ask for a tool once; return what the vendor was answered, and its report."""
     marker = uuid4().hex
-    settings = {"count": 1, "toolEvery": 1, "tool": tool} | script
+    settings: dict[str, Any] = {"count": 1, "toolEvery": 1, "tool": tool} | script
     async with browser(calm.ws + URL) as page:
         await page.wish(marker=marker, **settings)
         await page.connected()

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from app.history.database import Database
 from app.history.errors import CannotRedeliver, InvalidCursor
-from app.history.lifecycle.deliveries import Deliveries, DeliveryFilters
+from app.history.lifecycle.deliveries import Deliveries, DeliveryFilters, StoredDelivery
 from app.history.lifecycle.event import MAX_BODY
 from app.history.lifecycle.stored import StoredEvents, messages_of
 from app.history.migrate import migrate
@@ -259,7 +259,8 @@ async def test_deliveries_are_listed_latest_first_by_page_status_receiver_and_te
                 webhooks.emit(event(number, tenant="acme" if number == 0 else None))
             await until(lambda: len(good.order) == 5 and bad.tries)
     kept = Deliveries(database, None, time.time)
-    listed, cursor = [], None
+    listed: list[StoredDelivery] = []
+    cursor: str | None = None
     for _ in range(6):
         page = await kept.page(DeliveryFilters(), cursor, 2)
         listed += page.items

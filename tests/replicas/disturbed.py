@@ -103,7 +103,7 @@ async def move_slots(cluster: RedisCluster, goes_on: Callable[[], bool], most: i
     moved, keys = 0, 0
     while moved < most and goes_on():
         for slot in await asyncio.to_thread(slots_with_keys, cluster):
-            keys += await asyncio.to_thread(lambda slot=slot: SlotMove(cluster, slot).run())
+            keys += await asyncio.to_thread(_move_slot, cluster, slot)
             moved += 1
             if moved >= most or not goes_on():
                 break
@@ -111,11 +111,19 @@ async def move_slots(cluster: RedisCluster, goes_on: Callable[[], bool], most: i
     return keys
 
 
+def _move_slot(cluster: RedisCluster, slot: int) -> int:
+    return SlotMove(cluster, slot).run()
+
+
 async def is_serving(it: ReplicaPair) -> None:
     """Wait until every replica takes sessions again: readiness is seconds old, a refusal is not."""
     for number in range(len(it.replicas)):
         await it.ready(number)
-        await until(lambda number=number: takes_a_session(it.replicas[number]), within=60)
+        await _takes_a_session(it.replicas[number])
+
+
+async def _takes_a_session(replica: Gateway) -> None:
+    await until(lambda: takes_a_session(replica), within=60)
 
 
 async def takes_a_session(replica: Gateway) -> bool:

@@ -64,7 +64,7 @@ async def test_without_the_store_nothing_begins_and_what_lives_goes_on(tmp_path:
                     assert frame["data"]["code"] == 4503
                     return False
                 await bob.frame("event", "connection")
-                return await bob.terminate() == 1000
+                return bool(await bob.terminate() == 1000)
 
         await until(is_let_in, within=60, every=0.3)
         await ann.talks("all the time")

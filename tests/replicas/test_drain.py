@@ -130,7 +130,7 @@ async def test_drain_does_not_wait_for_who_will_not_hear_the_goodbye(emulator: E
 
             async def is_away() -> bool:
                 (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
-                return row["browser"] == "away"
+                return bool(row["browser"] == "away")
 
             await until(is_away, every=0.1)
             (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
@@ -181,13 +181,14 @@ async def test_idle_chats_are_ended_first_and_calls_last(emulator: Emulator) -> 
 
 
 async def test_running_tool_is_waited_for(emulator: Emulator) -> None:
-    agents = {"slow": {"initialize": {"additionalData": {"agent": "counter"}}}}
-    agents["slow"]["initialize"]["additionalData"] |= {  # type: ignore[operator]
+    data = {
+        "agent": "counter",
         "marker": "slow-tool",
         "count": 1,
         "toolEvery": 1,
         "tool": "check_slowly",
     }
+    agents = {"slow": {"initialize": {"additionalData": data}}}
     async with (
         gateway(
             emulator.url,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis import Redis
@@ -56,7 +56,7 @@ async def open_sessions(it: ReplicaPair) -> list[ClientConnection]:
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
 async def test_a_thousand_silent_sessions_cost_redis_nearly_nothing(tmp_path: Path) -> None:
-    variables = {
+    variables: dict[str, Any] = {
         "auth": "open",
         "initialize_timeout": 600,
         "idle_timeout": 600,

@@ -113,6 +113,16 @@ async def _ready(it: ReplicaPair, reason: str | None) -> None:
         await until(says, within=60, every=0.1)
 
 
+async def all_refused(redeemers: Redeemers, seen: int) -> None:
+    """Wait until so many refusals came after the first `seen` that every racer met one."""
+    await until(lambda: sum(code == 4503 for _, code in redeemers.refusals[seen:]) >= RACERS)
+
+
+async def all_accepted(redeemers: Redeemers, tickets: list[str]) -> None:
+    """Wait until each of the tickets was accepted once."""
+    await until(lambda: all(redeemers.accepted[ticket] == 1 for ticket in tickets))
+
+
 async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) -> None:
     seed = secrets.randbits(32)
     print(f"seed {seed}")
@@ -130,9 +140,7 @@ async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) ->
             await _ready(it, "state_lost")
             # An unused ticket is refused for now, soon, and is not called bad.
             seen = len(redeemers.refusals)
-            await until(
-                lambda seen=seen: sum(c == 4503 for _, c in redeemers.refusals[seen:]) >= RACERS
-            )
+            await all_refused(redeemers, seen)
             for replica in it.replicas:
                 refused = await it.backend.post(
                     f"{replica.base}/v1/tickets", json={"subject": "nobody"}
@@ -143,7 +151,7 @@ async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) ->
             await _ready(it, None)
             await redeemers.mint(4)
             fresh = list(redeemers.accepted)[-4:]
-            await until(lambda fresh=fresh: all(redeemers.accepted[t] == 1 for t in fresh))
+            await all_accepted(redeemers, fresh)
         # What an outage left half done is undone: no ticket is burnt, either.
         await until(lambda: set(redeemers.accepted.values()) == {1}, within=60)
         racing.cancel()

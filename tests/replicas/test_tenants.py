@@ -349,7 +349,7 @@ async def _ended(pair: ReplicaPair) -> str:
     """A conversation of acme's that is over: its id."""
     ticket = await minted(pair, ACME, subject="alice-before")
     async with page(pair, ticket["ticket"], ACME_PAGE, "/ws/acme-chat", replica=1) as user:
-        session = await user.connected()
+        session: str = await user.connected()
         await user.talks("words that acme alone may read")
         assert await user.terminate() == 1000
     return session

@@ -35,7 +35,7 @@ def spent(node: RedisServer) -> Spent:
         cpu: Any = client.info("cpu")
         calls: Any = client.info("commandstats")
         memory: Any = client.info("memory")
-        keys = int(client.dbsize())  # type: ignore[arg-type]
+        keys = int(client.dbsize())
     return Spent(
         float(cpu["used_cpu_sys_main_thread"]) + float(cpu["used_cpu_user_main_thread"]),
         sum(facts["calls"] for facts in calls.values()),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def token(key: str = "k", name: str = "page", **changes: Any) -> TokenRecord:
-    given = {"integration": "int", "payload": b"\x00p\xff", "ttl": 60.0} | changes
-    return TokenRecord(key=key, name=name, **given)
+    given: dict[str, Any] = {"integration": "int", "payload": b"\x00p\xff", "ttl": 60.0}
+    return TokenRecord(key=key, name=name, **given | changes)
 
 
 async def test_ticket_can_be_looked_at_until_somebody_redeems_it(state: State) -> None:

@@ -75,7 +75,7 @@ async def test_script_follows_its_slot_to_a_node_that_does_not_know_it(
             # The keys that do not exist may be on either node: TRYAGAIN until the slot is moved.
             move.migrate(*move.keys())
             taking = asyncio.create_task(state.take_ticket(key))
-            await until(lambda move=move: tried_again(cluster, move))
+            await refused_by_target(cluster, move)
             assert not taking.done()
             move.finish()
         else:
@@ -85,6 +85,10 @@ async def test_script_follows_its_slot_to_a_node_that_does_not_know_it(
         assert await taking == b"payload"
         assert cluster.ask(move.target, "SCRIPT", "EXISTS", TAKE.sha)
     await state.close()
+
+
+async def refused_by_target(cluster: RedisCluster, move: SlotMove) -> None:
+    await until(lambda: tried_again(cluster, move))
 
 
 def tried_again(cluster: RedisCluster, move: SlotMove) -> bool:
