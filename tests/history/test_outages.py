@@ -177,7 +177,8 @@ async def test_a_full_disk_under_sqlite_loses_what_is_counted(tmp_path: Path) ->
     with small_disk(tmp_path / "disk", "24m") as disk:
         ballast = disk / "ballast"
         database = Database(SecretStr(f"sqlite+aiosqlite:///{disk}/history.db"), deadline=10.0)
-        assert await fill_and_free(database, ballast) == ["OperationalError"]
+        # Told again every ten seconds, for as long as a busy machine takes to fill the disk.
+        assert set(await fill_and_free(database, ballast)) == {"OperationalError"}
         await database.close()
 
 
