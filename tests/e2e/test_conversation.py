@@ -23,7 +23,7 @@ NATIVE = [Subprotocol("blackbox-relay.v1")]
 
 async def frame(ws: ClientConnection, kind: str, name: str | None = None) -> dict[str, Any]:
     """Read until a frame of this type and name."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             read: dict[str, Any] = json.loads(await ws.recv())
             if read["type"] == kind and (name is None or read.get("name") == name):
@@ -32,7 +32,7 @@ async def frame(ws: ClientConnection, kind: str, name: str | None = None) -> dic
 
 async def closed(ws: ClientConnection) -> int:
     """Read to the end; return the close code."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(ConnectionClosed) as over:  # noqa: PT012 - reading until it ends
             while True:
                 await ws.recv()

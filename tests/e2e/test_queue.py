@@ -105,7 +105,7 @@ async def test_lost_line_lets_others_pass_and_keeps_its_position() -> None:
 
 async def test_call_of_a_backend_waits_like_a_browser() -> None:
     async with (
-        running(upstream_concurrency=1, queue=5, idle_timeout=2, ping_timeout=2) as (
+        running(upstream_concurrency=1, queue=5, idle_timeout=4, ping_timeout=4) as (
             gateway,
             vendor,
         ),

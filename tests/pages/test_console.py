@@ -65,7 +65,7 @@ async def console(browser: Browser) -> AsyncIterator[Console]:
     async with gateway.serving():
         context = await browser.new_context(viewport={"width": 1280, "height": 800})
         page = await context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         await page.goto(f"{gateway.url}/console")

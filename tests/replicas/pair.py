@@ -94,6 +94,24 @@ class ReplicaPair:
         found: list[dict[str, Any]] = answer.json()["sessions"]
         return found
 
+    async def row_of(self, subject: str) -> dict[str, Any]:
+        """The one live session of a subject, whatever else is still live, once it is listed."""
+
+        async def listed() -> list[dict[str, Any]]:
+            return [row for row in await self.rows(0) if row["subject"] == subject]
+
+        [row] = await until(listed)
+        found: dict[str, Any] = row
+        return found
+
+    async def none_left(self) -> None:
+        """Wait until no session is live, of whatever test."""
+
+        async def is_empty() -> bool:
+            return not await self.rows(0)
+
+        await until(is_empty)
+
     async def backend_sees(self, least: int) -> bool:
         """Whether so many sessions are live."""
         return len(await self.rows(0)) >= least

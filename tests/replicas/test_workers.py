@@ -116,6 +116,8 @@ async def test_every_worker_takes_sessions_and_lists_all(shared: Gateway) -> Non
         assert len(set(rows.values())) == 2
         told = {line["worker"] for line in shared.lines("session_started")}
         assert told == {0, 1}
+        for user in live.values():
+            assert await user.terminate() == 1000
 
 
 async def test_metrics_are_those_of_all_workers_whoever_is_asked(shared: Gateway) -> None:
@@ -301,14 +303,17 @@ async def test_reload_is_taken_over_by_all_workers_or_none(
 ) -> None:
     file = tmp_path / "agents.yaml"
 
-    def write(*names: str) -> None:
+    def write(text: str) -> None:
         new = file.with_suffix(".new")
-        new.write_text(yaml.safe_dump(dict.fromkeys(names, AGENTS["echo"])))
+        new.write_text(text)
         new.replace(file)
 
-    write("echo")
+    def agents(*names: str) -> str:
+        return yaml.safe_dump(dict.fromkeys(names, AGENTS["echo"]))
+
+    write(agents("echo"))
     async with workers(vendor, agents=None, agents_file=str(file)) as it:
-        write("echo", "added")
+        write(agents("echo", "added"))
         it.signal(signal.SIGHUP)
         await until(lambda: len(it.lines("config_reloaded")) == 2)
         assert {line["worker"] for line in it.lines("config_reloaded")} == {0, 1}
@@ -318,7 +323,7 @@ async def test_reload_is_taken_over_by_all_workers_or_none(
         await until(lambda: said_ready(it) == 3, within=60)
         async with sessions(it, SPREAD, "added"):
             assert len(set((await listed(it)).values())) >= 2, "also on the one that is new"
-        file.write_text("echo: {call_types: [smoke]}")
+        write("echo: {call_types: [smoke]}")
         await until(lambda: it.lines("config_reload_refused"), within=60)
         refused = 'relay_config_reloads_total{outcome="refused"}'
         await until(lambda: it.metric(refused))
