@@ -74,7 +74,9 @@ class Room:
     def installed(self, environment: str) -> dict[str, str]:
         """Name to version of what is in an environment, without pip."""
         found = importlib.metadata.distributions(path=[str(site(self.folder / environment))])
-        versions = {canonicalize_name(package.name): package.version for package in found}
+        versions: dict[str, str] = {
+            canonicalize_name(package.name): package.version for package in found
+        }
         del versions["pip"]
         return versions
 
@@ -88,7 +90,9 @@ def site(environment: Path) -> Path:
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
     """The URL of an index with all that is locked, and the hash of each package."""
     folder = tmp_path_factory.mktemp("index")
-    locked = {name: version for lock_ in map(lock, LOCKS) for name, version in lock_.here().items()}
+    locked: dict[str, str] = {
+        name: version for lock_ in map(lock, LOCKS) for name, version in lock_.here().items()
+    }
     hashes = publish(folder, locked)
     with served(folder) as url:
         yield url, hashes
@@ -184,7 +188,9 @@ def test_every_entry_has_a_hash(name: str) -> None:
 )
 def test_every_extra_that_a_package_asks_for_is_locked(name: str) -> None:
     """Some versions of pip that resolve take a pin of `name` for none of `name[extra]`."""
-    locked = {canonicalize_name(entry.name): entry.extras for entry in lock(name).entries}
+    locked: dict[str, set[str]] = {
+        canonicalize_name(entry.name): entry.extras for entry in lock(name).entries
+    }
     asked = 0
     for package in lock(name).here():
         for line in importlib.metadata.requires(package) or ():
