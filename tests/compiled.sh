@@ -14,5 +14,4 @@ cd "$target"
 find app -name '*.so' | while read -r library; do
   [ -e "${library%%.*}.pxd" ] || rm "$library"
 done
-# The same code as in a wheel, without the debug information, which takes a quarter of the time.
-CFLAGS="${CFLAGS:-} -g0" BLACKBOX_RELAY_COMPILE=required "$python" setup.py --quiet build_ext --inplace --parallel 2
+BLACKBOX_RELAY_COMPILE=required "$python" setup.py --quiet build_ext --inplace --parallel 2
