@@ -46,6 +46,17 @@ cdef bint _is_decodable(bytes payload) except -1
 )
 cpdef bint has_valid_escapes(bytes payload) except -1
 
+@cython.locals(
+    octets="const unsigned char *",
+    wanted="const unsigned char *",
+    last=Py_ssize_t,
+    second=Py_ssize_t,
+    third=Py_ssize_t,
+    at=Py_ssize_t,
+    found="unsigned char",
+)
+cpdef bint may_contain(bytes payload, bytes sought) except -1
+
 cdef unsigned char _is_escapable(unsigned char octet) noexcept
 
 @cython.locals(lower="unsigned char")

@@ -1,4 +1,4 @@
-"""Checks over all bytes of a payload: that it is UTF-8, and that the escapes of its JSON are right.
+"""Checks over all bytes of a payload: UTF-8, the escapes of its JSON, what it may contain.
 
 Each is a loop without a branch, so that a compiler makes it wide (SIMD). As source they cost far
 more than a decoder or a parser, and are for tests alone.
@@ -93,6 +93,29 @@ def has_valid_escapes(payload: bytes) -> bool:
     if wrong and not rare:
         return False
     return _are_valid(payload, 0 if rare else max(0, end - _LONGEST_ESCAPE - 1))
+
+
+def may_contain(payload: bytes, sought: bytes) -> bool:
+    """Tell whether `sought` may stand in a payload; False is certain, True is to be checked.
+
+    Four of its bytes are looked at, at their distances, so that nearly no other text has them.
+    """
+    octets = payload
+    wanted = sought
+    last = len(sought) - 1
+    if last < 3:
+        return True
+    second = last // 3
+    third = last - second
+    found = 0
+    for at in range(len(payload) - last):
+        found |= (
+            (octets[at] == wanted[0])
+            & (octets[at + second] == wanted[second])
+            & (octets[at + third] == wanted[third])
+            & (octets[at + last] == wanted[last])
+        )
+    return found != 0
 
 
 def _is_escapable(octet: int) -> int:
