@@ -15,6 +15,9 @@ cdef int _HIGH_SURROGATES, _LOW_SURROGATES, _LAST_SURROGATE
 )
 cpdef bint is_well_written(bytes payload) except -1
 
+@cython.locals(octets="const unsigned char *", every="unsigned char", at=Py_ssize_t)
+cpdef bint is_ascii(bytes payload) except -1
+
 @cython.locals(
     octets="const unsigned char *",
     end=Py_ssize_t,

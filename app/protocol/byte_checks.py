@@ -32,6 +32,15 @@ def is_well_written(payload: bytes) -> bool:
     return not escaped or has_valid_escapes(payload)
 
 
+def is_ascii(payload: bytes) -> bool:
+    """Tell whether no byte is beyond ASCII, as `bytes.isascii` does."""
+    octets = payload
+    every = 0
+    for at in range(len(payload)):
+        every |= octets[at]
+    return every < 0x80
+
+
 def is_utf8(payload: bytes) -> bool:
     """Tell whether this is UTF-8 (RFC 3629 section 4), as `bytes.decode` does.
 

@@ -14,7 +14,7 @@ cdef int _DEEPEST
 cdef int _NOTHING, _TYPE, _TIMESTAMP, _CONTENT, _NAME, _CONTENT_IS_TEXT, _WHOLE_MESSAGE
 cdef int _EVENT, _KIND_SHIFT, _UNKNOWN
 cdef bytes _ACKED
-cdef Py_ssize_t _MOST_DIGITS
+cdef Py_ssize_t _MOST_DIGITS, _SHORTEST_WORD
 cdef int _NINE
 cdef tuple _OF_VENDOR, _OF_BROWSER, _EVENTS, _KEYS
 cdef unsigned char _QUOTE, _COMMA, _OPENING_BRACE, _CLOSING_BRACE, _OPENING_BRACKET, _ZERO
@@ -43,11 +43,17 @@ cpdef long long acked_count(bytes payload) except -2
     found=int,
     which=int,
     member=int,
+    word=bytes,
     octet="unsigned char",
 )
 cdef int _members(bytes payload, tuple kinds, int deepest) except -1
 
-@cython.locals(at=int)
+@cython.locals(
+    at=Py_ssize_t,
+    second="unsigned char",
+    word=bytes,
+    wanted="const unsigned char *",
+)
 cdef int _which(
     const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, tuple words
 ) except -2

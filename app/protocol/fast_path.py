@@ -66,6 +66,7 @@ _CONTENT_IS_TEXT: Final = 1 << len(_MEMBERS)
 _KIND_SHIFT: Final = len(_MEMBERS) + 1
 _WHOLE_MESSAGE: Final = _TYPE | _TIMESTAMP | _CONTENT | _CONTENT_IS_TEXT
 _UNKNOWN: Final = -1
+_SHORTEST_WORD: Final = min(map(len, (*_OF_VENDOR, *_OF_BROWSER, *_EVENTS, *_KEYS)))
 _QUOTE: Final = ord('"')
 _COMMA: Final = ord(",")
 _OPENING_BRACE: Final = ord("{")
@@ -138,7 +139,8 @@ def _members(payload: bytes, kinds: tuple[bytes, ...], deepest: int) -> int:  # 
             return _NOTHING
         member = 1 << which
         found |= member
-        position = after_colon(octets, position + len(_KEYS[which]), end)
+        word = _KEYS[which]
+        position = after_colon(octets, position + len(word), end)
         if position < 0 or position >= end:
             return _NOTHING
         octet = octets[position]
@@ -167,7 +169,12 @@ def _members(payload: bytes, kinds: tuple[bytes, ...], deepest: int) -> int:  # 
 
 def _which(octets: bytes, position: int, end: int, words: tuple[bytes, ...]) -> int:
     """Say which of these words in quotation marks stands here; -1: none of them."""
+    if end - position < _SHORTEST_WORD:
+        return _UNKNOWN
+    second = octets[position + 2]  # it tells more of them apart than the first letter
     for at in range(len(words)):
-        if is_at(octets, position, end, words[at]):
+        word = words[at]
+        wanted = word  # compiled, the address of its first byte
+        if wanted[2] == second and is_at(octets, position, end, word):
             return at
     return _UNKNOWN

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.protocol.byte_checks import (
     has_valid_escapes,
+    is_ascii,
     is_utf8,
     is_well_written,
     may_contain,
@@ -34,6 +35,13 @@ def test_escapes_and_utf8_are_looked_at_anywhere(
     payload: bytes, expected: bool, around: bytes
 ) -> None:
     assert is_well_written(around + payload + b"zz" + around) is expected
+
+
+@given(st.binary(max_size=80) | st.text(st.characters(max_codepoint=127)).map(str.encode))
+def test_ascii_is_that_of_bytes(payload: bytes) -> None:
+    assert is_ascii(payload) is payload.isascii()
+    assert is_ascii(payload + b"\x7f") is payload.isascii()
+    assert not is_ascii(payload + b"\x80")
 
 
 def is_decodable(payload: bytes) -> bool:
