@@ -368,6 +368,7 @@ def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     return said
 
 
+@pytest.mark.exhaustive
 def test_both_ways_judge_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     said = fuzz(10_000, 8259, monkeypatch)
     simple = {kind: said[kind] for kind in (*SIMPLE_TYPES, "message", "neither")}
