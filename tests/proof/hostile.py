@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import h11
 
 from app.protocol.codec import DecodeError, decode_strictly
-from app.protocol.fast_path import is_simple_message, is_simple_text
+from app.protocol.fast_path import is_simple_message, simple_type
 from app.websocket.compiled import COMPILED
 from tests.proof.credentials import quiet
 from tests.proof.report import ROOT, Bound, Proof, Result
@@ -129,7 +129,7 @@ def messages(bound: Bound, result: Result) -> None:
         if number % 1000 == 0 and bound.over():
             break
         try:
-            is_simple_text(payload)
+            simple_type(payload)
             is_simple_message(payload)
             good = _good(payload)
         except Exception as error:  # noqa: BLE001 - that is what is looked for
