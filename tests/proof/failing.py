@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.proof.report import Result
 
@@ -38,5 +38,14 @@ def attempt(
         except (AssertionError, OSError) as error:
             result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
         except BaseExceptionGroup as group:
-            for error in group.exceptions:
+            for error in _errors(group):
                 result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
+
+
+def _errors(group: BaseExceptionGroup) -> Iterator[BaseException]:
+    """The errors of a group, and of groups in it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _errors(error)
+        else:
+            yield error
