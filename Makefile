@@ -120,8 +120,9 @@ soak: ready ## SESSIONS= chats for HOURS= (a minute and a half if not given)
 scale: ready ## simulated replicas on a Redis Cluster: SESSIONS=, SECONDS=; writes docs/scale.json and .svg
 	$(BIN)/python -m tests.scale $(addprefix --sessions ,$(SESSIONS)) $(addprefix --seconds ,$(SECONDS))
 
-model: ready ## SCHEDULES= random schedules with crashes, failovers and moving slots (100,000 if not given)
-	$(BIN)/python -m tests.state.model_run $(addprefix --schedules ,$(SCHEDULES)) $(addprefix --seconds ,$(SECONDS))
+model: ready ## SCHEDULES= random schedules with crashes, failovers and moving slots (100,000 if not given); writes docs/model.json
+	$(BIN)/python -m tests.state.model_run --report docs/model.json $(addprefix --schedules ,$(SCHEDULES)) \
+		$(addprefix --seconds ,$(SECONDS)) $(addprefix --first ,$(FIRST)) $(addprefix --processes ,$(PROCESSES))
 
 conformance: $(CACHE)/development $(CACHE)/machine
 	$(BIN)/python -m pytest -m nightly tests/websocket/test_autobahn.py

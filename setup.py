@@ -46,13 +46,15 @@ def modules(mode: str) -> list[Extension]:
     ]
     # Only a process that is forked does not run this file again.
     workers = (os.cpu_count() or 1) if multiprocessing.get_start_method() == "fork" else 0
-    made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES, nthreads=workers)
+    made: list[Any] = cythonize(  # type: ignore[no-untyped-call]
+        named, build_dir="build", compiler_directives=DIRECTIVES, nthreads=workers
+    )
     for extension in made:  # which are not those that it was given
         extension.optional = mode == "auto"
     return made
 
 
-class ReproducibleWheel(bdist_wheel):
+class ReproducibleWheel(bdist_wheel):  # type: ignore[misc]  # setuptools has no types
     """A wheel whose files' modes do not depend on the umask of who builds it."""
 
     def write_wheelfile(self, *arguments: Any, **options: Any) -> None:

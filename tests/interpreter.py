@@ -32,8 +32,9 @@ def candidates(version: str) -> Iterator[str]:
     """Yield where an interpreter of that version may be."""
     if found := shutil.which(f"python{version}"):
         yield found
-    for root in filter(None, (os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv")):
-        yield from map(str, sorted(Path(root).glob(f"versions/{version}*/bin/python{version}")))
+    given = os.environ.get("PYENV_ROOT")
+    for root in (*([Path(given)] if given else []), Path.home() / ".pyenv"):
+        yield from map(str, sorted(root.glob(f"versions/{version}*/bin/python{version}")))
 
 
 def is_version(python: str, version: str) -> bool:

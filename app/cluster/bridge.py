@@ -18,6 +18,7 @@ import structlog
 from app.cluster.browser_bridge import BROKEN, BrowserBridge
 from app.cluster.commands import Attach, encode
 from app.cluster.multiplexer import StreamMultiplexer
+from app.cluster.owner_message import Inboxes, tell_owner
 from app.cluster.remote_socket import (
     BridgeTimings,
     RemoteSocket,
@@ -41,16 +42,8 @@ _LOOK: Final = 0.25
 _SUSPICIOUS: Final = 2.0
 
 
-class ReplicaDirectory(Protocol):
+class ReplicaDirectory(Inboxes, Protocol):
     """What a bridge must know of the other replicas."""
-
-    async def tell(self, replica: str, message: bytes) -> bool:
-        """Send a message; False when no such replica is alive. Raises `StoreUnavailable`."""
-        ...
-
-    async def alive(self, replica: str) -> bool:
-        """Say whether a replica lives. Raises `StoreUnavailable`."""
-        ...
 
     async def leave(self, row: SessionRow) -> None:
         """Forget a session and free its caps. Raises `StoreUnavailable`."""
@@ -123,9 +116,7 @@ class Bridges:
             if bridge.gone.is_set():
                 return
             message = Attach(row.id, attachment, self._replica, dict(hello))
-            told = await self._replicas.tell(row.replica, encode(message))
-            if not told and await self._replicas.alive(row.replica):
-                raise StoreUnavailable("attach: the owner was not told")
+            told = await tell_owner(self._replicas, row, encode(message))
             self._bridges.add(bridge)
             fault = await self._watch_over(bridge, row.replica) if told else CANNOT_RESUME
             if fault is not None:

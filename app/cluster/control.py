@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from app.cluster.commands import ControlAnswer, ControlRequest, EndSession, encode
+from app.cluster.owner_message import tell_owner
 from app.protocol.control import ABSENT, Answer, Command, Finish, from_json, refused, to_json
 from app.protocol.errors import StoreUnavailable
 
@@ -66,8 +67,8 @@ class SessionCommands:
     async def _end(self, session_id: str) -> Answer:
         """End a session as replicas of every release understand it."""
         row = await self._state.find(session_id)
-        told = row is not None and await self._state.tell(
-            row.replica, encode(EndSession(session_id))
+        told = row is not None and await tell_owner(
+            self._state, row, encode(EndSession(session_id))
         )
         return Answer(204) if told else ABSENT
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from app.cluster.commands import Watch, encode
+from app.cluster.owner_message import tell_owner
 from app.protocol.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class LiveEvents:
             "watch", [("XADD", key, _FIRST, "o", b""), ("PEXPIRE", key, _EXPIRY)]
         )
         try:
-            if not await self._replicas.tell(row.replica, encode(Watch(row.id, name))):
+            if not await tell_owner(self._replicas, row, encode(Watch(row.id, name))):
                 return
             async for event in self._events(key, row.replica):
                 yield event

@@ -29,6 +29,7 @@ from app.cluster.commands import (
 )
 from app.cluster.control import SessionCommands
 from app.cluster.live_events import Gap
+from app.cluster.owner_message import tell_owner
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.page import PageRequest
@@ -152,8 +153,8 @@ class Replicas:
         if self.gateway.end(session_id):
             return True
         row = await self._state.find(session_id)
-        return row is not None and await self._state.tell(
-            row.replica, encode(EndSession(session_id))
+        return row is not None and await tell_owner(
+            self._state, row, encode(EndSession(session_id))
         )
 
     async def find(self, session_id: str) -> SessionRow | None:

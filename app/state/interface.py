@@ -194,7 +194,11 @@ class State(Protocol):
         ...
 
     async def tell(self, replica: str, message: bytes) -> bool:
-        """Send a message to a replica; False when no such replica is alive."""
+        """Send a message to a replica; False when it shows no sign of life."""
+        ...
+
+    async def alive(self, replica: str) -> bool:
+        """Say whether a replica lives. Raises `StoreUnavailable` while that is unknown."""
         ...
 
     def inbox(self) -> AsyncIterator[bytes]:

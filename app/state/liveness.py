@@ -3,8 +3,10 @@
 On one Redis an outage is everyone's: a replica that has just beaten may believe what it reads. The
 nodes of a Redis Cluster fail one by one: another replica's mark of life may have run out while its
 node was away, and a session's row may be lost with a primary, and this replica's own beats have
-noticed nothing. There, whatever node was lost a while ago makes doubtful what is missing, and a
-mark must stay away for longer than a living replica takes to come back to its new node.
+noticed nothing. There, whatever node was lost a while ago makes doubtful what is missing, a mark
+must stay away for longer than a living replica takes to come back to its new node, and the owner
+of the replica's sessions must be dead as well (`app.state.owners`): a replica that stands still,
+or cannot reach the node of its mark, goes on with its sessions if it comes back within their lease.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from app.state.connector import Connector
     from app.state.heartbeat import Heartbeat
     from app.state.keys import Keys
+    from app.state.owners import Owners
     from app.state.redis_client import RedisClient
     from app.state.redis_timings import Timings
 
@@ -42,6 +45,7 @@ class Liveness:
         replica: str,
         heartbeat: Heartbeat,
         connector: Connector,
+        owners: Owners,
         *,
         timings: Timings,
         clock: Callable[[], float],
@@ -51,6 +55,7 @@ class Liveness:
         self._marker = keys.marker(replica)
         self._heartbeat = heartbeat
         self._connector = connector
+        self._owners = owners
         self._alive = timings.alive
         self._refill = timings.refill
         self._clock = clock
@@ -72,7 +77,10 @@ class Liveness:
         return not self._is_suspect(marked, marker)
 
     async def alive(self, replica: str) -> bool:
-        """Say whether a replica beats; raise `StoreUnavailable` while that is unknown."""
+        """Say whether a replica beats; raise `StoreUnavailable` while that is unknown.
+
+        On a Redis Cluster that is so until the lease of a replica's sessions is over.
+        """
         looks = 0
         while True:
             marked = self._heartbeat.marked
@@ -82,8 +90,12 @@ class Liveness:
             if beat is None and self._is_suspect(marked, marker):
                 raise StoreUnavailable("alive: replicas have not reported again")
             looks += 1
-            if beat is not None or looks > LOOKS or not self._connector.is_cluster:
+            if beat is not None or not self._connector.is_cluster:
                 return bool(beat == ON)
+            if looks > LOOKS:
+                if await self._owners.lives("alive", replica):
+                    raise StoreUnavailable("alive: no sign of life, but its lease is not over")
+                return False
             await asyncio.sleep(self._alive / LOOKS_PER_LIFE)
 
     def _is_suspect(self, marked: bool, marker: bytes | None) -> bool:

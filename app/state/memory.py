@@ -179,6 +179,10 @@ class MemoryState(State):
         self._told.set()
         return True
 
+    async def alive(self, replica: str) -> bool:
+        """Only this process is there."""
+        return replica == self._replica
+
     async def inbox(self) -> AsyncIterator[bytes]:
         """Yield the messages that were told to this process. One reader at a time."""
         while True:

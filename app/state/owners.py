@@ -101,6 +101,20 @@ return reply
 """
 )
 
+# KEYS: as before. ARGV: a replica, how long the random part of an owner's name is, in ms when an
+# owner is dead. Returns whether any life of the replica is not dead.
+LIVES: Final = Script(
+    _NOW
+    + """
+local guarded = tonumber(redis.call('GET', KEYS[5]) or 0) > now
+local since = guarded and '-inf' or now - ARGV[3]
+for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], since, '+inf')) do
+  if string.sub(owner, 1, -2 - ARGV[2]) == ARGV[1] then return 1 end
+end
+return 0
+"""
+)
+
 # KEYS: as before. ARGV: an owner that has ended in order: what it left is swept at once.
 END_OWNER: Final = Script(
     _NOW
@@ -207,6 +221,14 @@ class Owners:
         if not known or self._is_doubtful():
             return set()
         return {owner for owner, alive in zip(asked, living, strict=True) if not alive}
+
+    async def lives(self, operation: str, replica: str) -> bool:
+        """Say whether an owner of a replica's name has beaten within its lease, or may have.
+
+        Raises `StoreUnavailable`.
+        """
+        args = (replica, len(self.me) - len(f"{self._replica}#"), self._dead_after)
+        return bool(await self._store.script(operation, LIVES, self._keys, args))
 
     async def forget(self, owner: str) -> None:
         """Remove a dead owner that has left nothing. Raises `StoreUnavailable`."""

@@ -38,14 +38,14 @@ def attempt(
         except (AssertionError, OSError) as error:
             result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
         except BaseExceptionGroup as group:
-            for error in _errors(group):
-                result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
+            for each in _errors(group):
+                result.lose(f"{type(each).__name__}: {str(each)[:1000]}")
 
 
-def _errors(group: BaseExceptionGroup) -> Iterator[BaseException]:
+def _errors(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     """The errors of a group, and of groups in it."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _errors(error)
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            yield from _errors(each)
         else:
-            yield error
+            yield each

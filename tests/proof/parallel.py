@@ -49,8 +49,7 @@ def spread(work: Work, bound: Bound, result: Result, processes: int | None = Non
     told = False
     while running and time.monotonic() < deadline:
         for pipe in wait(list(running), 0.2):
-            assert not isinstance(pipe, int)
-            _collect(running.pop(pipe), pipe, result)  # type: ignore[call-overload]
+            _collect(running.pop(pipe), pipe, result)  # type: ignore[call-overload, arg-type]
         if bound.stopped.is_set() and not told:
             told = True
             for process in running.values():

@@ -168,7 +168,7 @@ def _become(arguments: list[str], environment: dict[str, str], descriptor: int) 
     try:
         code = int(import_module("app.cli").main(arguments))
     finally:
-        atexit._run_exitfuncs()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

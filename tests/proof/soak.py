@@ -22,6 +22,7 @@ import httpx
 import psutil
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from tests.proof.failing import attempt
 from tests.proof.report import Bound, Proof, Result
@@ -50,16 +51,16 @@ class Watched:
     `missed` how many samples could not be had.
     """
 
-    coming: list[float] = field(default_factory=list)
-    live: int = 0
-    all_live: asyncio.Event = field(default_factory=asyncio.Event)
-    steady: float = 0.0
-    missed: int = 0
     memory: list[tuple[float, float]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     answered: int = 0
     unanswered: int = 0
     closed: list[int] = field(default_factory=list)
+    coming: list[float] = field(default_factory=list)
+    live: int = 0
+    all_live: asyncio.Event = field(default_factory=asyncio.Event)
+    steady: float = 0.0
+    missed: int = 0
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -81,7 +82,7 @@ async def session(
     url = f"{gateway.ws}/ws/echo?call_type=chat"
     options: dict[str, Any] = {"compression": None, "proxy": None, "open_timeout": 60}
     async with gate:
-        socket = await connect(url, origin=gateway.base, ping_interval=None, **options)
+        socket = await connect(url, origin=Origin(gateway.base), ping_interval=None, **options)
     number = 0
     watched.live += 1
     await watched.all_live.wait()

@@ -4,7 +4,7 @@ The real code of several replicas runs without an event loop: each command that 
 which the schedule carries out when it likes, in any order that a Redis Cluster allows. Before or
 after each step a replica may crash, an answer may be lost, or a command may be carried out late.
 A server of the cluster may be replaced by one that lacks its last writes, and a slot may move:
-some of its commands fail then. All go to a real Redis; its scripts read the schedule's time.
+some of its commands fail then. The scripts read the schedule's time.
 """
 
 from __future__ import annotations
@@ -24,57 +24,60 @@ from app.state.sweeper import Sweeper
 from tests.state.failovers import ADDRESSES, SUBJECTS, TENANTS, Failovers
 from tests.state.lease_checks import check_left, check_registered
 from tests.state.model_replica import CAPS, LEASE, Replica, Store, Task
-from tests.state.model_store import Part, tag_of
+from tests.state.model_store import tag_of
 
 if TYPE_CHECKING:
-    from tests.state.model_store import Wire
+    from tests.state.model_store import ModelStore
 
 OLDEST_BEAT: Final = 6.0
 """Seconds after which a living replica has beaten again: none is taken for dead by mistake."""
 
 MAX_REPLICAS: Final = 3
+PREFIXES: Final = 24
+"""Of the keys: each spreads them over the servers in another way."""
+
 LATE: Final = 2.0
 
 
 class Schedule:
     """One run by one seed. Raises `AssertionError` as soon as a promise is broken."""
 
-    def __init__(self, wire: Wire, seed: int, number: int) -> None:
+    def __init__(self, store: ModelStore, seed: int) -> None:
         self.dice = random.Random(seed)  # noqa: S311 - no secret
-        self.part = Part(wire, number)
-        self.keys = keys_of(number)
+        self.store = store
+        self.keys = keys_of(seed % PREFIXES)
         self.now = 1_000_000.0
         self.replicas: list[Replica] = []
         self.late: list[tuple[float, Any]] = []
         self.faults = True
         self.counts: Counter[str] = Counter()
-        self.failovers = Failovers(self.part, self.keys, self.dice)
+        self.failovers = Failovers(self.store, self.keys, self.dice)
         self.moving: Counter[str] = Counter()
         self._names = 0
 
-    async def run(self, length: int) -> None:
+    def run(self, length: int) -> None:
         """Do `length` random things; then let everything end, and look at what is left."""
-        self.part.set_time(self.now)
+        self.store.reset()
+        self._set_time()
         checked = 0
         for _ in range(length):
-            await self._act()
+            self._act()
             if self.counts["admitted"] != checked:
                 checked = self.counts["admitted"]
                 self._check_caps()
-        await self._finish()
-        await self.part.clear()
+        self._finish()
 
-    async def _act(self) -> None:
+    def _act(self) -> None:
         if len(self.replicas) < MAX_REPLICAS and self.dice.random() < 0.3:
             self.start()
         if not self.replicas:
             return
         if self.dice.random() < 0.03:
-            await self._fail_over()
+            self._fail_over()
         chance = self.dice.random()
         busy = [(r, t) for r in self.replicas for t in r.tasks]
         if busy and chance < 0.75:
-            await self.advance(*self.dice.choice(busy))
+            self.advance(*self.dice.choice(busy))
         elif chance < 0.87:
             self._enter(self.dice.choice(self.replicas))
         elif chance < 0.93:
@@ -82,15 +85,15 @@ class Schedule:
         elif chance < 0.97:
             self._begin_beat(self.dice.choice(self.replicas))
         else:
-            await self.pass_time(self.dice.uniform(0.5, 4.0))
+            self.pass_time(self.dice.uniform(0.5, 4.0))
 
     def start(self) -> None:
         self._names += 1
-        store: Any = Store(self.dice)
+        client: Any = Store(self.dice)
         name = f"r{self._names}"
         owners = Owners(
-            store,
-            store,
+            client,
+            client,
             self.keys,
             name,
             lease=LEASE,
@@ -98,8 +101,8 @@ class Schedule:
             clock=lambda: self.now,
             token=lambda: f"{self.dice.getrandbits(32):08x}",
         )
-        registry = SessionRegistry(store, self.keys, owners, clock=lambda: self.now)
-        sweeper = Sweeper(store, self.keys, owners, registry.removals)
+        registry = SessionRegistry(client, self.keys, owners, clock=lambda: self.now)
+        sweeper = Sweeper(client, self.keys, owners, registry.removals)
         self.replicas.append(Replica(name, owners, registry, sweeper, self.now))
 
     def _enter(self, replica: Replica) -> None:
@@ -137,7 +140,7 @@ class Schedule:
         replica.tasks.append(task)
         self._resume(replica, task, None)
 
-    async def advance(self, replica: Replica, task: Task) -> None:
+    def advance(self, replica: Replica, task: Task) -> None:
         """Carry out what a task waits for, or let something go wrong with it."""
         assert task.step is not None
         command = task.step.command
@@ -145,12 +148,12 @@ class Schedule:
         if command[0] == "INFO" if isinstance(command, tuple) else False:
             self._resume(replica, task, self.failovers.ids())
         elif fault < 0.02:
-            await self._crash(replica, command if self.dice.random() < 0.5 else None)
+            self._crash(replica, command if self.dice.random() < 0.5 else None)
         elif fault < 0.06:
             self.counts["lost"] += 1
             what = self.dice.randrange(3)
             if what == 1:
-                await self.part.carry_out(command)
+                self.store.carry_out(command)
             elif what == 2:
                 self.late.append((self.now, command))
             self._resume(replica, task, StoreUnavailable("lost"))
@@ -158,7 +161,7 @@ class Schedule:
             self.counts["moved"] += 1
             self._resume(replica, task, StoreUnavailable("try again"))
         else:
-            answer = await self.part.carry_out(command)
+            answer = self.store.carry_out(command)
             if isinstance(command, ScriptCall) and command.script is BEAT_OWNER:
                 replica.beaten = self.now
             self._resume(replica, task, answer)
@@ -190,41 +193,44 @@ class Schedule:
         except StoreUnavailable:
             replica.tasks.remove(task)
 
-    async def _crash(self, replica: Replica, last: Any) -> None:
+    def _crash(self, replica: Replica, last: Any) -> None:
         self.counts["crashed"] += 1
         if last is not None:
-            await self.part.carry_out(last)
+            self.store.carry_out(last)
         for task in replica.tasks:
             task.coroutine.close()
         self.replicas.remove(replica)
 
-    async def _fail_over(self) -> None:
+    def _fail_over(self) -> None:
         """Take note of what a replica of a server has, or make it the primary."""
-        if await self.failovers.step():
+        if self.failovers.step():
             self.counts["failovers"] += 1
 
-    async def pass_time(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         """Let time pass; who has not beaten for long beats first, and late commands come."""
-        await self.failovers.end()  # what is that old is replicated
+        self.failovers.end()  # what is that old is replicated
         faults, self.faults = self.faults, False
         for replica in self.replicas:
             if self.now + seconds - replica.beaten > OLDEST_BEAT:
-                await self.beat_now(replica)
+                self.beat_now(replica)
         self.faults = faults
         self.now += seconds
-        self.part.set_time(self.now)
+        self._set_time()
         due = [command for at, command in self.late if self.now - at > LATE]
         self.late = [(at, command) for at, command in self.late if self.now - at <= LATE]
         for command in due:
-            await self.part.carry_out(command)
+            self.store.carry_out(command)
 
-    async def beat_now(self, replica: Replica) -> None:
+    def _set_time(self) -> None:
+        self.store.set_time(round(self.now * 1000))
+
+    def beat_now(self, replica: Replica) -> None:
         while any(task.kind == "beat" for task in replica.tasks):
-            await self.advance(replica, next(t for t in replica.tasks if t.kind == "beat"))
+            self.advance(replica, next(t for t in replica.tasks if t.kind == "beat"))
         task = self._begin_beat(replica)
         while task in replica.tasks:
             assert task is not None
-            await self.advance(replica, task)
+            self.advance(replica, task)
 
     def _live(self) -> list[SessionRow]:
         return [row for replica in self.replicas for row in replica.admitted.values()]
@@ -241,34 +247,34 @@ class Schedule:
             for of, count in counts.items():
                 assert count <= cap + self.failovers.forgotten[name(of)], (of, count)
 
-    async def _finish(self) -> None:
+    def _finish(self) -> None:
         """End some replicas in order and crash the others; nothing may be left after the lease."""
         self.faults = False
-        await self.failovers.end()
+        self.failovers.end()
         for replica in list(self.replicas):
             for task in list(replica.tasks):
                 while task in replica.tasks:
-                    await self.advance(replica, task)
+                    self.advance(replica, task)
             if self.dice.random() < 0.4:
-                await self._crash(replica, None)
+                self._crash(replica, None)
         self._check_caps()
         for _ in range(2):
-            await self.pass_time(LATE + 1)
-        await self._end_all()
-        await check_left(self)
+            self.pass_time(LATE + 1)
+        self._end_all()
+        check_left(self)
 
-    async def _end_all(self) -> None:
+    def _end_all(self) -> None:
         """What lives is registered as a whole; then it ends."""
         for replica in self.replicas:
             for _ in range(2):
-                await self.beat_now(replica)
-            await check_registered(self, replica)
+                self.beat_now(replica)
+            check_registered(self, replica)
         for replica in self.replicas:
             while replica.admitted:
                 self._leave(replica)
             while replica.tasks:
-                await self.advance(replica, replica.tasks[0])
-            await self.beat_now(replica)
+                self.advance(replica, replica.tasks[0])
+            self.beat_now(replica)
 
 
 @lru_cache

@@ -1,9 +1,8 @@
-"""`python -m tests.state.model_run`: many random schedules, several processes, a Redis for each."""
+"""`python -m tests.state.model_run`: many random schedules, in several processes."""
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import logging
 import multiprocessing
@@ -12,95 +11,126 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from tests.proof.report import commit, machine
+from tests.proof.report import ROOT, commit, machine
 from tests.state.lease_model import Schedule
-from tests.state.model_store import Wire, run_beside
+from tests.state.model_memory import MemoryStore
+from tests.state.model_redis import ComparedStore, RedisStore
 from tests.support.redis import RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-LENGTH = 80
-TOLD_EVERY = 200
+    from tests.state.model_store import ModelStore
 
-
-def run_schedules(wire: Wire, seeds: Iterable[int]) -> Counter[str]:
-    """Run them all; raise `AssertionError` with the seed that breaks a promise."""
-    counts: Counter[str] = Counter()
-
-    async def one(seed: int, number: int) -> None:
-        schedule = Schedule(wire, seed, number)
-        try:
-            await schedule.run(LENGTH)
-        except AssertionError as broken:
-            raise AssertionError(f"seed {seed}: {broken}") from broken
-        counts.update(schedule.counts)
-        counts["schedules"] += 1
-
-    run_beside(wire, iter(seeds), one)
-    return counts
+REPORT: Final = ROOT / "docs" / "model.json"
+LENGTH: Final = 80
+PER_PART: Final = 500
+COMPARED: Final = 10
+"""Schedules of each part that run on a real Redis as well."""
+MAX_TOLD: Final = 40
+MAX_BROKEN: Final = 20
 
 
-def run_part(part: tuple[int, int, int, float]) -> tuple[Counter[str], list[str]]:
-    """Every `step`th seed, until the time is over; what was broken, in words."""
-    first, count, step, seconds = part
-    os.setsid()  # the scheduler's share of a process of its own
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+def run_schedules(
+    store: ModelStore, seeds: Iterable[int], length: int = LENGTH
+) -> tuple[Counter[str], list[str]]:
+    """Run them all; return what they did, and the seeds that broke a promise, in words."""
     counts: Counter[str] = Counter()
     broken: list[str] = []
+    for seed in seeds:
+        schedule = Schedule(store, seed)
+        try:
+            schedule.run(length)
+        except AssertionError as fault:
+            broken.append(f"seed {seed}: {fault}")
+        counts.update(schedule.counts)
+        counts["schedules"] += 1
+    return counts, broken
+
+
+def run_part(part: tuple[int, int, float]) -> tuple[Counter[str], list[str]]:
+    """Run the seeds from one to before another, unless the time (Unix) is over."""
+    first, last, until = part
+    if time.time() > until:
+        return Counter(), []
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    memory, middle = MemoryStore(), min(last, first + COMPARED)
     with (
         tempfile.TemporaryDirectory() as directory,
         RedisServer(Path(directory) / "redis") as server,
     ):
-        seeds = iter(range(first, count, step))
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and (some := list(itertools.islice(seeds, TOLD_EVERY))):
-            wire = Wire(server.port)
-            wire.ask(("FLUSHALL",))
-            try:
-                counts += run_schedules(wire, some)
-            except AssertionError as fault:
-                broken.append(str(fault))
-                print(fault, file=sys.stderr)
-            finally:
-                wire.close()
-            print(f"from {first}: up to {some[-1]}, {len(broken)} broken", file=sys.stderr)
-    return counts, broken
+        redis = RedisStore(server.port)
+        compared = ComparedStore(memory, redis)
+        counts, broken = run_schedules(compared, range(first, middle))
+        redis.close()
+    counts["schedules compared with Redis"] = counts["schedules"]
+    counts["replies compared with Redis"] = compared.compared
+    more, others = run_schedules(memory, range(middle, last))
+    return counts + more, broken + others
+
+
+def _run_all(given: argparse.Namespace) -> Iterator[tuple[Counter[str], list[str]]]:
+    last, until = given.first + given.schedules, time.time() + given.seconds
+    parts = [
+        (first, min(first + PER_PART, last), until) for first in range(given.first, last, PER_PART)
+    ]
+    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
+        yield from pool.imap_unordered(run_part, parts)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schedules", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=7200.0, help="the time for all of it")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--first", type=int, default=0, help="the first seed; others follow it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--report", type=Path)
+    parser.add_argument("--report", type=Path, help=f"{REPORT.relative_to(ROOT)}, for instance")
     given = parser.parse_args()
     began, about, code = time.monotonic(), machine(), commit()
-    step, last = given.processes, given.first + given.schedules
-    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
-        orders = [(given.first + at, last, step, given.seconds) for at in range(step)]
-        parts = pool.map(run_part, orders)
-    counts = sum((each for each, _ in parts), Counter[str]())
-    broken = [fault for _, faults in parts for fault in faults]
-    seconds = round(time.monotonic() - began, 1)
+    counts: Counter[str] = Counter()
+    broken: list[str] = []
+    told = 0
+    for some, faults in _run_all(given):
+        counts += some
+        broken += faults
+        for fault in faults[: MAX_BROKEN - len(broken) + len(faults)]:
+            print(fault, file=sys.stderr)
+        done = counts["schedules"]
+        if done * MAX_TOLD // given.schedules > told:
+            told = done * MAX_TOLD // given.schedules
+            rate = done / (time.monotonic() - began)
+            print(
+                f"{done} of {given.schedules} schedules, {len(broken)} broken, {rate:.0f}/s",
+                file=sys.stderr,
+                flush=True,
+            )
     report: dict[str, Any] = {
+        "name": "model",
+        "verdict": "lost" if broken else "held" if counts["schedules"] else "nothing done",
+        "seeds": {"first": given.first, "last": given.first + given.schedules - 1},
         "schedules": counts["schedules"],
-        "broken": broken,
-        "seconds": seconds,
-        "counts": dict(counts),
+        "unfinished": given.schedules - counts["schedules"],
+        "broken": broken[:MAX_BROKEN],
+        "number of broken": len(broken),
+        "counts": dict(sorted(counts.items())),
+        "length": LENGTH,
+        "processes": given.processes,
+        "seconds": round(time.monotonic() - began, 1),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": code,
-        "machine": about,
+        "machine": about | {"load at the end": round(os.getloadavg()[0], 1)},
     }
+    text = json.dumps(report, indent=2)
     if given.report is not None:
-        given.report.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
-    return 1 if broken else 0
+        given.report.write_text(text + "\n")
+    print(text)
+    return 1 if broken or report["unfinished"] else 0
 
 
 if __name__ == "__main__":
