@@ -15,7 +15,7 @@ from tests.support.gateway import emulator
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.source]
+pytestmark = [pytest.mark.source, pytest.mark.nightly, pytest.mark.timeout(600)]
 SEED = 7
 
 
@@ -36,16 +36,12 @@ async def test_a_forked_gateway_serves_logs_and_ends_as_any_other(tmp_path: Path
         assert other.lines("serving")[0]["port"] == other.port
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(600)
 def test_releases_hold() -> None:
     result = rolling.run(Bound(SEED, 3, 120.0))
     assert (result.verdict, result.found) == ("held", [])
     assert result.done["restarts"] == 3
 
 
-@pytest.mark.nightly
-@pytest.mark.timeout(600)
 def test_crashes_cost_the_conversations_of_their_replica_alone() -> None:
     result = crash.run(Bound(SEED, 3, 100.0))
     slow = [found for found in result.found if not found.startswith("back within")]

@@ -70,8 +70,8 @@ async def exact_through(
         assert wrong == [], f"seed {seed}: " + "\n".join(wrong[:20])
         assert await it.violations() == []
         assert proxy.cuts >= cuts or over()
-        assert resumes > proxy.cuts / 4
-        assert codes[1000] > 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
+        assert resumes >= proxy.cuts / 4
+        assert codes[1000] >= 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
         return {
             "cuts": proxy.cuts,
             "connections": proxy.connections,
