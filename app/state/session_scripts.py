@@ -17,11 +17,11 @@ from app.state.scripts import Script
 RESERVE: Final = Script(
     """
 if redis.call('EXISTS', KEYS[3]) == 1 then return false end
-local cap, counts = tonumber(ARGV[3]), redis.call('HMGET', KEYS[1], '', ARGV[2])
-local all, own = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
+local cap, all = tonumber(ARGV[3]), tonumber(redis.call('HGET', KEYS[1], '') or 0)
 if cap >= 0 and all >= cap and redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
   return redis.call('HKEYS', KEYS[1])
 end
+local own = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or 0)
 if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then
   redis.call('HSET', KEYS[1], '', all + 1, ARGV[2], own + 1)
 end

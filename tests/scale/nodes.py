@@ -80,7 +80,7 @@ def slow(nodes: Sequence[RedisServer]) -> dict[str, Any]:
     found: list[Any] = []
     for node in nodes:
         with Redis(port=node.port, socket_timeout=60) as client:
-            found += client.slowlog_get(MAX_SLOW)  # type: ignore[arg-type]
+            found += client.slowlog_get(MAX_SLOW)
     worst = max(found, key=lambda entry: int(entry["duration"]), default=None)
     return {
         "over_1_ms": len(found),

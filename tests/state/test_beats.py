@@ -25,18 +25,21 @@ async def test_owner_beats_while_a_crowd_has_all_other_connections(
     with Redis(port=redis_server.port) as client:
 
         def beats() -> list[tuple[bytes, float]]:
-            found: list[tuple[bytes, float]] = client.zrange(  # type: ignore[assignment]
+            found: list[tuple[bytes, float]] = client.zrange(
                 state.keys.owners("alive"), 0, -1, withscores=True
             )
             return found
 
+        async def next_beat() -> None:
+            before = beats()
+            await until(lambda: beats() not in ([], before))
+
         crowd = asyncio.create_task(state._store.call("find", "BLPOP", f"{prefix}:never", 0))
         try:
-            await until(lambda: client.info("clients")["blocked_clients"] >= 1)  # type: ignore[index]
+            await until(lambda: client.info("clients")["blocked_clients"] >= 1)
             async with running(state):
                 for _ in range(3):
-                    before = beats()
-                    await until(lambda before=before: beats() not in ([], before))
+                    await next_beat()
                 assert len(beats()) == 1
                 assert not crowd.done()
                 client.rpush(f"{prefix}:never", "1")
