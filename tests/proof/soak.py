@@ -82,6 +82,8 @@ async def session(
     url = f"{gateway.ws}/ws/echo?call_type=chat"
     options: dict[str, Any] = {"compression": None, "proxy": None, "open_timeout": 60}
     async with gate:
+        if over.is_set():
+            return  # it is over before it came
         socket = await connect(url, origin=Origin(gateway.base), ping_interval=None, **options)
     number = 0
     watched.live += 1
@@ -145,6 +147,7 @@ async def soak(bound: Bound, watched: Watched) -> dict[str, float]:
         gateway = Gateway(
             vendor.url, max_sessions=most, max_sessions_per_ip=most, max_sessions_per_subject=most,
             log_level="info", idle_timeout=600, max_session=86_400, connect_timeout=60,
+            ping_interval=20, ping_timeout=20,
         )  # fmt: skip
         await gateway.start()
         try:
