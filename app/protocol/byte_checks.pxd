@@ -15,6 +15,9 @@ cdef int _HIGH_SURROGATES, _LOW_SURROGATES, _LAST_SURROGATE
 )
 cpdef bint is_well_written(bytes payload) except -1
 
+@cython.locals(octets="const unsigned char *", every="unsigned char", at=Py_ssize_t)
+cpdef bint is_ascii(bytes payload) except -1
+
 @cython.locals(
     octets="const unsigned char *",
     end=Py_ssize_t,
@@ -45,6 +48,17 @@ cdef bint _is_decodable(bytes payload) except -1
     written="unsigned char",
 )
 cpdef bint has_valid_escapes(bytes payload) except -1
+
+@cython.locals(
+    octets="const unsigned char *",
+    wanted="const unsigned char *",
+    last=Py_ssize_t,
+    second=Py_ssize_t,
+    third=Py_ssize_t,
+    at=Py_ssize_t,
+    found="unsigned char",
+)
+cpdef bint may_contain(bytes payload, bytes sought) except -1
 
 cdef unsigned char _is_escapable(unsigned char octet) noexcept
 

@@ -1,4 +1,4 @@
-"""Checks over all bytes of a payload: that it is UTF-8, and that the escapes of its JSON are right.
+"""Checks over all bytes of a payload: UTF-8, the escapes of its JSON, what it may contain.
 
 Each is a loop without a branch, so that a compiler makes it wide (SIMD). As source they cost far
 more than a decoder or a parser, and are for tests alone.
@@ -30,6 +30,15 @@ def is_well_written(payload: bytes) -> bool:
     if every >= 0x80 and not is_utf8(payload):
         return False
     return not escaped or has_valid_escapes(payload)
+
+
+def is_ascii(payload: bytes) -> bool:
+    """Tell whether no byte is beyond ASCII, as `bytes.isascii` does."""
+    octets = payload
+    every = 0
+    for at in range(len(payload)):
+        every |= octets[at]
+    return every < 0x80
 
 
 def is_utf8(payload: bytes) -> bool:
@@ -93,6 +102,29 @@ def has_valid_escapes(payload: bytes) -> bool:
     if wrong and not rare:
         return False
     return _are_valid(payload, 0 if rare else max(0, end - _LONGEST_ESCAPE - 1))
+
+
+def may_contain(payload: bytes, sought: bytes) -> bool:
+    """Tell whether `sought` may stand in a payload; False is certain, True is to be checked.
+
+    Four of its bytes are looked at, at their distances, so that nearly no other text has them.
+    """
+    octets = payload
+    wanted = sought
+    last = len(sought) - 1
+    if last < 3:
+        return True
+    second = last // 3
+    third = last - second
+    found = 0
+    for at in range(len(payload) - last):
+        found |= (
+            (octets[at] == wanted[0])
+            & (octets[at + second] == wanted[second])
+            & (octets[at + third] == wanted[third])
+            & (octets[at + last] == wanted[last])
+        )
+    return found != 0
 
 
 def _is_escapable(octet: int) -> int:

@@ -6,22 +6,24 @@ from app.protocol.json_scanner cimport (
     after_colon,
     after_scalar,
     after_space,
-    after_string,
     after_value,
     is_at,
 )
 
 cdef int _DEEPEST
-cdef int _NOTHING, _TYPE, _TIMESTAMP, _CONTENT, _CONTENT_IS_TEXT, _WHOLE_MESSAGE
-cdef bytes _TEXT, _MESSAGE, _ACKED
-cdef Py_ssize_t _MOST_DIGITS
+cdef int _NOTHING, _TYPE, _TIMESTAMP, _CONTENT, _NAME, _CONTENT_IS_TEXT, _WHOLE_MESSAGE
+cdef int _EVENT, _KIND_SHIFT, _UNKNOWN
+cdef bytes _ACKED
+cdef Py_ssize_t _MOST_DIGITS, _SHORTEST_WORD
 cdef int _NINE
-cdef tuple _KEYS
+cdef tuple _OF_VENDOR, _OF_BROWSER, _EVENTS, _KEYS
 cdef unsigned char _QUOTE, _COMMA, _OPENING_BRACE, _CLOSING_BRACE, _OPENING_BRACKET, _ZERO
 
-cpdef bint is_simple_text(bytes payload)
+@cython.locals(found=int, kind=int)
+cpdef int simple_type(bytes payload) except -2
 
-cpdef bint is_simple_message(bytes payload)
+@cython.locals(found=int)
+cpdef bint is_simple_message(bytes payload) except -1
 
 @cython.locals(
     octets="const unsigned char *",
@@ -38,13 +40,20 @@ cpdef long long acked_count(bytes payload) except -2
     octets="const unsigned char *",
     end=Py_ssize_t,
     position=Py_ssize_t,
-    start=Py_ssize_t,
     found=int,
-    key=int,
+    which=int,
     member=int,
+    word=bytes,
     octet="unsigned char",
 )
-cdef int _members(bytes payload, bytes kind, int deepest) except -1
+cdef int _members(bytes payload, tuple kinds, int deepest) except -1
 
-@cython.locals(at=int, known=bytes)
-cdef int _key(const unsigned char *octets, Py_ssize_t start, Py_ssize_t stop) except -2
+@cython.locals(
+    at=Py_ssize_t,
+    second="unsigned char",
+    word=bytes,
+    wanted="const unsigned char *",
+)
+cdef int _which(
+    const unsigned char *octets, Py_ssize_t position, Py_ssize_t end, tuple words
+) except -2

@@ -43,7 +43,11 @@ BROWSER_TYPES: Final = FORWARDED | {INITIALIZE, RECEIVED, PING, APPROVAL}
 UPSTREAM_TYPES: Final = frozenset(
     {TEXT, EVENT, SDP_INVITE, TOOL_REQUEST, TOOL_CALL, TOOL_CALL_RESULT, CONVERSATION_RESULT, ERROR}
 )
-KNOWN_EVENTS: Final = frozenset({"connection", "opened", "closed", "failedOpen"})
+CLOSED_EVENT: Final = "closed"
+FAILED_OPEN_EVENT: Final = "failedOpen"
+KNOWN_EVENTS: Final = frozenset({"connection", "opened", CLOSED_EVENT, FAILED_OPEN_EVENT})
+EVENTS_WITH_EFFECT: Final = frozenset({CLOSED_EVENT, FAILED_OPEN_EVENT})
+"""Those that end or fail the conversation; of the other known ones a browser is told, no more."""
 OTHER: Final = "other"
 
 HEADER: Final = ("type", "timestamp", "channelId", "name")

@@ -2,12 +2,15 @@
 
 cimport cython
 from app.protocol.codec cimport decode, decode_strictly
+from app.protocol.disclosure cimport Disclosure
 from app.protocol.documented cimport has_known_members
-from app.protocol.fast_path cimport acked_count, is_simple_message, is_simple_text
+from app.protocol.fast_path cimport acked_count, is_simple_message, simple_type
 from app.protocol.validation cimport validate, missing_members, response_id
 from app.protocol.rate_limit cimport TokenBucket
 from app.protocol.replay_buffer cimport ReplayBuffer
 from app.protocol.frame_counters cimport DirectionCounters
+
+cdef int _TEXT
 
 cdef class Session:
     cdef public object phase
@@ -26,10 +29,11 @@ cdef class Session:
     cdef DirectionCounters _from_upstream_counters
     cdef bint _texts_shown
     cdef bint _takes_fast_path
+    cdef unsigned int _types_shown
     cdef object _hidden_echo
     cdef public object takeover
     cdef object _secrets
-    cdef object _disclosure
+    cdef Disclosure _disclosure
     cdef object _early_frames
     cdef object _violations
     cdef object _failure
@@ -43,4 +47,6 @@ cdef class Session:
     cdef _from_browser(self, kind, dict frame, bytes payload, double now)
     @cython.locals(frame=dict)
     cpdef from_upstream(self, bytes payload, double now)
+    @cython.locals(kind=int)
+    cdef bint _is_shown_unparsed(self, bytes payload) except -1
     cdef _from_upstream(self, kind, dict frame, bytes payload, double now)

@@ -50,12 +50,14 @@ from app.protocol.documented import has_known_members, unknown_parts
 from app.protocol.early_frames import EarlyFrames
 from app.protocol.fast_path import (
     FAST_PATH_ENABLED,
+    SIMPLE_TYPES,
     acked_count,
     is_simple_message,
-    is_simple_text,
+    simple_type,
 )
 from app.protocol.frames import (
     APPROVAL,
+    CLOSED_EVENT,
     CONVERSATION_RESULT,
     ERROR,
     EVENT,
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     from app.protocol.replay_buffer import ReplayBuffer
     from app.protocol.tool import ToolResult
 
+_TEXT: Final = SIMPLE_TYPES.index(TEXT)
 ANSWERED_HERE: Final = frozenset((RECEIVED, PING))
 # Names of this module's own, which cost one look-up on the way of every frame.
 CLOSED, CLOSING, OPEN, CONNECTING = Phase.CLOSED, Phase.CLOSING, Phase.OPEN, Phase.CONNECTING
@@ -294,14 +297,7 @@ class Session:
         phase = self.phase
         if phase is CLOSED:
             return NOTHING
-        if (
-            FAST_PATH_ENABLED
-            and phase is OPEN
-            and self._texts_shown
-            and (self.call.answer is None or self.call.heard)
-            and is_simple_text(payload)
-        ):
-            self._from_upstream_counters.add(TEXT, len(payload))
+        if FAST_PATH_ENABLED and phase is OPEN and self._is_shown_unparsed(payload):
             return FORWARD
         try:
             frame = decode(payload)
@@ -326,6 +322,22 @@ class Session:
             return FORWARD if has_known_members(frame) else (Count("unknown_field"), *FORWARD)
         return self._from_upstream(kind, frame, payload, now)
 
+    def _is_shown_unparsed(self, payload: bytes) -> bool:
+        """Tell, without a parser, whether a browser is shown this frame, and no more is to be done.
+
+        False: `_from_upstream` is to judge, which would say the same of each frame that passes.
+        """
+        kind = simple_type(payload)
+        if kind < 0 or not self._types_shown >> kind & 1:
+            return False
+        if kind == _TEXT:
+            if self.call.answer is not None and not self.call.heard:
+                return False
+        elif not self._disclosure.is_free_of_secrets(payload):
+            return False
+        self._from_upstream_counters.add(SIMPLE_TYPES[kind], len(payload))
+        return True
+
     def from_backend(self, payload: bytes) -> Actions | None:
         """Send upstream what a backend says for the user; None: too much waits for upstream."""
         if self.phase is not CONNECTING:
@@ -343,10 +355,14 @@ class Session:
         self._update_fast_path()
 
     def _update_fast_path(self) -> None:
-        """While a text may have to be held, each is judged."""
+        """While a text may have to be held, each is judged. Shown types are bits, by position."""
         is_judged = self.takeover is not None or self._hidden_echo is not None
         self._texts_shown = TEXT not in self._profile.hide and not is_judged
         self._takes_fast_path = self.takeover is None
+        hidden = self._profile.hide if self._texts_shown else {TEXT, *self._profile.hide}
+        self._types_shown = sum(
+            1 << at for at, kind in enumerate(SIMPLE_TYPES) if kind not in hidden
+        )
 
     def malformed_from_upstream(self) -> Actions:
         """Drop what cannot be read; the third time, upstream has failed."""
@@ -371,7 +387,7 @@ class Session:
             refused = VendorRefused(failure, said_in(frame, self._secrets))
             ending = (End(failure.reason),) if failure is FAILED_OPEN else NOTHING
             return (*counts, refused, *forward, *ending)
-        if kind == CONVERSATION_RESULT or (kind == EVENT and frame.get("name") == "closed"):
+        if kind == CONVERSATION_RESULT or (kind == EVENT and frame.get("name") == CLOSED_EVENT):
             self.phase = advance(self.phase, Event.END_ANNOUNCED)
             return (*counts, *forward, AwaitUpstreamClose())
         if kind == SDP_INVITE and (offer := offer_in(frame)) is not None:

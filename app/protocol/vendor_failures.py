@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from app.protocol.close_codes import ENDED, FRAME_TOO_LARGE, OVERLOADED, UPSTREAM_FAILED
-from app.protocol.frames import ERROR, EVENT
+from app.protocol.frames import ERROR, EVENT, FAILED_OPEN_EVENT
 from app.protocol.phases import Phase
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from app.protocol.close_codes import CloseReason
 
-FAILED_OPEN_EVENT: Final = "failedOpen"
 NORMAL_CLOSURE: Final = 1000
 MAX_SAID: Final = 200
 """Characters of the vendor's own words that a log line holds."""

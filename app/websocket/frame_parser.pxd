@@ -1,7 +1,7 @@
 # C types of frame_parser.py, for the compiled build (setup.py).
 
 cimport cython
-from app.protocol.byte_checks cimport is_utf8
+from app.protocol.byte_checks cimport is_ascii, is_utf8
 from app.websocket.pass_through cimport PassThrough
 
 cdef bint _COMPILED

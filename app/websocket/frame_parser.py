@@ -9,7 +9,7 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from typing import TYPE_CHECKING, Final, Protocol
 
-from app.protocol.byte_checks import is_utf8
+from app.protocol.byte_checks import is_ascii, is_utf8
 from app.protocol.errors import PeerError
 from app.websocket.frames import (
     BINARY,
@@ -191,7 +191,7 @@ class FrameParser:
                 payload = octets[start:stop]
             if head == _FIN_TEXT:
                 # A scan without a copy settles most messages; the rest pay for decoding.
-                if not payload.isascii():
+                if not (is_ascii(payload) if _COMPILED else payload.isascii()):
                     _check_utf8(payload)
                 # A receiver may take such a header, a sender may not make one (§5.2).
                 if pass_through is not None and non_minimal_at != position:

@@ -14,7 +14,7 @@ with atheris.instrument_imports(
     include=["app.websocket", "app.protocol"], enable_loader_override=False
 ):
     from app.protocol.codec import DecodeError, decode_strictly
-    from app.protocol.fast_path import is_simple_message, is_simple_text
+    from app.protocol.fast_path import is_simple_message, simple_type
     from tests.websocket.listeners import Heard
 
 from tests.protocol import reference_json
@@ -27,7 +27,7 @@ def one(data: bytes) -> None:
         middle = len(data) // 2
         cut.feed(data[:middle]).feed(data[middle:])
         assert (whole.events, whole.verdict) == (cut.events, cut.verdict)
-    is_simple_text(data)
+    simple_type(data)
     is_simple_message(data)
     try:
         decode_strictly(data)

@@ -9,21 +9,19 @@ for more.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import random
 import re
 import resource
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
-
-import h11
+from typing import Final
 
 from app.protocol.codec import DecodeError, decode_strictly
-from app.protocol.fast_path import is_simple_message, is_simple_text
+from app.protocol.fast_path import is_simple_message, simple_type
 from app.websocket.compiled import COMPILED
 from tests.proof.credentials import quiet
+from tests.proof.handshake_grammar import allowed, handshake, harmed
+from tests.proof.parallel import spread
 from tests.proof.report import ROOT, Bound, Proof, Result
 from tests.protocol import reference_json
 from tests.protocol.mutants import mutants as messages_gone_wrong
@@ -32,9 +30,6 @@ from tests.websocket.boundaries import Reader
 from tests.websocket.listeners import MAX_MESSAGE, Heard, chop
 from tests.websocket.streams import Stream
 from tests.websocket.test_differential import compare, random_stream
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 POOL: Final = 4000
 COMPARED_EVERY: Final = 200  # streams
@@ -46,17 +41,17 @@ HELD: Final = 2 * MAX_MESSAGE + 200
 
 
 def frames(bound: Bound, result: Result) -> None:
-    """Feed harmed streams to the parsers of both roles."""
+    """Feed harmed streams to the parsers of both roles, each with one to three mutations."""
     dice = random.Random(bound.seed)  # noqa: S311 - to be had again
     pool = [_stream(dice, server=bool(n & 1)) for n in range(POOL)]
-    made = streams = compared = 0
+    made = streams = compared = heard = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while made < bound.count:
         if streams % 1000 == 0 and bound.over():
             break
         server = bool(streams & 1)
-        data, count = pool[dice.randrange(POOL // 2) * 2 + server]
-        data = _harmed(dice, data)
+        harms = dice.randrange(1, 4)
+        data = harmed(dice, pool[dice.randrange(POOL // 2) * 2 + server], harms)
         whole = _heard(data, result, server=server)
         if streams % CUT_EVERY == 0:
             _same_when_cut(whole, data, dice.getrandbits(16), result, server=server)
@@ -66,33 +61,20 @@ def frames(bound: Bound, result: Result) -> None:
                 compare(data, dice.getrandbits(16), server=server)
             except AssertionError as error:
                 result.lose(f"another parser judges otherwise: {str(error)[:300]}")
-        made += count
+        made += harms
+        heard += 0 if whole is None else len(whole.events)
         streams += 1
-    result.add("frames harmed and parsed", made)
+    result.add("mutations of frames", made)
     result.add("streams of frames", streams)
+    result.add("messages and control frames heard", heard)
     result.add("streams held against another parser", compared)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    result.add("KiB that memory grew by", grown)
+    result.peak("KiB that memory grew by", grown)
     result.require(grown < MEMORY, f"memory grew by {grown} KiB")
 
 
-def _stream(dice: random.Random, *, server: bool) -> tuple[bytes, int]:
-    parts = [random_stream(dice, server=server) for _ in range(dice.randrange(1, 3))]
-    return b"".join(parts), 3 * len(parts)  # one to six frames in each part
-
-
-def _harmed(dice: random.Random, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(dice.randrange(1, 4)):
-        at = dice.randrange(len(changed)) if changed else 0
-        what = dice.randrange(8)
-        if what == 0:
-            del changed[at : at + dice.randrange(1, 9)]
-        elif what == 1:
-            changed[at:at] = dice.randbytes(dice.randrange(1, 9))
-        elif changed:
-            changed[at] ^= 1 << dice.randrange(8)
-    return bytes(changed)
+def _stream(dice: random.Random, *, server: bool) -> bytes:
+    return b"".join(random_stream(dice, server=server) for _ in range(dice.randrange(1, 3)))
 
 
 def _heard(data: bytes, result: Result, *, server: bool) -> Heard | None:
@@ -129,7 +111,7 @@ def messages(bound: Bound, result: Result) -> None:
         if number % 1000 == 0 and bound.over():
             break
         try:
-            is_simple_text(payload)
+            simple_type(payload)
             is_simple_message(payload)
             good = _good(payload)
         except Exception as error:  # noqa: BLE001 - that is what is looked for
@@ -185,88 +167,9 @@ async def _open(reader: Reader, data: bytes, result: Result) -> bytes:
     return reading.written
 
 
-LINES: Final = (
-    *(b"Host: test", b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13"),
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
-ODD: Final = (
-    *(b"Host: other", b"Host:", b"Connection: close", b"Connection: keep-alive, Upgrade"),
-    *(b"Connection: Upgrade-Insecure", b"Upgrade: h2c, websocket", b"Upgrade: websockets"),
-    *(b"Upgrade: websocket/13", b"Sec-WebSocket-Version: 8", b"Sec-WebSocket-Version: 13, 8"),
-    *(b"Sec-WebSocket-Version: 013", b"Sec-WebSocket-Key: short", b"Sec-WebSocket-Key:"),
-    *(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"),
-    *(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==, x", b"Content-Length: 5", b"Origin: a"),
-    *(b"Transfer-Encoding: chunked", b"Origin: b", b"Sec-WebSocket-Extensions: permessage-deflate"),
-    *(b"Sec-WebSocket-Protocol: a, b", b"X: \x00", b" folded", b"X\xff: y", b"Content-Length: 0"),
-)
-FIRST: Final = (
-    *(b"GET /ws HTTP/1.1",) * 12,
-    *(b"POST /ws HTTP/1.1", b"GET /ws HTTP/1.0", b"GET /ws HTTP/2.0", b"get /ws HTTP/1.1"),
-    *(b"GET  /ws HTTP/1.1", b"GET /ws", b"CONNECT test:80 HTTP/1.1", b"GET * HTTP/1.1"),
-)
-
-
-def handshake(dice: random.Random) -> bytes:
-    """One, with none to four accidents."""
-    lines = list(LINES)
-    for _ in range(dice.choice((0, 1, 1, 1, 2, 2, 3, 4))):
-        at = dice.randrange(len(lines))
-        match dice.randrange(4):
-            case 0:
-                del lines[at]
-                lines = lines or [b"Host: test"]
-            case 1:
-                lines[at] = dice.choice(ODD)
-            case 2:
-                lines.append(dice.choice((*ODD, *LINES)))
-            case _:
-                lines[at] = _harmed(dice, lines[at])
-    dice.shuffle(lines)
-    return b"\r\n".join((dice.choice(FIRST), *lines, b"", b""))
-
-
-def allowed(data: bytes) -> bool:
-    """Whether a handshake may be answered with 101, by h11's reading and RFC 6455 §4.2.1."""
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(data.lstrip(b"\r\n"))
-    try:
-        request = connection.next_event()
-    except h11.RemoteProtocolError:
-        return False
-    if not isinstance(request, h11.Request) or request.method != b"GET":
-        return False
-    values = _grouped(list(request.headers))
-    keys = values.get(b"sec-websocket-key", [])
-    return (
-        request.http_version == b"1.1"
-        and len(values.get(b"host", [])) == 1
-        and b"upgrade" in _tokens(values.get(b"connection", []))
-        and b"websocket" in _tokens(values.get(b"upgrade", []))
-        and values.get(b"sec-websocket-version") == [b"13"]
-        and len(keys) == 1
-        and _is_key(keys[0])
-        and len(values.get(b"origin", [])) <= 1
-        and b"transfer-encoding" not in values
-        and all(length == b"0" for length in values.get(b"content-length", []))
-    )
-
-
-def _grouped(headers: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value)
-    return found
-
-
-def _tokens(values: list[bytes]) -> Iterator[bytes]:
-    return (token.strip(b" \t").lower() for value in values for token in value.split(b","))
-
-
-def _is_key(key: bytes) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
-        return False
+def _shake_hands(bound: Bound, result: Result) -> None:
+    with quiet():
+        asyncio.run(handshakes(bound, result))
 
 
 def guided(bound: Bound, result: Result) -> None:
@@ -301,19 +204,19 @@ def run(bound: Bound) -> Result:
     """Frames, messages, handshakes, and what coverage guides."""
     result = Result(
         least=(
-            *("frames harmed and parsed", "streams held against another parser"),
+            *("mutations of frames", "streams held against another parser"),
             *("messages judged", "handshakes harmed", "of them still right and opened"),
             *(() if COMPILED else ("inputs that coverage guided",)),
         )
     )
-    frames(Bound(bound.seed, bound.count, bound.seconds * 0.4), result)
-    messages(
-        Bound(bound.seed, max(20, bound.count // MESSAGES_SHARE), bound.seconds * 0.15), result
+    spread(frames, bound.part(bound.count, 0.3 * bound.seconds), result)
+    spread(
+        messages, bound.part(max(20, bound.count // MESSAGES_SHARE), 0.1 * bound.seconds), result
     )
-    some = Bound(bound.seed, max(50, bound.count // HANDSHAKES_SHARE), bound.seconds * 0.3)
-    with quiet():
-        asyncio.run(handshakes(some, result))
-    guided(Bound(bound.seed, max(500, bound.count // GUIDED_SHARE), bound.seconds * 0.15), result)
+    guiding = 0.0 if COMPILED else 0.2 * bound.seconds
+    some = bound.part(max(50, bound.count // HANDSHAKES_SHARE), bound.left - guiding)
+    spread(_shake_hands, some, result)
+    guided(bound.part(max(500, bound.count // GUIDED_SHARE), bound.left), result)
     return result
 
 
@@ -322,7 +225,7 @@ PROOF: Final = Proof(
     "no frame, message or handshake crashes a parser, is judged otherwise when it is cut, or opens "
     "what it may not; memory stays bounded",
     count=10_000_000,
-    seconds=900,
-    unit="frames",
+    seconds=300,
+    unit="mutations of frames",
     run=run,
 )

@@ -5,6 +5,7 @@ Each mutant meets the tests of its own module. Explained survivors stand in `equ
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from tests.proof import mutated
+from tests.proof.parallel import spread
 from tests.proof.report import ROOT, Bound, Proof, Result
 
 if TYPE_CHECKING:
@@ -129,25 +131,34 @@ def judge(target: Target, bound: Bound, result: Result, known: dict[str, str], m
 
 
 def run(bound: Bound, over: Iterable[Target] | None = None) -> Result:
-    """Run the targets in an order of the seed's, until the bound; judge by the share killed.
+    """Run the targets in an order of the seed's, until the bound, each in one of the processes.
 
-    The count is spread over the modules alike, so that each is reached.
+    The count is spread over the modules alike, so that each is reached; the share killed is judged.
     """
     result = Result(least=("mutants run",))
     chosen: Sequence[Target] = targets() if over is None else list(over)
     chosen = Random(bound.seed).sample(chosen, len(chosen))  # noqa: S311 - to be had again
     known = explained(EQUIVALENTS.read_text())
-    reached, most = 0, max(1, -(-bound.count // len(chosen)))
-    for target in chosen:
-        if bound.over():
-            break
-        print(f"{target.name} ...", flush=True)
-        began, before = time.monotonic(), result.done.get("mutants run", 0)
-        judge(target, bound, result, known, most)
-        reached += 1
-        made = result.done.get("mutants run", 0) - before
-        print(f"{target.name}: {made:.0f} in {time.monotonic() - began:.0f} s", flush=True)
-    result.done["modules reached"] = reached
+    most = max(1, -(-bound.count // len(chosen)))
+    taken = multiprocessing.get_context("fork").Value("i", 0)
+
+    def work(part: Bound, result: Result) -> None:
+        """Take one target after the other that no process has taken; the seed is the run's."""
+        while not part.over():
+            with taken.get_lock():
+                place, taken.value = taken.value, taken.value + 1
+            if place >= len(chosen):
+                return
+            target = chosen[place]
+            print(f"{target.name} ...", flush=True)
+            began, before = time.monotonic(), result.done.get("mutants run", 0)
+            own = part.part(most, part.left, bound.seed)
+            judge(target, own, result, known, most)
+            result.add("modules reached")
+            made = result.done.get("mutants run", 0) - before
+            print(f"{target.name}: {made:.0f} in {time.monotonic() - began:.0f} s", flush=True)
+
+    spread(work, bound, result)
     result.done["modules in all"] = len(chosen)
     counted = sum(result.done.get(fate, 0) for fate in ("killed", "timed out", "survived"))
     killed = counted - result.done.get("survived", 0)
@@ -165,4 +176,5 @@ PROOF: Final = Proof(
     seconds=3600,
     unit="mutants",
     run=run,
+    adds_up=False,
 )

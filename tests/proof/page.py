@@ -21,7 +21,8 @@ What was really run, how often, and what was lost. Each section is drawn from a 
 [docs/proof](proof/), which `python -m tests.proof NAME` writes; `make proof` renews all of them
 within their usual bounds, `make chaos` those of cuts, releases, crashes and stores, and
 `make soak HOURS=1` the one that takes long. The seed makes the inputs of a run come again
-(`--seed`); `--count` and `--seconds` bound it. A proof without a section was not run at length.
+(`--seed`); `--count` and `--seconds` bound it, `--add` adds a run to those of other seeds on the
+same commit. A proof without a section was not run at length.
 
 A commit with `+` behind it had changes that were not committed. *Load* is the machine's at the end
 of the run: above the number of processors, others used it at the same time.
@@ -80,9 +81,14 @@ def _section(report: dict[str, Any]) -> str:
 
 def _told(report: dict[str, Any]) -> str:
     machine, asked, commit = report["machine"], report["asked"], report["commit"]
+    seeds, cpu = report["seeds"], report["cpu_seconds"]
+    told = ", ".join(map(str, seeds))
+    runs = f"Seed {seeds[0]}," if len(seeds) == 1 else f"In {len(seeds)} runs, seeds {told}, each"
+    ended = ", interrupted before that" if report["interrupted"] else ""
+    used = "" if cpu is None else f" ({_seconds(cpu)} of CPU time)"
     return (
-        f"Seed {report['seed']}, bounded by {asked['count']:,} {asked['unit']} or "
-        f"{_seconds(asked['seconds'])}; took {_seconds(report['seconds'])} on "
+        f"{runs} bounded by {asked['count']:,} {asked['unit']} or "
+        f"{_seconds(asked['seconds'])}{ended}; took {_seconds(report['seconds'])}{used} on "
         f"{report['date'][:10]}. Commit `{commit[:12]}{'+' if commit.endswith('+') else ''}`, "
         f"{machine['build']} build, Python {machine['python']}, {machine['processors']} "
         f"processors, {machine['memory_gib']} GiB, {machine['system']}, load {machine['load']}."

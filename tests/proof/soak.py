@@ -1,8 +1,8 @@
 """Many sessions for a long time: what memory, the loop and the sessions' ends do meanwhile.
 
 `HOURS=8 make soak`. One gateway and one emulator, as processes; each session is a chat that says
-something every few seconds and hears it again. Memory is judged over the second half of the run, by
-least squares.
+something every few seconds and hears it again. Memory and lag are judged from when all sessions are
+live, memory over the second half of that time, by least squares.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import random
 import re
 import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 import psutil
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -26,6 +28,7 @@ from tests.proof.failing import attempt
 from tests.proof.report import Bound, Proof, Result
 from tests.support.gateway import Gateway, emulator
 from tests.support.plain import plain_client
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,17 +39,28 @@ SLOPE: Final = 1.0  # MB an hour
 NOISE: Final = 2.0  # MB that an allocator may keep, whatever the length of the run
 LAG: Final = 0.020  # seconds, p99
 AT_ONCE: Final = 50  # handshakes
+CLOSING: Final = {"connection": "close"}
+ENDING: Final = 2.0  # seconds that the sessions have to end, and 1 ms more for each
 
 
 @dataclass
 class Watched:
-    """What was seen: memory (MB) and lag (s) by time, and what the sessions met."""
+    """What was seen: memory (MB) and lag (s) by time, and what the sessions met.
+
+    `coming` is the lag while sessions were coming, `steady` for how long (s) all were there,
+    `missed` how many samples could not be had.
+    """
 
     memory: list[tuple[float, float]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     answered: int = 0
     unanswered: int = 0
     closed: list[int] = field(default_factory=list)
+    coming: list[float] = field(default_factory=list)
+    live: int = 0
+    all_live: asyncio.Event = field(default_factory=asyncio.Event)
+    steady: float = 0.0
+    missed: int = 0
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -68,10 +82,14 @@ async def session(
     url = f"{gateway.ws}/ws/echo?call_type=chat"
     options: dict[str, Any] = {"compression": None, "proxy": None, "open_timeout": 60}
     async with gate:
+        if over.is_set():
+            return  # it is over before it came
         socket = await connect(url, origin=Origin(gateway.base), ping_interval=None, **options)
     number = 0
+    watched.live += 1
+    await watched.all_live.wait()
     try:
-        await asyncio.sleep(dice.uniform(0, EVERY))
+        await _pause(over, dice.uniform(0, EVERY))
         while not over.is_set():
             number += 1
             said = f"#{number}#"
@@ -86,7 +104,7 @@ async def session(
                 watched.answered += 1
             except TimeoutError:
                 watched.unanswered += 1
-            await asyncio.sleep(dice.uniform(0.5, 1.5) * EVERY)
+            await _pause(over, dice.uniform(0.5, 1.5) * EVERY)
         await socket.send(json.dumps({"type": "terminate"}))
         async for _ in socket:
             pass
@@ -96,6 +114,12 @@ async def session(
             watched.closed.append(code)
 
 
+async def _pause(over: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await over.wait()
+
+
 async def watch(gateway: Gateway, over: asyncio.Event, watched: Watched) -> None:
     """Sample memory and lag."""
     assert gateway.process is not None
@@ -103,7 +127,11 @@ async def watch(gateway: Gateway, over: asyncio.Event, watched: Watched) -> None
     async with plain_client(timeout=30) as client:
         while not over.is_set():
             watched.memory.append((time.monotonic(), process.memory_info().rss / 1e6))
-            text = (await client.get(f"{gateway.base}/metrics")).text
+            try:
+                text = (await client.get(f"{gateway.base}/metrics", headers=CLOSING)).text
+            except httpx.TransportError:
+                watched.missed += 1
+                text = ""
             found = re.search(r"^relay_loop_lag_seconds ([\d.e+-]+)", text, re.MULTILINE)
             if found:
                 watched.lags.append(float(found[1]))
@@ -118,7 +146,8 @@ async def soak(bound: Bound, watched: Watched) -> dict[str, float]:
     async with emulator() as vendor:
         gateway = Gateway(
             vendor.url, max_sessions=most, max_sessions_per_ip=most, max_sessions_per_subject=most,
-            log_level="info", idle_timeout=600, max_session=86_400,
+            log_level="info", idle_timeout=600, max_session=86_400, connect_timeout=60,
+            ping_interval=20, ping_timeout=20,
         )  # fmt: skip
         await gateway.start()
         try:
@@ -129,11 +158,24 @@ async def soak(bound: Bound, watched: Watched) -> dict[str, float]:
                     name = f"{bound.seed}.{number}"
                     tasks.create_task(session(gateway, gate, over, watched, name))
                 tasks.create_task(watch(gateway, over, watched))
-                await asyncio.sleep(bound.seconds)  # that is the soak
+                limit = bound.seconds + 60
+                await until(
+                    lambda: watched.live == bound.count or bound.over(), within=limit, every=0.1
+                )
+                watched.coming, watched.lags, watched.memory = watched.lags, [], []
+                watched.all_live.set()
+                began, ending = time.monotonic(), ENDING + bound.count / 1000
+                await until(lambda: bound.left <= ending, within=limit, every=0.2)  # the soak
+                watched.steady = time.monotonic() - began
                 over.set()
         finally:
             await gateway.stop()
-    return {"sessions": bound.count, "hours": bound.seconds / 3600}
+    return {"sessions": watched.live, "hours": watched.steady / 3600}
+
+
+def p99(values: list[float]) -> float:
+    """The 99th percentile, 0 of nothing."""
+    return sorted(values)[max(0, -(-99 * len(values) // 100) - 1)] if values else 0.0
 
 
 def judge(watched: Watched, result: Result) -> None:
@@ -141,12 +183,15 @@ def judge(watched: Watched, result: Result) -> None:
     later = watched.memory[len(watched.memory) // 2 :]
     hours = (later[-1][0] - later[0][0]) / 3600 if later else 0.0
     rising = slope([(at / 3600, size) for at, size in later]) if hours else 0.0
-    lag = sorted(watched.lags)[max(0, -(-99 * len(watched.lags) // 100) - 1)] if watched.lags else 0
+    lag = p99(watched.lags)
     result.add("texts answered", watched.answered)
     result.add("samples of memory and lag", len(watched.lags))
+    if watched.missed:
+        result.add("samples that could not be had", watched.missed)
     result.done["MB of memory at the end"] = watched.memory[-1][1] if watched.memory else 0.0
     result.done["MB that memory rose by in the second half"] = rising * hours
     result.done["loop lag, p99 in ms"] = 1000 * lag
+    result.done["loop lag while sessions came, p99 in ms"] = 1000 * p99(watched.coming)
     result.require(not watched.closed, f"closed unexpectedly: {watched.closed[:50]}")
     result.require(not watched.unanswered, f"{watched.unanswered} texts without an answer")
     result.require(
@@ -160,7 +205,7 @@ def run(bound: Bound) -> Result:
     """Soak for `HOURS`, or as long as the bound says."""
     hours = os.environ.get("HOURS")
     if hours:
-        bound = Bound(bound.seed, bound.count, float(hours) * 3600)
+        bound = Bound(bound.seed, bound.count, float(hours) * 3600, stopped=bound.stopped)
     result = Result(least=("sessions", "texts answered", "samples of memory and lag"))
     watched = Watched()
 
@@ -169,6 +214,7 @@ def run(bound: Bound) -> Result:
 
     attempt(held, result, bound.seconds + 300)
     judge(watched, result)
+    result.require(watched.live == bound.count, f"{watched.live} of {bound.count} sessions live")
     return result
 
 
@@ -180,4 +226,5 @@ PROOF: Final = Proof(
     seconds=90,
     unit="sessions",
     run=run,
+    adds_up=False,
 )

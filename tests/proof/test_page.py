@@ -34,7 +34,8 @@ def test_a_report_is_whole(path: Any) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}\+?", told["commit"])
     assert datetime.fromisoformat(told["date"]).tzinfo is not None
     assert {"processors", "memory_gib", "python", "build", "load"} <= told["machine"].keys()
-    assert isinstance(told["seed"], int)
+    assert told["seeds"]
+    assert len(set(told["seeds"])) == len(told["seeds"])
     assert told["seconds"] > 0
     assert (told["verdict"] == "lost") == bool(told["lost"])
     assert all(isinstance(number, int | float) for number in told["done"].values())

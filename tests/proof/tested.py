@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,20 +18,26 @@ from tests.support.gateway import clean_environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.proof.report import Result
+    from tests.proof.report import Bound, Result
 
 
 TEARDOWN: Final = 60.0
 """Seconds that interrupted tests have to end what they started."""
 
 
-def run(tests: Sequence[str], seconds: float, result: Result) -> None:
-    """Run tests within some seconds; each that does not pass is a loss, a skipped one, too."""
+def run(tests: Sequence[str], seconds: float, result: Result, bound: Bound | None = None) -> None:
+    """Run tests within some seconds; each that does not pass is a loss, a skipped one, too.
+
+    Where the bound is stopped meanwhile, they are interrupted, and prove nothing.
+    """
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
         options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", ""]
         environment = clean_environment() | {"PATH": os.environ["PATH"]}
-        status, printed = _pytest([*options, *tests], environment, seconds)
+        status, printed = _pytest([*options, *tests], environment, seconds, bound)
+        if status is None and bound is not None and bound.stopped.is_set():
+            result.notes.append(f"interrupted: {' '.join(tests)}")
+            return
         if status is None:
             result.unfinished.append(f"not within {seconds:.0f} s: {' '.join(tests)}")
             return
@@ -44,7 +51,7 @@ def run(tests: Sequence[str], seconds: float, result: Result) -> None:
 
 
 def _pytest(
-    arguments: Sequence[str], environment: dict[str, str], seconds: float
+    arguments: Sequence[str], environment: dict[str, str], seconds: float, bound: Bound | None
 ) -> tuple[int | None, str]:
     """Run pytest; its exit status and what it printed, or None if it was not over in time.
 
@@ -57,17 +64,21 @@ def _pytest(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # it is interrupted by us alone
     ) as process:
-        try:
-            printed, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not (bound and bound.stopped.is_set()):
             try:
-                process.communicate(timeout=TEARDOWN)
+                printed, _ = process.communicate(timeout=min(0.5, seconds))
             except subprocess.TimeoutExpired:
-                process.kill()
-            return None, ""
-        return process.returncode, printed
+                continue
+            return process.returncode, printed
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=TEARDOWN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return None, ""
 
 
 def _count(report: Path, result: Result) -> None:

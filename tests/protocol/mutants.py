@@ -7,19 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from app.protocol.frames import ENVELOPE
+from app.protocol.frames import ENVELOPE, KNOWN_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+EVENTS = tuple(
+    (b'"type":"event"', b'"name":"%s"' % name.encode())
+    for name in (*sorted(KNOWN_EVENTS), "surprise", "relay.resumed", "open\\u0065d", "opened ")
+)
 HEADS = (
-    (b'"type":"text"',),
-    (b'"type":"incomingChatMessage"',),
-    (b'"type":"event"',),
+    *((b'"type":"text"',) for _ in range(4)),
+    *((b'"type":"incomingChatMessage"',) for _ in range(4)),
+    *EVENTS,
+    *((b'"type":"%s"' % kind,) for kind in (b"event", b"toolCall", b"toolCallResult", b"error")),
+    *((b'"type":"%s"' % kind,) for kind in (b"conversationResult", b"sdpInvite", b"surprise")),
     (b'"type":"relay.received"', b'"count":0'),
     (b'"a":1',),
     (b"",),
+)
+# Of a secret that no browser may be shown, as it is and in other spellings.
+SECRET = b"canary+key"
+SECRETS = (
+    *(b'"%s"' % SECRET, b'"it is %s."' % SECRET, b'{"note":"%s"}' % SECRET),
+    *(b'"canary\\u002bkey"', b'"canary\\u002Bkey"', b'{"c\\u0061nary+key":1}'),
+    *(b'[{"a":"canary\\u002Bkey"}]', b'"canary+ke"', b'"\\\\u002bcanary"', b'"canary", "+key"'),
 )
 WHOLE = (b'"type":"incomingChatMessage"', b'"timestamp":"t"', b'"content":"hello"')
 # What stands behind an opening brace, behind a comma, behind a colon, and before a closing brace.
@@ -46,6 +59,8 @@ VALUES = (
     *(b'"\\u12g4"', b'"\\u12"', b'"\\uD7ff\\uE000"', '"ß—€𐍈"'.encode()),
     *(b"1e5", b"-0.5E-9", b"1e999", b"1e100", b"9" * 250, b"1.", b"-", b".5", b"1e", b"+1"),
     *(b'[1, {"a" : [ ] },{"b":[[]]}]', b"[" * 70 + b"]" * 70, b'{"a":' * 66 + b"1" + b"}" * 66),
+    *SECRETS,
+    *(b'"opened"', b'"connection"', b'"closed"', b'"failedOpen"', b'{"message":"Invalid token"}'),
     *(b"[1,]", b"[1}", b'{"a":1]', b"[1 2]", b'[{"a":1 ,"b" :2}]', b"[true,false,null]"),
     *(b'"\xf0\x9f\x98"', b'"\xc3"', b'"\xc0\x80"', b'"\xf5\x80\x80\x80"', b'"\xe0\x80\x80"'),
     *(

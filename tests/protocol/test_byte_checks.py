@@ -1,4 +1,4 @@
-"""Whether the UTF-8 and the escapes of a payload are right."""
+"""Whether the UTF-8 and the escapes of a payload are right, and what it may contain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.protocol.byte_checks import has_valid_escapes, is_utf8, is_well_written
+from app.protocol.byte_checks import (
+    has_valid_escapes,
+    is_ascii,
+    is_utf8,
+    is_well_written,
+    may_contain,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +35,13 @@ def test_escapes_and_utf8_are_looked_at_anywhere(
     payload: bytes, expected: bool, around: bytes
 ) -> None:
     assert is_well_written(around + payload + b"zz" + around) is expected
+
+
+@given(st.binary(max_size=80) | st.text(st.characters(max_codepoint=127)).map(str.encode))
+def test_ascii_is_that_of_bytes(payload: bytes) -> None:
+    assert is_ascii(payload) is payload.isascii()
+    assert is_ascii(payload + b"\x7f") is payload.isascii()
+    assert not is_ascii(payload + b"\x80")
 
 
 def is_decodable(payload: bytes) -> bool:
@@ -117,3 +130,23 @@ def test_escape_that_is_cut_is_wrong(payload: bytes) -> None:
 def test_without_escapes_all_are_right() -> None:
     assert has_valid_escapes(b"")
     assert has_valid_escapes(b'["' + b"z" * 100 + b'"]')
+
+
+@given(st.binary(max_size=60), st.binary(max_size=40), st.binary(max_size=60))
+def test_what_a_payload_contains_it_may_contain(before: bytes, sought: bytes, after: bytes) -> None:
+    assert may_contain(before + sought + after, sought)
+
+
+@given(st.text("abc", max_size=60), st.text("abc", max_size=9))
+def test_what_it_may_not_contain_it_does_not(payload: str, sought: str) -> None:
+    assert may_contain(payload.encode(), sought.encode()) or sought not in payload
+
+
+@pytest.mark.parametrize("size", [4, 5, 16, 17, 32, 300])
+def test_other_bytes_are_told_apart(size: int) -> None:
+    sought = bytes(range(65, 65 + 26)) * 20
+    sought = sought[:size]
+    for payload in (b"", sought[1:], sought[:-1], b"words and " * 50, sought[:-1] + b"."):
+        assert not may_contain(payload, sought)
+        assert may_contain(payload + sought, sought)
+    assert may_contain(b"words", sought[:3])

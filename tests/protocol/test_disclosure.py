@@ -33,6 +33,33 @@ def test_frame_with_the_key_is_replaced_by_an_error_in_any_spelling(written: byt
     assert json.loads(shown)["data"]["code"] == UPSTREAM_FAILED.code
 
 
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize(
+    ("payload", "secrets", "expected"),
+    [
+        (b'{"type":"event","data":"it is fine"}', KEY, True),
+        (b'{"type":"event","data":"it is canary+key"}', KEY, False),
+        (b'{"type":"event","data":"it is canary\\u002bkey"}', KEY, False),
+        (b'{"type":"event","data":"a line\\n"}', KEY, False),  # that takes a parser
+        (b'{"type":"event","data":"a line\\n"}', frozenset(), True),
+        (b'{"type":"event","data":"it is canary-key"}', KEY | {b"y+k"}, True),
+        (b'{"type":"event","data":"it is canary-key"}', KEY | {b"y-key"}, False),
+    ],
+)
+def test_secret_is_found_without_a_parser(
+    monkeypatch: pytest.MonkeyPatch,
+    pays: bool,
+    payload: bytes,
+    secrets: frozenset[bytes],
+    expected: bool,
+) -> None:
+    monkeypatch.setattr("app.protocol.disclosure.FAST_PATH_ENABLED", pays)
+    disclosure = Disclosure(Profile("support"), "s-1", secrets)
+    assert disclosure.is_free_of_secrets(payload) is expected
+    if expected:
+        assert disclosure.shown("event", json.loads(payload), payload, NOW) is FORWARD
+
+
 @pytest.mark.parametrize("both", [True, False])
 def test_offer_is_shown_in_both_members_where_the_profile_asks_for_it(both: bool) -> None:
     disclosure = Disclosure(Profile("support", both_sdp_fields=both), "s-1", KEY)

@@ -12,23 +12,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.protocol import session as rules_of_a_session
-from app.protocol.actions import FORWARD, Actions
+from app.protocol.actions import FORWARD, Actions, Count
 from app.protocol.fast_path import (
     FAST_PATH_ENABLED,
+    SIMPLE_TYPES,
     acked_count,
     is_simple_message,
-    is_simple_text,
+    simple_type,
 )
 from app.protocol.frame_counters import FrameCounters
-from app.protocol.frames import BODIES, ENVELOPE, HEADER
+from app.protocol.frames import BODIES, ENVELOPE, EVENTS_WITH_EFFECT, HEADER, KNOWN_EVENTS
+from app.protocol.takeover import Takeover
 from app.websocket.compiled import COMPILED
-from tests.protocol.mutants import mutants
+from tests.protocol.mutants import SECRET, mutants
 from tests.protocol.rules import NOW, frame, live, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.protocol.session import Session
+
+LEFT_TO_THE_PARSER = -1
+OF_EVENT = SIMPLE_TYPES.index("event")
+
+
+def is_simple_text(payload: bytes) -> bool:
+    return simple_type(payload) == SIMPLE_TYPES.index("text")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,7 @@ def test_plain_text_is_known(payload: bytes) -> None:
         b'{"type":"text","content":1,"content":2}',
         b'{"type":"text","type":"event"}',
         b'{"type":"text","name":"relay.resumed"}',
+        b'{"type":"text","name":"opened"}',
         b'{"type":"text","more":1}',
         b'{"type":"texts"}',
         b'{"type":"text" "content":1}',
@@ -139,6 +149,50 @@ def test_plain_message_is_whole(members: bytes, plain: bool) -> None:
     payload = b'{"type":"incomingChatMessage",' + members + b"}"
     assert is_simple_message(payload) is plain
     assert not is_simple_text(payload)
+
+
+def event(name: bytes, *members: bytes) -> bytes:
+    return b"{%s}" % b",".join((b'"type":"event","name":%s' % name, *members))
+
+
+@pytest.mark.parametrize("name", [*sorted(KNOWN_EVENTS), "surprise", "relay.resumed"])
+def test_event_is_simple_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    payload = event(b'"%s"' % name.encode(), b'"data":{"a":[{"b":"\\u00e9"}],"a":1}')
+    simple = name in KNOWN_EVENTS - EVENTS_WITH_EFFECT
+    assert simple_type(payload) == (OF_EVENT if simple else LEFT_TO_THE_PARSER)
+    monkeypatch.setattr(rules_of_a_session, "FAST_PATH_ENABLED", False)
+    assert (live().from_upstream(payload, NOW) is FORWARD) is simple
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"event"}',
+        *map(event, (b"null", b"1", b'["opened"]', b'{"a":"opened"}', b'"Opened"', b'"open"')),
+        *map(event, (b'"opene\\u0064"', b'"opened ', b'"opened', b'"opened"x', b'""', b"opened")),
+        event(b'"opened"', b'"name":"opened"'),
+        event(b'"opened"', b'"n\\u0061me":"opened"'),
+        event(b'"opened"', b'"type":"event"'),
+        event(b'"opened"', b'"more":1'),
+        event(b'"opened"', b'"data":"\\x"'),
+        event(b'"opened"', b'"data":"\xff"'),
+        event(b'"opened"', b'"data":01'),
+        *(b'{"type":"%s","name":"opened"}' % kind for kind in (b"text", b"toolCall")),
+        *(b'{"type":"%s"}' % kind for kind in (b"error", b"sdpInvite", b"conversationResult")),
+        *(b'{"type":"%s"}' % kind for kind in (b"websocketToolRequest", b"events", b"toolCall ")),
+    ],
+)
+def test_event_without_a_plain_name_is_left_to_the_parser(payload: bytes) -> None:
+    assert simple_type(payload) == LEFT_TO_THE_PARSER
+
+
+@pytest.mark.parametrize("kind", sorted({*SIMPLE_TYPES} - {"event"}))
+def test_other_types_are_simple_without_a_name(kind: str) -> None:
+    content = b'"content":{"a":1}'
+    for payload in (b'{"type":"%s",%s}', b'{%s , "type" : "%s" }\n'):
+        words = (kind.encode(), content) if payload.startswith(b'{"t') else (content, kind.encode())
+        assert simple_type(payload % words) == SIMPLE_TYPES.index(kind)
+        assert not is_simple_message(payload % words)
 
 
 @pytest.mark.parametrize("member", sorted(ENVELOPE - {"type"}))
@@ -217,7 +271,7 @@ def answered(**given: Any) -> Session:
     return rules
 
 
-def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[Any, ...]:
+def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[list[Actions], object]:
     """What a session makes of a payload from either side, and what it knows after it."""
     counters = FrameCounters()
     rules = begin(counters=counters)
@@ -225,8 +279,7 @@ def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[Any, ...]:
     counts = [
         (count.frames, count.size) for count in (counters.from_browser, counters.from_upstream)
     ]
-    return (
-        made,
+    return made, (
         counts,
         rules.phase,
         rules.received,
@@ -236,24 +289,81 @@ def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[Any, ...]:
     )
 
 
-def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Hold `count` frames against both ways; count what each look said."""
-    said: Counter[str] = Counter()
-    random = Random(seed)  # noqa: S311 - a seed that a failure names
-    hidden = partial(live, hide=frozenset({"text"}))
-    begins = (live, live, live, hidden, answered, finished, opened)
-    for payload in mutants(random, count):
-        plain, message = is_simple_text(payload), is_simple_message(payload)
-        said["text" if plain else "message" if message else "neither"] += 1
-        begin = random.choice(begins)
-        found: list[tuple[Any, ...]] = []
+def taken(**given: Any) -> Session:
+    """One in which a person speaks instead of the agent."""
+    rules = live(**given)
+    rules.take_over(Takeover("operator", NOW))
+    return rules
+
+
+def echoing(**given: Any) -> Session:
+    """One that hides the next echo of a text."""
+    rules = live(**given)
+    rules.hide_echo("hi")
+    return rules
+
+
+ALL_SHOWN = frozenset[str]()
+BEGINS: dict[str, Callable[..., Session]] = {
+    "live": live,
+    "all shown": partial(live, hide=ALL_SHOWN),
+    "secret": partial(live, hide=ALL_SHOWN, secrets=frozenset({SECRET})),
+    "short secrets": partial(live, hide=ALL_SHOWN, secrets=frozenset({b"a:b", b"x\ty", SECRET})),
+    "no texts": partial(live, hide=frozenset({"text"})),
+    "no events": partial(live, hide=frozenset({"event", "toolCall"})),
+    "answered": partial(answered, hide=ALL_SHOWN),
+    "taken over": partial(taken, secrets=frozenset({SECRET})),
+    "echoing": echoing,
+    "finished": finished,
+    "opened": opened,
+}
+
+
+@pytest.mark.parametrize("secret", [SECRET, b"k+y", b"a"])
+@pytest.mark.parametrize("head", [b'"type":"event","name":"opened"', b'"type":"toolCall"'])
+@pytest.mark.parametrize(
+    "member",
+    [
+        *(b'"data":"it is %s."', b'"data":"%s"', b'"data":{"%s":1}', b'"data":[{"a":["%s"]}]'),
+        *(b'"data":{"a":1,"a":"%s"}', b'"timestamp":"%s"', b'"channelId":"%s"', b'"result":"%s"'),
+        b'"content":"' + b"words " * 40 + b'%s"',
+    ],
+)
+def test_frame_with_a_secret_is_withheld_both_ways(
+    monkeypatch: pytest.MonkeyPatch, secret: bytes, head: bytes, member: bytes
+) -> None:
+    number = b"\\u%04x" % secret[-1]
+    for written in (secret, secret[:-1] + number, secret[:-1] + number.upper().replace(b"U", b"u")):
+        payload = b"{%s,%s}" % (head, member % written)
+        assert simple_type(payload) >= 0
+        begin = partial(live, hide=ALL_SHOWN, secrets=frozenset({secret}))
+        found = []
         for pays in (True, False):
             monkeypatch.setattr(rules_of_a_session, "FAST_PATH_ENABLED", pays)
-            found.append(judged(payload, begin))
-        assert found[0] == found[1], (seed, payload)
-        if plain and begin is live:
-            assert found[1][0][1] is FORWARD, (seed, payload)
-        if message and begin is live:
+            found.append(begin().from_upstream(payload, NOW))
+        assert found[0] == found[1] == (Count("secret_withheld"), found[0][1])
+
+
+def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Hold `count` frames against both ways; count what was simple, and withheld all the same."""
+    said: Counter[str] = Counter()
+    random = Random(seed)  # noqa: S311 - a seed that a failure names
+    for payload in mutants(random, count):
+        kind, message = simple_type(payload), is_simple_message(payload)
+        said["message" if message else SIMPLE_TYPES[kind] if kind >= 0 else "neither"] += 1
+        begin = "secret" if b"canary" in payload else random.choice(tuple(BEGINS))
+        found = []
+        for pays in (True, False):
+            monkeypatch.setattr(rules_of_a_session, "FAST_PATH_ENABLED", pays)
+            found.append(judged(payload, BEGINS[begin]))
+        assert found[0] == found[1], (seed, begin, payload)
+        is_forwarded = found[1][0][1] is FORWARD
+        if kind >= 0 and begin == "all shown":
+            assert is_forwarded, (seed, payload)
+        if kind >= 0 and begin == "secret" and not is_forwarded:
+            assert kind != SIMPLE_TYPES.index("text"), (seed, payload)
+            said["secret withheld"] += 1
+        if message and begin == "live":
             assert found[1][0][0] is FORWARD, (seed, payload)
     return said
 
@@ -261,11 +371,14 @@ def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 @pytest.mark.exhaustive
 def test_both_ways_judge_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     said = fuzz(10_000, 8259, monkeypatch)
-    assert said.total() == 10_000
-    assert min(said["text"], said["message"], said["neither"]) > 100, said
+    simple = {kind: said[kind] for kind in (*SIMPLE_TYPES, "message", "neither")}
+    assert sum(simple.values()) == 10_000
+    assert min(simple.values()) > 50, said
+    assert said["secret withheld"] > 5, said
 
 
 @pytest.mark.nightly
 def test_both_ways_judge_a_million_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = SystemRandom().getrandbits(32)
-    assert fuzz(1_000_000, seed, monkeypatch).total() == 1_000_000
+    said = fuzz(1_000_000, SystemRandom().getrandbits(32), monkeypatch)
+    assert said.total() - said["secret withheld"] == 1_000_000
+    assert said["secret withheld"] > 500, said

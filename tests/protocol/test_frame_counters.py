@@ -20,6 +20,17 @@ def test_frames_and_bytes_are_counted() -> None:
     assert (count.frames["text"], count.size) == (2, 15)
 
 
+def test_frames_of_several_types_are_counted_whenever_they_are_read() -> None:
+    count = FrameCounters().from_upstream
+    for kind in ("text", "text", "event", "made up", "text", "".join(("te", "xt"))):
+        count.add(kind, 1)
+        assert sum(count.frames.values()) == count.size
+    for kind in ("event", "event", "text", "made up"):
+        count.add(kind, 1)
+    assert (count.frames["text"], count.frames["event"], count.frames[OTHER]) == (5, 3, 2)
+    assert sum(count.frames.values()) == count.size == 10
+
+
 def test_unknown_types_add_no_label() -> None:
     count = FrameCounters().from_browser
     labels = set(count.frames)

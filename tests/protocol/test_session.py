@@ -177,6 +177,37 @@ def test_plain_frames_are_judged_alike_whether_or_not_a_look_pays(
     assert counters.from_upstream.frames["text"] == 1
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_events_and_tool_calls_are_shown_alike_whether_or_not_the_fast_path_is_taken(
+    monkeypatch: pytest.MonkeyPatch, pays: bool
+) -> None:
+    monkeypatch.setattr("app.protocol.session.FAST_PATH_ENABLED", pays)
+    counters = FrameCounters()
+    key = frozenset({b"canary+key"})
+    rules = live(hide=frozenset({"toolCall"}), secrets=key, counters=counters)
+    happened = frame("event", name="opened", data={"note": "a"})
+    assert rules.from_upstream(happened, NOW) is FORWARD
+    assert rules.from_upstream(frame("toolCallResult", content={"a": 1}), NOW) is FORWARD
+    assert rules.from_upstream(frame("toolCall", content={"a": 1}), NOW) is NOTHING
+    for note in ("canary+key", "\ncanary+key"):
+        told = rules.from_upstream(frame("event", name="opened", data={"note": note}), NOW)
+        assert only(told, Count).name == "secret_withheld"
+        assert b"canary" not in only(told, ToBrowser).payload
+    assert only(rules.from_upstream(frame("event", name="new"), NOW), Count).name == "unknown_event"
+    assert counters.from_upstream.frames["event"] == 5  # with the connection's
+    assert counters.from_upstream.frames["toolCall"] == 1
+    rules.take_over(Takeover("operator", NOW))
+    assert rules.from_upstream(happened, NOW) is FORWARD
+    assert live(hide=frozenset({"event"})).from_upstream(happened, NOW) is NOTHING
+    answered = live()
+    answered.from_upstream(frame("sdpInvite", data={"sdpOffer": "v=0"}), NOW)
+    answered.from_browser(frame("sdpAnswer", channelId="c", data={"sdpAnswer": "v=0"}), NOW)
+    heard = frame("text", content={"source": "user", "text": "hi"})
+    assert answered.from_upstream(heard, NOW) is FORWARD
+    assert answered.call.heard
+    assert answered.from_upstream(heard, NOW) is FORWARD
+
+
 def test_complete_frame_is_forwarded_as_it_came() -> None:
     rules = live()
     assert rules.from_browser(chat(), NOW) is FORWARD

@@ -14,6 +14,7 @@ from tests.replicas.pair import Script, crowd, numbered, replica_pair
 from tests.support.cutting import cutting_proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONVERSATIONS = 16
@@ -21,15 +22,27 @@ TOOLS = ("check_order_status", "show_order")
 
 
 async def exact_through(
-    directory: Path, cuts: int, seed: int, *, until: float | None = None
+    directory: Path,
+    cuts: int,
+    seed: int,
+    *,
+    until: float | None = None,
+    size: int = CONVERSATIONS,
+    reach: tuple[int, int] = (4_000, 8_000),
+    stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Cut so often, or until a time; then let what runs end in peace, and look at every stream.
 
-    Return what was made, by name.
+    `size` conversations run at once, `reach` is how many bytes a socket may pass up and down at
+    most. Return what was made, by name.
     """
     print(f"seed {seed}")
     begun = time.monotonic()
-    async with replica_pair(directory) as it, cutting_proxy(it.ports, seed) as proxy:
+    up, down = reach
+    async with (
+        replica_pair(directory, tool_timeout=80) as it,
+        cutting_proxy(it.ports, seed, up=up, down=down) as proxy,
+    ):
         script = [Script(tool=tool) for tool in TOOLS]
 
         def begin(number: int) -> object:
@@ -38,13 +51,13 @@ async def exact_through(
             return numbered(it, f"c{number}", script[number % 2], lambda: url, dice)
 
         def over() -> bool:
-            return until is not None and time.monotonic() > until
+            return stopped() or (until is not None and time.monotonic() > until)
 
         def goes_on(_: int) -> bool:
             proxy.cutting = proxy.cuts < cuts and not over()
             return proxy.cutting
 
-        stories = await crowd(CONVERSATIONS, begin, goes_on)  # type: ignore[arg-type]
+        stories = await crowd(size, begin, goes_on)  # type: ignore[arg-type]
         wrong = [fault for story in stories for fault in story.wrong(script[0].count)]
         codes = Counter(story.code for story in stories)
         resumes = sum(story.resumes for story in stories)
@@ -57,8 +70,8 @@ async def exact_through(
         assert wrong == [], f"seed {seed}: " + "\n".join(wrong[:20])
         assert await it.violations() == []
         assert proxy.cuts >= cuts or over()
-        assert resumes > proxy.cuts / 4
-        assert codes[1000] > 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
+        assert resumes >= proxy.cuts / 4
+        assert codes[1000] >= 0.9 * len(stories), "an explicit 4410 is honest, and no way of life"
         return {
             "cuts": proxy.cuts,
             "connections": proxy.connections,

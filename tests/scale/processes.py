@@ -24,7 +24,7 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         for each in self._orders:
             ours, theirs = context.Pipe()
-            process = context.Process(target=worker.run, args=(each, theirs))
+            process = context.Process(target=worker.run, args=(each, theirs), daemon=True)
             process.start()
             theirs.close()
             self._running.append(process)

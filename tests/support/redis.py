@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
 
 from redis import Redis
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STARTS_WITHIN = 20.0
+ATTEMPTS = 5
 
 
 def redis_binary() -> str:
@@ -27,6 +29,22 @@ def redis_binary() -> str:
     if found is None:
         raise AssertionError("no redis-server: apt-get install redis-server")
     return found
+
+
+def _reply(stream: IO[bytes]) -> bytes:
+    """One whole reply in RESP2. Raises `ConnectionResetError` where the stream ends before it."""
+    head = stream.readline()
+    if not head.endswith(b"\r\n"):
+        raise ConnectionResetError("closed within a reply")
+    kind, size = head[:1], head[1:-2]
+    if kind == b"$" and int(size) >= 0:
+        body = stream.read(int(size) + 2)
+        if len(body) < int(size) + 2:
+            raise ConnectionResetError("closed within a reply")
+        return head + body
+    if kind == b"*":
+        return head + b"".join(_reply(stream) for _ in range(int(size)))
+    return head
 
 
 class RedisServer(ServerProcess):
@@ -114,14 +132,30 @@ class RedisServer(ServerProcess):
         shutil.rmtree(self.directory)
 
     def command(self, *words: str | bytes) -> bytes:
-        """Ask one command over a connection of its own; the raw first chunk of the reply."""
+        """Ask one command over a connection of its own; the reply as it came.
+
+        A server that becomes a replica closes its connections: it is asked again then. Raises
+        OSError.
+        """
         packed = b"*%d\r\n" % len(words)
         for word in words:
             raw = word.encode() if isinstance(word, str) else word
             packed += b"$%d\r\n%s\r\n" % (len(raw), raw)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        for _ in range(ATTEMPTS - 1):
+            with suppress(ConnectionError):
+                return self._asked(packed)
+            if not self.is_running:
+                break
+        return self._asked(packed)
+
+    def _asked(self, packed: bytes) -> bytes:
+        address = ("127.0.0.1", self.port)
+        with (
+            socket.create_connection(address, timeout=5) as connection,
+            connection.makefile("rb") as stream,
+        ):
             connection.sendall(packed)
-            return connection.recv(65536)
+            return _reply(stream)
 
     def keys(self, pattern: str) -> list[bytes]:
         """The names of all keys that fit a pattern."""
