@@ -55,6 +55,7 @@ class Connector:
         self.generation = 0
         self.losses = 0
         self.is_cluster = self._address.kind is Kind.CLUSTER
+        self.fails_over = self._address.kind in {Kind.CLUSTER, Kind.SENTINEL}
 
     def backend(self, connections: int) -> Backend:
         """Make a client. Raises `ValueError` where redis-py does not know a parameter."""
