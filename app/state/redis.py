@@ -233,6 +233,7 @@ class RedisState(State):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweeper.run(), name="state:sweeper")
             tasks.create_task(self._maintain(), name="state:maintenance")
+            tasks.create_task(self.connector.watch_primary(), name="state:primary")
             await self._beat()
 
     async def close(self) -> None:
