@@ -39,20 +39,23 @@ def modules(mode: str) -> list[Extension]:
     if mode == "no" or UNCOMPILED.intersection(sys.argv):
         return []
     found = [path.with_suffix("") for path in sorted(Path("app").rglob("*.pxd"))]
-    # Debug information names the build's directory; a compiler's own paths are left as they are.
-    flags = [] if sys.platform == "win32" else [f"-ffile-prefix-map={Path.cwd()}=."]
+    # Debug information, which Python's own flags ask for, is five times the size of the code. What
+    # else names the build's directory is mapped; a compiler's own paths are left as they are.
+    flags = [] if sys.platform == "win32" else ["-g0", f"-ffile-prefix-map={Path.cwd()}=."]
     named = [
         Extension(".".join(path.parts), [f"{path}.py"], extra_compile_args=flags) for path in found
     ]
     # Only a process that is forked does not run this file again.
     workers = (os.cpu_count() or 1) if multiprocessing.get_start_method() == "fork" else 0
-    made = cythonize(named, build_dir="build", compiler_directives=DIRECTIVES, nthreads=workers)
+    made: list[Any] = cythonize(  # type: ignore[no-untyped-call]
+        named, build_dir="build", compiler_directives=DIRECTIVES, nthreads=workers
+    )
     for extension in made:  # which are not those that it was given
         extension.optional = mode == "auto"
     return made
 
 
-class ReproducibleWheel(bdist_wheel):
+class ReproducibleWheel(bdist_wheel):  # type: ignore[misc]  # setuptools has no types
     """A wheel whose files' modes do not depend on the umask of who builds it."""
 
     def write_wheelfile(self, *arguments: Any, **options: Any) -> None:

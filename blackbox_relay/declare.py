@@ -19,6 +19,8 @@ R = TypeVar("R")
 class DeclaredTool(Generic[P, R]):
     """What `@tool` leaves in the module: still callable as the function, so it is easily tested."""
 
+    __name__: str  # the function's
+
     def __init__(
         self, function: Callable[P, R], signature: Signature, timeout: float | None
     ) -> None:

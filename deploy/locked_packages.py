@@ -101,10 +101,12 @@ def license_of(name: str) -> str:
     `SPDX`, or the package to `READ`, after reading its licence file.
     """
     metadata = importlib.metadata.metadata(name)
-    expression: str | None = metadata.get("License-Expression")
+    expression: str
+    stated: str
+    expression, *_ = metadata.get_all("License-Expression") or [""]
     if expression:
         return expression
-    stated = metadata.get("License") or ""
+    stated, *_ = metadata.get_all("License") or [""]
     if stated in SPDX:
         return SPDX[stated]
     classifiers = [

@@ -23,12 +23,16 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from probe import Process, answers, fetch, free_port, processor, slope, started
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
+
+if TYPE_CHECKING:
+    from deploy.probe import Process, answers, fetch, free_port, processor, slope, started
+else:  # a script finds what lies beside it
+    from probe import Process, answers, fetch, free_port, processor, slope, started
 
 KEY = "measured-key"
 NATIVE = [Subprotocol("blackbox-relay.v1")]

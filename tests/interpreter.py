@@ -23,17 +23,22 @@ def main() -> int:
         if is_version(candidate, version):
             print(candidate)
             return 0
-    advice = f"put python{version} on the PATH, or `pyenv install {version}`"
-    print(f"Python {version} is missing: {advice}", file=sys.stderr)
+    print(f"Python {version} is missing: {advice(version)}", file=sys.stderr)
     return 1
+
+
+def advice(version: str) -> str:
+    """What to do where there is none."""
+    return f"put python{version} on the PATH, or `pyenv install {version}`"
 
 
 def candidates(version: str) -> Iterator[str]:
     """Yield where an interpreter of that version may be."""
     if found := shutil.which(f"python{version}"):
         yield found
-    for root in filter(None, (os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv")):
-        yield from map(str, sorted(Path(root).glob(f"versions/{version}*/bin/python{version}")))
+    given = os.environ.get("PYENV_ROOT")
+    for root in (*([Path(given)] if given else []), Path.home() / ".pyenv"):
+        yield from map(str, sorted(root.glob(f"versions/{version}*/bin/python{version}")))
 
 
 def is_version(python: str, version: str) -> bool:

@@ -1,7 +1,7 @@
 """What all replicas together know of a tenant's sessions, admissions and budgets: the rules.
 
 Pure: the time is an argument, in Unix seconds. `MemoryState` uses `LedgerTable` as it is; the
-scripts of `app.state.redis_ledger` do the same in Redis.
+scripts of `app.state.ledger_scripts` do the same in Redis.
 
 A session reports how long it has lasted, and only what is more than it has reported before is
 added to the budgets: reporting twice is reporting once, and a replica that dies has lost no more

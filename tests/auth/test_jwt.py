@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import hashlib
 import hmac
 import json
@@ -28,7 +27,7 @@ from tests.auth.asking import asking
 from tests.egress.server import Answer, Seen, Server, answer, closed_port, hang, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import httpx
 
@@ -171,9 +170,12 @@ async def test_the_log_names_a_claim_that_is_missing_and_no_claim_otherwise() ->
     assert "claim" not in told
 
 
+ODD_ALGORITHMS: tuple[Any, ...] = ("none", "None", "NONE", "nOnE", "", None, 5, ["HS256"], {})
+
+
 async def test_alg_none_is_refused_in_every_spelling() -> None:
     for method in (Jwt(BY_SECRET), Jwt(JwtKeys(public_key=pem(RSA_KEY)))):
-        for name in ("none", "None", "NONE", "nOnE", "", None, 5, ["HS256"], {}):
+        for name in ODD_ALGORITHMS:
             assert (await refused(method, raw({"alg": name}, claims()))).reason is UNAUTHENTICATED
         assert (await refused(method, raw({}, claims()))).reason is UNAUTHENTICATED
 
@@ -198,7 +200,14 @@ async def test_an_algorithm_that_was_not_allowed_is_refused() -> None:
     await refused(Jwt(BY_SECRET), signed(algorithm="HS512", key=SECRET * 2))
 
 
-BAD = {
+def nested(deep: int) -> object:
+    data: object = 0
+    for _ in range(deep):
+        data = {"a": data}
+    return data
+
+
+BAD: dict[str, Callable[[], str]] = {
     "forged": lambda: signed("another-secret-that-is-long-enough-for-hs256"),
     "expired": lambda: signed(exp=int(time.time()) - 30),
     "not yet": lambda: signed(nbf=int(time.time()) + 60),
@@ -212,9 +221,7 @@ BAD = {
     "call type is unknown": lambda: signed(call_type="fax"),
     "agent is no text": lambda: signed(agent=["a"]),
     "data is no object": lambda: signed(additional_data="x"),
-    "data is deep": lambda: signed(
-        additional_data=functools.reduce(lambda a, _: {"a": a}, range(66))
-    ),
+    "data is deep": lambda: signed(additional_data=nested(66)),
     "origin is none": lambda: signed(origin="nowhere"),
     "payload is a list": lambda: jwt.PyJWS().encode(b"[1]", SECRET),
     "payload is deep": lambda: jwt.PyJWS().encode(b'{"a":' + b"[" * 9000, SECRET),
@@ -244,9 +251,10 @@ async def test_an_unreadable_claim_is_named() -> None:
 
 async def test_issuer_and_audience_are_held_to_the_configuration() -> None:
     method = Jwt(replace(BY_SECRET, issuer="https://id.example.com", audience=("relay", "other")))
-    good = {"iss": "https://id.example.com", "aud": ["x", "relay"]}
+    good: dict[str, Any] = {"iss": "https://id.example.com", "aud": ["x", "relay"]}
+    spoiled: list[dict[str, Any]] = [{"iss": "https://evil"}, {"aud": "x"}, {"aud": []}]
     assert await verify(method, signed(**good))
-    for bad in ({"iss": "https://evil"}, {"aud": "x"}, {"aud": []}):
+    for bad in spoiled:
         await refused(method, signed(**{**good, **bad}))
     await refused(method, signed())
     assert await verify(Jwt(BY_SECRET), signed(iss="any", aud="any"))
@@ -357,11 +365,8 @@ class Clock:
 
 
 def jwk(key: Any, **more: Any) -> dict[str, Any]:
-    algorithm = {
-        rsa.RSAPrivateKey: jwt.algorithms.RSAAlgorithm,
-        ec.EllipticCurvePrivateKey: jwt.algorithms.ECAlgorithm,
-    }
-    made = next(made for kind, made in algorithm.items() if isinstance(key, kind))
+    is_rsa = isinstance(key, rsa.RSAPrivateKey)
+    made = jwt.algorithms.RSAAlgorithm if is_rsa else jwt.algorithms.ECAlgorithm
     return {**made.to_jwk(key.public_key(), as_dict=True), **more}
 
 
@@ -442,6 +447,7 @@ async def test_a_key_rotated_within_the_pause_is_not_yet_known_rather_than_refus
         url.clock.now += 1
         refusal, logs = await refused_and_logged(url.method, signed(OTHER_RSA, "RS256", new))
         assert (refusal.reason, refusal.retry_after) == (OVERLOADED, 29)
+        assert refusal.retry_after is not None
         assert [entry["event"] for entry in logs] == ["jwt_undecided"]
         url.clock.now += refusal.retry_after
         assert await verify(url.method, signed(OTHER_RSA, "RS256", new))

@@ -27,6 +27,9 @@ class Store:
         self.kept[key] = payload
         self.ttls.append(ttl)
 
+    async def peek_ticket(self, key: str) -> bytes | None:
+        return None if key in self.claims else self.kept.get(key)
+
     async def take_ticket(self, key: str, claimant: str | None = None) -> bytes | None:
         self.asked += 1
         await asyncio.sleep(0)

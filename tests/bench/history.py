@@ -91,9 +91,7 @@ class HoldSelector(selectors.DefaultSelector):
         """Do not count this time as held."""
         self._since += seconds
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.holds.append(time.thread_time() - self._since)
         ready = super().select(timeout)
         self._since = time.thread_time()

@@ -198,7 +198,7 @@ def with_extra(name: str = "", **env: str) -> Peer:
     title = f"Blackbox Relay, {name}" if name else "Blackbox Relay"
     header = "Sec-WebSocket-Protocol: blackbox-relay.v1, bearer.%"
     browser = Browser(header=header, confirm=env.get("RELAY_RESUME_WINDOW") != "0", tickets=True)
-    return Peer(f"gateway-{name}" if name else "gateway", title, gateway(**env), browser)
+    return Peer(f"gateway-{name}" if name else "gateway", title, gateway(COMPILED, **env), browser)
 
 
 def mint(port: int, count: int, timeout: float = 120) -> tuple[str, ...]:
@@ -216,7 +216,7 @@ def mint(port: int, count: int, timeout: float = 120) -> tuple[str, ...]:
 def _mint(port: int, numbers: range, deadline: float) -> list[str]:
     """Mint these users' tickets, one after the other, on a connection of their own."""
     headers = {"Authorization": f"Bearer {SERVICE_TOKEN}", "Content-Type": "application/json"}
-    tickets = []
+    tickets: list[str] = []
     with contextlib.closing(
         http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     ) as connection:

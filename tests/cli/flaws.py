@@ -39,11 +39,13 @@ def _saying(call: Call, change: Callable[[str], str]) -> None:
 def _asking(call: Call, change: Callable[[str, Any], tuple[str, Any] | None]) -> None:
     ask = call.tool
 
-    async def changed(name: str, args: object, *more: Any) -> object:
+    async def changed(
+        name: str, args: object, call_id: str | None = None, within: float | None = None
+    ) -> object:
         asked = change(name, args)
         if asked is None:
             return {"status": "shipped", "carrier": "DHL", "shown": True}
-        return await ask(*asked, *more)
+        return await ask(*asked, call_id, within)
 
     call.tool = changed  # type: ignore[method-assign]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VIEWER = {"sub": "viewer-1", "email": "vera@example.com", "roles": ["viewer", "something"]}
 OPERATOR = {"sub": "operator-1", "email": "otto@example.com", "roles": "operator"}
 ADMIN = {"sub": "admin-1", "email": "ada@example.com", "roles": ["viewer", "admin"]}
-PEOPLE = {"viewer": VIEWER, "operator": OPERATOR, "admin": ADMIN}
+PEOPLE: dict[str, dict[str, Any]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ADMIN}
 
 
 class Person:

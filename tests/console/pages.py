@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import expect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from playwright.async_api import Browser, Page
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def at_the_console(
-    browser: Browser, base: str, provider: Provider, person: Mapping[str, object]
+    browser: Browser, base: str, provider: Provider, person: dict[str, Any]
 ) -> AsyncIterator[Page]:
     """Somebody who has signed in through the provider, on a page that logs no error."""
     provider.person, provider.fault = person, ""

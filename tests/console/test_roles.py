@@ -66,11 +66,10 @@ async def test_a_viewer_follows_a_session_without_what_is_said(
     pair: ReplicaPair, provider: Provider
 ) -> None:
     base = pair.replicas[0].base
-    ticket = (await pair.mint(additional_data={"agent": "counter", "rate": 20.0, "count": 1000}))[
-        "ticket"
-    ]
+    data = {"agent": "counter", "rate": 20.0, "count": 1000}
+    ticket = (await pair.mint(subject="followed", additional_data=data))["ticket"]
     async with connect(f"{pair.replicas[0].ws}/ws?ticket={ticket}"):
-        [row] = (await pair.backend.get(f"{base}/v1/sessions")).json()["sessions"]
+        row = await pair.row_of("followed")
         for role, sees in (("viewer", False), ("operator", True)):
             async with (
                 signed_in(base, provider, role) as one,
@@ -122,8 +121,7 @@ async def test_who_signs_out_elsewhere_watches_no_longer(
         connect(f"{pair.replicas[0].ws}/ws?ticket={ticket}"),
         signed_in(here, provider, "operator") as one,
     ):
-        rows = (await pair.backend.get(f"{here}/v1/sessions?subject=watched-on")).json()
-        [row] = rows["sessions"]
+        row = await pair.row_of("watched-on")
         path = f"{here}/v1/sessions/{row['id']}/watch"
         async with one.client.stream("GET", path, timeout=60) as stream:
             lines = stream.aiter_lines()

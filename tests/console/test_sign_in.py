@@ -230,7 +230,7 @@ async def test_a_public_client_mapped_roles_and_a_session_that_runs_out(
             answer = await browser.client.get(f"{running.base}/v1/sessions")
             return answer.status_code == 401
 
-        assert await until(is_signed_out, within=10)
+        assert await until(is_signed_out, within=60)
         sent = await browser.client.get(f"{running.base}/console/sign-in")
         back = (await browser.client.get(sent.headers["location"])).headers["location"]
         await browser.client.get(f"{running.base}/console/callback?{urlsplit(back).query}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 OTTO = PEOPLE["operator"] | {"name": "Otto Operator"}
-OLGA = {"sub": "operator-2", "name": "Olga Operator", "roles": ["operator"]}
+OLGA: dict[str, Any] = {"sub": "operator-2", "name": "Olga Operator", "roles": ["operator"]}
 
 
 async def said_by(page: Page, session: str, body: dict[str, str]) -> list[object]:
@@ -71,7 +71,7 @@ async def heard(pair: ReplicaPair, marker: str) -> list[str]:
     return [f["frame"]["content"] for f in found if f["frame"]["type"] == "incomingChatMessage"]
 
 
-async def assert_noted(pair: ReplicaPair, name: str, person: dict[str, object]) -> None:
+async def assert_noted(pair: ReplicaPair, name: str, person: dict[str, Any]) -> None:
     """What this operator did is in the audit log, under the name and the provider's subject."""
     audit = await pair.backend.get(f"{pair.replicas[0].base}/v1/audit", params={"limit": 100})
     entries = [e for e in audit.json()["entries"] if e["actor"] == name]
@@ -96,13 +96,11 @@ async def test_of_two_operators_one_talks_and_the_other_is_told_who(
             await expect(page.locator("#people-title")).to_have_text("1 chat wants a person")
             await expect(page.locator("#people-list .why")).to_have_text("a person, please")
         await assert_accessible_in_both(otto)
-        take = {"name": "Take over asks", "exact": False}
-        await asyncio.gather(
-            *(
-                page.locator("#people").get_by_role("button", **take).click()
-                for page in (otto, olga)
-            )
-        )
+        buttons = [
+            page.locator("#people").get_by_role("button", name="Take over asks", exact=False)
+            for page in (otto, olga)
+        ]
+        await asyncio.gather(*(button.click() for button in buttons))
         state = "You speak with the customer. The agent is held until you hand back."
 
         async def winner() -> Page | None:

@@ -56,6 +56,7 @@ async def test_an_admin_reads_the_audit_log_and_signs_out(
     base = pair.replicas[0].base
     async with signed_in(base, provider, "operator"):
         pass
+    await pair.none_left()
     ticket = (await pair.mint(additional_data={"agent": "echo"}))["ticket"]
     async with (
         connect(f"{pair.replicas[1].ws}/ws?ticket={ticket}"),

@@ -17,7 +17,12 @@ EVERY = 5
 async def converse(url: str, seat: asyncio.Barrier | None = None) -> dict[str, Any]:
     """Hold one conversation with the counter; return its report. All go on when all are there."""
     async with browser(url) as page:
-        settings = {"count": TEXTS, "toolEvery": EVERY, "expect": TEXTS, "tool": "order"}
+        settings: dict[str, Any] = {
+            "count": TEXTS,
+            "toolEvery": EVERY,
+            "expect": TEXTS,
+            "tool": "order",
+        }
         await page.wish(marker=uuid4().hex, echoUser=False, **settings)
         await page.connected()
         if seat is not None:

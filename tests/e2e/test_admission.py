@@ -93,6 +93,16 @@ async def test_address_behind_a_trusted_proxy_is_the_last_untrusted_one(strict: 
     assert row["address"] == "203.0.113.7"
 
 
+async def empty(gateway: Gateway) -> None:
+    """Wait until no session is left, also of those whose browsers may still come back."""
+
+    async def nobody() -> bool:
+        async with gateway.api() as backend:
+            return not (await backend.get("/v1/sessions")).json()["sessions"]
+
+    await until(nobody)
+
+
 async def crowd(gateway: Gateway, who: list[tuple[str, str]]) -> list[tuple[int, dict[str, Any]]]:
     """Let browsers (subject, address) come at once; return how each fared, once all have."""
     everybody = asyncio.Barrier(len(who))
@@ -110,11 +120,7 @@ async def crowd(gateway: Gateway, who: list[tuple[str, str]]) -> list[tuple[int,
             assert await page.closed() == first["data"]["code"]
             return first["data"]["code"], first["data"]
 
-    async def nobody() -> bool:
-        async with gateway.api() as backend:
-            return not (await backend.get("/v1/sessions")).json()["sessions"]
-
-    await until(nobody)
+    await empty(gateway)
     addresses = [address for _, address in who]
     return await asyncio.gather(*(map(come, tickets, addresses)))
 
@@ -140,6 +146,7 @@ async def test_so_many_and_no_more(
 
 
 async def test_cap_is_told_to_others_by_status_and_retry_after(strict: Gateway) -> None:
+    await empty(strict)
     tickets = [await strict.ticket("capped") for _ in range(3)]
     urls = [f"{strict.ws}/ws/echo?call_type=chat&ticket={ticket}" for ticket in tickets]
     async with browser(urls[0], origin=ORIGIN) as one, browser(urls[1], origin=ORIGIN) as two:
@@ -153,6 +160,7 @@ async def test_cap_is_told_to_others_by_status_and_retry_after(strict: Gateway) 
 
 
 async def test_full_replica_says_so_to_balancers(strict: Gateway) -> None:
+    await empty(strict)
     async with AsyncExitStack() as stack:
         pages = []
         for number in range(6):

@@ -79,7 +79,7 @@ async def test_unknown_key_asks_for_the_published_ones_at_most_once(
 
 
 def unsigned(**claims: Any) -> str:
-    return jwt.encode({"sub": "u", "exp": time.time() + 60, "iss": ISSUER, **claims}, None, "none")
+    return jwt.encode({"sub": "u", "exp": time.time() + 60, "iss": ISSUER, **claims}, "", "none")
 
 
 async def test_bad_jwt_is_refused(strict: Gateway, outside: Outside) -> None:

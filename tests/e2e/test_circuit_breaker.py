@@ -9,7 +9,7 @@ import pytest
 from tests.support.browser import browser
 from tests.support.gateway import AGENTS, emulator, gateway
 from tests.support.plain import plain_client
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from tests.support.gateway import Gateway

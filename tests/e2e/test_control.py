@@ -73,7 +73,7 @@ async def left_page(calm: Gateway) -> tuple[str, str, int]:
     async with calm.api() as backend:
 
         async def away() -> bool:
-            return (await backend.get(path(session))).json()["browser"] == "away"
+            return bool((await backend.get(path(session))).json()["browser"] == "away")
 
         await until(away)
     return session, token, counted

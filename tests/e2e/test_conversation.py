@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 from tests.support.waiting import until
 
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NATIVE = ["blackbox-relay.v1"]
+NATIVE = [Subprotocol("blackbox-relay.v1")]
 
 
 async def frame(ws: ClientConnection, kind: str, name: str | None = None) -> dict[str, Any]:
     """Read until a frame of this type and name."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
-            read = json.loads(await ws.recv())
+            read: dict[str, Any] = json.loads(await ws.recv())
             if read["type"] == kind and (name is None or read.get("name") == name):
                 return read
 
 
 async def closed(ws: ClientConnection) -> int:
     """Read to the end; return the close code."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(ConnectionClosed) as over:  # noqa: PT012 - reading until it ends
             while True:
                 await ws.recv()
@@ -189,7 +190,7 @@ async def test_third_refused_frame_ends_the_session(
 
 async def test_foreign_origin_is_refused_before_the_upgrade(gateway: Gateway) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        await connect(f"{gateway.ws}/ws/echo", origin="https://evil.example")
+        await connect(f"{gateway.ws}/ws/echo", origin=Origin("https://evil.example"))
     assert refused.value.response.status_code == 403
 
 

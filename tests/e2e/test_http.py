@@ -158,7 +158,7 @@ async def test_error_is_a_problem(calm: Gateway, method: str, path: str, status:
 async def test_backend_without_a_service_token_is_refused(
     calm: Gateway, headers: dict[str, str]
 ) -> None:
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     async with plain_client(calm.base) as client:
         for method, path in (
             ("GET", "/v1/sessions"),
@@ -168,7 +168,7 @@ async def test_backend_without_a_service_token_is_refused(
             ("POST", "/v1/calls"),
             ("GET", "/v1/conversations"),
         ):
-            answer = await client.request(method, path, headers=list(raw.items()))
+            answer = await client.request(method, path, headers=raw)
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["www-authenticate"] == "Bearer"
@@ -206,7 +206,7 @@ async def test_what_was_wrong_is_not_repeated(calm: Gateway) -> None:
 async def test_head_that_cannot_be_read_is_answered_and_let_go(calm: Gateway, head: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", calm.port)
     writer.write(head)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         try:
             answer = await reader.read()
         except ConnectionResetError:

@@ -105,7 +105,7 @@ async def test_lost_line_lets_others_pass_and_keeps_its_position() -> None:
 
 async def test_call_of_a_backend_waits_like_a_browser() -> None:
     async with (
-        running(upstream_concurrency=1, queue=5, idle_timeout=2, ping_timeout=2) as (
+        running(upstream_concurrency=1, queue=5, idle_timeout=4, ping_timeout=4) as (
             gateway,
             vendor,
         ),
@@ -125,7 +125,7 @@ async def test_call_of_a_backend_waits_like_a_browser() -> None:
 
 async def phase(backend: Any, session: str, wanted: str) -> bool:
     answer = await backend.get(f"/v1/sessions/{session}")
-    return answer.status_code == 200 and answer.json()["phase"] == wanted
+    return bool(answer.status_code == 200 and answer.json()["phase"] == wanted)
 
 
 async def vendor_has(vendor: Emulator, call_type: str) -> bool:
@@ -135,7 +135,10 @@ async def vendor_has(vendor: Emulator, call_type: str) -> bool:
 async def test_auto_leaves_room_for_the_accounts_other_clients() -> None:
     async with running(upstream_concurrency="auto", queue=5) as (gateway, vendor):
         await set_concurrency(vendor, limit=3, elsewhere=2)
-        places = lambda: gateway.metric("relay_upstream_places")  # noqa: E731
+
+        async def places() -> float:
+            return await gateway.metric("relay_upstream_places")
+
         await until(lambda: is_value(places(), 1), within=30)
         url = gateway.ws + CHAT
         async with browser(url, native=True) as first, browser(url, native=True) as second:

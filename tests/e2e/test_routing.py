@@ -137,7 +137,11 @@ async def test_an_agent_that_cannot_be_dialled_is_stood_in_for(routed: Gateway) 
     assert (found["agent"], found["requested_agent"]) == ("spare", "away")
     labels = 'agent="spare",reason="fallback",requested_agent="away"'
     assert await routed.metric(f"relay_routed_sessions_total{{{labels}}}") == 6
-    assert await routed.metric('relay_sessions{agent="spare",call_type="chat"}') == 0
+
+    async def none_is_live() -> bool:
+        return await routed.metric('relay_sessions{agent="spare",call_type="chat"}') == 0
+
+    await until(none_is_live)
     assert len(routed.lines("fallback_served", agent="spare", failed="away")) == 5
 
 

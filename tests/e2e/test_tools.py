@@ -29,7 +29,7 @@ async def asked(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Let the counter ask for a tool once; return what the vendor was answered, and its report."""
     marker = uuid4().hex
-    settings = {"count": 1, "toolEvery": 1, "tool": tool} | script
+    settings: dict[str, Any] = {"count": 1, "toolEvery": 1, "tool": tool} | script
     async with browser(calm.ws + URL) as page:
         await page.wish(marker=marker, **settings)
         await page.connected()
@@ -134,6 +134,7 @@ async def test_repeated_id_gets_the_same_answer_without_a_second_run(
     ]
     assert len(set(given)) == 1
     assert conversation["toolAnswers"] == {"call_twice": len(given)}
+    await until(lambda: calm.lines("session_ended", session=session))
     assert len(calm.lines("repeated_tool_id", session=session)) == 1
 
 
@@ -178,6 +179,11 @@ async def test_tool_that_still_runs_at_the_end_holds_nothing_up(
         assert await page.terminate() == 1000
         assert time.monotonic() - began < 6, "the end waited for the tool"
     assert await answers(vendor, marker) == []
+
+    async def is_counted() -> bool:
+        return await calls(calm, tool, "cancelled") > before
+
+    await until(is_counted)
     assert await calls(calm, tool, "cancelled") == before + 1
 
 

@@ -101,6 +101,8 @@ class Caller:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         with contextlib.suppress(MediaStreamError):
             while True:
-                for piece in resampler.resample(await track.recv()):
+                received = await track.recv()
+                assert isinstance(received, av.AudioFrame)
+                for piece in resampler.resample(received):
                     self._tone_detector.take(bytes(piece.planes[0])[: 2 * piece.samples])
                 self._changed.set()

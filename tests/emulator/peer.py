@@ -84,7 +84,7 @@ class Peer:
 
     async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(DEADLINE):
-            frame = json.loads(await self.socket.recv())
+            frame: dict[str, Any] = json.loads(await self.socket.recv())
         self.frames.append(frame)
         return frame
 
@@ -102,7 +102,7 @@ class Peer:
         while True:
             frame = await self.until("text")
             if frame["content"]["source"] == "assistant":
-                text += frame["content"]["text"]
+                text += str(frame["content"]["text"])
                 if turn is None or text == turn:
                     return text
                 assert turn.startswith(text), f"{text!r} is no beginning of {turn!r}"

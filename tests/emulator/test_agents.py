@@ -20,7 +20,7 @@ async def test_echo_repeats_texts_verbatim_numbered_and_in_order(emulator: Emula
         await peer.initialize("echo")
         for text in texts:
             await peer.say(text)
-        replies = []
+        replies: list[tuple[int, str]] = []
         while len(replies) < len(texts):
             frame = await peer.until("text")
             if frame["content"]["source"] == "assistant":

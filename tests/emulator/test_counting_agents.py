@@ -20,7 +20,7 @@ async def count(peer: Peer, texts: list[str], answers: int) -> dict[str, Any]:
         request = await peer.until("websocketToolRequest")
         await peer.answer(request["content"]["id"], {"ok": True})
     await peer.closed()
-    return peer.of("conversationResult")[0]["result"]
+    return dict(peer.of("conversationResult")[0]["result"])
 
 
 async def test_counter_counts_both_ways_with_tools_beside(emulator: Emulator) -> None:

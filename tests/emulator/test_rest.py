@@ -96,7 +96,7 @@ async def test_tokens_are_listed_without_secrets_and_revoked(
 
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "emulator-key", "Bearer ü"])
 async def test_rest_needs_the_key(rest: httpx.AsyncClient, authorization: str) -> None:
-    headers = {"Authorization": authorization.encode()}
+    headers = {b"Authorization": authorization.encode()}
     for method, path in (("POST", TOKENS), ("GET", TOKENS), ("DELETE", f"{TOKENS}/1")):
         answer = await rest.request(method, path, headers=headers)
         assert answer.status_code == 401

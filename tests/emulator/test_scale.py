@@ -47,7 +47,7 @@ async def test_a_thousand_conversations_at_once() -> None:
             await peer.closed()
             texts = [frame["content"]["text"] for frame in peer.of("text")]
             assert texts == ["#1", "#2", "#3", "#4", "#5"]
-            return peer.of("conversationResult")[0]["result"]
+            return dict(peer.of("conversationResult")[0]["result"])
 
     async with process() as (running, url):
         elsewhere = Elsewhere(url)

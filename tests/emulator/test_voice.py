@@ -23,7 +23,7 @@ async def ring(peer: Peer, **settings: Any) -> str:
     """Start a call; the offer."""
     await peer.initialize("voice", "webCall", carries="request", **settings)
     data = (await peer.until("sdpInvite"))["data"]
-    return data.get("invite") or data["sdpOffer"]
+    return str(data.get("invite") or data["sdpOffer"])
 
 
 async def call(peer: Peer, caller: Caller, **settings: Any) -> str:

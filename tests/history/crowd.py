@@ -86,7 +86,8 @@ class Talk:
 class Crowd:
     """`size` conversations at once: their agents begin to count when all browsers are there.
 
-    Dialled by the vendor's own path, where the gateway waits for a browser's `initialize`.
+    Dialled by the vendor's own path, where the gateway waits for a browser's `initialize`. The
+    browsers begin to talk when `may_talk` is set, and keep their last text until `may_end` is.
     """
 
     def __init__(self, gateway: Gateway, size: int, script: Script) -> None:
@@ -95,6 +96,8 @@ class Crowd:
         self._gateway = gateway
         self._arriving = asyncio.Semaphore(ARRIVING)
         self._all_there = asyncio.Barrier(size)
+        self.may_talk = asyncio.Event()
+        self.may_end = asyncio.Event()
 
     @property
     def all_talk(self) -> bool:
@@ -154,7 +157,10 @@ class Crowd:
         talk.code = 1006 if closed is None else int(closed.code)
 
     async def _talk(self, talk: Talk, socket: ClientConnection) -> None:
+        await self.may_talk.wait()
         for number in range(1, self.script.texts + 1):
+            if number == self.script.texts:
+                await self.may_end.wait()
             talk.said[number] = monotonic()
             frame = {"type": "incomingChatMessage", "content": f"#{number}"}
             await socket.send(json.dumps(frame))

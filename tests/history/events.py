@@ -73,7 +73,7 @@ async def delivering(
     database: Database | None = None,
     *,
     counted: Counted | None = None,
-    patience: float = 5.0,
+    patience: float = 30.0,
     flush: float = 0.0,
     **more: Any,
 ) -> AsyncIterator[EventWebhooks]:

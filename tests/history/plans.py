@@ -80,7 +80,12 @@ async def fill(database: Database, conversations: int) -> None:
     """Make so many conversations, spread over `DAYS` days until `NOW`, and what belongs to them."""
     await migrate(database)
     await Partitions(database).cover(NOW - day * DAY for day in range(DAYS + 1))
-    values = {"agents": AGENTS, "subjects": SUBJECTS, "tenants": TENANTS, "turns": TURNS}
+    values: dict[str, Any] = {
+        "agents": AGENTS,
+        "subjects": SUBJECTS,
+        "tenants": TENANTS,
+        "turns": TURNS,
+    }
     values |= {"events": EVENTS, "count": conversations, "since": f"{NOW - DAYS * DAY:.1f}"}
     values |= {"step": repr(DAYS * DAY / conversations)}
     for statement in MADE:
@@ -99,11 +104,12 @@ class Plan:
     def rows(self) -> float:
         """How many rows its scans read, those that were filtered out included."""
         read = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-        return sum(
+        read_in_all: float = sum(
             node["Actual Loops"] * sum(node.get(name, 0) for name in read)
             for node in self.nodes
             if node["Node Type"].endswith("Scan") and _is_large(node.get("Relation Name", ""))
         )
+        return read_in_all
 
     @property
     def whole_tables(self) -> list[str]:

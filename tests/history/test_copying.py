@@ -63,8 +63,9 @@ async def test_many_new_rows_are_copied_and_few_are_not(
     await store.write(many)
     assert 'COPY "partitioned_turns"' in postgres.log()[known:]
     for part in (few[0], few[-1], many[0], many[-1]):
-        name = part.conversation.start.id
-        assert await transcript(database, name) == [("user", f"said by {name[1:]}", 1)]
+        conversation = part.conversation.start.id
+        said = [("user", f"said by {conversation[1:]}", 1)]
+        assert await transcript(database, conversation) == said
 
 
 async def test_a_batch_of_which_some_was_written_is_written_once(database: Database) -> None:

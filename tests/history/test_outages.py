@@ -166,7 +166,7 @@ async def test_a_flush_ends_in_time_and_counts_what_it_leaves(own_postgres: Post
     began = time.monotonic()
     async with running(recorder, flush=0.5):
         said = await feed(recorder, "c", 20)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25, "the database's own deadline is 30 s"
     fed = sum(s.frames + s.tools + 2 for s in said)
     assert sum(lost) == recorder.counts().dropped.total() == fed
     assert recorder.counts().bytes == 0
@@ -177,7 +177,8 @@ async def test_a_full_disk_under_sqlite_loses_what_is_counted(tmp_path: Path) ->
     with small_disk(tmp_path / "disk", "24m") as disk:
         ballast = disk / "ballast"
         database = Database(SecretStr(f"sqlite+aiosqlite:///{disk}/history.db"), deadline=10.0)
-        assert await fill_and_free(database, ballast) == ["OperationalError"]
+        # Told again every ten seconds, for as long as a busy machine takes to fill the disk.
+        assert set(await fill_and_free(database, ballast)) == {"OperationalError"}
         await database.close()
 
 

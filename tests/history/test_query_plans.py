@@ -86,7 +86,7 @@ LISTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module", params=[FEW, pytest.param(MANY, marks=NIGHTLY)])
 def filled(request: pytest.FixtureRequest) -> Iterator[Filled]:
-    options = AUTO_EXPLAIN | {"shared_buffers": "512MB", "max_wal_size": "4GB"}
+    options: dict[str, Any] = AUTO_EXPLAIN | {"shared_buffers": "512MB", "max_wal_size": "4GB"}
     if request.param < MANY:
         options["enable_seqscan"] = "off"
     with Postgres(**options) as server:

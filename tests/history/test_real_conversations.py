@@ -179,8 +179,10 @@ class Scene:
         async with asyncio.timeout(1200), asyncio.TaskGroup() as tasks:
             holding = tasks.create_task(self.crowd.run())
             await until(lambda: self.crowd.all_talk, within=300)
+            self.crowd.may_talk.set()
             yield
             assert not holding.done(), "the outage came too late"
+            self.crowd.may_end.set()
         self.seen = await seen_by(self._vendor, len(self.crowd.talks))
         assert went_well(self.crowd, self.seen) == []
 

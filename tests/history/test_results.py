@@ -54,7 +54,7 @@ async def carrying(
     receiver: Receiver,
     *,
     clock: Any = time.time,
-    patience: float = 0.5,
+    patience: float = 20.0,
     on_delivery: Any = None,
 ) -> AsyncIterator[DeliveryWorker]:
     async with httpx.AsyncClient(trust_env=False) as http:

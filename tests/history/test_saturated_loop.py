@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVarTuple
 
 from sqlalchemy import create_engine
 from sqlalchemy.event import listen
+from sqlalchemy.pool import NullPool
 
 from app.history.batch import rest_after
 from app.history.conversation import RecordedConversation
@@ -23,11 +24,16 @@ from app.history.store import Store
 from tests.history.feed import QUICK, converse, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
     from pydantic import SecretStr
 
 CONVERSATIONS = 100
 BOUNDS = replace(QUICK, slice=60.0)
 """Reading frames takes no iteration of its own: what is counted is what writing takes."""
+
+Args = TypeVarTuple("Args")
 
 
 class CountingLoop(asyncio.SelectorEventLoop):
@@ -35,13 +41,17 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
     callbacks = 0
 
-    def call_soon(self, *args: Any, **more: Any) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
         self.callbacks += 1
-        return super().call_soon(*args, **more)
+        return super().call_soon(callback, *args, context=context)
 
-    def call_soon_threadsafe(self, *args: Any, **more: Any) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
         self.callbacks += 1
-        return super().call_soon_threadsafe(*args, **more)
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 def test_a_batch_costs_the_loop_a_few_callbacks_however_many_statements_it_takes(
@@ -187,7 +197,7 @@ def test_sqlite_may_rest_after_every_statement() -> None:
     """On one core, nothing else runs until it does, whatever the event loop has to do."""
     rows = [("c", number, 1.5, "from_upstream", "event", "x", "{}") for number in range(1000)]
     statement, asked, given = insert(events, KEPT, is_postgresql=False), [], []
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)  # closed when it is given back
     with engine.connect() as connection:
         events.create(connection)
         listen(engine, "before_cursor_execute", lambda *call: given.append(len(call[3])))

@@ -50,7 +50,8 @@ async def _longest_hold(url: SecretStr, selector: HoldSelector) -> float:
 
 def test_what_a_batch_rewrites_of_a_turn_that_never_ends_is_bounded() -> None:
     conversation = RecordedConversation(start("c"), content=True, transcript=None)
-    piece, pieces, kept = "x" * 1000, 400, {}
+    piece, pieces = "x" * 1000, 400
+    kept: dict[int, str] = {}
     for _ in range(pieces):
         part = BatchPart(conversation)
         conversation.frame(part, DOWN, NOW, text("assistant", piece))

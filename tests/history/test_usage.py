@@ -39,7 +39,8 @@ def recorder_of(database: Database, replica: str, **more: Any) -> QueueRecorder:
 
 
 async def summed(database: Database, group: Group, now: float = NOW + 60, **of: Any) -> list[Usage]:
-    return await UsageReader(database, lambda: now).usage(*of.pop("during", EVER), group, **of)
+    since, until = of.pop("during", EVER)
+    return await UsageReader(database, lambda: now).usage(since, until, group, **of)
 
 
 async def test_groups_add_up(database: Database) -> None:

@@ -70,7 +70,7 @@ def publish(folder: Path, locked: dict[str, str]) -> dict[str, str]:
 
     Returns the SHA-256 of each locked one, by name.
     """
-    hashes = {}
+    hashes: dict[str, str] = {}
     for name, version in locked.items():
         page = folder / "simple" / name
         page.mkdir(parents=True)

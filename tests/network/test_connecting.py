@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -91,7 +92,7 @@ async def test_whoever_comes_second_is_let_go() -> None:
         let_go.append(number)
 
     asyncio.get_running_loop().call_later(0.1, gate.set)
-    won = await race([lambda n=n: attempt(n) for n in range(3)], discard=discard, delay=0.01)
+    won = await race([partial(attempt, n) for n in range(3)], discard=discard, delay=0.01)
     assert sorted([won, *let_go]) == [0, 1, 2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -170,7 +170,7 @@ async def test_any_other_host_is_resolved_and_checked_here_and_the_tunnel_is_to_
     names = Names(tools_example=[PUBLIC], localhost=["127.0.0.1"])
     names.known["127.0.0.1"] = ["127.0.0.1"]
     async with serving(answer(200, "hello")) as server:
-        hosts = {PUBLIC.replace(".", "_"): ("127.0.0.1", server.port)}
+        hosts: dict[str, Any] = {PUBLIC.replace(".", "_"): ("127.0.0.1", server.port)}
         async with (
             proxying(**hosts) as proxy,
             guarded_client(AllowedHosts(), timeout=10, resolve=names, proxies=by(proxy)) as http,

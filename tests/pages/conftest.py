@@ -32,7 +32,7 @@ async def page(browser: Browser, gateway: StubGateway) -> AsyncIterator[Page]:
     """A blank page of the gateway's origin, with the client imported; it must log no error."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     await page.goto(f"{gateway.url}/blank")

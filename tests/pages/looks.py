@@ -32,7 +32,7 @@ async def assert_accessible(page: Page) -> None:
 async def assert_accessible_in_both(page: Page) -> None:
     """As above, in the light and in the dark colours."""
     for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         await assert_accessible(page)
 
 

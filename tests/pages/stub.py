@@ -237,11 +237,11 @@ class StubGateway:
     async def _answer_ping(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
         talk.pings += 1
         if self.knows_pings:
-            data = {"received": len(talk.arrived)}
-            await ws.send_json({"type": "event", "name": "relay.pong", "data": data})
+            told = {"received": len(talk.arrived)}
+            await ws.send_json({"type": "event", "name": "relay.pong", "data": told})
         else:
-            data = {"code": 4403, "message": "This type of message is not allowed here."}
-            await talk.say({"type": "error", "data": data})
+            fault = {"code": 4403, "message": "This type of message is not allowed here."}
+            await talk.say({"type": "error", "data": fault})
 
     async def _read(self, ws: web.WebSocketResponse, talk: Conversation) -> None:
         async for message in ws:

@@ -44,7 +44,7 @@ async def voice(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brows
 async def page(voice: Browser, gateway: StubGateway) -> AsyncIterator[Page]:
     context = await voice.new_context(permissions=["microphone"])
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     await page.goto(f"{gateway.url}/blank")

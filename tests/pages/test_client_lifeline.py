@@ -127,7 +127,7 @@ async def test_a_page_that_comes_back_dials_at_once(
     gateway.refusals = [{"abort": True}]
     (talk,) = gateway.conversations
     await talk.close()
-    await until(lambda: len(gateway.dials) == 2, within=10)
+    await until(lambda: len(gateway.dials) == 2, within=18)
     await page.wait_for_timeout(1100)
     took = await page.evaluate(
         """async (event) => {

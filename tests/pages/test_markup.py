@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
@@ -25,7 +25,7 @@ FOUND = """(root) => ({
         .map((one) => one.outerHTML),
     ran: window.ran ?? null,
 })"""
-NOTHING = {"elements": [], "ran": None}
+NOTHING: dict[str, Any] = {"elements": [], "ran": None}
 
 
 @pytest.mark.parametrize("source", ["assistant", "user"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,10 +72,11 @@ async def test_a_page_learns_of_all_its_modules_in_three_steps(
     asked: dict[str, str | None] = {}
     devtools = await context.new_cdp_session(page)
     await devtools.send("Network.enable")
-    devtools.on(
-        "Network.requestWillBeSent",
-        lambda told: asked.setdefault(told["request"]["url"], told["initiator"].get("url")),
-    )
+
+    def note(told: dict[str, Any]) -> None:
+        asked.setdefault(told["request"]["url"], told["initiator"].get("url"))
+
+    devtools.on("Network.requestWillBeSent", note)
     await page.goto(f"{gateway.url}/{name}", wait_until="load")
     await context.close()
 

@@ -31,5 +31,5 @@ def attempt(
         except (AssertionError, OSError) as error:
             result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
         except BaseExceptionGroup as group:
-            for error in group.exceptions:
-                result.lose(f"{type(error).__name__}: {str(error)[:1000]}")
+            for each in group.exceptions:
+                result.lose(f"{type(each).__name__}: {str(each)[:1000]}")

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 SECRET: Final = "a-secret-of-the-operator-that-is-long-enough-for-sha-512-and-more-than-that"
 SYMBOLS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-ALGORITHMS: Final = (
+ALGORITHMS: Final[tuple[Any, ...]] = (
     *("none", "None", "NONE", "nOnE", "", None, 5, ["HS256"], {"a": 1}, True, "HS256 ", "hs256"),
     *("HS256", "HS384", "HS512", "RS256", "RS512", "ES256", "ES256K", "PS256", "EdDSA", "ES512"),
     *("HS256\x00", "A128KW", "dir", "RSA-OAEP", "x" * 5000),
 )
+ODD_KEY_IDS: Final[tuple[Any, ...]] = (
+    *("../../dev/null", "' OR 1=1 --", "", 5, None, [], "k" * 9000),
+)
 ODD_MEMBERS: Final[tuple[tuple[str, Any], ...]] = (
-    *(("kid", value) for value in ("../../dev/null", "' OR 1=1 --", "", 5, None, [], "k" * 9000)),
+    *(("kid", value) for value in ODD_KEY_IDS),
     *(("jku", value) for value in ("https://attacker.example/jwks", "file:///etc/passwd", 1)),
     *(("x5u", "http://169.254.169.254/"), ("x5c", ["AAAA"]), ("cty", "JWT"), ("zip", "DEF")),
     *(("crit", value) for value in (["exp"], ["b64"], [], "b64", [1], None, ["b64", "b64"])),
@@ -36,7 +39,7 @@ ODD_MEMBERS: Final[tuple[tuple[str, Any], ...]] = (
     *(("typ", value) for value in ("JWE", "at+jwt", "logout+jwt", 1, None, "", "JWT\x00")),
     *(("enc", "A128GCM"), ("p2c", 2**31), ("epk", {"kty": "EC"}), ("\ud800", 1)),
 )
-NUMBERS: Final = (
+NUMBERS: Final[tuple[Any, ...]] = (
     *(10**400, -(10**400), 2**63, -(2**63), 2**53 + 1, 1e308, -1e308, 0, -1, 1.5, True, "9" * 20),
     *(None, [], {}, "1e999", "NaN"),
 )
@@ -91,7 +94,11 @@ class Forger:
         self._signer = signer
         foreign = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         own = {"RS256": foreign, "ES256": ec.generate_private_key(ec.SECP256R1())}
-        self._own = {**own, "HS256": "x" * 64, "EdDSA": ed25519.Ed25519PrivateKey.generate()}
+        self._own: dict[str, Any] = {
+            **own,
+            "HS256": "x" * 64,
+            "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+        }
         self._publics = [other.public for other in others if other.public]
         self.valid = [
             jwt.encode(claims(n=number), signer.key, signer.algorithm) for number in range(50)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from tests.proof.failing import attempt
 from tests.proof.report import Bound, Proof, Result
@@ -67,7 +68,7 @@ async def session(
     url = f"{gateway.ws}/ws/echo?call_type=chat"
     options: dict[str, Any] = {"compression": None, "proxy": None, "open_timeout": 60}
     async with gate:
-        socket = await connect(url, origin=gateway.base, ping_interval=None, **options)
+        socket = await connect(url, origin=Origin(gateway.base), ping_interval=None, **options)
     number = 0
     try:
         await asyncio.sleep(dice.uniform(0, EVERY))

@@ -14,6 +14,7 @@ from tests.proof import credentials, hostile, mutated, mutation, secrets, soak, 
 from tests.proof.__main__ import main, proof
 from tests.proof.failing import attempt
 from tests.proof.report import ROOT, Bound, Proof, Result, report
+from tests.websocket.listeners import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,14 +137,14 @@ def test_a_ticket_that_two_get_is_noticed() -> None:
 def test_a_parser_that_crashes_forgets_or_hears_otherwise_when_cut_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Heard(hostile.Heard):
-        def feed(self, data: bytes) -> hostile.Heard:
+    class CrashingHeard(Heard):
+        def feed(self, data: bytes) -> Heard:
             if b"\x81" in data[:1]:
                 raise IndexError
             self.events.append(("read", len(data)))
             return super().feed(data)
 
-    monkeypatch.setattr(hostile, "Heard", Heard)
+    monkeypatch.setattr(hostile, "Heard", CrashingHeard)
     result = made(lambda result: hostile.frames(bound(300), result))
     assert any("IndexError" in found for found in result.found)
     assert any("heard otherwise when cut" in found for found in result.found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.protocol.approval import (
     EXPIRED,
     MAX_ARGS,
@@ -64,7 +66,8 @@ def test_a_request_passes_between_replicas_with_every_digit() -> None:
     read = request_from_json(exact_json.loads_all(written))
     assert read is not None
     assert read.args == {"n": 2**70}
-    for other in (None, [], {}, {"session_id": "s"}):
+    others: tuple[Any, ...] = (None, [], {}, {"session_id": "s"})
+    for other in others:
         assert request_from_json(other) is None
 
 

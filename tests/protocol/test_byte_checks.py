@@ -46,12 +46,14 @@ BORDERS = (
 )
 
 
+@pytest.mark.exhaustive
 def test_every_pair_of_bytes_is_judged_as_by_the_decoder() -> None:
     for pair in product(range(0x7E, 256), repeat=2):
         for payload in (b"{ab" + bytes(pair), bytes(pair)):
             assert is_utf8(payload) is is_decodable(payload), payload
 
 
+@pytest.mark.exhaustive
 def test_borders_of_utf8_are_those_of_the_decoder() -> None:
     for octets in product((0xBF, 0x80, 0x8F, 0x90, 0x41, 0xC2, 0xE1), BORDERS, repeat=2):
         first, second, third, fourth = octets

@@ -22,7 +22,7 @@ from app.protocol.control import (
     too_much,
 )
 
-COMMANDS = [
+COMMANDS: list[Command] = [
     Say("m1", "agent", "hello", "operator"),
     Say("m2", "user", "ü\u2028"),
     Emit("m3", "cart", {"items": [1, None, {"a": 10**30}]}),

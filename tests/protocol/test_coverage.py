@@ -27,10 +27,14 @@ MODULES = sorted(
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[coverage.Coverage]:
-    """The rules' own test files, run once; every line knows which test ran it."""
+    """The rules' own test files, run once; every line knows which test ran it.
+
+    Without the tests that go through thousands of cases: tracing them takes most of the time, and
+    what single cases cover is covered all the same.
+    """
     measured = tmp_path_factory.mktemp("coverage") / "measured"
     files = [str(HERE / f"test_{name}.py") for name in MODULES]
-    options = ["-q", "-m", "not nightly", "--hypothesis-seed=0"]
+    options = ["-q", "-m", "not nightly and not exhaustive", "--hypothesis-seed=0"]
     plugins = ["-p", "no:cacheprovider", "-p", "no:randomly"]
     coverages = ["--cov=app.protocol", "--cov-branch", "--cov-context=test", "--cov-report="]
     environment = {k: v for k, v in clean_environment().items() if not k.startswith("COV_")}

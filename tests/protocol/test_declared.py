@@ -22,5 +22,5 @@ def test_records_are_frozen_and_slotted(name: str) -> None:
     for label, kind in inspect.getmembers(module, dataclasses.is_dataclass):
         if isinstance(kind, type) and kind.__module__ == module.__name__:
             assert "__slots__" in vars(kind), label
-            frozen = kind.__dataclass_params__.frozen
+            frozen = inspect.getattr_static(kind, "__dataclass_params__").frozen
             assert frozen is (label not in CHANGED), label

@@ -217,7 +217,7 @@ def answered(**given: Any) -> Session:
     return rules
 
 
-def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[object, ...]:
+def judged(payload: bytes, begin: Callable[..., Session]) -> tuple[Any, ...]:
     """What a session makes of a payload from either side, and what it knows after it."""
     counters = FrameCounters()
     rules = begin(counters=counters)
@@ -246,7 +246,7 @@ def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
         plain, message = is_simple_text(payload), is_simple_message(payload)
         said["text" if plain else "message" if message else "neither"] += 1
         begin = random.choice(begins)
-        found = []
+        found: list[tuple[Any, ...]] = []
         for pays in (True, False):
             monkeypatch.setattr(rules_of_a_session, "FAST_PATH_ENABLED", pays)
             found.append(judged(payload, begin))
@@ -258,6 +258,7 @@ def fuzz(count: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     return said
 
 
+@pytest.mark.exhaustive
 def test_both_ways_judge_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     said = fuzz(10_000, 8259, monkeypatch)
     assert said.total() == 10_000

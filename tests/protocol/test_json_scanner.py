@@ -50,6 +50,7 @@ def test_what_is_passed_is_an_object_for_the_parser(payload: bytes) -> None:
     assert is_object(payload) or not is_passed(payload)
 
 
+@pytest.mark.exhaustive
 def test_mutants_are_passed_as_by_the_parser() -> None:
     passed = objects = 0
     for payload in mutants(Random(8259), 2_000):  # noqa: S311 - the same in every run

@@ -253,6 +253,7 @@ def test_an_end_that_may_begin_a_number_is_found(text: str, end: str) -> None:
     assert text[open_end(text, 0) :] == end
 
 
+@pytest.mark.exhaustive
 def test_every_decimal_digit_of_unicode_is_a_digit_and_nothing_else_is() -> None:
     characters = map(chr, range(sys.maxunicode + 1))
     assert [c for c in characters if has_digit(f"a{c} ") != c.isdecimal()] == []

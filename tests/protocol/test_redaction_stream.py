@@ -79,6 +79,7 @@ def test_a_word_beside_a_growing_text_is_masked() -> None:
     assert GrowingRedaction(ALL).word("ann@example.com") == "[email]"
 
 
+@pytest.mark.exhaustive
 def test_of_a_growing_text_only_the_end_is_looked_at_again() -> None:
     looked_at = 0
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from app.protocol.route import Route, agent_for
 from tests.support.gateway import ROOT
 
+pytestmark = pytest.mark.source  # app/protocol/route.py is never compiled
 SUBJECTS = [f"user-{number}" for number in range(5_000)]
 MANY = [f"someone-{number}" for number in range(100_000)]
 WEIGHTS = st.dictionaries(
@@ -44,6 +45,7 @@ def test_a_weight_that_grows_moves_subjects_to_its_agent_alone() -> None:
     assert len(moved) / len(SUBJECTS) == pytest.approx(30 / 120 - 10 / 100, abs=0.02)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=2, deadline=None)
 @given(WEIGHTS, st.floats(0, 100, allow_nan=False))
 def test_shares_of_many_subjects_are_their_weights_and_a_change_moves_no_more_than_it_must(

@@ -27,6 +27,7 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from app.history.interface import ConversationStart, Direction
+    from app.protocol.approval import SettledApproval
     from app.protocol.close_codes import CloseReason
     from app.protocol.tool import ToolCall, ToolResult
     from app.relay.lifecycle import LifecycleEvent
@@ -188,11 +189,14 @@ async def test_a_partial_text_is_judged_before_it_is_shown() -> None:
         content = {"source": "assistant", "text": said, "type": "potential"}
         return json.dumps({"type": "text", "content": content}).encode()
 
+    async def asked_last(said: str) -> None:
+        await until(lambda: judge.texts[-1:] == [said])
+
     async with Stage(guardrails=[(on("agent"), judge)]) as stage:
         await stage.live()
         for growing in ("A", "A bo", "A bomb"):
             stage.vendor.say(partial(growing))
-            await until(lambda growing=growing: judge.texts[-1:] == [growing])
+            await asked_last(growing)
             gate = stage.relay.scope.guard.upstream  # type: ignore[union-attr]
             assert gate is not None
             await gate.idle()
@@ -357,15 +361,13 @@ async def test_too_much_that_waits_stops_the_reading_and_loses_nothing(
         await stage.live()
         stage.browser.say(*(message(f"{n}") for n in range(6)))
         stage.vendor.say(*(text(f"{n} ") for n in range(6)))
-        assert not stage.browser.reading
-        assert not stage.vendor.reading
+        assert [stage.browser.reading, stage.vendor.reading] == [False, False]
         stage.browser.say({"type": "relay.received", "count": 1})  # an ack resumes nothing
         assert not stage.vendor.reading
         judge.open.set()
         await until(lambda: len(wrote(stage)) == 6)
         await until(lambda: len(said(stage.browser.frames)) == 6)
-        assert stage.browser.reading
-        assert stage.vendor.reading
+        assert [stage.browser.reading, stage.vendor.reading] == [True, True]
 
 
 async def test_the_vendor_s_end_is_heard_behind_what_it_said() -> None:
@@ -436,9 +438,9 @@ async def test_every_page_is_told_what_was_withheld_of_the_agent() -> None:
         joined = MemorySocket()
         pages.join(joined, PageRequest("subject-1"))
         stage.vendor.say(text("tea. "), text("bomb"))
-        for page in (stage.browser, joined):
-            await until(lambda page=page: told(page.frames) == ["Not that."])
-            assert said(page.frames) == ["tea. "]
+        await until(lambda: told(stage.browser.frames) == ["Not that."])
+        await until(lambda: told(joined.frames) == ["Not that."])
+        assert [said(page.frames) for page in (stage.browser, joined)] == [["tea. "], ["tea. "]]
 
 
 class Kept:
@@ -454,7 +456,13 @@ class Kept:
         self.frames.append(json.loads(payload))
 
     def tool(
-        self, session_id: str, call: ToolCall, result: ToolResult, at: float, seconds: float
+        self,
+        session_id: str,
+        call: ToolCall,
+        result: ToolResult,
+        at: float,
+        seconds: float,
+        approval: SettledApproval | None = None,
     ) -> None: ...
 
     def ended(self, session_id: str, reason: CloseReason, at: float) -> None: ...

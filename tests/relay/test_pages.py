@@ -176,11 +176,11 @@ async def test_upstream_waits_only_while_every_page_reads_slowly() -> None:
         await stage.live()
         page = joined(stage)
         stage.vendor.say(text("x" * 70_000))
-        assert stage.vendor.reading
+        assert [stage.vendor.reading] == [True]
         page.drop()
-        assert not stage.vendor.reading
+        assert [stage.vendor.reading] == [False]
         stage.browser.read_on()
-        assert stage.vendor.reading
+        assert [stage.vendor.reading] == [True]
 
 
 async def test_page_that_is_away_with_a_full_buffer_is_let_go() -> None:

@@ -123,9 +123,9 @@ async def test_upstream_is_read_no_further_while_nobody_takes_what_it_says() -> 
         await stage.live()
         stage.browser.drop()
         stage.vendor.say(text("x" * 100))
-        assert stage.vendor.reading
+        assert [stage.vendor.reading] == [True]
         stage.vendor.say(text("x" * 1000))
-        assert not stage.vendor.reading
+        assert [stage.vendor.reading] == [False]
         assert len(stage.back(received=1).numbered) == 2
         await until(lambda: stage.vendor.reading)
 
@@ -232,10 +232,10 @@ async def test_browser_that_asked_for_the_end_and_left_is_not_waited_for(phase: 
             await stage.live()
         stage.browser.say({"type": "terminate"})
         stage.browser.drop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await stage.over()
         assert stage.count("relay_session_seconds_count") == 1
-        assert stage.count("relay_session_seconds_sum") < 5
+        assert stage.count("relay_session_seconds_sum") < 20
 
 
 async def test_browser_that_asked_for_the_end_and_loses_its_socket_in_the_closing_is_let_go() -> (
@@ -247,17 +247,17 @@ async def test_browser_that_asked_for_the_end_and_loses_its_socket_in_the_closin
         stage.vendor.drop()
         await until(lambda: stage.browser.code == 1000)
         stage.browser.drop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await stage.over()
 
 
 async def test_time_that_an_ended_session_waits_for_its_browser_is_not_its_duration() -> None:
-    async with Stage(resume_window=0.6) as stage:
+    async with Stage(resume_window=1.5) as stage:
         await stage.live()
         stage.browser.drop()
         stage.vendor.drop()
         await stage.over()
-        assert stage.count("relay_session_seconds_sum") < 0.5
+        assert stage.count("relay_session_seconds_sum") < 1.4
 
 
 async def test_goodbye_that_nobody_comes_back_for_is_given_up() -> None:

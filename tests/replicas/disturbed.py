@@ -53,10 +53,12 @@ async def conversations_during(
     print(f"seed {seed}")
     dice = random.Random(seed)  # noqa: S311 - a test's dice
     before = await live(it)
+    may_end = asyncio.Event()  # however slow the machine is, none ends before it was disturbed
 
     def talker(number: int) -> ResumingBrowser:
         own = random.Random(f"{seed}.{number}")  # noqa: S311 - a test's dice
-        return numbered(it, f"d{number}", script, lambda: own.choice(it.replicas).ws, own)
+        base = lambda: own.choice(it.replicas).ws  # noqa: E731
+        return numbered(it, f"d{number}", script, base, own, may_end=may_end)
 
     room = asyncio.Semaphore(AT_ONCE)
     browsers = [talker(number) for number in range(count)]
@@ -83,6 +85,7 @@ async def conversations_during(
     cutting = asyncio.create_task(cut())
     try:
         await disturb(lambda: not any(task.done() for task in running))
+        may_end.set()
         await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
         cutting.cancel()
@@ -135,7 +138,7 @@ async def move_slots(
     while not is_over():
         for slot in await asyncio.to_thread(slots_with_keys, cluster):
             try:
-                keys += await asyncio.to_thread(lambda slot=slot: SlotMove(cluster, slot).run())
+                keys += await asyncio.to_thread(_move_slot, cluster, slot)
                 moved += 1
             except RedisError as error:
                 print(f"slot {slot} stays open: {error}")
@@ -146,11 +149,19 @@ async def move_slots(
     return keys
 
 
+def _move_slot(cluster: RedisCluster, slot: int) -> int:
+    return SlotMove(cluster, slot).run()
+
+
 async def is_serving(it: ReplicaPair) -> None:
     """Wait until every replica takes sessions again: readiness is seconds old, a refusal is not."""
     for number in range(len(it.replicas)):
         await it.ready(number)
-        await until(lambda number=number: takes_a_session(it.replicas[number]), within=30)
+        await _takes_a_session(it.replicas[number])
+
+
+async def _takes_a_session(replica: Gateway) -> None:
+    await until(lambda: takes_a_session(replica), within=60)
 
 
 async def takes_a_session(replica: Gateway) -> bool:

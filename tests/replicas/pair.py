@@ -94,6 +94,24 @@ class ReplicaPair:
         found: list[dict[str, Any]] = answer.json()["sessions"]
         return found
 
+    async def row_of(self, subject: str) -> dict[str, Any]:
+        """The one live session of a subject, whatever else is still live, once it is listed."""
+
+        async def listed() -> list[dict[str, Any]]:
+            return [row for row in await self.rows(0) if row["subject"] == subject]
+
+        [row] = await until(listed)
+        found: dict[str, Any] = row
+        return found
+
+    async def none_left(self) -> None:
+        """Wait until no session is live, of whatever test."""
+
+        async def is_empty() -> bool:
+            return not await self.rows(0)
+
+        await until(is_empty)
+
     async def backend_sees(self, least: int) -> bool:
         """Whether so many sessions are live."""
         return len(await self.rows(0)) >= least
@@ -174,9 +192,14 @@ def numbered(
     script: Script,
     base: Callable[[], str],
     dice: random.Random,
+    *,
+    may_end: asyncio.Event | None = None,
     **pinned: Any,
 ) -> ResumingBrowser:
-    """A browser that will talk by a script, and come in by the URLs that `base` gives."""
+    """A browser that will talk by a script, and come in by the URLs that `base` gives.
+
+    Its conversation does not end before `may_end` is set, if that is given.
+    """
     tries = itertools.count(1)
 
     async def dial() -> str:
@@ -191,7 +214,9 @@ def numbered(
         return f"{base()}/ws?ticket={quote((await until(minted, within=60, every=0.1))['ticket'])}"
 
     pace = script.count / script.rate / max(1, script.texts)
-    return ResumingBrowser(marker, base, dial, texts=script.texts, pace=pace, dice=dice)
+    return ResumingBrowser(
+        marker, base, dial, texts=script.texts, pace=pace, dice=dice, may_end=may_end
+    )
 
 
 async def crowd(

@@ -70,11 +70,13 @@ async def broken(
     stories: list[Story] = []
     users: list[ResumingBrowser] = []
     place = A
+    may_end = asyncio.Event()
     async with replica_pair(directory) as it:
 
         async def one(number: int) -> None:
             dice = random.Random(f"{seed}.{number}")  # noqa: S311 - a test's dice
-            user = numbered(it, f"b{number}", SCRIPT, lambda: it.replicas[place].ws, dice)
+            base = lambda: it.replicas[place].ws  # noqa: E731
+            user = numbered(it, f"b{number}", SCRIPT, base, dice, may_end=may_end)
             users.append(user)
             stories.append(await user.run())
 
@@ -93,6 +95,7 @@ async def broken(
             place = A if breaks is b_dies else B
             await breaks(it)
             assert stories == [], "and be mended while they talk"
+            may_end.set()
         wrong = [fault for story in stories for fault in story.wrong(SCRIPT.count)]
         print(
             f"{breaks.__name__}: ended with {dict(Counter(story.code for story in stories))}, "

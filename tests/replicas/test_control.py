@@ -76,7 +76,7 @@ async def each_arrives_once(it: ReplicaPair, count: int, seed: int) -> None:
         await until(lambda: len(page.numbers) >= len(expected["page"]))
         proxy.cutting = False
         assert (await it.backend.delete(f"{it.replicas[1].base}/v1/sessions/{session}")).is_success
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 60)
         print(
             f"{count} messages twice each in {seconds:.1f} s, {proxy.cuts} cuts, "
             f"{page.story.resumes} resumes, {page.again} events that came again"

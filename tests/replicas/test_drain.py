@@ -38,7 +38,7 @@ async def readiness(replica: Gateway) -> tuple[int, dict[str, Any]]:
 
 
 async def test_drain_goes_by_the_contract_from_signal_to_exit(emulator: Emulator) -> None:
-    delay, timeout = 3.0, 6.0
+    delay, timeout = 5.0, 8.0
     async with (
         gateway(emulator.url, drain_delay=delay, drain_timeout=timeout) as replica,
         AsyncExitStack() as stack,
@@ -61,7 +61,7 @@ async def test_drain_goes_by_the_contract_from_signal_to_exit(emulator: Emulator
                 error, code = await other.refused() if await _turned_away(other) else ({}, 0)
             return {"close": code, **error} if code else None
 
-        refused = await until(refusal, within=delay + SLACK, every=0.2)
+        refused = await until(refusal, within=60, every=0.2)
         assert time.time() - signalled >= delay - 0.1
         assert (refused["close"], refused["code"], refused["retry"]) == (4503, 4503, "reconnect")
         assert refused["retryAfter"] > 0
@@ -130,7 +130,7 @@ async def test_drain_does_not_wait_for_who_will_not_hear_the_goodbye(emulator: E
 
             async def is_away() -> bool:
                 (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
-                return row["browser"] == "away"
+                return bool(row["browser"] == "away")
 
             await until(is_away, every=0.1)
             (row,) = (await backend.get("/v1/sessions")).json()["sessions"]
@@ -181,21 +181,22 @@ async def test_idle_chats_are_ended_first_and_calls_last(emulator: Emulator) -> 
 
 
 async def test_running_tool_is_waited_for(emulator: Emulator) -> None:
-    agents = {"slow": {"initialize": {"additionalData": {"agent": "counter"}}}}
-    agents["slow"]["initialize"]["additionalData"] |= {  # type: ignore[operator]
+    data = {
+        "agent": "counter",
         "marker": "slow-tool",
         "count": 1,
         "toolEvery": 1,
         "tool": "check_slowly",
     }
+    agents = {"slow": {"initialize": {"additionalData": data}}}
     async with (
         gateway(
             emulator.url,
             agents=AGENTS | agents,
             tools="tests.replicas.slow_tools",
             drain_delay=0,
-            # The idle are ended after 3 s, when the tool has not answered yet.
-            drain_timeout=6,
+            # The idle are ended after 4 s, when the tool has not answered yet.
+            drain_timeout=8,
         ) as replica,
         browser(f"{replica.ws}/ws/slow?call_type=chat", native=True) as user,
     ):

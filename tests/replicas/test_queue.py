@@ -33,7 +33,7 @@ class Waiter:
     async def run(self, it: ReplicaPair, order: list[Waiter], may_talk: asyncio.Event) -> None:
         url = f"{it.replicas[self.replica].ws}/ws?call_type=chat"
         try:
-            async with await until(lambda: opened(url), within=30) as page:
+            async with await until(lambda: opened(url), within=60) as page:
                 await self._wait(page)
                 order.append(self)
                 await may_talk.wait()
@@ -94,7 +94,7 @@ def check_order(order: list[Waiter], waiters: list[Waiter]) -> None:
 async def test_bound_and_order_hold_although_a_replica_is_killed(tmp_path: Path) -> None:
     order: list[Waiter] = []
     may_talk = asyncio.Event()
-    places = {"upstream_concurrency": PLACES, "queue": BROWSERS}
+    places: dict[str, Any] = {"upstream_concurrency": PLACES, "queue": BROWSERS}
     async with (
         replica_pair(tmp_path, auth="open", agents=AGENT, **places) as it,
         asyncio.TaskGroup() as tasks,

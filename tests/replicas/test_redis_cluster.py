@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -49,8 +49,10 @@ async def pair(
     tmp_path_factory: pytest.TempPathFactory, store: RedisCluster
 ) -> AsyncIterator[ReplicaPair]:
     directory = tmp_path_factory.mktemp("pair")
-    given = {"auth": "ticket,jwt,open", "jwt_secret": sharing.SECRET, "max_sessions_per_subject": 3}
-    async with replica_pair(directory, state_url=store.url, **given) as it:
+    given: dict[str, Any] = {"auth": "ticket,jwt,open", "jwt_secret": sharing.SECRET}
+    async with replica_pair(
+        directory, state_url=store.url, max_sessions_per_subject=3, **given
+    ) as it:
         yield it
 
 

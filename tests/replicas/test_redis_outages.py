@@ -32,11 +32,13 @@ RACERS = 4
 async def load(it: ReplicaPair, seed: int, stories: list[Story]) -> AsyncIterator[None]:
     """Conversations on both replicas, for longer than the block; each ends by its own script."""
     script = Script(count=300, rate=10, texts=60, tool_every=25)
+    may_end = asyncio.Event()
 
     async def one(number: int) -> None:
         url = it.replicas[number % 2].ws
         dice = random.Random(f"{seed}.{number}")  # noqa: S311 - a test\'s dice
-        stories.append(await numbered(it, f"o{number}", script, lambda: url, dice).run())
+        user = numbered(it, f"o{number}", script, lambda: url, dice, may_end=may_end)
+        stories.append(await user.run())
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(LOAD):
@@ -44,6 +46,7 @@ async def load(it: ReplicaPair, seed: int, stories: list[Story]) -> AsyncIterato
         await until(lambda: it.backend_sees(LOAD), within=90, every=0.2)
         yield
         assert stories == [], "the outages must happen under load"
+        may_end.set()
     assert [fault for story in stories for fault in story.wrong(script.count)] == []
     assert all(story.whole and story.resumes == 0 for story in stories)
     assert await it.violations() == []
@@ -107,7 +110,17 @@ async def _ready(it: ReplicaPair, reason: str | None) -> None:
                 return answer.status_code == httpx.codes.OK
             return answer.status_code == 503 and reason in said["reasons"]
 
-        await until(says, within=30, every=0.1)
+        await until(says, within=60, every=0.1)
+
+
+async def all_refused(redeemers: Redeemers, seen: int) -> None:
+    """Wait until so many refusals came after the first `seen` that every racer met one."""
+    await until(lambda: sum(code == 4503 for _, code in redeemers.refusals[seen:]) >= RACERS)
+
+
+async def all_accepted(redeemers: Redeemers, tickets: list[str]) -> None:
+    """Wait until each of the tickets was accepted once."""
+    await until(lambda: all(redeemers.accepted[ticket] == 1 for ticket in tickets))
 
 
 async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) -> None:
@@ -127,9 +140,7 @@ async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) ->
             await _ready(it, "state_lost")
             # An unused ticket is refused for now, soon, and is not called bad.
             seen = len(redeemers.refusals)
-            await until(
-                lambda seen=seen: sum(c == 4503 for _, c in redeemers.refusals[seen:]) >= RACERS
-            )
+            await all_refused(redeemers, seen)
             for replica in it.replicas:
                 refused = await it.backend.post(
                     f"{replica.base}/v1/tickets", json={"subject": "nobody"}
@@ -140,7 +151,7 @@ async def test_outages_of_redis_cost_no_live_session_and_heal(tmp_path: Path) ->
             await _ready(it, None)
             await redeemers.mint(4)
             fresh = list(redeemers.accepted)[-4:]
-            await until(lambda fresh=fresh: all(redeemers.accepted[t] == 1 for t in fresh))
+            await all_accepted(redeemers, fresh)
         # What an outage left half done is undone: no ticket is burnt, either.
         await until(lambda: set(redeemers.accepted.values()) == {1}, within=60)
         racing.cancel()

@@ -193,8 +193,8 @@ async def test_cap_of_a_subject_counts_over_both_replicas(pair: ReplicaPair) -> 
     async with browser(f"{other.ws}{query}&ticket={ticket}", native=True) as again:
         await again.connected()
         assert await again.terminate() == 1000
-    for context, user in users[1:]:
-        assert await user.terminate() == 1000
+    for context, held in users[1:]:
+        assert await held.terminate() == 1000
         await context.__aexit__(None, None, None)
     await users[0][0].__aexit__(None, None, None)
 
@@ -218,7 +218,8 @@ async def is_refused(replica: Gateway, token: str) -> bool:
 async def test_revoked_jwt_ends_its_sessions_on_every_replica(
     pair: ReplicaPair, jti: str | None
 ) -> None:
-    token = a_jwt(f"revoked {jti}", **({} if jti is None else {"jti": jti}))
+    claims: dict[str, Any] = {} if jti is None else {"jti": jti}
+    token = a_jwt(f"revoked {jti}", **claims)
     one, other = pair.replicas
     url = "/ws/echo?call_type=chat"
     async with (

@@ -249,7 +249,7 @@ async def own_delivery(acme: httpx.AsyncClient, session: str) -> str:
         rows = (await acme.get("/v1/deliveries")).json()["deliveries"]
         return next((row["id"] for row in rows if row["session_id"] == session), None)
 
-    found: str = await until(listed, within=20)
+    found: str = await until(listed, within=60)
     assert (await acme.post(f"/v1/deliveries/{found}/redeliver")).status_code == 202
     return found
 
@@ -261,7 +261,7 @@ async def own_approval(acme: httpx.AsyncClient, session: str) -> str:
         rows = (await acme.get("/v1/approvals")).json()["approvals"]
         return next((row["id"] for row in rows if row["session_id"] == session), None)
 
-    found: str = await until(listed, within=20)
+    found: str = await until(listed, within=60)
     return found
 
 
@@ -304,8 +304,8 @@ async def test_another_tenant_reaches_no_object_by_any_route(pair: ReplicaPair) 
             answers = [(await acme.get(p)).json() for p in (path, f"{path}/transcript")]
             return bool(answers[0].get("ended_at")) and bool(answers[1].get("turns"))
 
-        await until(is_kept, within=20)
-        await until(lambda: _status(acme, call, "Running"), within=20)
+        await until(is_kept, within=60)
+        await until(lambda: _status(acme, call, "Running"), within=60)
         schema = (await acme.get("/openapi.json")).json()
         routes = {
             f"{method.upper()} {path}" for path, item in schema["paths"].items() for method in item
@@ -349,7 +349,7 @@ async def _ended(pair: ReplicaPair) -> str:
     """A conversation of acme's that is over: its id."""
     ticket = await minted(pair, ACME, subject="alice-before")
     async with page(pair, ticket["ticket"], ACME_PAGE, "/ws/acme-chat", replica=1) as user:
-        session = await user.connected()
+        session: str = await user.connected()
         await user.talks("words that acme alone may read")
         assert await user.terminate() == 1000
     return session
@@ -413,7 +413,7 @@ async def test_origins_are_those_of_the_agents_tenant(pair: ReplicaPair) -> None
         async def is_given_back() -> bool:
             return (await discovered(ACME_PAGE)).status_code == 200
 
-        await until(is_given_back, within=10)
+        await until(is_given_back, within=60)
         origins = (GLOBEX_PAGE, ACME_PAGE, "https://elsewhere.example")
         answers = {origin: await discovered(origin) for origin in origins}
     assert [answer.status_code for answer in answers.values()] == [403, 200, 403]
@@ -506,7 +506,7 @@ async def test_a_tenants_bound_holds_over_both_replicas(pair: ReplicaPair) -> No
         async def is_free() -> bool:
             return (await come(1))[1] == 0
 
-        await until(is_free, within=10)
+        await until(is_free, within=60)
     metric = 'relay_tenant_refusals_total{reason="tenant_sessions",tenant="globex"}'
     assert await pair.replicas[0].metric(metric) == 1
 

@@ -119,7 +119,7 @@ async def test_a_used_up_budget_refuses_and_ends(pair: ReplicaPair) -> None:
                 await other.terminate()
                 return None
 
-        error = await until(refused, within=20, every=0.3)
+        error = await until(refused, within=60, every=0.3)
         assert error["code"] == 4429
         assert 0 < error["retryAfter"] <= 86_400
         assert "budget" in error["message"]

@@ -84,11 +84,15 @@ async def _rotated(pair: ReplicaPair, user: Browser, session: str, path: Path) -
         written(path, [NEW, CONTENT], [])
         for running in pair.replicas:
             running.signal(SIGHUP)
-        await until(lambda: closed(OLD, CONTENT), within=30)
+        await until(lambda: closed(OLD, CONTENT), within=60)
         heard = [watchers[NEW, replica].kinds.count("frame") for replica in (0, 1)]
         await user.talks("still heard by the others")
-        for replica, before in enumerate(heard):
-            await until(lambda n=replica, b=before: watchers[NEW, n].kinds.count("frame") > b)
+        await until(
+            lambda: all(
+                watchers[NEW, replica].kinds.count("frame") > before
+                for replica, before in enumerate(heard)
+            )
+        )
         for token in (OLD, CONTENT):
             for replica in (0, 1):
                 last = watchers[token, replica].last

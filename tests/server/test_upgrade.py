@@ -60,9 +60,9 @@ async def test_an_upgrade_has_one_answer() -> None:
     raised: asyncio.Queue[bool] = asyncio.Queue()
 
     async def endpoint(upgrade: Upgrade) -> None:
-        assert upgrade.state is UpgradeState.PENDING
+        assert [upgrade.state] == [UpgradeState.PENDING]
         (await upgrade.accept()).close(1000)
-        assert upgrade.state is UpgradeState.ACCEPTED
+        assert [upgrade.state] == [UpgradeState.ACCEPTED]
         with pytest.raises(RuntimeError):
             await upgrade.accept()
         with pytest.raises(RuntimeError):

@@ -370,7 +370,8 @@ def test_open_beside_a_real_key_must_be_meant() -> None:
 
 
 def test_open_is_fine_before_an_upstream_on_this_machine() -> None:
-    assert load({**GOOD, "RELAY_AUTH": "open", "RELAY_BLACKBOX_URL": "ws://127.0.0.1:9"})
+    variables = {**GOOD, "RELAY_AUTH": "open", "RELAY_BLACKBOX_URL": "ws://127.0.0.1:9"}
+    assert load(variables).auth == ("open",)
 
 
 def test_open_is_refused_when_one_agent_reaches_out() -> None:

@@ -195,7 +195,7 @@ async def test_revocation_runs_out(state: State) -> None:
     async def only_the_longer_is_left() -> bool:
         return await state.revoked({"c1", "c2"}) == {"c2"}
 
-    await until(only_the_longer_is_left, within=10)
+    await until(only_the_longer_is_left, within=30)
 
 
 async def test_message_comes_to_the_inbox_in_order(state: State) -> None:

@@ -43,7 +43,7 @@ async def test_what_a_failover_lost_is_written_again(server: RedisServer, lost: 
             assert await a.enter(row("s1"), ONE) is None
             await a.refresh([row("s1")])
             pattern = {"places": "*cap:*", "row": "*session:s1", "note": "*held:*"}[lost]
-            gone: list[bytes] = client.keys(pattern)  # type: ignore[assignment]
+            gone: list[bytes] = client.keys(pattern)
             assert client.delete(*gone) == len(gone) > 0
             await a.refresh([row("s1")])
             assert not client.keys(pattern), "nothing has told of a failover yet"
@@ -51,7 +51,7 @@ async def test_what_a_failover_lost_is_written_again(server: RedisServer, lost: 
 
             async def is_there() -> bool:
                 await a.refresh([row("s1")])
-                return client.exists(*gone) == len(gone)
+                return bool(client.exists(*gone) == len(gone))
 
             await until(is_there, within=30)
             assert await b.enter(row("s2"), ONE) == "subject"
@@ -65,7 +65,7 @@ async def test_removal_that_a_failover_lost_is_repeated(server: RedisServer) -> 
         with Redis(port=server.port) as client:
             assert await a.enter(row("s1"), ONE) is None
             await a.refresh([row("s1")])
-            kept: list[bytes] = client.keys("*session*")  # type: ignore[assignment]
+            kept: list[bytes] = client.keys("*session*")
             kept += places(client)
             for name in kept:
                 assert client.copy(name, b"kept:" + name)
@@ -95,7 +95,7 @@ async def test_session_that_came_again_is_not_removed_again(server: RedisServer)
             assert await a.enter(row("s1"), ONE) is None
             assert await a.enter(row("s2", subject="bob"), ONE) is None
             await a.leave(row("s2", subject="bob"))
-            gone: list[bytes] = client.keys("*session:*")  # type: ignore[assignment]
+            gone: list[bytes] = client.keys("*session:*")
             client.delete(*gone)
             client.execute_command("DEBUG", "CHANGE-REPL-ID")
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def token(key: str = "k", name: str = "page", **changes: Any) -> TokenRecord:
-    given = {"integration": "int", "payload": b"\x00p\xff", "ttl": 60.0} | changes
-    return TokenRecord(key=key, name=name, **given)
+    given: dict[str, Any] = {"integration": "int", "payload": b"\x00p\xff", "ttl": 60.0}
+    return TokenRecord(key=key, name=name, **given | changes)
 
 
 async def test_ticket_can_be_looked_at_until_somebody_redeems_it(state: State) -> None:
@@ -111,7 +111,7 @@ async def _fill(records: MemoryRecords | RedisRecords) -> None:
 
 
 async def test_tokens_and_calls_are_unavailable_without_redis(mortal_redis: RedisServer) -> None:
-    state = RedisState(mortal_redis.url, "a", timings=Timings(timeout=0.5))
+    state = RedisState(mortal_redis.url, "a", timings=Timings(timeout=1.0))
     async with running(state):
         await state.records.add_token(token())
         await asyncio.to_thread(mortal_redis.kill)
@@ -136,7 +136,7 @@ async def test_a_sign_in_is_found_until_it_is_taken_or_expires(state: State) -> 
     assert [one for one in taken if one] == [b"payload"]
     assert await records.find_sign_in("k") is None
     await records.put_sign_in("short", b"payload", 0.05)
-    assert await until(lambda: _is_gone(state, "short"), within=5)
+    assert await until(lambda: _is_gone(state, "short"), within=20)
 
 
 async def _is_gone(state: State, key: str) -> bool:

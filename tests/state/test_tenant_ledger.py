@@ -114,7 +114,8 @@ async def test_rate_counts_the_last_minute(ledger: TenantLedger, calendar: Calen
     calendar.now += 20
     refusal = await ledger.enter("acme", limits, "c")
     assert refusal is not None
-    assert (refusal.reason, refusal.retry_after) == (LedgerReason.RATE, pytest.approx(20))
+    assert refusal.reason is LedgerReason.RATE
+    assert refusal.retry_after == pytest.approx(20)
     calendar.now += 19.9
     assert await reason(ledger, limits, "c") == LedgerReason.RATE.value, "refusals do not count"
     calendar.now += 0.2
@@ -143,7 +144,8 @@ async def test_used_up_budget_refuses_until_its_period_ends(
     assert status.over_for == 0
     refusal = await ledger.enter("acme", limits, "c")
     assert refusal is not None
-    assert (refusal.reason, refusal.retry_after) == (LedgerReason.DAY, pytest.approx(DAY / 2))
+    assert refusal.reason is LedgerReason.DAY
+    assert refusal.retry_after == pytest.approx(DAY / 2)
     calendar.now += 7
     status = await ledger.account("acme", limits, [SessionTime("a", 607)])
     assert status.over_for == pytest.approx(7)
@@ -177,7 +179,8 @@ async def test_monthly_budget_ends_with_the_month(
     await ledger.account("acme", limits, [SessionTime("a", 60)])
     refusal = await ledger.enter("acme", limits, "b")
     assert refusal is not None
-    assert (refusal.reason, refusal.retry_after) == (LedgerReason.MONTH, pytest.approx(60))
+    assert refusal.reason is LedgerReason.MONTH
+    assert refusal.retry_after == pytest.approx(60)
     calendar.now += 59.9
     assert await reason(ledger, limits, "b") == LedgerReason.MONTH.value
     calendar.now += 0.2

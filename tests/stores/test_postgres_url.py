@@ -122,9 +122,14 @@ async def test_url_as_a_provider_writes_it_reaches_the_server(
 ) -> None:
     database = Database(SecretStr(f"{await postgres.database()}?{query}"))
     try:
-        assert await database.run(lambda c: c.exec_driver_sql("SELECT 1")) is not None
+        assert await database.run(_asked) == 1
     finally:
         await database.close()
+
+
+async def _asked(connection: AsyncConnection) -> int:
+    answer: int = (await connection.exec_driver_sql("SELECT 1")).scalar_one()
+    return answer
 
 
 async def test_several_hosts_lead_to_the_one_that_answers(postgres: Postgres) -> None:
@@ -133,7 +138,7 @@ async def test_several_hosts_lead_to_the_one_that_answers(postgres: Postgres) ->
     hosts = f"host=127.0.0.1:1&host=127.0.0.1:{postgres.port}&target_session_attrs=read-write"
     database = Database(SecretStr(f"postgresql+asyncpg://relay@/{name}?{hosts}"))
     try:
-        assert await database.run(lambda c: c.exec_driver_sql("SELECT 1")) is not None
+        assert await database.run(_asked) == 1
     finally:
         await database.close()
 
@@ -145,7 +150,7 @@ async def test_startup_parameters_of_the_url_reach_the_server(postgres: Postgres
 
         async def shown(connection: AsyncConnection) -> list[str]:
             return [
-                (await connection.exec_driver_sql(f"SHOW {name}")).scalar()
+                (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()
                 for name in ("application_name", "statement_timeout")
             ]
 

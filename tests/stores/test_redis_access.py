@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -92,7 +92,7 @@ async def test_gateways_hold_conversations_by_tls_and_the_documented_user(tmp_pa
         for node in cluster.nodes:
             allow(node, "relay", "word")
         url = f"rediss+cluster://relay:word@{hosts}?{authority.query}"
-        given = {"auth": "ticket,jwt,open", "jwt_secret": sharing.SECRET}
+        given: dict[str, Any] = {"auth": "ticket,jwt,open", "jwt_secret": sharing.SECRET}
         async with replica_pair(tmp_path / "pair", state_url=url, **given) as it:
             await sharing.test_browser_resumes_on_the_other_replica_and_back(it)
         assert denied(cluster.nodes) == []

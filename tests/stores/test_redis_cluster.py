@@ -51,7 +51,7 @@ async def test_place_of_another_replica_is_told_to_it(cluster: RedisCluster) -> 
     """The table of places and the inboxes are in different slots."""
     a = RedisState(cluster.url, "a", prefix="places", timings=PATIENT)
     b = RedisState(cluster.url, "b", prefix="places", timings=PATIENT)
-    async with running(a), running(b), asyncio.timeout(30):
+    async with running(a), running(b), asyncio.timeout(60):
         await until(lambda: b.alive("a"))
         bounds = PlaceBounds(limit=1, queue=5)
         await b.synchronize_places(bounds, PlaceChanges(wait=[Waiter("first")]))
@@ -82,7 +82,7 @@ async def test_sessions_and_caps_outlive_a_primary(tmp_path: Path) -> None:
                     return False
 
             await until(is_whole, within=60)
-            await until(lambda: ready(state), within=30)
+            await until(lambda: ready(state), within=60)
             for number in range(SESSIONS // 2):
                 more = row(session_id(SESSIONS + number), subject=f"u{number}")
                 assert await state.enter(more, TWO) == "subject"
@@ -142,7 +142,7 @@ async def advice_of(url: str) -> str | None:
         return False
 
     async with running(state):
-        await until(is_unready, within=15)
+        await until(is_unready, within=60)
     return found[-1]
 
 

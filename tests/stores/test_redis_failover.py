@@ -13,7 +13,7 @@ from app.state.address import Kind, parse
 from app.state.factory import open_state
 from app.state.interface import Caps
 from app.state.redis import RedisState
-from tests.state.conftest import row, running
+from tests.state.conftest import PATIENT, row, running
 from tests.stores.sockets import timers
 from tests.support.ports import free_port
 from tests.support.redis import RedisServer
@@ -78,7 +78,7 @@ async def test_demoted_primary_is_noticed_left_and_healed(
     name.target = first.port
     server = await asyncio.start_server(name.serve, "127.0.0.1", 0)
     name.port = server.sockets[0].getsockname()[1]
-    state = RedisState(f"redis://127.0.0.1:{name.port}/0", "a")
+    state = RedisState(f"redis://127.0.0.1:{name.port}/0", "a", timings=PATIENT)
     heard: list[bytes] = []
 
     async def listen() -> None:
@@ -161,7 +161,7 @@ async def test_sentinel_that_does_not_answer_costs_nothing(tmp_path: Path) -> No
             hosts = f"127.0.0.1:{frozen.port},127.0.0.1:{free_port()},{live}"
             state = open_state(f"redis+sentinel://{hosts}/{SERVICE}", "a")
             assert isinstance(state, RedisState)
-            await until(lambda: writes(state), within=5)
+            await until(lambda: writes(state))
             await state.close()
         finally:
             frozen.kill()

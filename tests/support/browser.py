@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 NATIVE = "blackbox-relay.v1"
-PATIENCE = 20.0
+PATIENCE = 60.0
 FORBIDDEN = {"API key": KEY, "service token": SERVICE_TOKEN}
 
 
@@ -77,7 +77,9 @@ class Browser:
     async def refused(self) -> tuple[dict[str, Any], int]:
         """Read to the end; return the last error frame's data, and the close code."""
         code = await self.closed()
-        errors = [frame.get("data") for frame in self.frames if frame["type"] == "error"]
+        errors: list[dict[str, Any]] = [
+            frame.get("data", {}) for frame in self.frames if frame["type"] == "error"
+        ]
         return (errors[-1] if errors else {}), code
 
     async def send(self, frame: Mapping[str, Any] | str | bytes) -> None:

@@ -149,7 +149,7 @@ class Provider:
         if self.fault == "no_nonce":
             del claims["nonce"]
         if self.fault == "alg_none":
-            return jwt.encode(claims, None, "none")
+            return jwt.encode(claims, "", "none")
         if self.fault == "alg_hs256":
             return jwt.encode(claims, SECRET * 2, "HS256", {"kid": "k1"})
         key = self._other if self.fault == "wrong_key" else self._key

@@ -66,7 +66,7 @@ class Outside:
             "hook_metadata": common | {"url": "http://169.254.169.254/latest/meta-data"},
         }
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer everything."""
         match request.path:
             case "/forward":
@@ -92,7 +92,7 @@ class Outside:
             raise web.HTTPServiceUnavailable
         return web.json_response({"hooked": call["arguments"]})
 
-    def _forward(self, request: web.Request) -> web.StreamResponse:
+    def _forward(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append(dict(request.headers))
         match request.cookies.get("session"):
             case None:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
@@ -56,14 +57,15 @@ class PgBouncer(ServerProcess):
     def start(self) -> None:
         """Start, and return when it listens."""
         ini = self._home / "pgbouncer.ini"
-        rights = {} if os.geteuid() else {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        rights: dict[str, Any] = {} if os.geteuid() else nobody
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [pgbouncer_binary(), str(ini)],
                 stdout=log,
                 stderr=log,
                 cwd=self._home,
-                **rights,  # type: ignore[arg-type]
+                **rights,
             )
         give_up = time.monotonic() + STARTS_WITHIN
         while not _listens(self.port):

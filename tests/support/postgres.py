@@ -13,7 +13,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import asyncpg
@@ -59,7 +59,7 @@ class Postgres:
             os.chown(self._data, NOBODY, NOBODY)
         arguments = [
             "-D",
-            self._data,
+            str(self._data),
             "-U",
             USER,
             "-A",
@@ -69,7 +69,7 @@ class Postgres:
             "--locale=C",
             "--wal-segsize=1",
         ]
-        _run([self._binaries / "initdb", *arguments, "--no-sync"])
+        _run([str(self._binaries / "initdb"), *arguments, "--no-sync"])
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,7 +84,8 @@ class Postgres:
         """Start, on the port it had before if there was one, and wait until it takes queries."""
         self.port = self.port or free_port()
         options = [f"-c{name}={value}" for name, value in self._options.items()]
-        command = [self._binaries / "postgres", "-D", self._data, f"-p{self.port}", *options]
+        postgres = str(self._binaries / "postgres")
+        command = [postgres, "-D", str(self._data), f"-p{self.port}", *options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self._home, env=_environment(), **_nobody()
@@ -141,7 +142,8 @@ class Postgres:
     def cpu(self) -> float:
         """CPU seconds that the server has used so far, in all its processes."""
         times = [process.cpu_times() for process in self._family()]
-        return sum(t.user + t.system + t.children_user + t.children_system for t in times)
+        seconds: float = sum(t.user + t.system + t.children_user + t.children_system for t in times)
+        return seconds
 
     def log(self) -> str:
         """Return what the server has said so far."""
@@ -163,7 +165,7 @@ class Postgres:
 
     def _wait(self) -> None:
         assert self._process is not None
-        ready = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port)]
+        ready = [str(self._binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port)]
         give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             if self._process.poll() is not None:
@@ -182,7 +184,7 @@ def _binaries() -> Path:
     raise AssertionError("no PostgreSQL server: apt-get install postgresql")
 
 
-def _run(command: Sequence[str | Path]) -> None:
+def _run(command: Sequence[str]) -> None:
     done = subprocess.run(
         command, capture_output=True, cwd="/", env=_environment(), check=False, **_nobody()
     )
@@ -194,7 +196,7 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _nobody() -> dict[str, object]:
+def _nobody() -> dict[str, Any]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
 
 

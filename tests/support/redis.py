@@ -126,7 +126,7 @@ class RedisServer(ServerProcess):
     def keys(self, pattern: str) -> list[bytes]:
         """The names of all keys that fit a pattern."""
         with Redis(port=self.port) as client:
-            found: list[bytes] = client.keys(pattern)  # type: ignore[assignment]
+            found: list[bytes] = client.keys(pattern)
         return found
 
     def _answers(self) -> bool:

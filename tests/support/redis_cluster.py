@@ -129,7 +129,7 @@ class RedisCluster(ServerProcess):
             return True
         with Redis(port=node.port) as client:
             facts = client.info("replication")
-        return facts.get("master_link_status") == "up"
+        return bool(facts.get("master_link_status") == "up")
 
     def _follows(self, node: RedisServer) -> bool:
         try:
@@ -137,7 +137,7 @@ class RedisCluster(ServerProcess):
                 facts = client.info("replication")
         except RedisError:
             return False
-        return facts["role"] == "master" or facts.get("master_link_status") == "up"
+        return bool(facts["role"] == "master" or facts.get("master_link_status") == "up")
 
     def _role(self, node: RedisServer) -> str:
         with Redis(port=node.port, socket_timeout=10) as client:

@@ -76,13 +76,14 @@ class SlotMove:
 
     def _port_of_owner(self) -> int:
         for client in self._clients.values():
-            for low, high, primary, *_ in client.execute_command("CLUSTER SLOTS"):
+            slots: Any = client.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
+            for low, high, primary, *_ in slots:
                 if low <= self.slot <= high:
                     return int(primary[1])
         raise AssertionError(f"no primary has slot {self.slot}")
 
     def _ask(self, node: RedisServer, *words: Any) -> Any:
-        return self._clients[node].execute_command(*words)
+        return self._clients[node].execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 def close_slots(cluster: RedisCluster) -> None:

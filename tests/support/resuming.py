@@ -84,7 +84,7 @@ class Story:
 
 class ResumingBrowser:
     """One conversation. `dial` gives the URL of a new one, with its credential; `base` that of
-    the next socket.
+    the next socket. It keeps its last text back until `may_end` is set, if that is given.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class ResumingBrowser:
         texts: int,
         pace: float = 0.03,
         dice: random.Random | None = None,
+        may_end: asyncio.Event | None = None,
     ) -> None:
         self.story = Story(marker)
         self.live = asyncio.Event()
@@ -104,6 +105,7 @@ class ResumingBrowser:
         self._dial = dial
         self._texts = texts
         self._pace = pace
+        self._may_end = may_end
         self._dice = dice or random.Random(marker)  # noqa: S311 - a test's dice
         self._received = 0
         self._confirmed = 0
@@ -273,6 +275,8 @@ class ResumingBrowser:
         """Say the numbered texts, whether anybody is there or not."""
         await self.live.wait()
         for number in range(1, self._texts + 1):
+            if number == self._texts and self._may_end is not None:
+                await self._may_end.wait()
             self._say({"type": "incomingChatMessage", "content": f"#{number}"})
             await asyncio.sleep(self._dice.uniform(0, 2 * self._pace))
 

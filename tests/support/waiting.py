@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-async def until(holds: Callable[[], Any], *, within: float = 20.0, every: float = 0.01) -> Any:
+async def until(holds: Callable[[], Any], *, within: float = 60.0, every: float = 0.01) -> Any:
     """Poll `holds`, a function or coroutine function, until it is true; return what it said."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within

@@ -152,7 +152,7 @@ def test_members_within_are_fitted_as_well() -> None:
 
 
 def test_every_way_in_which_a_schema_is_put_together() -> None:
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "required": ["all"],
         "properties": {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.client import connect
 
 from app.protocol.errors import UpstreamError
 from app.upstream.token_refresh import RefreshingToken
@@ -87,7 +88,7 @@ async def test_wrong_key_gives_no_token_and_says_so_without_it(emulator: Emulato
 async def test_gateway_talks_to_the_production_endpoint_by_a_minted_token(
     emulator: Emulator,
 ) -> None:
-    from tests.e2e.test_conversation import chat, connect, frame  # noqa: PLC0415
+    from tests.e2e.test_conversation import chat, frame  # noqa: PLC0415
 
     async with start(emulator.url, upstream="webcall", web_integration_id="five") as gateway:
         async with connect(f"{gateway.ws}/ws/echo?call_type=chat") as ws:

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from app.protocol.close_codes import CLOSE_REASONS
 from app.protocol.frames import BROWSER_TYPES, UPSTREAM_TYPES
@@ -98,7 +99,9 @@ async def test_openapi_is_valid_and_every_example_passes_a_real_gateway() -> Non
             assert (await client.get("/asyncapi.json")).json() == document()
         async with (
             asyncio.timeout(60),
-            connect(f"{gateway.ws}/ws?call_type=chat", subprotocols=["blackbox-relay.v1"]) as ws,
+            connect(
+                f"{gateway.ws}/ws?call_type=chat", subprotocols=[Subprotocol("blackbox-relay.v1")]
+            ) as ws,
         ):
             assert json.loads(await ws.recv())["name"] == "relay.session"
             shown = [json.loads(await ws.recv()) for _ in range(len(upstream.says) - len(HIDDEN))]

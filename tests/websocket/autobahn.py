@@ -65,9 +65,9 @@ def _build(done: Path) -> None:
 def _pythons() -> Iterator[str]:
     if found := shutil.which("python2.7"):
         yield found
-    roots = [os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv"]
-    for root in filter(None, roots):
-        yield from map(str, sorted(Path(root).glob("versions/2.7*/bin/python2.7")))
+    given = os.environ.get("PYENV_ROOT")
+    for root in (*([Path(given)] if given else []), Path.home() / ".pyenv"):
+        yield from map(str, sorted(root.glob("versions/2.7*/bin/python2.7")))
 
 
 def _runs(python: str) -> bool:

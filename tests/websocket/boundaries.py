@@ -117,7 +117,7 @@ class Reader:
             await upgrade.accept()
 
         http = make_protocol(open_websocket, WireLimits(), self._batcher)
-        protocol = http(self._config, ServerState(), state)  # type: ignore[call-arg]
+        protocol = http(self._config, ServerState(), state)
         transport.protocol = protocol
         protocol.connection_made(transport)
         pieces = list(stream.pieces)

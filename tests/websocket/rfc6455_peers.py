@@ -163,7 +163,8 @@ def judged_by_wsproto(data: bytes, *, server: bool) -> Verdict:
         for event in connection.events():
             if isinstance(event, TextMessage | BytesMessage):
                 text = isinstance(event, TextMessage)
-                parts.append(event.data.encode() if text else bytes(event.data))
+                said = event.data
+                parts.append(said.encode() if isinstance(said, str) else bytes(said))
                 if event.message_finished:
                     frames.append((TEXT if text else BINARY, b"".join(parts)))
                     parts = []

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1200)]  # the first run builds the suite
-WIDE = {"max_message": 32 << 20, "max_fragments": 100_000, "max_waiting": 64 << 20}
+WIDE: dict[str, Any] = {"max_message": 32 << 20, "max_fragments": 100_000, "max_waiting": 64 << 20}
 CASES_1_TO_10 = 301
 
 HAPROXY = """

@@ -151,7 +151,7 @@ def test_a_close_without_a_code_is_1005() -> None:
 
 def test_an_owner_that_stops_hears_no_more() -> None:
     listener = Heard()
-    listener.parser.on_text = lambda _payload: listener.parser.stop()
+    listener.parser.on_text = lambda payload: listener.parser.stop()  # noqa: ARG005
     listener.feed(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(PING))
     assert listener.events == []
     assert listener.parser.held == 0

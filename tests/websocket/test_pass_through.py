@@ -63,7 +63,7 @@ async def relayed(behind: bytes) -> list[tuple[int, bytes]]:
 
     async with answering(accepting(behind)) as (port, _), Site(endpoint) as site:
         client: Client = await site.connect()
-        got = []
+        got: list[tuple[int, bytes]] = []
         while not got or got[-1][0] != CLOSE:
             got.append(await client.receive())
         client.send(*got[-1])

@@ -9,7 +9,7 @@ import asyncio
 import re
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.utils import accept_key
@@ -55,7 +55,7 @@ SECTIONS = {
     "10": FRAGMENTATION,
 }
 CASES = [case for cases in SECTIONS.values() for case in cases]
-BOUNDS = {
+BOUNDS: dict[str, Any] = {
     "max_message": MAX_MESSAGE,
     "max_fragments": MAX_FRAGMENTS,
     "max_waiting": 4 * MAX_MESSAGE,

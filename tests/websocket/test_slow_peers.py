@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_a_slow_upstream_stops_the_reading_of_its_browser() -> None:
 
 @pytest.mark.parametrize("path", ["/hold", "/relay"])
 async def test_a_stopped_peer_is_noticed_and_nothing_of_it_is_left(path: str) -> None:
-    limits = {"ping_interval": 0.4, "ping_timeout": 0.3}
+    limits: dict[str, Any] = {"ping_interval": 0.4, "ping_timeout": 0.3}
     async with serve(ping_interval=0) as upstream, serve(**limits, upstream_limits=limits) as relay:
         await relay.warm()
         calm = await relay.until(lambda state: state["deadlines"] == 0)
@@ -83,7 +84,7 @@ async def test_a_stopped_peer_is_noticed_and_nothing_of_it_is_left(path: str) ->
 
 
 async def test_a_stopped_upstream_is_noticed_and_nothing_of_it_is_left() -> None:
-    limits = {"ping_interval": 0.4, "ping_timeout": 0.3}
+    limits: dict[str, Any] = {"ping_interval": 0.4, "ping_timeout": 0.3}
     async with serve() as upstream, serve(upstream_limits=limits) as relay:
         await relay.warm()
         calm = await relay.until(lambda state: state["deadlines"] == 0)

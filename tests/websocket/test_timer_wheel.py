@@ -30,7 +30,8 @@ async def wait(item: Item) -> None:
 
 
 async def test_deadlines_pass_in_order() -> None:
-    timer_wheel, log = TimerWheel(0.01), []
+    timer_wheel = TimerWheel(0.01)
+    log: list[Item] = []
     late, soon, middle = Item(log), Item(log), Item(log)
     timer_wheel.add(late, 0.15)
     timer_wheel.add(soon, 0.03)
@@ -42,7 +43,8 @@ async def test_deadlines_pass_in_order() -> None:
 
 
 async def test_what_is_removed_does_not_pass() -> None:
-    timer_wheel, log = TimerWheel(0.01), []
+    timer_wheel = TimerWheel(0.01)
+    log: list[Item] = []
     gone, stays = Item(log), Item(log)
     slot = timer_wheel.add(gone, 0.05)
     timer_wheel.add(stays, 0.08)
@@ -53,7 +55,8 @@ async def test_what_is_removed_does_not_pass() -> None:
 
 
 async def test_an_empty_wheel_has_no_timer() -> None:
-    timer_wheel, log = TimerWheel(0.01), []
+    timer_wheel = TimerWheel(0.01)
+    log: list[Item] = []
     item = Item(log)
     timer_wheel.remove(item, timer_wheel.add(item, 5))
     assert len(timer_wheel) == 0
@@ -65,7 +68,8 @@ async def test_an_empty_wheel_has_no_timer() -> None:
 
 
 async def test_one_deadline_may_take_another_of_the_same_moment_away() -> None:
-    timer_wheel, log = TimerWheel(0.05), []
+    timer_wheel = TimerWheel(0.05)
+    log: list[Item] = []
     slots: dict[Item, int] = {}
 
     def take_others() -> None:
@@ -81,7 +85,8 @@ async def test_one_deadline_may_take_another_of_the_same_moment_away() -> None:
 
 
 async def test_a_deadline_may_set_the_next() -> None:
-    timer_wheel, log = TimerWheel(0.01), []
+    timer_wheel = TimerWheel(0.01)
+    log: list[Item] = []
     item = Item(log)
     item.act = lambda: timer_wheel.add(item, 0) if len(log) < 3 else None
     timer_wheel.add(item, 0.01)
@@ -90,9 +95,16 @@ async def test_a_deadline_may_set_the_next() -> None:
 
 
 async def test_a_deadline_that_sets_the_next_at_once_falls_due_in_a_later_turn() -> None:
-    timer_wheel, log = TimerWheel(10.0), []  # so long that both fall due within one turn
+    timer_wheel = TimerWheel(10.0)  # so long that both fall due within one turn
+    log: list[Item] = []
     slots: list[int] = []
-    item = Item(log, lambda: slots or slots.append(timer_wheel.add(item, 0)))
+    item = Item(log)
+
+    def again() -> None:
+        if not slots:
+            slots.append(timer_wheel.add(item, 0))
+
+    item.act = again
     timer_wheel.add(item, 0)
     timer_wheel._turn(asyncio.get_running_loop())
     assert slots == [timer_wheel._turned + 1]

@@ -103,6 +103,6 @@ async def opened(port: int, **options: Any) -> Owner:
     batcher = options.pop("batcher", None)
     socket = await dial(url(port), limits=WireLimits(**options), timeout=PATIENCE, batcher=batcher)
     owner = Owner(socket)
-    owner.text_received = owner.heard.append  # type: ignore[method-assign]
+    owner.text_received = owner.heard.append  # type: ignore[method-assign, assignment]
     socket.open(owner)
     return owner

@@ -85,7 +85,7 @@ def comparable(frames: list[Frame], *, timed: bool) -> list[str]:
 
 
 def _is_gateways(frame: Frame) -> bool:
-    return frame["type"] == "event" and frame["name"].startswith("relay.")
+    return bool(frame["type"] == "event" and frame["name"].startswith("relay."))
 
 
 def _varies(key: str, value: object) -> bool:

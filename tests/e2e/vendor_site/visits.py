@@ -75,7 +75,7 @@ class Site:
         visit.upstream = [kept["frame"] for kept in conversation["received"]]
 
     async def _over(self) -> bool:
-        return (await self.emulator.last())["state"] == "ended"
+        return bool((await self.emulator.last())["state"] == "ended")
 
 
 @dataclass(frozen=True, slots=True)
