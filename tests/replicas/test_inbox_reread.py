@@ -51,8 +51,8 @@ def give_again(port: int) -> int:
     """Append to each inbox what it holds; return how much that is."""
     count = 0
     with Redis(port=port) as redis:
-        for name in redis.keys("*inbox:*"):  # type: ignore[union-attr]
-            for _, fields in redis.xrange(name):  # type: ignore[union-attr]
+        for name in redis.keys("*inbox:*"):
+            for _, fields in redis.xrange(name):
                 redis.xadd(name, fields)
                 count += 1
     return count
