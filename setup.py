@@ -39,8 +39,9 @@ def modules(mode: str) -> list[Extension]:
     if mode == "no" or UNCOMPILED.intersection(sys.argv):
         return []
     found = [path.with_suffix("") for path in sorted(Path("app").rglob("*.pxd"))]
-    # Debug information names the build's directory; a compiler's own paths are left as they are.
-    flags = [] if sys.platform == "win32" else [f"-ffile-prefix-map={Path.cwd()}=."]
+    # Debug information, which Python's own flags ask for, is five times the size of the code. What
+    # else names the build's directory is mapped; a compiler's own paths are left as they are.
+    flags = [] if sys.platform == "win32" else ["-g0", f"-ffile-prefix-map={Path.cwd()}=."]
     named = [
         Extension(".".join(path.parts), [f"{path}.py"], extra_compile_args=flags) for path in found
     ]

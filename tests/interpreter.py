@@ -23,9 +23,13 @@ def main() -> int:
         if is_version(candidate, version):
             print(candidate)
             return 0
-    advice = f"put python{version} on the PATH, or `pyenv install {version}`"
-    print(f"Python {version} is missing: {advice}", file=sys.stderr)
+    print(f"Python {version} is missing: {advice(version)}", file=sys.stderr)
     return 1
+
+
+def advice(version: str) -> str:
+    """What to do where there is none."""
+    return f"put python{version} on the PATH, or `pyenv install {version}`"
 
 
 def candidates(version: str) -> Iterator[str]:

@@ -128,10 +128,12 @@ class RedisState(State):
             clock=clock,
         )
         self._registry = SessionRegistry(store, keys, self._owners)
-        self._list = SessionList(store, keys)
+        self._list = SessionList(store, keys, clock)
         self._sweeper = Sweeper(store, keys, self._owners, self._registry.removals)
-        self._renewed = asyncio.Event()
-        self._advice: str | None = None  # on why this replica's sessions were not shown alive
+        self._beat_is_due = asyncio.Event()
+        self._upkeep_is_due = asyncio.Event()
+        self._beat_advice: str | None = None  # on why this replica's sessions were not shown alive
+        self._upkeep_advice: str | None = None
 
     async def put_ticket(self, key: str, payload: bytes, ttl: float) -> None:
         """Keep a ticket."""
@@ -181,8 +183,8 @@ class RedisState(State):
     ) -> Page:
         """List live sessions of every replica, ordered by id, at most `MAX_PAGE` at a time.
 
-        A page may hold fewer rows than `limit` although another follows. Redis looks through
-        `SCAN` rows in one step.
+        A page may hold fewer rows than `limit`, or none, although another follows. Redis looks
+        through `SCAN` rows in one step, and a filter for about `PAGE_TIME` seconds.
         """
         return await self._list.page(cursor, limit, only, tenant)
 
@@ -224,7 +226,7 @@ class RedisState(State):
             raise StoreUnavailable(str(lost), lost.advice or self._heartbeat.advice) from lost
         if self._heartbeat.read_only:
             raise StateReadOnly("ping: the last write was refused")
-        advice = self._heartbeat.advice or self._advice
+        advice = self._heartbeat.advice or self._beat_advice or self._upkeep_advice
         if advice is not None:
             raise StoreUnavailable("ping: the last beat failed", advice)
 
@@ -232,6 +234,7 @@ class RedisState(State):
         """Renew the heartbeats, retry commands, and sweep what dead owners have left."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweeper.run(), name="state:sweeper")
+            tasks.create_task(self._beat_owner(), name="state:owner")
             tasks.create_task(self._maintain(), name="state:maintenance")
             await self._beat()
 
@@ -254,32 +257,43 @@ class RedisState(State):
                 if was_read_only:
                     # What was dialled before, and only reads, may still lead to the old primary.
                     self.connector.demoted(self.connector.generation)
-                self._renewed.set()
+                self._beat_is_due.set()
+                self._upkeep_is_due.set()
             await asyncio.sleep(min(self._timings.alive / 3, self._owners.interval))
 
-    async def _maintain(self) -> None:
-        """After each beat: what is owed to the store, the owner's beat, the look, the audit.
+    async def _beat_owner(self) -> None:
+        """Show that this replica's sessions live, also while a crowd waits for the store.
 
-        In a Redis Cluster any of them may wait for a slot that is being moved.
+        In a Redis Cluster this may wait for the slot of the registry, while that is being moved.
         """
-        audited = looked = float("-inf")
         while True:
-            await self._renewed.wait()
-            self._renewed.clear()
-            await self._retries.flush()
-            await self._registry.settle()
-            now = self._clock()
+            await self._beat_is_due.wait()
+            self._beat_is_due.clear()
             try:
                 if self._owners.is_due:
                     claim = await self._owners.beat()
                     if claim is not None:
                         self._sweeper.claim(claim)
+                self._beat_advice = None
+            except StoreUnavailable as lost:
+                self._beat_advice = lost.advice
+
+    async def _maintain(self) -> None:
+        """After each beat: what is owed to the store, the look, the audit. Any of them may wait."""
+        audited = looked = float("-inf")
+        while True:
+            await self._upkeep_is_due.wait()
+            self._upkeep_is_due.clear()
+            await self._retries.flush()
+            await self._registry.settle()
+            now = self._clock()
+            try:
                 if now - looked >= self._timings.lease / LOOKS_PER_LEASE:
                     looked = now
                     await self._registry.look()
                 if now - audited >= self._timings.lease:
                     audited = now
                     await self._registry.audit()
-                self._advice = None
+                self._upkeep_advice = None
             except StoreUnavailable as lost:
-                self._advice = lost.advice
+                self._upkeep_advice = lost.advice

@@ -1,21 +1,23 @@
 """Pages of live sessions, from the shards of the index, in the order of ids.
 
 How many there are is the sum of the shards' sizes: nothing is scanned for it. A page reads the
-rows of the shards that follow its cursor, and no more of them than it needs.
+rows of the shards that follow its cursor, and no more of them than it needs. A filter that few rows
+fit ends its page by time, short or empty, with a cursor that leads on.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from app.state.interface import Page, SessionRow
 from app.state.redis_client import ScriptCall
 from app.state.row_codec import decode_row
-from app.state.row_filter import MAX_SCANNED, SCAN
+from app.state.row_filter import MAX_SCANNED, PAGE_TIME, SCAN
 from app.state.scripts import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from app.state.keys import Keys
     from app.state.redis_client import RedisClient
@@ -60,19 +62,27 @@ return {more and ids[#ids] or '', rows}
 
 
 class SessionList:
-    """Lists the sessions of all replicas: a tenant's alone, or all."""
+    """Lists the sessions of all replicas: a tenant's alone, or all.
 
-    def __init__(self, store: RedisClient, keys: Keys) -> None:
+    `clock` gives seconds, and only grows.
+    """
+
+    def __init__(
+        self, store: RedisClient, keys: Keys, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._keys = keys
+        self._clock = clock
 
     async def page(
         self, cursor: str | None, limit: int, only: RowFilter | None, tenant: str | None
     ) -> Page:
-        """Read a page of at most `MAX_PAGE` rows; a filter looks at `MAX_SCANNED` of them.
+        """Read a page of at most `MAX_PAGE` rows.
 
+        A filter looks at `MAX_SCANNED` of them, and begins no step after `PAGE_TIME` seconds.
         Raises `StoreUnavailable`.
         """
+        began = self._clock()
         limit = min(max(1, limit), MAX_PAGE)
         shards = range(self._keys.shards)
         sizes = await self._store.run(
@@ -105,7 +115,11 @@ class SessionList:
             else:
                 shard = asked[-1] + 1
                 cursor = self._keys.first_of(shard) if shard < len(shards) else None
-            if cursor is not None and (looked >= MAX_SCANNED or (not only and len(rows) >= limit)):
+            if only:
+                is_over = looked >= MAX_SCANNED or self._clock() - began >= PAGE_TIME
+            else:
+                is_over = len(rows) >= limit
+            if cursor is not None and is_over:
                 return Page(tuple(rows), cursor, total)
         return Page(tuple(rows), None, total)
 

@@ -12,21 +12,24 @@ from app.state.scripts import Script
 
 # KEYS: counts of a cap by owner (the field '' is their sum), this owner's members, the mark of a
 # session that must not take a place any more. ARGV: session, owner, cap (-1: take it whatever the
-# cap), expiry in ms. Returns nothing, or the owners that hold places when the cap is full.
+# cap), expiry in ms, set again when half of it has passed: a write is replicated, a look is not.
+# Returns nothing, or the owners that hold places when the cap is full.
 RESERVE: Final = Script(
     """
 if redis.call('EXISTS', KEYS[3]) == 1 then return false end
-local cap = tonumber(ARGV[3])
-if cap >= 0 and tonumber(redis.call('HGET', KEYS[1], '') or 0) >= cap
-  and redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
+local cap, all = tonumber(ARGV[3]), tonumber(redis.call('HGET', KEYS[1], '') or 0)
+if cap >= 0 and all >= cap and redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 0 then
   return redis.call('HKEYS', KEYS[1])
 end
+local own = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or 0)
 if redis.call('SADD', KEYS[2], ARGV[1]) == 1 then
-  redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
-  redis.call('HINCRBY', KEYS[1], '', 1)
+  redis.call('HSET', KEYS[1], '', all + 1, ARGV[2], own + 1)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+for i, held in ipairs({all, own}) do
+  if held == 0 or redis.call('PTTL', KEYS[i]) < ARGV[4] / 2 then
+    redis.call('PEXPIRE', KEYS[i], ARGV[4])
+  end
+end
 return false
 """
 )

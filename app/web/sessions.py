@@ -60,8 +60,8 @@ def routes(
     ) -> dict[str, Any]:
         """List live sessions of every replica, a page at a time; `search` looks into their texts.
 
-        A page may hold fewer than `limit` although another follows. `total` is about how many
-        there are in all, of those that who asks may know of.
+        A page may hold fewer than `limit`, or none, although `next` leads on. `total` is about how
+        many there are in all, of those that who asks may know of.
         """
         actor = actor_of(request)
         only = RowFilter(agent, subject, call_type, wants_human, (search or "").strip())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.deploy.tooling import ROOT, binary, passes, run
+from tests.interpreter import advice, candidates, is_version
 
 if TYPE_CHECKING:
     import subprocess
@@ -136,14 +137,10 @@ def base(engine: Podman) -> str:
 
 def _add_python(root: Path) -> None:
     """Copy a Python 3.12 of this machine to /usr/local, as in the official image."""
-    found = [shutil.which("python3.12") or "", *map(str, _pyenv())]
-    for candidate in filter(None, found):
-        done = run(candidate, "-c", "import sys; print(sys.base_prefix, sys.version_info[:2])")
-        if done.returncode == 0 and "(3, 12)" in done.stdout:
-            prefix = Path(done.stdout.split(" (")[0])
-            break
-    else:
-        pytest.fail("no Python 3.12 for the stand-in image: pyenv install 3.12", pytrace=False)
+    found = next((path for path in candidates("3.12") if is_version(path, "3.12")), None)
+    if found is None:
+        pytest.fail(f"the stand-in image needs a Python 3.12: {advice('3.12')}", pytrace=False)
+    prefix = Path(passes(found, "-c", "import sys; print(sys.base_prefix)").strip())
     left_out = shutil.ignore_patterns("site-packages", "test", "config-3.12*", "__pycache__")
     (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
     shutil.copy(prefix / "bin" / "python3.12", root / "usr/local/bin")
@@ -154,10 +151,6 @@ def _add_python(root: Path) -> None:
         prefix / "lib" / "python3.12", root / "usr/local/lib/python3.12",
         ignore=left_out, symlinks=True,
     )  # fmt: skip
-
-
-def _pyenv() -> list[Path]:
-    return sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python3.12"))
 
 
 def build(engine: Podman) -> str:

@@ -30,6 +30,7 @@ class StubOperator:
         self.watchers: list[str] = []
         self.drift: dict[str, Any] = {"shapes": [], "omitted": 0}
         self.said: list[dict[str, Any]] = []  # contents of texts that open a timeline
+        self.scanned: int | None = None  # rows that are looked at for one page; None: all
         self.burst = 20  # events at once when a timeline is opened
         started = time.time()
         self.sessions: dict[str, dict[str, Any]] = {
@@ -82,11 +83,13 @@ class StubOperator:
             session["bytes_out"] += (at * 7 + len(self.asked)) % 11 * 300
         cursor, limit = request.query.get("cursor", ""), int(request.query["limit"])
         following = sorted(id_ for id_ in self.sessions if id_ > cursor)
-        fitting = [id_ for id_ in following if self._fits(self.sessions[id_], request.query)]
+        looked = following[: self.scanned]
+        fitting = [id_ for id_ in looked if self._fits(self.sessions[id_], request.query)]
         page = fitting[:limit]
+        more = looked[-1] if len(looked) < len(following) else None
         listed = {
             "sessions": [self.sessions[id_] for id_ in page],
-            "next": page[-1] if len(fitting) > limit else None,
+            "next": page[-1] if len(fitting) > limit else more,
             "total": len(self.sessions),
         }
         return web.json_response(listed if self.queue is None else {**listed, "queue": self.queue})

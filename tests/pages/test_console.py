@@ -12,6 +12,7 @@ from playwright.async_api import expect
 
 from tests.pages.stub import StubGateway
 from tests.pages.stub_console import READER, TOKEN, StubOperator
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -128,6 +129,35 @@ async def test_sessions_are_filtered_and_sorted(console: Console) -> None:
     await expect(console.page.locator("th[data-key=subject]")).to_have_attribute(
         "aria-sort", "ascending"
     )
+
+
+async def test_sessions_are_found_behind_pages_that_are_empty(console: Console) -> None:
+    sessions = list(console.operator.sessions.values())
+    console.operator.scanned = 7
+    for number, session in enumerate(sessions):
+        session["agent"] = "rare" if number in {90, 91, 197} else "common"
+    sessions[150]["wants_human"] = True
+    await console.open()
+    await console.has(200)
+    await expect(console.page.get_by_text("1 chat wants a person", exact=True)).to_be_visible()
+    await console.page.get_by_role("searchbox").fill("rare")
+    await console.has(3)
+    await expect(console.page.get_by_text("3 of 200")).to_be_visible()
+    # Each page is still brought up to date, and the empty ones as well.
+    sessions[91]["agent"], sessions[30]["agent"] = "common", "rare"
+    sessions[150]["wants_human"] = False
+    await expect(console.rows).to_have_count(3)
+    await expect(console.page.locator('#rows tr[data-id="s0030"]')).to_be_visible()
+    await expect(console.page.locator('#rows tr[data-id="s0091"]')).to_have_count(0)
+    await expect(console.page.locator("#people")).to_be_hidden()
+    # Pages that reach further again become one.
+    console.operator.scanned = None
+
+    def searches() -> list[str]:
+        return [asked for asked in console.operator.asked if "search=rare" in asked]
+
+    await until(lambda: len(searches()) > 3 and not any("cursor" in one for one in searches()[-3:]))
+    await console.has(3)
 
 
 async def test_a_timeline_shows_contents_to_a_token_that_may_see_them(console: Console) -> None:

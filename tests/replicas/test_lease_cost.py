@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SESSIONS = 1_000
-SECONDS = 30.0
+SECONDS = 15.0
+"""A lease: each replica audits some of its sessions once in it."""
+
+ROUNDS = 3
 AT_ONCE = 20
 MOST = 0.3
-"""Microseconds of Redis' CPU per session and second."""
+"""Microseconds of Redis' CPU per session and second.
+
+Redis alone uses 1,300 a second, and 2,700 with two replicas without sessions: the more, the more
+else the machine does meanwhile, so the best of `ROUNDS` counts.
+"""
 
 
 def cpu(port: int) -> float:
@@ -35,10 +42,13 @@ def commands(port: int) -> int:
 
 
 async def spent(port: int) -> float:
-    """Redis' CPU over `SECONDS`, in microseconds per second."""
-    before = await asyncio.to_thread(cpu, port)
-    await asyncio.sleep(SECONDS)
-    return (await asyncio.to_thread(cpu, port) - before) / SECONDS * 1e6
+    """Redis' CPU in microseconds per second: the least of `ROUNDS` times `SECONDS`."""
+    used = []
+    for _ in range(ROUNDS):
+        before = await asyncio.to_thread(cpu, port)
+        await asyncio.sleep(SECONDS)
+        used.append((await asyncio.to_thread(cpu, port) - before) / SECONDS * 1e6)
+    return min(used)
 
 
 async def open_sessions(it: ReplicaPair) -> list[ClientConnection]:
@@ -71,14 +81,15 @@ async def test_a_thousand_silent_sessions_cost_redis_nearly_nothing(tmp_path: Pa
         before = await asyncio.to_thread(commands, it.redis.port)
         busy = await spent(it.redis.port)
         count = await asyncio.to_thread(commands, it.redis.port) - before
+        per_second = count / SECONDS / ROUNDS
         answer = await it.backend.get(f"{it.replicas[0].base}/v1/sessions?limit=1")
         assert answer.json()["total"] == SESSIONS
         cost = (busy - idle) / SESSIONS
         print(
             f"Redis' CPU per silent session and second: {cost:.3f} µs "
             f"({idle:.0f} µs a second without sessions, {busy:.0f} with {SESSIONS}); "
-            f"{count / SESSIONS / SECONDS:.4f} commands"
+            f"{per_second / SESSIONS:.4f} commands"
         )
         assert cost < MOST
-        assert count / SESSIONS / SECONDS < 0.1
+        assert per_second / SESSIONS < 0.1
         await asyncio.gather(*(socket.close() for socket in sockets))

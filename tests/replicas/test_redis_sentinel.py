@@ -9,7 +9,14 @@ import pytest
 import pytest_asyncio
 
 from tests.replicas import test_sharing as sharing
-from tests.replicas.disturbed import conversations_during, is_serving, live
+from tests.replicas.disturbed import (
+    MANY,
+    MANY_TIMEOUT,
+    conversations_during,
+    is_serving,
+    lasting,
+    live,
+)
 from tests.replicas.pair import ReplicaPair, Script, replica_pair
 from tests.support.sentinel import SERVICE, Watched
 from tests.support.waiting import until
@@ -24,7 +31,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONVERSATIONS = 50
 SCRIPT = Script(count=60, rate=15.0, texts=20)
-MANY = 2_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,13 +68,12 @@ async def test_conversations_go_on_when_the_primary_is_demoted_and_when_its_heir
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1800)
-async def test_two_thousand_conversations_outlive_four_primaries(tmp_path: Path) -> None:
-    script = Script(count=60, rate=0.1, texts=60)  # so slow that all have begun before one ends
+@pytest.mark.timeout(MANY_TIMEOUT)
+async def test_many_conversations_outlive_four_primaries(tmp_path: Path) -> None:
     them = Watched(tmp_path / "sentinels", sentinels=3)
     await asyncio.to_thread(them.start)
     try:
-        async with replica_pair(tmp_path / "pair", state_url=them.url) as it:
+        async with replica_pair(tmp_path / "pair", state_url=them.url, auth="ticket,open") as it:
 
             async def disturb(goes_on: Callable[[], bool]) -> None:
                 for _ in range(2):
@@ -78,7 +83,7 @@ async def test_two_thousand_conversations_outlive_four_primaries(tmp_path: Path)
                     await until(lambda: follows(them), within=60)
                     assert goes_on(), "it must happen while they talk"
 
-            await conversations_during(it, disturb, count=MANY, script=script, seed=2001)
+            await conversations_during(it, disturb, count=MANY, script=lasting(MANY), seed=2001)
             await is_serving(it)
             await until(lambda: none_left(it), within=60)
     finally:

@@ -15,7 +15,6 @@ from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from app.state.backend import Backend
-from app.state.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,17 +124,6 @@ class PipelinedBackend(Backend):
         key = command[3 if name in {"EVALSHA", "EVAL"} else 1]
         tag = key[key.index("{") + 1 : key.index("}")]
         return self._nodes[self._by_slot[binascii.crc_hqx(tag.encode(), 0) % SLOTS]].ask(command)
-
-
-class SharedConnector(Connector):
-    """Gives every replica the same backend."""
-
-    def __init__(self, url: str, backend: PipelinedBackend) -> None:
-        super().__init__(url)
-        self._shared = backend
-
-    def backend(self, connections: int) -> Backend:  # noqa: ARG002
-        return self._shared
 
 
 def packed(command: Sequence[Any]) -> bytes:

@@ -23,6 +23,9 @@ AGENTS: Final = 20
 RARE: Final = 1_000
 """One session of so many is of the agent `rare`."""
 
+CONNECTING: Final = 25
+"""One session of so many is still connecting; the others are in their conversation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -33,6 +36,7 @@ class Ask:
     address: str
     agent: str
     tenant: str | None
+    phase: str = "active"
 
     def row(self, session_id: str, replica: str) -> SessionRow:
         return SessionRow(
@@ -43,6 +47,7 @@ class Ask:
             subject=self.subject,
             address=self.address,
             started_at=1_700_000_000.0 + self.number / 100,
+            phase=self.phase,
             tenant=self.tenant,
         )
 
@@ -87,6 +92,7 @@ class Plan:
             "rare" if number % RARE == 7 else f"agent{number % AGENTS}",
             # A cap of a subject is one of the subject within its tenant.
             f"tenant{person % TENANTS}" if person % 2 else None,
+            "connecting" if number % CONNECTING == 3 else "active",
         )
 
     def share(self, worker: int, workers: int) -> Iterator[Ask]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import resource
@@ -17,11 +18,12 @@ import uvloop
 
 from app.protocol.errors import StoreUnavailable
 from app.state.redis import RedisState, Timings
-from tests.scale.backend import PipelinedBackend, SharedConnector
+from tests.scale.backend import PipelinedBackend
+from tests.scale.beats import SharedConnector
 from tests.scale.plan import CAPS, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from multiprocessing.connection import Connection
 
     from app.state.interface import SessionRow
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 250
 """Entries under way in one process."""
+
+PAUSE: Final = 0.02
+"""Seconds until it is looked again whether a replica has beaten, where all are late."""
 
 PATIENCE: Final = 60.0
 """Seconds that a command may take: the machine is shared, and the load is as high as it can be."""
@@ -54,6 +59,7 @@ class SimulatedReplica:
 
     name: str
     state: RedisState
+    connector: SharedConnector
     rows: dict[str, SessionRow] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -80,22 +86,25 @@ class Worker:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._backend = PipelinedBackend(orders.port)
+        self._entries = PipelinedBackend(orders.port)
+        self._beats = PipelinedBackend(orders.port)
         self._asks: Iterator[Ask] = Plan(orders.size).share(orders.number, orders.workers)
         self._replicas: list[SimulatedReplica] = []
         self._turns: Iterator[SimulatedReplica] = iter(())
         self._answers: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._worst = 0.0
+        self._paused = 0.0
 
     async def start(self) -> None:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-        await self._backend.connect()
+        await self._entries.connect()
+        await self._beats.connect()
         orders = self._orders
         timings = Timings(timeout=PATIENCE, lease=orders.lease)
-        connector = SharedConnector(orders.url, self._backend)
         for number in range(orders.number, orders.replicas, orders.workers):
             name = f"replica{number}"
+            connector = SharedConnector(orders.url, self._entries, self._beats)
             state = RedisState(
                 orders.url,
                 name,
@@ -104,15 +113,16 @@ class Worker:
                 on_error=self._count_error,
                 connector=connector,
             )
-            replica = SimulatedReplica(name, state)
+            replica = SimulatedReplica(name, state, connector)
             replica.start(orders.refresh)
             self._replicas.append(replica)
         self._turns = itertools.cycle(self._replicas)
         self._watch = asyncio.create_task(self._watch_loop())
 
-    async def fill(self, count: int) -> dict[str, Any]:
-        """Let the next `count` ask."""
-        asks = itertools.islice(self._asks, count)
+    async def fill(self, count: int, seconds: float) -> dict[str, Any]:
+        """Let the next `count` ask, or as many as do within the time."""
+        gc.freeze()  # no gateway has as many sessions as this process: they are not looked through
+        asks = self._next_asks(count, time.monotonic() + seconds)
         await asyncio.gather(*(self._enter(asks) for _ in range(AT_ONCE)))
         return self.figures()
 
@@ -134,11 +144,8 @@ class Worker:
     async def end(self, seconds: float) -> dict[str, Any]:
         """End sessions until none is left or the time is over."""
         until = time.monotonic() + seconds
-        rows = list(self._in_turn())
-        for start in range(0, len(rows), 2_000):
-            if time.monotonic() > until:
-                break
-            await self._each(rows[start : start + 2_000], self._leave)
+        rows = itertools.takewhile(lambda _: time.monotonic() < until, self._in_turn())
+        await self._each(rows, self._leave)
         return self.figures()
 
     async def held(self) -> dict[str, Any]:
@@ -147,6 +154,7 @@ class Worker:
         return {
             "subjects": Counter(row.subject for row in rows),
             "addresses": Counter(row.address for row in rows),
+            "rare": sum(row.agent == "rare" for row in rows),
         }
 
     def figures(self) -> dict[str, Any]:
@@ -159,12 +167,30 @@ class Worker:
             "cpu": usage.ru_utime + usage.ru_stime,
             "memory": usage.ru_maxrss * 1024,
             "loop_lag": round(worst, 3),
+            "late": sum(each.connector.is_late(self._orders.lease) for each in self._replicas),
+            "paused": round(self._paused, 1),
         }
 
     async def _enter(self, asks: Iterator[Ask]) -> None:
         for ask in asks:
-            replica = next(self._turns)
+            replica = await self._next()
             await self._admit(replica, ask.row(secrets.token_hex(16), replica.name))
+
+    def _next_asks(self, count: int, until: float) -> Iterator[Ask]:
+        for _ in range(count):
+            ask = None if time.monotonic() > until else next(self._asks, None)
+            if ask is None:
+                return
+            yield ask
+
+    async def _next(self) -> SimulatedReplica:
+        """The next replica whose beats are on time: one that is late lets in no one."""
+        while True:
+            for replica in itertools.islice(self._turns, len(self._replicas)):
+                if not replica.connector.is_late(self._orders.lease):
+                    return replica
+            self._paused += PAUSE / AT_ONCE
+            await asyncio.sleep(PAUSE)
 
     async def _admit(self, replica: SimulatedReplica, row: SessionRow) -> None:
         try:
@@ -184,7 +210,7 @@ class Worker:
     async def _again(self, replica: SimulatedReplica, row: SessionRow) -> None:
         await self._admit(replica, row)
 
-    async def _each(self, rows: list[tuple[SimulatedReplica, SessionRow]], do: Any) -> None:
+    async def _each(self, rows: Iterable[tuple[SimulatedReplica, SessionRow]], do: Any) -> None:
         remaining = iter(rows)
 
         async def some() -> None:

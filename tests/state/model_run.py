@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -80,8 +81,12 @@ def _run_all(given: argparse.Namespace) -> Iterator[tuple[Counter[str], list[str
     parts = [
         (first, min(first + PER_PART, last), until) for first in range(given.first, last, PER_PART)
     ]
-    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
-        yield from pool.imap_unordered(run_part, parts)
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("spawn").Pool(given.processes, signal.signal, ignore) as pool:
+        try:
+            yield from pool.imap_unordered(run_part, parts)
+        except KeyboardInterrupt:
+            print("interrupted: what has been run is reported", file=sys.stderr)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import pytest
 
 from app.protocol.tenant import TenantLimits
 from app.state.interface import Caps
-from app.state.row_filter import SCAN, RowFilter
-from tests.state.conftest import row
+from app.state.redis import RedisState
+from app.state.row_filter import PAGE_TIME, SCAN, RowFilter
+from tests.state.conftest import PATIENT, row
 
 if TYPE_CHECKING:
     from app.state.interface import State
@@ -103,13 +105,45 @@ async def test_one_of_five_thousand_is_found_by_looking_at_few_at_a_time(state: 
     rows = [row(f"s{number:05}", subject=f"user-{number}") for number in range(count)]
     await state.refresh(rows)
     began = time.perf_counter()
-    page = await state.sessions(None, 100, RowFilter(search=f"user-{count - 1}"))
+    assert await listed(state, RowFilter(search=f"user-{count - 1}")) == [f"s{count - 1:05}"]
     took = time.perf_counter() - began
-    assert [each.subject for each in page.rows] == [f"user-{count - 1}"]
-    assert (page.next, page.total) == (None, count)
     assert took < 4.0, f"{took:.2f} s"
     print(f"{type(state).__name__}: one of {count} in {took * 1000:.0f} ms, {SCAN} at a time")
     began = time.perf_counter()
     page = await state.sessions(None, 100)
     print(f"{type(state).__name__}: the first 100 in {(time.perf_counter() - began) * 1000:.1f} ms")
-    assert len(page.rows) == 100
+    assert (len(page.rows), page.total) == (100, count)
+
+
+@pytest.mark.parametrize("store", ["redis_server", "redis_cluster", "local_store"])
+async def test_a_page_whose_time_is_over_leads_on_and_no_row_is_left_out(
+    request: pytest.FixtureRequest, store: str, prefix: str
+) -> None:
+    count, fitting = 3 * SCAN, (5, SCAN + 5, 3 * SCAN - 1)
+    rows = [
+        row(f"{number * 255 // count:02x}{number:04x}", agent="few" if number in fitting else "all")
+        for number in range(count)
+    ]
+    steps = itertools.count(step=PAGE_TIME)
+    hurried = RedisState(
+        request.getfixturevalue(store).url,
+        "a",
+        prefix=prefix,
+        timings=PATIENT,
+        clock=lambda: next(steps),
+    )
+    try:
+        await hurried.refresh(rows)
+        found: list[str] = []
+        cursor: str | None = None
+        pages = 0
+        while cursor is not None or not pages:
+            page = await hurried.sessions(cursor, 100, RowFilter(agent="few"))
+            assert page.total == count
+            found += [each.id for each in page.rows]
+            cursor, pages = page.next, pages + 1
+        assert found == [rows[number].id for number in fitting]
+        assert pages >= 3, "each page has looked at one step alone"
+        assert len((await hurried.sessions(None, 100)).rows) == 100, "without a filter it is full"
+    finally:
+        await hurried.close()

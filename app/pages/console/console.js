@@ -106,14 +106,12 @@ function shut(why) {
 
 /** Load the first sessions, then bring up to date those that can be seen, or all if they are few. */
 async function look() {
-  if (!store.pages.length) {
-    await store.more();
-    while (!store.complete && store.rows.size < SORTABLE && await store.more());
-  } else if (store.rows.size <= SORTABLE) {
+  if (store.rows.size <= SORTABLE) {
     await store.refresh();
-    while (!store.complete && store.rows.size < SORTABLE && await store.more());
+    await store.fill();
   } else {
     await store.refresh(...list.seen());
+    await fillPane();
   }
   if (!access.actor) return;
   list.arrange();
@@ -121,13 +119,13 @@ async function look() {
   await detail.refresh();
 }
 
-/** Somebody has scrolled: more is loaded where the end of what is there comes near. */
+/** More is loaded where somebody has scrolled near the end of what is there. */
 let filling = false;
 async function fillPane() {
   if (filling || !access.actor || store.complete || !store.pages.length || !list.nearEnd) return;
   filling = true;
   try {
-    await store.more();
+    await store.fill(store.rows.size + 1);
     list.arrange();
   } catch (error) {
     fault(error);

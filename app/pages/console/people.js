@@ -3,14 +3,19 @@
 import { access, ask } from './api.js';
 import { $, button, make, say } from './dom.js';
 import { counted, since } from './format.js';
+import { BUDGET } from './store.js';
 import { isMine } from './talk.js';
 
 const MOST = 100;
 let items = new Map(); // id → its item in the list
+let waiting = new Map(); // id → a session whose agent asks for a person
+let cursor = null; // where the next turn goes on: many sessions are looked through in several
 let announced = 0;
 
 export function clear() {
   items = new Map();
+  waiting = new Map();
+  cursor = null;
   announced = 0;
   $('people-list').replaceChildren();
   $('people').hidden = true;
@@ -18,12 +23,31 @@ export function clear() {
 
 /** Look who waits. `known` are the sessions of the list, for those taken over here. */
 export async function look(known, open, take) {
-  const found = (await (await ask(`v1/sessions?wants_human=true&limit=${MOST}`)).json()).sessions
+  const visit = access.visit;
+  await search(visit);
+  if (visit !== access.visit) return;
+  const found = [...waiting.values()]
     .filter((row) => row.wants_human && !row.takeover)
     .sort((a, b) => (a.wants_human_since ?? 0) - (b.wants_human_since ?? 0));
   const own = [...known.values()].filter(({ id }) => isMine(id));
   const rows = [...own, ...found.filter(({ id }) => !isMine(id))];
   show(rows, found.length, own.length, open, take);
+}
+
+/** Read pages, which may be empty, until none follows, `MOST` wait, or the time is over. */
+async function search(visit) {
+  const until = performance.now() + BUDGET;
+  do {
+    const from = cursor;
+    const query = new URLSearchParams({ wants_human: true, limit: MOST, ...(from && { cursor: from }) });
+    const page = await (await ask(`v1/sessions?${query}`)).json();
+    if (visit !== access.visit) return;
+    cursor = page.next ?? null;
+    const inside = (id) => (from === null || id > from) && (cursor === null || id <= cursor);
+    for (const id of [...waiting.keys()]) if (inside(id)) waiting.delete(id);
+    for (const row of page.sessions) waiting.set(row.id, row);
+    if (waiting.size >= MOST) cursor = null;
+  } while (cursor !== null && performance.now() < until);
 }
 
 function show(rows, waiting, own, open, take) {

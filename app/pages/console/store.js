@@ -1,13 +1,14 @@
 /**
  * The live sessions that this page knows: pages of the gateway's list, by cursor, each brought up to
  * date by itself. Up to `SORTABLE` sessions are loaded whole, and can be sorted; of more, those that
- * somebody scrolls to, in the gateway's order.
+ * somebody scrolls to, in the gateway's order. A search may have many short pages, some of them empty.
  */
 
 import { ask } from './api.js';
 import { moment } from './format.js';
 
 export const SORTABLE = 1000;
+export const BUDGET = 1000; // ms after which no further page is asked for in one turn
 const PAGE = 200;
 const SPARK = 60; // samples of a spark line
 const STALE = 6000; // ms after which two samples make no rate
@@ -23,6 +24,7 @@ export class Sessions {
     this.pages = []; // {from, to}: sessions after `from`, up to and with `to`; null is open
     this.total = 0;
     this.queue = null;
+    this.rest = null; // the page with which the next turn of `refresh` begins
     this.visit = (this.visit ?? 0) + 1;
   }
 
@@ -49,22 +51,36 @@ export class Sessions {
     return true;
   }
 
-  /** Bring pages up to date: all, or those between two ids. */
+  /** Load pages until `count` sessions are here, there is no more, or the time is over. */
+  async fill(count = SORTABLE) {
+    const until = performance.now() + BUDGET;
+    while (this.rows.size < count && performance.now() < until && await this.more());
+  }
+
+  /** Bring pages up to date: all, or those between two ids; in turn, where there is no time for all. */
   async refresh(first = null, last = null) {
     const visit = this.visit;
+    const until = performance.now() + BUDGET;
     const wanted = this.pages.filter(({ from, to }) => (last === null || from === null || from < last) && (first === null || to === null || to >= first));
-    for (const page of wanted) {
+    const begin = Math.max(0, wanted.indexOf(this.rest));
+    for (const page of [...wanted.slice(begin), ...wanted.slice(0, begin)]) {
+      if (!this.pages.includes(page)) continue;
+      this.rest = page;
+      if (performance.now() > until) return;
       const found = await this.#fetched(page);
       if (visit !== this.visit) return;
       this.#fit(page, found.next ?? null);
       this.#merge(page, found.sessions);
     }
+    this.rest = null;
   }
 
-  /** A page that no longer reaches as far as it did leaves the rest to a new one. */
+  /** A page that no longer reaches as far as it did leaves the rest to a new one; one that reaches further takes others in. */
   #fit(page, next) {
     const at = this.pages.indexOf(page);
     if (next === null || (page.to !== null && next >= page.to)) {
+      const reached = (other) => other && (next === null || (other.to !== null && other.to <= next));
+      while (reached(this.pages[at + 1])) [{ to: page.to }] = this.pages.splice(at + 1, 1);
       if (at === this.pages.length - 1) page.to = next;
       return;
     }
