@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHONS := 3.11 3.12 3.13
 PORT ?= 8000
 # What `make test` and `make nightly` run, in this order.
-PARTS := check test-source test-compiled test-replicas test-bench
+PARTS := check-and-build test-source test-compiled test-replicas test-bench
 NIGHTLY := nightly-source nightly-compiled
 # Test files that run at a time: much of what they do is waiting.
 WORKERS ?= 4
@@ -44,7 +44,7 @@ PROOF_OPTIONS = $(addprefix --seed ,$(SEED)) $(addprefix --seconds ,$(SECONDS))
 
 .DEFAULT_GOAL := help
 .PHONY: proof chaos soak scale model help run test check ready bench nightly ready-nightly conformance lock clean \
-  wheel sbom licenses audit ready-proof \
+  wheel sbom licenses audit ready-proof check-and-build \
   test-source test-compiled test-replicas test-bench $(NIGHTLY) $(addprefix python-,$(PYTHONS))
 
 # An environment of another Python than the one that is asked for is made anew.
@@ -69,6 +69,11 @@ check: $(CACHE)/development ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# mypy keeps one core busy. Meanwhile the other builds what the tests need, which each of their
+# workers would else compile for itself.
+check-and-build: ready
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 check $(COMPILED)/.built $(CACHE)/bytecode
 
 ready: $(CACHE)/development $(CACHE)/machine $(NPM_DONE)
 
@@ -185,6 +190,10 @@ $(CACHE)/machine-nightly: tests/apt-packages-nightly.txt | $(BIN)/python
 
 $(COMPILED)/.built: $(CACHE)/development $(CACHE)/machine $(SOURCES)
 	tests/compiled.sh $(BIN)/python $(COMPILED)
+	@touch $@
+
+$(CACHE)/bytecode: $(CACHE)/development $(CACHE)/machine $(SOURCES)
+	@PYTEST_ADDOPTS= $(BIN)/python -m pytest --collect-only -qq > $@.log || { tail -n 60 $@.log; exit 1; }
 	@touch $@
 
 %/node_modules/.installed: %/package.json %/package-lock.json | $(CACHE)/machine

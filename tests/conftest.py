@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,12 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
     meant = config.getoption("--build")
     if COMPILED is not (meant == "compiled"):
         raise pytest.UsageError(f"not a {meant} build: see `make test`")
+    gc.disable()  # modules and tests are collected, which make hardly any garbage
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Hand the longest files out first, where several workers share them."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """From now on look for garbage, but not among the modules and tests, which stay."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -27,8 +27,9 @@ SECONDS: Final = Path(".cache/parts.json")
 # Seconds on two cores, where nothing has run yet; afterwards the last run's are told.
 USUAL: Final = {
     "check": 20,
-    "test-source": 430,
-    "test-compiled": 190,
+    "check-and-build": 60,
+    "test-source": 410,
+    "test-compiled": 150,
     "test-replicas": 190,
     "test-bench": 26,
     "python-3.11": 930,
