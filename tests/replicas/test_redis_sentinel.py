@@ -95,7 +95,7 @@ async def changed(store: Watched) -> None:
     old = store.primary()
     await until(lambda: follows(store), within=30)
     await until(lambda: b"OK" in ask_for_failover(store), within=30)
-    await until(lambda: b"role:slave" in old.command("INFO", "replication"), within=60)
+    await until(lambda: b"role:slave" in old.query("INFO", "replication"), within=60)
     await until(lambda: follows(store), within=60)
     await until(lambda: is_left(old), within=30)
 
@@ -122,7 +122,7 @@ def has_primary(store: Watched) -> bool:
 
 def follows(store: Watched) -> bool:
     """Whether one server is the other's replica and has its data."""
-    told = [server.command("INFO", "replication") for server in store.servers if server.is_running]
+    told = [server.query("INFO", "replication") for server in store.servers if server.is_running]
     return sum(b"master_link_status:up" in each for each in told) == 1
 
 
@@ -131,13 +131,13 @@ async def works(pair: ReplicaPair, store: Watched) -> None:
     await is_serving(pair)
     await sharing.test_browser_resumes_on_the_other_replica_and_back(pair)
     await sharing.test_cap_of_a_subject_counts_over_both_replicas(pair)
-    clients = store.primary().command("CLIENT", "LIST")
+    clients = store.primary().query("CLIENT", "LIST")
     assert b"blackbox-relay" in clients
 
 
 def is_left(server: RedisServer) -> bool:
     """Whether no gateway is connected to a demoted server any more."""
-    return b"blackbox-relay" not in server.command("CLIENT", "LIST")
+    return b"blackbox-relay" not in server.query("CLIENT", "LIST")
 
 
 async def none_left(it: ReplicaPair) -> bool:

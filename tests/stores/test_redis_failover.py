@@ -100,7 +100,7 @@ async def test_demoted_primary_is_noticed_left_and_healed(
             name.target = second.port
             await until(lambda: writes(state))
             # Redis' own client list: nobody of ours reads the demoted server for long.
-            await until(lambda: b"blackbox-relay" not in first.command("CLIENT", "LIST"))
+            await until(lambda: b"blackbox-relay" not in first.query("CLIENT", "LIST"))
             assert await state.tell("a", b"hello")
             await until(lambda: heard == [b"hello"])
             listening.cancel()

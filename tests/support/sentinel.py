@@ -74,7 +74,7 @@ class Watched:
         for server in self.servers:
             server.start()
         self.servers[1].command("REPLICAOF", "127.0.0.1", str(self.ports[self.servers[0]]))
-        wait_for(lambda: b"master_link_status:up" in self.servers[1].command("INFO", "replication"))
+        wait_for(lambda: b"master_link_status:up" in self.servers[1].query("INFO", "replication"))
         for sentinel in self.sentinels:
             sentinel.start()
         wait_for(lambda: all(s.sees(1, len(self.sentinels) - 1) for s in self.sentinels))
@@ -93,7 +93,7 @@ class Watched:
     def primary(self) -> RedisServer:
         """The server that calls itself the primary and answers."""
         for server in self.servers:
-            if server._process is not None and b"role:master" in server.command(
+            if server._process is not None and b"role:master" in server.query(
                 "INFO", "replication"
             ):
                 return server
