@@ -63,7 +63,9 @@ async def test_conversations_go_on_when_the_primary_is_demoted_and_when_its_heir
         await changed(store)
         await killed(store)
 
-    await conversations_during(pair, disturb, count=CONVERSATIONS, script=SCRIPT, seed=3)
+    await conversations_during(
+        pair, disturb, count=CONVERSATIONS, script=SCRIPT, seed=3, hold=False
+    )
     await works(pair, store)
 
 
