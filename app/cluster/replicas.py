@@ -30,6 +30,7 @@ from app.cluster.commands import (
 from app.cluster.control import SessionCommands
 from app.cluster.live_events import Gap
 from app.cluster.owner_message import tell_owner
+from app.cluster.recent_ids import RecentIds
 from app.protocol.close_codes import CANNOT_RESUME, FORBIDDEN, OVERLOADED, Retry
 from app.protocol.errors import Refusal, StoreUnavailable
 from app.relay.page import PageRequest
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 1000
+MAX_REMEMBERED = 4000
+"""Attachments: several times as many as a replica's inbox holds."""
 NOTHING_TO_JOIN = "There is no such conversation to join."
 
 
@@ -66,6 +69,7 @@ class Replicas:
         self._state = state
         self._bridges = bridges
         self._watches = watches
+        self._attached = RecentIds(MAX_REMEMBERED)
 
     async def run(self) -> None:
         """Do what other replicas ask, and keep bridges and watches going, until cancelled."""
@@ -224,8 +228,12 @@ class Replicas:
                     tasks.create_task(self._publish(message), name=f"publish:{message.session_id}")
 
     def _attach(self, message: Attach) -> None:
-        """Take over a browser that another replica serves."""
-        if self._bridges is None:
+        """Take over a browser that another replica serves.
+
+        After a failover of the store the inbox is read from its beginning: an `Attach` of earlier
+        must not replace the browser's socket, or ask for what is no longer held.
+        """
+        if self._bridges is None or not self._attached.is_new(message.attachment):
             return
         try:
             socket = self._bridges.accept(message)

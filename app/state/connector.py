@@ -7,6 +7,8 @@ every other one of this process that was made before is dialled anew when it is 
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
     from app.state.backend import Backend
 
+LOOK_EVERY: Final = 1.0
+LOOK_TIMEOUT: Final = 1.0
+"""Seconds between two questions to the Sentinels, and for each."""
+
 UNKNOWN_PARAMETER: Final = "has a parameter that Redis does not know"
 
 
@@ -55,6 +61,7 @@ class Connector:
         self.generation = 0
         self.losses = 0
         self.is_cluster = self._address.kind is Kind.CLUSTER
+        self.fails_over = self._address.kind in {Kind.CLUSTER, Kind.SENTINEL}
 
     def backend(self, connections: int) -> Backend:
         """Make a client. Raises `ValueError` where redis-py does not know a parameter."""
@@ -101,6 +108,25 @@ class Connector:
         """Take note that a connection of this generation leads to a replica."""
         if generation == self.generation:
             self.generation += 1
+
+    async def watch_primary(self) -> None:
+        """Leave, behind Sentinels, a primary soon after another one was promoted, until cancelled.
+
+        The old one is made a replica some 10 s later, and takes writes until then, which are lost:
+        replicas that beat on different primaries would take each other for dead.
+        """
+        epoch, followed = -1, None
+        while self._sentinels is not None:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(LOOK_TIMEOUT):
+                    await self._sentinels.discover_master(self._address.service)
+                newest, found = self._sentinels.newest
+                if newest >= epoch:  # else it was said by one that has missed a failover
+                    if followed not in {None, found}:
+                        self.demoted(self.generation)
+                        self.lost()
+                    epoch, followed = newest, found
+            await asyncio.sleep(LOOK_EVERY)
 
     def lost(self) -> None:
         """Take note that a node did not answer."""

@@ -7,6 +7,8 @@ noticed nothing. There, whatever node was lost a while ago makes doubtful what i
 must stay away for longer than a living replica takes to come back to its new node, and the owner
 of the replica's sessions must be dead as well (`app.state.owners`): a replica that stands still,
 or cannot reach the node of its mark, goes on with its sessions if it comes back within their lease.
+The same holds behind Sentinels: an old primary that is started again takes the beats of a replica
+that was told of it by a Sentinel that had missed the failover, until it is made a replica.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ class Liveness:
     async def alive(self, replica: str) -> bool:
         """Say whether a replica beats; raise `StoreUnavailable` while that is unknown.
 
-        On a Redis Cluster that is so until the lease of a replica's sessions is over.
+        On a Redis Cluster, and behind Sentinels, that is so until the lease of a replica's sessions
+        is over.
         """
         looks = 0
         while True:
@@ -90,7 +93,7 @@ class Liveness:
             if beat is None and self._is_suspect(marked, marker):
                 raise StoreUnavailable("alive: replicas have not reported again")
             looks += 1
-            if beat is not None or not self._connector.is_cluster:
+            if beat is not None or not self._connector.fails_over:
                 return bool(beat == ON)
             if looks > LOOKS:
                 if await self._owners.lives("alive", replica):

@@ -236,6 +236,7 @@ class RedisState(State):
             tasks.create_task(self._sweeper.run(), name="state:sweeper")
             tasks.create_task(self._beat_owner(), name="state:owner")
             tasks.create_task(self._maintain(), name="state:maintenance")
+            tasks.create_task(self.connector.watch_primary(), name="state:primary")
             await self._beat()
 
     async def close(self) -> None:

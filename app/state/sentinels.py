@@ -36,7 +36,11 @@ class Sentinels(Sentinel):
     One that does not answer costs no time, and one that was cut off from the others, and has
     missed a failover, is overruled by a newer configuration (Redis Sentinel documentation,
     "Configuration epochs").
+
+    `newest` is the configuration epoch and the address that were found last.
     """
+
+    newest: tuple[int, tuple[str, int]] = (-1, ("", 0))
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return where the primary is. Raises a `MasterNotFoundError` that says why not."""
@@ -67,7 +71,11 @@ class Sentinels(Sentinel):
         ]
         usable = [state for state in states if self.check_master_state(dict(state), service)]
         newest = max(usable, key=lambda state: int(state["config-epoch"]), default=None)
-        return None if newest is None else (str(newest["ip"]), int(newest["port"]))
+        if newest is None:
+            return None
+        found = str(newest["ip"]), int(newest["port"])
+        self.newest = int(newest["config-epoch"]), found
+        return found
 
 
 async def _ask(sentinel: Any) -> Mapping[str, State] | Exception:

@@ -47,7 +47,8 @@ async def conversations_during(
 ) -> list[Story]:
     """Hold `count` conversations, cut sockets at random, run `disturb`, and judge them all.
 
-    `disturb` is given a function that says whether all of them still go on.
+    `disturb` is given a function that says whether all of them still go on: none ends before it has
+    returned.
     Each must hear and be heard exactly, with each tool's result, and end by its own script.
     """
     print(f"seed {seed}")

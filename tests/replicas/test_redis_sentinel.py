@@ -116,7 +116,7 @@ def ask_for_failover(store: Watched) -> bytes:
 def has_primary(store: Watched) -> bool:
     try:
         return store.primary().is_running
-    except AssertionError:
+    except (AssertionError, OSError):
         return False
 
 

@@ -1,4 +1,4 @@
-"""A replica that stands still on a Redis Cluster is not taken for dead before its lease is over."""
+"""A replica that stands still is not taken for dead before its lease is over, where nodes fail."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.state.interface import Caps
 from app.state.redis import RedisState, Timings
 from tests.state.conftest import row, running
 from tests.support.redis_cluster import RedisCluster
+from tests.support.sentinel import Watched
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -23,10 +24,18 @@ LONG_LEASE = Timings(timeout=5.0, alive=0.3, lease=120.0, refill=0.5)
 SHORT_LEASE = Timings(timeout=5.0, alive=0.3, lease=2.0, refill=0.5)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    with RedisCluster(tmp_path_factory.mktemp("cluster"), replicas=False) as server:
-        yield server
+@pytest.fixture(scope="module", params=["cluster", "sentinel"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store whose servers may be lost one by one."""
+    directory = tmp_path_factory.mktemp("store")
+    if request.param == "cluster":
+        with RedisCluster(directory, replicas=False) as server:
+            yield server.url
+        return
+    watched = Watched(directory, sentinels=1)
+    watched.start()
+    yield watched.url
+    watched.stop()
 
 
 async def verdicts(asker: RedisState, replica: str) -> AsyncIterator[bool | None]:
@@ -45,9 +54,9 @@ async def is_up(state: RedisState, other: str) -> bool:
         return False
 
 
-async def test_replica_that_stands_still_is_in_doubt_and_comes_back(cluster: RedisCluster) -> None:
+async def test_replica_that_stands_still_is_in_doubt_and_comes_back(url: str) -> None:
     """Its mark of life is gone for many lifetimes: what needs it fails, and may be tried again."""
-    a, b = (RedisState(cluster.url, each, prefix="still", timings=LONG_LEASE) for each in "ab")
+    a, b = (RedisState(url, each, prefix="still", timings=LONG_LEASE) for each in "ab")
     held = row("51" * 8, replica="a")
     beating = asyncio.create_task(a.run())
     async with running(b):
@@ -71,8 +80,8 @@ async def test_replica_that_stands_still_is_in_doubt_and_comes_back(cluster: Red
             await a.leave(held)
 
 
-async def test_replica_is_dead_when_its_lease_is_over(cluster: RedisCluster) -> None:
-    a, b = (RedisState(cluster.url, each, prefix="over", timings=SHORT_LEASE) for each in "ab")
+async def test_replica_is_dead_when_its_lease_is_over(url: str) -> None:
+    a, b = (RedisState(url, each, prefix="over", timings=SHORT_LEASE) for each in "ab")
     beating = asyncio.create_task(a.run())
     async with running(b), asyncio.timeout(60):
         await until(lambda: is_up(b, "a"), within=30)
@@ -85,8 +94,8 @@ async def test_replica_is_dead_when_its_lease_is_over(cluster: RedisCluster) -> 
     await a.close()
 
 
-async def test_replica_that_has_signed_off_is_dead_at_once(cluster: RedisCluster) -> None:
-    a, b = (RedisState(cluster.url, each, prefix="off", timings=LONG_LEASE) for each in "ab")
+async def test_replica_that_has_signed_off_is_dead_at_once(url: str) -> None:
+    a, b = (RedisState(url, each, prefix="off", timings=LONG_LEASE) for each in "ab")
     async with running(b):
         async with running(a):
             await until(lambda: is_up(b, "a"), within=30)
