@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MAX_WAITING = 1000
 MAX_REMEMBERED = 4000
 """Attachments: several times as many as a replica's inbox holds."""
 NOTHING_TO_JOIN = "There is no such conversation to join."
@@ -98,7 +97,7 @@ class Replicas:
         `attempt` grows with each of a browser's attempts, where it says so (else 0).
         """
         session_id, proof = token.partition(".")[0], hashlib.sha256(token.encode()).hexdigest()
-        if self.gateway.resume(session_id, proof, received, socket, attempt):
+        if self._resume_here(session_id, proof, received, attempt, socket, direct=True):
             return
         try:
             row = await self._state.find(session_id)
@@ -169,7 +168,7 @@ class Replicas:
     async def watch(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what happens in a session until it ends; who is slow is told what it missed."""
         if session_id in self.gateway.live:
-            async for event in self._watch_here(session_id):
+            async for event in self.gateway.live.events(session_id):
                 yield event
             return
         row = await self._state.find(session_id)
@@ -182,27 +181,6 @@ class Replicas:
                     if isinstance(said, Gap)
                     else exact_json.loads_all(said)
                 )
-
-    async def _watch_here(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_WAITING)
-        missed = 0
-
-        def tell(event: dict[str, Any]) -> None:
-            nonlocal missed
-            if waiting.full():
-                missed += 1
-            else:
-                waiting.put_nowait(event)
-
-        with self.gateway.live.watching(session_id, tell):
-            while True:
-                event = await waiting.get()
-                if missed:
-                    yield {"kind": "gap", "missed": missed}
-                    missed = 0
-                yield event
-                if event["kind"] == "end":
-                    return
 
     # What others ask
 
@@ -251,12 +229,30 @@ class Replicas:
         attempt = message.hello.get("attempt", 0)
         if not (isinstance(proof, str) and isinstance(received, int) and isinstance(attempt, int)):
             refuse(socket, time(), CANNOT_RESUME, None)
-        elif self.gateway.is_stale_attempt(message.session_id, proof, attempt):
-            # It was on its way for longer than a newer one took to come here directly.
-            refuse(socket, time(), BROKEN, None)
-        elif not self.gateway.resume(message.session_id, proof, received, socket, attempt):
+        elif not self._resume_here(
+            message.session_id, proof, received, attempt, socket, direct=False
+        ):
             self.gateway.count_lost_resume()
             refuse(socket, time(), CANNOT_RESUME, None)
+
+    def _resume_here(
+        self,
+        session_id: str,
+        proof: str,
+        received: int,
+        attempt: int,
+        socket: Socket,
+        *,
+        direct: bool,
+    ) -> bool:
+        """Bring a browser back to a conversation of this replica's; False if there is none.
+
+        An attempt that was on its way for longer than a later one is asked to come again.
+        """
+        if self.gateway.is_stale_attempt(session_id, proof, received, attempt, direct=direct):
+            refuse(socket, time(), BROKEN, None)
+            return True
+        return self.gateway.resume(session_id, proof, received, socket, attempt)
 
     async def _publish(self, message: Watch) -> None:
         """Publish a session's events for a watcher on another replica."""

@@ -190,10 +190,19 @@ class Gateway:
             self._draining.session_ended()
             await self._registration.leave(last, has_begun=relay.observer.is_started)
 
-    def is_stale_attempt(self, session_id: str, proof: str, attempt: int) -> bool:
-        """Tell whether a later attempt of this browser's to resume has come already."""
+    def is_stale_attempt(
+        self, session_id: str, proof: str, received: int, attempt: int, *, direct: bool
+    ) -> bool:
+        """Tell whether a later attempt of this browser's to resume has come before this one.
+
+        One that came `direct` is of a browser that lives: it is stale only where it asks for what
+        is confirmed since, which would end the conversation.
+        """
         page = self._page(session_id, proof)
-        return page is not None and page.browser.is_connected and 0 < attempt < page.attempt
+        if page is None or not 0 < attempt < page.attempt:
+            return False
+        browser = page.browser
+        return not browser.holds_after(received) or (browser.is_connected and not direct)
 
     def _page(self, session_id: str, proof: str) -> Relay | Page | None:
         relay = self.live.relays.get(session_id)

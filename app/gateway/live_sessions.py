@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from app.gateway.session_row import current
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from app.relay.relay import Relay
     from app.relay.subscribers import Subscriber
     from app.state.interface import SessionRow
+
+MAX_WAITING: Final = 1000
+"""Events that wait for one watcher."""
 
 
 class LiveSessions:
@@ -90,3 +94,25 @@ class LiveSessions:
         finally:
             relay.observer.subscribers.callbacks.discard(watcher)
             relay.update_observed()
+
+    async def events(self, session_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what happens in one session until it ends; who is slow is told what it missed."""
+        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_WAITING)
+        missed = 0
+
+        def tell(event: dict[str, Any]) -> None:
+            nonlocal missed
+            if waiting.full():
+                missed += 1
+            else:
+                waiting.put_nowait(event)
+
+        with self.watching(session_id, tell):
+            while True:
+                event = await waiting.get()
+                if missed:
+                    yield {"kind": "gap", "missed": missed}
+                    missed = 0
+                yield event
+                if event["kind"] == "end":
+                    return

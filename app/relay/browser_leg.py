@@ -96,6 +96,10 @@ class BrowserLeg:
         self._socket = socket
         socket.open(self)
 
+    def holds_after(self, received: int) -> bool:
+        """Whether all that a browser has missed, which has received so many frames, is held."""
+        return self._outgoing.after(received) is not None
+
     def resume(self, socket: Socket, received: int) -> bool:
         """Take a later socket, and send what its browser has missed; False if that is not held.
 

@@ -130,6 +130,45 @@ async def test_late_attempt_takes_no_newer_ones_place(pair: ReplicaPair) -> None
                 assert await Browser(newest).terminate() == 1000
 
 
+@pytest.mark.parametrize("way", ["direct", "bridged"])
+async def test_late_attempt_ends_no_conversation_whose_browser_is_away(
+    pair: ReplicaPair, way: str
+) -> None:
+    """It asks for what the browser has confirmed since, on a socket that has been cut again."""
+    one, other = pair.replicas
+    async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
+        session, token = await offered(user)
+        await user.frame("event", "connection")
+        await user.talks()
+        early = len(user.raw) - 1
+        user.socket.transport.abort()
+        async with await resumed(one, token, early, attempt=200) as socket:
+            newer = Browser(socket)
+            await newer.frame("event", "relay.resumed")
+            await newer.talks("more")
+            received = early + len(newer.raw) - 1
+            await socket.send(json.dumps({"type": "relay.received", "count": received}))
+            seen = len(newer.raw)
+            await newer.talks("and more")  # what is confirmed before it is let go
+            received += len(newer.raw) - seen
+            socket.transport.abort()
+
+        async def is_away() -> bool:
+            return [r["browser"] for r in await pair.rows(0) if r["id"] == session] == ["away"]
+
+        await until(is_away)
+        async with await resumed(
+            one if way == "direct" else other, token, early, attempt=100
+        ) as late:
+            error, code = await Browser(late).refused()
+            assert (code, error["retry"]) == (1001, "resume")
+        async with await resumed(other, token, received, attempt=201) as socket:
+            back = Browser(socket)
+            await back.frame("event", "relay.resumed")
+            await back.talks("still there")
+            assert await back.terminate() == 1000
+
+
 async def test_forged_token_is_refused_by_both_replicas(pair: ReplicaPair) -> None:
     one, other = pair.replicas
     async with browser(f"{one.ws}/ws/echo?call_type=chat", native=True) as user:
