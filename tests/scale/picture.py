@@ -37,8 +37,8 @@ PANELS: Final[tuple[tuple[str, str, int, Callable[[Stage], float]], ...]] = (
         lambda stage: stage["pages"]["agent, deep"]["median_ms"],
     ),
     (
-        "Largest share of a primary's CPU, memory or keys",
-        "of the mean",
+        "A primary's CPU, memory or keys, at most",
+        "of mean",
         2,
         lambda stage: max(max(stage["shares"][name]) for name in ("cpu", "memory", "keys")),
     ),
