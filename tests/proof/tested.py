@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.proof.report import ROOT
+from tests.proof.report import ROOT, machine
 from tests.support.gateway import clean_environment
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def run(tests: Sequence[str], seconds: float, result: Result, bound: Bound | Non
     """
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", ""]
+        build = f"--build={machine()['build']}"
+        options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", "", build]
         environment = clean_environment() | {"PATH": os.environ["PATH"]}
         status, printed = _pytest([*options, *tests], environment, seconds, bound)
         if status is None and bound is not None and bound.stopped.is_set():
