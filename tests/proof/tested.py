@@ -32,8 +32,9 @@ def run(tests: Sequence[str], seconds: float, result: Result, bound: Bound | Non
     """
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        build = f"--build={machine()['build']}"
-        options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", "", build]
+        options = ["-q", "-p", "no:cacheprovider", f"--junit-xml={report}", "-m", ""]
+        if machine()["build"] == "compiled":
+            options.append("--build=compiled")
         environment = clean_environment() | {"PATH": os.environ["PATH"]}
         status, printed = _pytest([*options, *tests], environment, seconds, bound)
         if status is None and bound is not None and bound.stopped.is_set():
